@@ -1,0 +1,1 @@
+"""Where rows are kept. `port.py` is the contract; the other modules are its implementations."""

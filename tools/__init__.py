@@ -1,0 +1,1 @@
+"""Programs for those who work on perdure itself. The server imports none of them."""
