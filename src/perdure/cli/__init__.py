@@ -1,4 +1,4 @@
 """The `perdure` command."""
-import sys
+import sys  # noqa: F401
 def main() -> int:
     return 0
