@@ -1,16 +1,16 @@
 """The shell around the machines: it waits, reads the clock, draws ids and talks to the store, so that they need not.
 
-    clock.py         the only reader of the time
-    leases.py        which part of the key space is ours, and until when that is certain
-    group_commit.py  what arrives while a commit is in flight forms the next batch
-    live.py          one run in memory
-    timers.py        when to call which run back
-    residency.py     which runs are in memory: loading, taking over, parking
-    engine.py        requests become transitions, transitions commits, commits replies and effects
-    task_queues.py   pollers wait here
-    polling.py       a poll becomes a started task
-    queries.py       queries and their callers
-    histories.py     history, from memory or the store
-    visibility.py    what lists show of a run
-    namespaces.py    the namespaces there are
+clock.py         the only reader of the time
+leases.py        which part of the key space is ours, and until when that is certain
+group_commit.py  what arrives while a commit is in flight forms the next batch
+live.py          one run in memory
+timers.py        when to call which run back
+residency.py     which runs are in memory: loading, taking over, parking
+engine.py        requests become transitions, transitions commits, commits replies and effects
+task_queues.py   pollers wait here
+polling.py       a poll becomes a started task
+queries.py       queries and their callers
+histories.py     history, from memory or the store
+visibility.py    what lists show of a run
+namespaces.py    the namespaces there are
 """

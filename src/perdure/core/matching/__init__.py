@@ -1,0 +1,1 @@
+"""Matching: tasks meet pollers. `task_queue.py` is one task queue."""

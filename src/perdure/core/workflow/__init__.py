@@ -1,0 +1,29 @@
+"""The workflow engine: how one workflow run moves from state to state.
+
+Read in this order:
+
+    outcome.py        what a transition hands to the shell: a journal row, timers, effects, a reply
+    state.py          `RunState`: everything that is known about a run, in one place
+    records.py        what a journal row holds besides history events
+    machine.py        `transition`, the one entry point; `fold`, for recovery; `owed` and `needed_timers`
+    step.py           the verbs that the rules below are written in
+
+Then the rules, one file per concept. Each has the same sections in the same order: what can be asked, what a worker
+can command, how records change the state, what must hold, the tables.
+
+    starting.py           what a start request means, given the runs before
+    execution.py          a run starts and closes
+    workflow_task.py      a worker is asked to move the workflow forward
+    completion.py         it did: its commands are carried out
+    activities.py         something is done in the outside world (with activity_options.py, activity_retries.py)
+    timers.py             the workflow sleeps
+    signals.py            a message arrives
+    cancellation.py       somebody asks it to stop
+    queries.py            somebody asks it something
+    continuation.py       it goes on as a new run
+    markers.py            it leaves a note to itself
+    search_attributes.py  it says what lists show of it
+    description.py        what a client is told of a run
+
+Nothing here waits, reads a clock, draws a random number, writes a log or knows a database.
+"""

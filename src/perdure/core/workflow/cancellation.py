@@ -1,0 +1,59 @@
+"""Somebody asks the workflow to stop. It decides by itself what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import Link
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.workflow_task import ensure
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    reason: str
+    identity: str
+    request_id: str
+    first_execution_run_id: str = ""
+    links: Sequence[Link] = ()
+
+
+def request_cancel(step: Step, request: RequestCancel) -> None:
+    state = step.state
+    # Temporal: asking a closed run, or asking twice, is a success that changes nothing.
+    if not state.is_open:
+        return
+    check_first_run(state, request.first_execution_run_id)
+    if state.cancel_requested:
+        return
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    attributes = event.workflow_execution_cancel_requested_event_attributes
+    attributes.cause = request.reason
+    attributes.identity = request.identity
+    event.links.extend(request.links)
+    step.record_or_buffer(event)
+    ensure(step, despite_delay=True)
+
+
+# How records change the state
+
+
+def requested(state: RunState, event: HistoryEvent) -> None:
+    state.cancel_requested = True
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert run.state.exists or not run.state.cancel_requested
+
+
+REQUESTS: Requests = {RequestCancel: request_cancel}
+APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: requested}

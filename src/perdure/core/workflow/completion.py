@@ -1,0 +1,298 @@
+"""A worker completes the workflow task: its commands are carried out, in order, or none of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    TimeoutType,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.workflow import (
+    activities,
+    continuation,
+    execution,
+    markers,
+    queries,
+    search_attributes,
+    timers,
+)
+from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.records import StickySet
+from perdure.core.workflow.state import ResetPoint, Run, RunState
+from perdure.core.workflow.step import Appliers, BadCommand, Commands, Requests, Step
+from perdure.core.workflow.times import timestamp_ns
+from perdure.core.workflow.workflow_task import (
+    StartWorkflowTask,
+    TaskRef,
+    TaskStarted,
+    hand_out,
+    held,
+    let_go,
+    record_failed,
+    record_started,
+    record_timed_out,
+    schedule,
+)
+
+COMMANDS: Commands = {
+    **execution.COMMANDS,
+    **activities.COMMANDS,
+    **timers.COMMANDS,
+    **markers.COMMANDS,
+    **search_attributes.COMMANDS,
+    **continuation.COMMANDS,
+}
+_CLOSING = {
+    CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+    CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
+    CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION,
+    CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
+}
+#: Commands of features that are still to be built, refused by name. Each is a later concept file.
+_NOT_YET = {
+    CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: "child workflows",
+    CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: "signals to other workflows",
+    CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: "cancelling other workflows",
+    CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE: "updates",
+    CommandType.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION: "Nexus operations",
+    CommandType.COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION: "Nexus operations",
+}
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteWorkflowTask:
+    """`event` is the `WorkflowTaskCompleted` event to be, all but the ids of what came before it."""
+
+    ref: TaskRef
+    event: HistoryEvent
+    commands: Sequence[Command]
+    #: Query id → serialized `WorkflowQueryResult`.
+    query_results: Mapping[str, bytes]
+    #: Where the worker wants the next tasks; empty for the normal queue.
+    sticky_queue: str = ""
+    sticky_schedule_to_start_ns: int = 0
+    force_new_task: bool = False
+    #: Hand the next task to this worker at once, if there is one. Its nonce, else 0.
+    return_new_task_nonce: int = 0
+    has_messages: bool = False
+    build_id: str = ""
+    version_stamp: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCompleted:
+    """Reply: the next workflow task and eager activities, for the worker that completed this one."""
+
+    new_task: TaskStarted | None = None
+    activity_tasks: list[ActivityTask] = field(default_factory=list)
+
+
+def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejected:
+    """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
+    task, started = held(step, request.ref)
+    _check_sequence(request)
+    original_scheduled_at_ns = 0
+    if request.force_new_task and not request.commands and not request.has_messages:
+        # A heartbeat: the worker needs more time, for a local activity as a rule.
+        limit = step.world.limits.workflow_task_heartbeat_timeout_ns
+        if step.now_ns > task.original_scheduled_at_ns + limit:
+            return _give_up_heartbeats(step)
+        original_scheduled_at_ns = task.original_scheduled_at_ns
+    checkpoint = step.checkpoint() if request.commands else b""
+    identity = started.identity
+    try:
+        activity_tasks = _carry_out(step, request)
+    except BadCommand as error:
+        step.roll_back(checkpoint)
+        return _refuse(step, request, error, identity)
+    had_buffered = bool(step.state.buffered)
+    let_go(step)
+    queries.answer(step, dict(request.query_results))
+    new_task = None
+    if step.state.is_open and (
+        request.force_new_task or had_buffered or _cancelled_at_once(request, step)
+    ):
+        new_task = _next_task(step, request, original_scheduled_at_ns)
+    if step.state.workflow_task is None:
+        queries.release_unanswered(step)
+    return TaskCompleted(new_task, activity_tasks)
+
+
+def _check_sequence(request: CompleteWorkflowTask) -> None:
+    """Temporal: a wrong order is refused outright; the worker keeps the task."""
+    commands = request.commands
+    for index, command in enumerate(commands):
+        kind = command.command_type
+        if kind not in COMMANDS and kind not in _NOT_YET:
+            raise invalid_argument(f"unknown command type: {_camel(CommandType, kind)}")
+        if kind in _CLOSING and index < len(commands) - 1:
+            names = ", ".join(_camel(CommandType, each.command_type) for each in commands)
+            raise invalid_argument(
+                f"invalid command sequence: [{names}],"
+                f" command {_camel(CommandType, kind)} must be the last command."
+            )
+
+
+def _carry_out(step: Step, request: CompleteWorkflowTask) -> list[ActivityTask]:
+    task, started_event_id = record_started(step)
+    event = HistoryEvent()
+    event.CopyFrom(request.event)
+    attributes = event.workflow_task_completed_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    completed_event_id = step.record(event).event_id
+    state = step.state
+    if (request.sticky_queue, request.sticky_schedule_to_start_ns) != (
+        state.sticky_queue,
+        state.sticky_schedule_to_start_ns if state.sticky_queue else 0,
+    ):
+        step.note(StickySet(request.sticky_queue, request.sticky_schedule_to_start_ns))
+    eager: list[int] = []
+    for command in request.commands:
+        handler = COMMANDS.get(command.command_type)
+        if handler is None:
+            raise BadCommand(
+                WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
+                f"{_NOT_YET[command.command_type]} are not implemented",
+            )
+        first_new_id = step.state.next_event_id
+        handler(step, command, completed_event_id)
+        if command.schedule_activity_task_command_attributes.request_eager_execution:
+            eager.append(first_new_id)
+    if request.has_messages:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
+            "updates are not implemented",
+        )
+    return [
+        activities.start(step, _eager_start(step, event_id, request))
+        for event_id in eager
+        if event_id in step.state.activities
+    ]
+
+
+def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
+    attributes = request.event.workflow_task_completed_event_attributes
+    return StartActivity(event_id, 1, attributes.identity, step.world.fresh_id())
+
+
+def _cancelled_at_once(request: CompleteWorkflowTask, step: Step) -> bool:
+    """An activity that no worker had started was cancelled: the workflow must be told."""
+    return any(
+        command.command_type == CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK
+        and command.request_cancel_activity_task_command_attributes.scheduled_event_id
+        not in step.state.activities
+        for command in request.commands
+    )
+
+
+def _next_task(
+    step: Step, request: CompleteWorkflowTask, original_scheduled_at_ns: int
+) -> TaskStarted | None:
+    if not request.return_new_task_nonce:
+        schedule(step, original_scheduled_at_ns=original_scheduled_at_ns)
+        return None
+    schedule(step, original_scheduled_at_ns=original_scheduled_at_ns, dispatch=False)
+    task = step.state.workflow_task
+    assert task is not None
+    attributes = request.event.workflow_task_completed_event_attributes
+    return hand_out(
+        step,
+        StartWorkflowTask(
+            scheduled_event_id=task.scheduled_event_id,
+            attempt=task.attempt,
+            identity=attributes.identity,
+            request_id="request-from-RespondWorkflowTaskCompleted",
+            nonce=request.return_new_task_nonce,
+            build_id=request.build_id,
+            version_stamp=request.version_stamp,
+        ),
+    )
+
+
+def _refuse(
+    step: Step, request: CompleteWorkflowTask, error: BadCommand, identity: str
+) -> Rejected:
+    unhandled = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    name = _camel(WorkflowTaskFailedCause, error.cause)
+    message = name if error.cause == unhandled else f"{name}: {error.message}"
+    refusal = invalid_argument(message)
+    task = step.state.workflow_task
+    assert task is not None
+    if task.attempt > 1 and error.cause != unhandled:
+        # Temporal: a task that keeps failing is left to time out, so that it is not tried in a tight loop.
+        raise refusal
+    failure = Failure(message=message, source="Server")
+    failure.server_failure_info.SetInParent()
+    attributes = request.event.workflow_task_completed_event_attributes
+    record_failed(
+        step,
+        error.cause,
+        failure,
+        identity=attributes.identity,
+        binary_checksum=attributes.binary_checksum,
+    )
+    schedule(step)
+    step.in_flight.close_attempted = error.cause == unhandled
+    return refusal
+
+
+def _give_up_heartbeats(step: Step) -> Rejected:
+    record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
+    let_go(step)
+    schedule(step)
+    return Rejected(Code.NOT_FOUND, "workflow task heartbeat timeout")
+
+
+def _camel(enum: object, value: int) -> str:
+    """Temporal: error texts name an enum's value in camel case, without the enum's own name."""
+    if enum is CommandType:
+        name = CommandType.Name(CommandType.ValueType(value)).removeprefix("COMMAND_TYPE_")
+    else:
+        name = WorkflowTaskFailedCause.Name(WorkflowTaskFailedCause.ValueType(value)).removeprefix(
+            "WORKFLOW_TASK_FAILED_CAUSE_"
+        )
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+# How records change the state
+
+
+def completed(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_task_completed_event_attributes
+    state.previous_started_event_id = attributes.started_event_id
+    state.workflow_task = None
+    state.workflow_task_attempt = 1
+    state.last_task_failed_cause = 0
+    build_id = attributes.worker_version.build_id or attributes.binary_checksum
+    if build_id and build_id not in state.build_ids:
+        state.build_ids.append(build_id)
+        state.reset_points.append(
+            ResetPoint(
+                build_id=attributes.worker_version.build_id,
+                binary_checksum=attributes.binary_checksum,
+                run_id=state.run_id,
+                first_workflow_task_completed_id=event.event_id,
+                created_at_ns=timestamp_ns(event.event_time),
+            )
+        )
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert run.state.previous_started_event_id < run.state.next_event_id
+
+
+REQUESTS: Requests = {CompleteWorkflowTask: complete}
+APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: completed}

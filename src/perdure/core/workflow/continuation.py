@@ -1,0 +1,186 @@
+"""The workflow goes on as a new run: same workflow id, empty history."""
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import (
+    CommandType,
+    ContinueAsNewInitiator,
+    EventType,
+    TaskQueueKind,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
+
+from perdure.core.workflow.execution import Start, refuse_unhandled
+from perdure.core.workflow.outcome import NewRun
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
+from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
+from perdure.core.workflow.validation import (
+    ID_LENGTH_MAX,
+    duration_fault,
+    retry_policy_fault,
+    with_defaults,
+)
+
+_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
+#: Temporal: a run that lived for less than this is followed by its successor only when it is over.
+_MINIMAL_INTERVAL_NS = SECOND_NS
+
+# What a worker can command
+
+
+def continue_as_new(step: Step, command: Command, completed_event_id: int) -> None:
+    refuse_unhandled(step)
+    name = "ContinueAsNewWorkflowExecutionCommand"
+    if not command.HasField("continue_as_new_workflow_execution_command_attributes"):
+        raise BadCommand(_CAUSE, f"{name}Attributes is not set on {name}.")
+    _complete_attributes(step, command)
+    wanted = command.continue_as_new_workflow_execution_command_attributes
+    state = step.state
+    new_run_id = step.world.fresh_id()
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    attributes = event.workflow_execution_continued_as_new_event_attributes
+    attributes.new_execution_run_id = new_run_id
+    attributes.workflow_type.CopyFrom(wanted.workflow_type)
+    attributes.task_queue.CopyFrom(wanted.task_queue)
+    for part in (
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "failure",
+        "last_completion_result",
+    ):
+        if wanted.HasField(part):
+            getattr(attributes, part).CopyFrom(getattr(wanted, part))
+    attributes.workflow_run_timeout.CopyFrom(wanted.workflow_run_timeout)
+    attributes.workflow_task_timeout.CopyFrom(wanted.workflow_task_timeout)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    if wanted.HasField("backoff_start_interval"):
+        attributes.backoff_start_interval.CopyFrom(wanted.backoff_start_interval)
+    attributes.initiator = wanted.initiator
+    attributes.inherit_build_id = wanted.inherit_build_id
+    step.record(event)
+    step.new_run = NewRun(
+        new_run_id,
+        Start(
+            namespace_id=state.namespace_id,
+            namespace=state.namespace,
+            workflow_id=state.workflow_id,
+            run_id=new_run_id,
+            attributes=_new_started_attributes(step, command, new_run_id),
+            request_id=step.world.fresh_id(),
+        ),
+    )
+
+
+def _complete_attributes(step: Step, command: Command) -> None:
+    """Check the command, and fill in what the new run takes over from this one."""
+    state = step.state
+    wanted = command.continue_as_new_workflow_execution_command_attributes
+    name = "ContinueAsNewWorkflowExecutionCommand"
+    if not wanted.workflow_type.name:
+        wanted.workflow_type.name = state.workflow_type
+    kind = wanted.workflow_type.name
+    if len(kind.encode()) > ID_LENGTH_MAX:
+        raise BadCommand(
+            _CAUSE,
+            f"WorkflowType on {name} exceeds length limit."
+            f" WorkflowType={kind} Length={len(kind.encode())} Limit={ID_LENGTH_MAX}",
+        )
+    if not wanted.task_queue.name:
+        wanted.task_queue.name = state.task_queue
+    wanted.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    for label, timeout in (
+        ("WorkflowRunTimeout", wanted.workflow_run_timeout),
+        ("WorkflowTaskTimeout", wanted.workflow_task_timeout),
+        ("BackoffStartInterval", wanted.backoff_start_interval),
+    ):
+        fault = duration_fault(timeout)
+        if fault is not None:
+            raise BadCommand(
+                _CAUSE, f"An invalid {label} is set on {name}: {fault}. WorkflowType={kind}"
+            )
+    if wanted.HasField("retry_policy"):
+        with_defaults(wanted.retry_policy)
+        fault = retry_policy_fault(wanted.retry_policy)
+        if fault is not None:
+            raise BadCommand(_CAUSE, fault)
+    run_timeout = duration_ns(wanted.workflow_run_timeout) or state.run_timeout_ns
+    if state.execution_timeout_ns:
+        run_timeout = min(run_timeout or state.execution_timeout_ns, state.execution_timeout_ns)
+    set_duration(wanted.workflow_run_timeout, run_timeout)
+    task_timeout = duration_ns(wanted.workflow_task_timeout) or state.workflow_task_timeout_ns
+    task_timeout = min(task_timeout, step.world.limits.max_workflow_task_timeout_ns)
+    if run_timeout:
+        task_timeout = min(task_timeout, run_timeout)
+    set_duration(wanted.workflow_task_timeout, task_timeout)
+    if wanted.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_UNSPECIFIED:
+        wanted.initiator = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
+
+
+def _new_started_attributes(
+    step: Step, command: Command, new_run_id: str
+) -> WorkflowExecutionStartedEventAttributes:
+    state = step.state
+    wanted = command.continue_as_new_workflow_execution_command_attributes
+    before = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
+    new = WorkflowExecutionStartedEventAttributes(
+        workflow_type=wanted.workflow_type,
+        task_queue=wanted.task_queue,
+        original_execution_run_id=new_run_id,
+        first_execution_run_id=state.first_run_id,
+        continued_execution_run_id=state.run_id,
+        initiator=wanted.initiator,
+        attempt=1,
+        workflow_id=state.workflow_id,
+        cron_schedule=wanted.cron_schedule,
+        workflow_run_timeout=wanted.workflow_run_timeout,
+        workflow_task_timeout=wanted.workflow_task_timeout,
+    )
+    set_duration(new.workflow_execution_timeout, state.execution_timeout_ns)
+    if state.execution_expiration_ns:
+        set_timestamp(new.workflow_execution_expiration_time, state.execution_expiration_ns)
+    for part in (
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "retry_policy",
+        "last_completion_result",
+    ):
+        if wanted.HasField(part):
+            getattr(new, part).CopyFrom(getattr(wanted, part))
+    if wanted.HasField("failure"):
+        new.continued_failure.CopyFrom(wanted.failure)
+    if before.HasField("priority"):
+        new.priority.CopyFrom(before.priority)
+    backoff_ns = duration_ns(wanted.backoff_start_interval)
+    lived_ns = step.now_ns - state.execution_time_ns
+    if lived_ns < _MINIMAL_INTERVAL_NS:
+        backoff_ns = max(backoff_ns, _MINIMAL_INTERVAL_NS - lived_ns)
+    set_duration(new.first_workflow_task_backoff, backoff_ns)
+    for point in state.reset_points:
+        rolled = new.prev_auto_reset_points.points.add(
+            build_id=point.build_id,
+            binary_checksum=point.binary_checksum,
+            run_id=point.run_id,
+            first_workflow_task_completed_id=point.first_workflow_task_completed_id,
+            resettable=point.resettable,
+        )
+        set_timestamp(rolled.create_time, point.created_at_ns)
+    return new
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert not run.state.new_run_id or not run.state.is_open
+
+
+COMMANDS: Commands = {
+    CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: continue_as_new,
+}

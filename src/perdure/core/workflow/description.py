@@ -1,0 +1,184 @@
+"""What a client is told of a run: its state in the API's words. Pure: the run is only read."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Priority
+from temporalio.api.enums.v1 import (
+    PendingActivityState,
+    PendingWorkflowTaskState,
+    TaskQueueKind,
+    WorkflowExecutionStatus,
+)
+from temporalio.api.history.v1 import (
+    ActivityTaskScheduledEventAttributes,
+    WorkflowExecutionStartedEventAttributes,
+)
+from temporalio.api.workflow.v1 import (
+    PendingActivityInfo,
+    PendingWorkflowTaskInfo,
+    WorkflowExecutionConfig,
+    WorkflowExecutionExtendedInfo,
+    WorkflowExecutionInfo,
+)
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
+from perdure.core.workflow.listing import memo, search_attributes
+from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.times import set_duration, set_timestamp
+
+#: Temporal: the run's expiration of a run without one is Go's zero time.
+_NO_TIME = Timestamp(seconds=int(datetime(1, 1, 1, tzinfo=UTC).timestamp()))
+
+
+def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
+    state = run.state
+    started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
+    reply = DescribeWorkflowExecutionResponse(
+        execution_config=_config(state),
+        workflow_execution_info=_info(state, started),
+        workflow_extended_info=_extended(state),
+        pending_activities=[
+            _pending_activity(activity, now_ns) for activity in state.activities.values()
+        ],
+    )
+    task = _pending_task(run)
+    if task is not None:
+        reply.pending_workflow_task.CopyFrom(task)
+    return reply
+
+
+def _config(state: RunState) -> WorkflowExecutionConfig:
+    config = WorkflowExecutionConfig()
+    config.task_queue.name = state.task_queue
+    config.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    set_duration(config.workflow_execution_timeout, state.execution_timeout_ns)
+    set_duration(config.workflow_run_timeout, state.run_timeout_ns)
+    set_duration(config.default_workflow_task_timeout, state.workflow_task_timeout_ns)
+    if state.user_metadata:
+        config.user_metadata.MergeFromString(state.user_metadata)
+    return config
+
+
+def _info(
+    state: RunState, started: WorkflowExecutionStartedEventAttributes
+) -> WorkflowExecutionInfo:
+    info = WorkflowExecutionInfo(
+        status=WorkflowExecutionStatus.ValueType(state.status),
+        history_length=state.next_event_id - 1,
+        task_queue=state.task_queue,
+        state_transition_count=state.transition_count,
+        history_size_bytes=state.history_size_bytes,
+        first_run_id=state.first_run_id,
+        memo=memo(state),
+        search_attributes=search_attributes(state),
+    )
+    info.execution.workflow_id = state.workflow_id
+    info.execution.run_id = state.run_id
+    info.type.name = state.workflow_type
+    info.root_execution.workflow_id = state.workflow_id
+    info.root_execution.run_id = state.run_id
+    set_timestamp(info.start_time, state.start_time_ns)
+    set_timestamp(info.execution_time, state.execution_time_ns)
+    if state.close_time_ns:
+        set_timestamp(info.close_time, state.close_time_ns)
+        set_duration(info.execution_duration, max(0, state.close_time_ns - state.execution_time_ns))
+    for point in state.reset_points:
+        added = info.auto_reset_points.points.add(
+            build_id=point.build_id,
+            binary_checksum=point.binary_checksum,
+            run_id=point.run_id,
+            first_workflow_task_completed_id=point.first_workflow_task_completed_id,
+            resettable=point.resettable,
+        )
+        set_timestamp(added.create_time, point.created_at_ns)
+    if state.build_ids and state.build_ids[-1]:
+        info.most_recent_worker_version_stamp.build_id = state.build_ids[-1]
+    if started.HasField("priority"):
+        info.priority.CopyFrom(started.priority)
+    else:
+        info.priority.CopyFrom(Priority())
+    return info
+
+
+def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
+    extended = WorkflowExecutionExtendedInfo(cancel_requested=state.cancel_requested)
+    if state.execution_expiration_ns:
+        set_timestamp(extended.execution_expiration_time, state.execution_expiration_ns)
+    if state.run_expiration_ns:
+        set_timestamp(extended.run_expiration_time, state.run_expiration_ns)
+    else:
+        extended.run_expiration_time.CopyFrom(_NO_TIME)
+    set_timestamp(extended.original_start_time, state.start_time_ns)
+    for request_id, info in state.request_ids.items():
+        entry = extended.request_id_infos[request_id]
+        entry.event_type = info.event_type  # type: ignore[assignment]
+        entry.event_id = info.event_id
+        entry.buffered = info.event_id == 0
+    return extended
+
+
+def _pending_task(run: Run) -> PendingWorkflowTaskInfo | None:
+    task, started = run.state.workflow_task, run.in_flight.started
+    if task is None:
+        return None
+    info = PendingWorkflowTaskInfo(
+        state=PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED,
+        attempt=task.attempt,
+    )
+    set_timestamp(info.scheduled_time, task.scheduled_at_ns)
+    set_timestamp(info.original_scheduled_time, task.original_scheduled_at_ns)
+    if started is not None:
+        info.state = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
+        set_timestamp(info.started_time, started.started_at_ns)
+    return info
+
+
+def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivityInfo:
+    scheduled = ActivityTaskScheduledEventAttributes.FromString(activity.attributes)
+    info = PendingActivityInfo(
+        activity_id=activity.activity_id,
+        attempt=activity.attempt,
+        maximum_attempts=activity.retry_policy.maximum_attempts,
+        last_worker_identity=activity.last_worker_identity,
+    )
+    info.activity_type.name = activity.activity_type
+    if activity.cancel_requested_event_id:
+        info.state = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    elif activity.started_at_ns:
+        info.state = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    else:
+        info.state = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    if activity.has_heartbeat_details:
+        info.heartbeat_details.MergeFromString(activity.heartbeat_details)
+    if activity.last_heartbeat_at_ns:
+        set_timestamp(info.last_heartbeat_time, activity.last_heartbeat_at_ns)
+    if activity.started_at_ns:
+        set_timestamp(info.last_started_time, activity.started_at_ns)
+    else:
+        set_timestamp(info.scheduled_time, activity.scheduled_at_ns)
+        if activity.scheduled_at_ns > now_ns:
+            set_timestamp(info.next_attempt_schedule_time, activity.scheduled_at_ns)
+            set_duration(info.current_retry_interval, activity.current_retry_interval_ns)
+    if activity.schedule_to_close_ns:
+        set_timestamp(
+            info.expiration_time, activity.first_scheduled_at_ns + activity.schedule_to_close_ns
+        )
+    if activity.last_failure:
+        info.last_failure.MergeFromString(activity.last_failure)
+    if activity.last_attempt_complete_at_ns:
+        set_timestamp(info.last_attempt_complete_time, activity.last_attempt_complete_at_ns)
+    if scheduled.use_workflow_build_id:
+        info.use_workflow_build_id.SetInParent()
+    if scheduled.HasField("priority"):
+        info.priority.CopyFrom(scheduled.priority)
+    options = info.activity_options
+    options.task_queue.CopyFrom(scheduled.task_queue)
+    options.schedule_to_close_timeout.CopyFrom(scheduled.schedule_to_close_timeout)
+    options.schedule_to_start_timeout.CopyFrom(scheduled.schedule_to_start_timeout)
+    options.start_to_close_timeout.CopyFrom(scheduled.start_to_close_timeout)
+    options.heartbeat_timeout.CopyFrom(scheduled.heartbeat_timeout)
+    options.retry_policy.CopyFrom(scheduled.retry_policy)
+    if scheduled.HasField("priority"):
+        options.priority.CopyFrom(scheduled.priority)
+    return info

@@ -1,0 +1,354 @@
+"""A run starts and closes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import Link, Payloads
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    RetryState,
+    WorkflowExecutionStatus,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+from temporalio.api.sdk.v1 import UserMetadata
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.workflow.records import Identified, RequestAttached
+from perdure.core.workflow.signals import Signal, record_signal
+from perdure.core.workflow.state import RequestIdInfo, ResetPoint, Run, RunState
+from perdure.core.workflow.step import (
+    Appliers,
+    BadCommand,
+    Commands,
+    Requests,
+    Step,
+    Timers,
+    new_event,
+)
+from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.core.workflow.validation import retry_policy
+from perdure.core.workflow.workflow_task import force_close, schedule
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a run. `attributes` are complete and belong to this request: `starting.py` makes them."""
+
+    namespace_id: str
+    namespace: str
+    workflow_id: str
+    run_id: str
+    attributes: WorkflowExecutionStartedEventAttributes
+    request_id: str
+    user_metadata: UserMetadata | None = None
+    links: Sequence[Link] = ()
+    #: A signal that arrives together with the start.
+    signal: Signal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    reason: str
+    details: Payloads | None
+    identity: str
+    first_execution_run_id: str = ""
+    links: Sequence[Link] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """A start request was answered with this run (conflict policy "use existing")."""
+
+    request_id: str
+
+
+def start(step: Step, request: Start) -> None:
+    assert not step.state.exists
+    step.note(
+        Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
+    )
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    event.workflow_execution_started_event_attributes.CopyFrom(request.attributes)
+    if request.user_metadata is not None:
+        event.user_metadata.CopyFrom(request.user_metadata)
+    event.links.extend(request.links)
+    step.record(event)
+    if request.request_id:
+        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, event.event_id)
+        step.note(RequestAttached(request.request_id, info))
+    if request.signal is not None:
+        record_signal(step, request.signal)
+    state = step.state
+    if state.execution_time_ns > state.start_time_ns:
+        step.call_back(_first_task_timer(state))
+    else:
+        schedule(step)
+    for timer in _end_timers(state):
+        step.call_back(timer)
+
+
+def terminate(step: Step, request: Terminate) -> None:
+    state = step.state
+    if not state.is_open:
+        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    check_first_run(state, request.first_execution_run_id)
+    record_terminated(step, request.reason, request.details, request.identity, request.links)
+
+
+def check_first_run(state: RunState, first_execution_run_id: str) -> None:
+    """The caller may say which chain of runs it means."""
+    if first_execution_run_id and first_execution_run_id != state.first_run_id:
+        raise Rejected(Code.NOT_FOUND, "workflow execution not found")
+
+
+def record_terminated(
+    step: Step,
+    reason: str,
+    details: Payloads | None,
+    identity: str,
+    links: Sequence[Link] = (),
+) -> None:
+    force_close(step)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED)
+    attributes = event.workflow_execution_terminated_event_attributes
+    attributes.reason = reason
+    if details is not None:
+        attributes.details.CopyFrom(details)
+    attributes.identity = identity
+    event.links.extend(links)
+    step.record(event)
+
+
+def attach_request(step: Step, request: AttachRequest) -> None:
+    if request.request_id and request.request_id not in step.state.request_ids:
+        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, 0)
+        step.note(RequestAttached(request.request_id, info))
+
+
+def time_out(step: Step, timer: Timer) -> None:
+    """The run or the whole chain of runs has used up its time."""
+    if timer not in _end_timers(step.state):
+        return
+    force_close(step)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
+    event.workflow_execution_timed_out_event_attributes.retry_state = (
+        RetryState.RETRY_STATE_TIMEOUT
+        if step.state.retry_policy is not None
+        else RetryState.RETRY_STATE_RETRY_POLICY_NOT_SET
+    )
+    step.record(event)
+
+
+# What a worker can command
+
+
+def complete(step: Step, command: Command, completed_event_id: int) -> None:
+    if not command.HasField("complete_workflow_execution_command_attributes"):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_COMPLETE_WORKFLOW_EXECUTION_ATTRIBUTES,
+            "CompleteWorkflowExecutionCommandAttributes is not set on CompleteWorkflowExecutionCommand.",
+        )
+    wanted = command.complete_workflow_execution_command_attributes
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    attributes = event.workflow_execution_completed_event_attributes
+    if wanted.HasField("result"):
+        attributes.result.CopyFrom(wanted.result)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    _close(step, command, event)
+
+
+def fail(step: Step, command: Command, completed_event_id: int) -> None:
+    cause = (
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES
+    )
+    if not command.HasField("fail_workflow_execution_command_attributes"):
+        raise BadCommand(
+            cause,
+            "FailWorkflowExecutionCommandAttributes is not set on FailWorkflowExecutionCommand.",
+        )
+    wanted = command.fail_workflow_execution_command_attributes
+    if not wanted.HasField("failure"):
+        raise BadCommand(cause, "Failure is not set on FailWorkflowExecutionCommand.")
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+    attributes = event.workflow_execution_failed_event_attributes
+    attributes.failure.CopyFrom(wanted.failure)
+    attributes.retry_state = RetryState.RETRY_STATE_RETRY_POLICY_NOT_SET
+    attributes.workflow_task_completed_event_id = completed_event_id
+    _close(step, command, event)
+
+
+def cancel(step: Step, command: Command, completed_event_id: int) -> None:
+    if not command.HasField("cancel_workflow_execution_command_attributes"):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_WORKFLOW_EXECUTION_ATTRIBUTES,
+            "CancelWorkflowExecutionCommandAttributes is not set on CancelWorkflowExecutionCommand.",
+        )
+    wanted = command.cancel_workflow_execution_command_attributes
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED)
+    attributes = event.workflow_execution_canceled_event_attributes
+    if wanted.HasField("details"):
+        attributes.details.CopyFrom(wanted.details)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    _close(step, command, event)
+
+
+def _close(step: Step, command: Command, event: HistoryEvent) -> None:
+    refuse_unhandled(step)
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    step.record(event)
+
+
+def refuse_unhandled(step: Step) -> None:
+    """Temporal: the worker must see what arrived meanwhile before the run may close."""
+    if step.state.buffered:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND, "UnhandledCommand"
+        )
+
+
+# How records change the state
+
+
+def identified(state: RunState, record: Identified) -> None:
+    state.namespace_id = record.namespace_id
+    state.namespace = record.namespace
+    state.workflow_id = record.workflow_id
+    state.run_id = record.run_id
+
+
+def started(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_started_event_attributes
+    state.status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+    state.started_attributes = attributes.SerializeToString()
+    if event.HasField("user_metadata"):
+        state.user_metadata = event.user_metadata.SerializeToString()
+    state.workflow_type = attributes.workflow_type.name
+    state.task_queue = attributes.task_queue.name
+    state.first_run_id = attributes.first_execution_run_id
+    state.original_run_id = attributes.original_execution_run_id
+    state.start_time_ns = timestamp_ns(event.event_time)
+    state.execution_time_ns = state.start_time_ns + duration_ns(
+        attributes.first_workflow_task_backoff
+    )
+    state.workflow_task_timeout_ns = duration_ns(attributes.workflow_task_timeout)
+    state.execution_timeout_ns = duration_ns(attributes.workflow_execution_timeout)
+    state.run_timeout_ns = duration_ns(attributes.workflow_run_timeout)
+    state.execution_expiration_ns = timestamp_ns(attributes.workflow_execution_expiration_time)
+    if state.run_timeout_ns:
+        # Temporal: the run's time begins when its first task is due, and ends with the chain's at the latest.
+        state.run_expiration_ns = state.execution_time_ns + state.run_timeout_ns
+        if state.execution_expiration_ns:
+            state.run_expiration_ns = min(state.run_expiration_ns, state.execution_expiration_ns)
+    state.attempt = attributes.attempt
+    if attributes.HasField("retry_policy"):
+        state.retry_policy = retry_policy(attributes.retry_policy)
+    for key, payload in attributes.memo.fields.items():
+        state.memo[key] = payload.SerializeToString()
+    for key, payload in attributes.search_attributes.indexed_fields.items():
+        state.search_attributes[key] = payload.SerializeToString()
+    for point in attributes.prev_auto_reset_points.points:
+        state.reset_points.append(
+            ResetPoint(
+                build_id=point.build_id,
+                binary_checksum=point.binary_checksum,
+                run_id=point.run_id,
+                first_workflow_task_completed_id=point.first_workflow_task_completed_id,
+                created_at_ns=timestamp_ns(point.create_time),
+                resettable=point.resettable,
+            )
+        )
+
+
+def request_attached(state: RunState, record: RequestAttached) -> None:
+    state.request_ids[record.request_id] = record.info
+
+
+_STATUSES = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
+    ),
+}
+
+
+def closed(state: RunState, event: HistoryEvent) -> None:
+    """Whatever closes it: nothing is pending any more."""
+    state.status = _STATUSES[event.event_type]
+    state.close_time_ns = timestamp_ns(event.event_time)
+    state.workflow_task = None
+    state.timers.clear()
+    state.activities.clear()
+    state.activity_ids.clear()
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+        continued = event.workflow_execution_continued_as_new_event_attributes
+        state.new_run_id = continued.new_execution_run_id
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    assert state.exists == (state.status != 0)
+    assert state.is_open == (state.exists and state.close_time_ns == 0)
+    if not state.is_open:
+        assert run.in_flight.started is None
+
+
+def needed_timers(state: RunState) -> list[Timer]:
+    timers = _end_timers(state)
+    if state.waits_for_first_task:
+        timers.append(_first_task_timer(state))
+    return timers
+
+
+def _end_timers(state: RunState) -> list[Timer]:
+    timers = []
+    if state.run_expiration_ns:
+        timers.append(Timer(state.run_expiration_ns, TimerKind.RUN_TIMEOUT, 0, 0))
+    elif state.execution_expiration_ns:
+        timers.append(Timer(state.execution_expiration_ns, TimerKind.EXECUTION_TIMEOUT, 0, 0))
+    return timers
+
+
+def _first_task_timer(state: RunState) -> Timer:
+    return Timer(state.execution_time_ns, TimerKind.FIRST_TASK, 0, 0)
+
+
+REQUESTS: Requests = {Start: start, Terminate: terminate, AttachRequest: attach_request}
+COMMANDS: Commands = {
+    CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: complete,
+    CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: fail,
+    CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: cancel,
+}
+TIMERS: Timers = {
+    TimerKind.RUN_TIMEOUT: time_out,
+    TimerKind.EXECUTION_TIMEOUT: time_out,
+}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
+    **dict.fromkeys(_STATUSES, closed),
+    Identified: identified,
+    RequestAttached: request_attached,
+}

@@ -1,0 +1,123 @@
+"""The one entry point of the workflow engine."""
+
+from collections.abc import Iterable
+
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow import (
+    activities,
+    cancellation,
+    completion,
+    continuation,
+    execution,
+    markers,
+    queries,
+    search_attributes,
+    signals,
+    timers,
+    workflow_task,
+)
+from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
+from perdure.core.workflow.records import Buffered, Record, decode_row
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step, Timers
+
+_CONCEPTS = (
+    execution,
+    workflow_task,
+    completion,
+    activities,
+    timers,
+    signals,
+    cancellation,
+    continuation,
+    markers,
+    search_attributes,
+    queries,
+)
+
+REQUESTS: Requests = {}
+APPLIERS: Appliers = {}
+TIMERS: Timers = {}
+for _concept in _CONCEPTS:
+    REQUESTS.update(getattr(_concept, "REQUESTS", {}))
+    APPLIERS.update(getattr(_concept, "APPLIERS", {}))
+    TIMERS.update(getattr(_concept, "TIMERS", {}))
+
+
+def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outcome:
+    """Answer `request`: move `run` forward and say what the shell must do about it.
+
+    The same arguments always give the same outcome. If this raises anything but `Rejected`, `run` may be half
+    changed and must be thrown away; the stored run is intact.
+    """
+    step = Step(run, now_ns, world, apply)
+    if type(request) is Timer:
+        reply: object = TIMERS[request.kind](step, request) if run.state.is_open else None
+    else:
+        reply = REQUESTS[type(request)](step, request)
+    outcome = step.finish(reply)
+    if outcome.is_recorded:
+        _settle(run.state, len(outcome.events))
+    return outcome
+
+
+def apply(state: RunState, record: Record) -> None:
+    """Change `state` as `record` says. A record is a fact: it cannot be refused."""
+    if type(record) is HistoryEvent:
+        assert record.event_id == state.next_event_id, (record.event_id, state.next_event_id)
+        state.next_event_id += 1
+        if state.flushing:
+            state.flushing -= 1
+            signals.number_request_id(state, record)
+            return
+        applier = APPLIERS.get(record.event_type)
+        if applier is not None:
+            applier(state, record)
+    elif type(record) is Buffered:
+        state.buffered.append(record.event)
+        applier = APPLIERS.get(record.event.event_type)
+        if applier is not None:
+            applier(state, record.event)
+    else:
+        APPLIERS[type(record)](state, record)
+
+
+def fold(state: RunState, rows: Iterable[tuple[bytes, bytes]]) -> RunState:
+    """Return `state` moved forward by journal rows, each its (events, internal) bytes."""
+    for events, internal in rows:
+        for record in decode_row(events, internal):
+            apply(state, record)
+        _settle(state, len(events))
+    return state
+
+
+def _settle(state: RunState, history_bytes: int) -> None:
+    """End a row: what changes once a transition rather than once a record."""
+    state.history_size_bytes += history_bytes
+    state.transition_count += 1
+
+
+def check(run: Run) -> None:
+    """Assert what holds between any two transitions. Tests and the simulator call it; the server does not."""
+    for concept in _CONCEPTS:
+        concept.check(run)
+
+
+def needed_timers(run: Run, now_ns: int) -> list[Timer]:
+    """Every call back that `run` relies on. The shell must have been asked for each, or for an earlier one of its kind."""
+    if not run.state.is_open:
+        return []
+    return [
+        *execution.needed_timers(run.state),
+        *workflow_task.needed_timers(run),
+        *timers.needed_timers(run.state),
+        *activities.needed_timers(run.state, now_ns),
+    ]
+
+
+def owed(run: Run, now_ns: int) -> list[Effect]:
+    """Every effect that `run` relies on to move: what a restart must deliver again."""
+    if not run.state.is_open:
+        return []
+    return [*workflow_task.owed(run), *activities.owed(run.state, now_ns)]

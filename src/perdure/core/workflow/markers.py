@@ -1,0 +1,41 @@
+"""The workflow leaves a note to itself: local activities, versions, side effects. The server only keeps it."""
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
+
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
+from perdure.core.workflow.validation import check_id
+
+# What a worker can command
+
+
+def record(step: Step, command: Command, completed_event_id: int) -> None:
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
+    if not command.HasField("record_marker_command_attributes"):
+        raise BadCommand(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
+    wanted = command.record_marker_command_attributes
+    check_id(cause, "MarkerName", wanted.marker_name, "RecordMarkerCommand")
+    event = new_event(EventType.EVENT_TYPE_MARKER_RECORDED)
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    attributes = event.marker_recorded_event_attributes
+    attributes.marker_name = wanted.marker_name
+    for name, details in wanted.details.items():
+        attributes.details[name].CopyFrom(details)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    if wanted.HasField("header"):
+        attributes.header.CopyFrom(wanted.header)
+    if wanted.HasField("failure"):
+        attributes.failure.CopyFrom(wanted.failure)
+    step.record(event)
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    """Nothing: a marker is no state."""
+
+
+COMMANDS: Commands = {CommandType.COMMAND_TYPE_RECORD_MARKER: record}

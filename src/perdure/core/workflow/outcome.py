@@ -1,0 +1,137 @@
+"""What one transition decides. These types are the border between the core and the shell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from perdure.core.errors import Rejected
+
+
+class TimerKind(IntEnum):
+    """What a timer is for. Kept out of the journal: timers are computed from the state again after a restart."""
+
+    FIRST_TASK = 1
+    RUN_TIMEOUT = 2
+    EXECUTION_TIMEOUT = 3
+    WORKFLOW_TASK_TIMEOUT = 4
+    STICKY_SCHEDULE_TO_START = 5
+    USER_TIMER = 6
+    ACTIVITY_RETRY = 7
+    # Temporal: of timeouts that are due at one time, the first in this order wins.
+    ACTIVITY_START_TO_CLOSE = 8
+    ACTIVITY_SCHEDULE_TO_START = 9
+    ACTIVITY_SCHEDULE_TO_CLOSE = 10
+    ACTIVITY_HEARTBEAT = 11
+
+
+class Timer(NamedTuple):
+    """A request to be called back at `fire_at_ns`. It may be stale when it fires."""
+
+    fire_at_ns: int
+    kind: TimerKind
+    #: The event (scheduled or started) that it belongs to; 0 for the run's own.
+    event_id: int
+    #: Attempt of the workflow task or activity; 0 where there are none.
+    attempt: int
+
+
+class DispatchWorkflowTask(NamedTuple):
+    """A worker may pick up the workflow task. Stale when the run has another, or it is started."""
+
+    task_queue: str
+    #: To be tried first; empty if there is none.
+    sticky_queue: str
+    scheduled_event_id: int
+    attempt: int
+
+
+class DispatchActivityTask(NamedTuple):
+    """A worker may pick up this attempt of an activity. Stale when it is started or has ended."""
+
+    task_queue: str
+    scheduled_event_id: int
+    attempt: int
+
+
+class DispatchQuery(NamedTuple):
+    """The query can be answered without a workflow task: any worker of the queue may take it."""
+
+    query_id: str
+    task_queue: str
+    sticky_queue: str
+    #: Serialized `WorkflowQuery`.
+    query: bytes
+
+
+class AnswerQuery(NamedTuple):
+    """The query's caller can be answered now: with `result` or, when that is None, with `refusal`."""
+
+    query_id: str
+    #: Serialized `WorkflowQueryResult`.
+    result: bytes | None
+    refusal: Rejected | None = None
+
+
+Effect = DispatchWorkflowTask | DispatchActivityTask | DispatchQuery | AnswerQuery
+#: Those that `owed` computes again after a restart. Queries die with their callers' connections.
+DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """The workflow goes on as a new run, created in the same commit. `start` is an `execution.Start`."""
+
+    run_id: str
+    start: object
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the shell must do, in two steps that must not be swapped.
+
+    First it writes the journal row (if there is one) and creates `new_run`, in one transaction. Only once that is
+    durable may it act on `reply` and deliver the effects: nobody may learn of a state that a crash can still undo.
+    `timers` may be set at once: a stale one does nothing.
+    """
+
+    #: Encoded as in `store.port.JournalRow`. Both empty: nothing was recorded.
+    first_event_id: int
+    event_count: int
+    events: bytes
+    internal: bytes
+    timers: list[Timer]
+    effects: list[Effect]
+    reply: object
+    new_run: NewRun | None
+    #: Lists must show something new: search attributes or memo changed.
+    shows: bool = False
+
+    @property
+    def is_recorded(self) -> bool:
+        return bool(self.events or self.internal)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server's settings say about one run. The names are the dynamic-config keys' last parts."""
+
+    suggest_continue_as_new_count: int = 4096
+    suggest_continue_as_new_size: int = 4 * 1024 * 1024
+    #: Total time that a workflow task may be kept alive by heartbeats alone.
+    workflow_task_heartbeat_timeout_ns: int = 30 * 60 * 10**9
+    workflow_task_retry_max_interval_ns: int = 10 * 60 * 10**9
+    #: 0: a workflow id may be used again at once.
+    workflow_id_reuse_minimal_interval_ns: int = 10**9
+    max_workflow_task_timeout_ns: int = 120 * 10**9
+    max_auto_reset_points: int = 20
+    max_signals_per_execution: int = 10_000
+    max_buffered_queries: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a transition may know besides the run: settings, and a source of fresh ids that is passed in."""
+
+    limits: Limits
+    fresh_id: Callable[[], str]

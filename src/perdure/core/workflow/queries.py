@@ -1,0 +1,116 @@
+"""A client asks the workflow something; nothing of it is recorded.
+
+A query must see every event before it. While a workflow task is pending it waits and goes with that task; when there
+is none the workflow has seen everything, and the query goes to a worker by itself.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import QueryRejectCondition, WorkflowExecutionStatus
+from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
+from temporalio.api.query.v1 import QueryRejected, WorkflowQuery
+
+from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Requests, Step
+
+#: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
+_FAIL_FAST_ATTEMPT = 3
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    query_id: str
+    query: WorkflowQuery
+    reject_condition: QueryRejectCondition.ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonQuery:
+    """The caller is gone."""
+
+    query_id: str
+
+
+def query(step: Step, request: Query) -> QueryRejected | None:
+    """Reply: why the query is rejected as the caller wished, or None: an `AnswerQuery` or `DispatchQuery` follows."""
+    state = step.state
+    rejected = _rejected(state, request.reject_condition)
+    if rejected is not None:
+        return rejected
+    if not state.has_had_workflow_task:
+        raise _not_ready(
+            "Workflow task is not scheduled yet."
+            if state.is_open
+            else "Workflow execution closed before WorkflowTaskStarted event"
+        )
+    if not state.is_open and not state.previous_started_event_id:
+        raise _not_ready("Workflow execution closed before WorkflowTaskStarted event")
+    encoded = request.query.SerializeToString()
+    task = state.workflow_task
+    if not state.is_open or (task is None and not state.buffered):
+        step.send(_dispatch(state, request.query_id, encoded))
+        return None
+    if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
+        raise _not_ready("Unable to query workflow due to Workflow Task in failed state.")
+    if len(step.in_flight.queries) >= step.world.limits.max_buffered_queries:
+        raise busy_workflow("consistent query buffer is full, cannot accept new consistent queries")
+    step.in_flight.queries[request.query_id] = encoded
+    return None
+
+
+def abandon(step: Step, request: AbandonQuery) -> None:
+    step.in_flight.queries.pop(request.query_id, None)
+
+
+def _not_ready(message: str) -> Rejected:
+    return Rejected(Code.FAILED_PRECONDITION, message, WorkflowNotReadyFailure())
+
+
+def _rejected(state: RunState, condition: QueryRejectCondition.ValueType) -> QueryRejected | None:
+    status = WorkflowExecutionStatus.ValueType(state.status)
+    if condition == QueryRejectCondition.QUERY_REJECT_CONDITION_NOT_OPEN:
+        unwanted = not state.is_open
+    elif condition == QueryRejectCondition.QUERY_REJECT_CONDITION_NOT_COMPLETED_CLEANLY:
+        unwanted = not state.is_open and (
+            status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
+        )
+    else:
+        unwanted = False
+    return QueryRejected(status=status) if unwanted else None
+
+
+# What other concepts use
+
+
+def answer(step: Step, results: dict[str, bytes]) -> None:
+    """The worker answered queries along with its task; `results` are serialized `WorkflowQueryResult`s."""
+    for query_id, result in results.items():
+        if step.in_flight.queries.pop(query_id, None) is not None:
+            step.send(AnswerQuery(query_id, result))
+
+
+def release_unanswered(step: Step) -> None:
+    """No workflow task is pending any more: what still waits can be dispatched by itself."""
+    for query_id, encoded in step.in_flight.queries.items():
+        step.send(_dispatch(step.state, query_id, encoded))
+    step.in_flight.queries.clear()
+
+
+def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
+    sticky = state.sticky_queue if state.previous_started_event_id else ""
+    return DispatchQuery(query_id, state.task_queue, sticky, encoded)
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    if run.in_flight.queries:
+        assert run.state.workflow_task is not None or run.state.buffered
+
+
+REQUESTS: Requests = {Query: query, AbandonQuery: abandon}

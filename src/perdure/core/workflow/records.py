@@ -1,0 +1,164 @@
+"""What a journal row holds besides history events, and how a row is encoded.
+
+Internal records are facts that history does not show but a restart must not lose. They are written as MessagePack
+through msgspec; a record keeps its tag and the meaning of its fields for ever, since journals outlive releases.
+
+A row's `internal` bytes are a list of (position, record): the record was made after `position` events of the row.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from google.protobuf.message import Message
+from temporalio.api.history.v1 import History, HistoryEvent
+
+from perdure.core.workflow.state import RequestIdInfo, RunState
+
+
+class Identified(msgspec.Struct, frozen=True, tag="id"):
+    """Who the run is. The first record of every journal."""
+
+    namespace_id: str
+    namespace: str
+    workflow_id: str
+    run_id: str
+
+
+class Buffered(msgspec.Struct, frozen=True, tag="buf"):
+    """An event arrived while a worker held the workflow task."""
+
+    event: HistoryEvent
+
+
+class Flushed(msgspec.Struct, frozen=True, tag="flush"):
+    """The next `count` events of this row are the buffered ones: their effect on the state was applied on arrival."""
+
+    count: int
+
+
+class Unbuffered(msgspec.Struct, frozen=True, tag="unbuf"):
+    """A buffered event was taken back: the timer whose firing it told of is cancelled."""
+
+    index: int
+
+
+class TaskRescheduled(msgspec.Struct, frozen=True, tag="wft"):
+    """A transient workflow task: scheduled, without an event until it completes."""
+
+    attempt: int
+    scheduled_at_ns: int
+    original_scheduled_at_ns: int
+    start_to_close_ns: int
+
+
+class TaskDropped(msgspec.Struct, frozen=True, tag="wftx"):
+    """A transient workflow task failed or timed out: there is no event for it."""
+
+    next_attempt: int
+    cause: int = 0
+
+
+class StickySet(msgspec.Struct, frozen=True, tag="sticky"):
+    """The worker's own queue for the next workflow tasks; an empty name takes it away."""
+
+    queue: str = ""
+    schedule_to_start_ns: int = 0
+
+
+class ActivityStarted(msgspec.Struct, frozen=True, tag="act+"):
+    """A worker was given this attempt."""
+
+    scheduled_event_id: int
+    started_at_ns: int
+    request_id: str
+    identity: str
+    version: bytes = b""
+
+
+class ActivityHeartbeat(msgspec.Struct, frozen=True, tag="beat"):
+    scheduled_event_id: int
+    at_ns: int
+    details: bytes
+    has_details: bool
+    identity: str = ""
+
+
+class ActivityRetried(msgspec.Struct, frozen=True, tag="act~"):
+    """An attempt ended; the next one is due at `scheduled_at_ns`."""
+
+    scheduled_event_id: int
+    attempt: int
+    scheduled_at_ns: int
+    retry_interval_ns: int
+    completed_at_ns: int
+    last_failure: bytes
+    last_worker_identity: str = ""
+
+
+class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
+    """A start request with this id was answered with this run."""
+
+    request_id: str
+    info: RequestIdInfo
+
+
+Internal = (
+    Identified
+    | Buffered
+    | Flushed
+    | Unbuffered
+    | TaskRescheduled
+    | TaskDropped
+    | StickySet
+    | ActivityStarted
+    | ActivityHeartbeat
+    | ActivityRetried
+    | RequestAttached
+)
+Record = HistoryEvent | Internal
+
+
+def _encode_message(value: Any) -> bytes:
+    assert isinstance(value, Message), type(value)
+    return value.SerializeToString()
+
+
+def _decode_message(kind: type[Any], value: Any) -> Any:
+    assert issubclass(kind, Message), kind
+    return kind.FromString(value)
+
+
+_internal_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_message)
+_internal_decoder = msgspec.msgpack.Decoder(list[tuple[int, Internal]], dec_hook=_decode_message)
+_state_decoder = msgspec.msgpack.Decoder(RunState, dec_hook=_decode_message)
+
+
+def encode_internal(records: Sequence[tuple[int, Internal]]) -> bytes:
+    return _internal_encoder.encode(records) if records else b""
+
+
+def encode_events(events: Sequence[HistoryEvent]) -> bytes:
+    """Return the bytes of a `History` with these events. Two such strings joined are a history again."""
+    return History(events=events).SerializeToString() if events else b""
+
+
+def decode_row(events: bytes, internal: bytes) -> Iterator[Record]:
+    """Yield the records of one journal row in the order in which they were made."""
+    history = History.FromString(events).events if events else ()
+    inner = _internal_decoder.decode(internal) if internal else []
+    position = 0
+    for at, record in inner:
+        yield from history[position:at]
+        position = at
+        yield record
+    yield from history[position:]
+
+
+def encode_state(state: RunState) -> bytes:
+    return _internal_encoder.encode(state)
+
+
+def decode_state(snapshot: bytes) -> RunState:
+    """Raise `msgspec.DecodeError` if `snapshot` is not one that `encode_state` made."""
+    return _state_decoder.decode(snapshot)

@@ -1,0 +1,96 @@
+"""The workflow says what lists and its description show of it: search attributes and memo."""
+
+from collections.abc import Mapping
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
+
+# What a worker can command
+
+
+def upsert(step: Step, command: Command, completed_event_id: int) -> None:
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES
+    name = "UpsertWorkflowSearchAttributesCommand"
+    if not command.HasField("upsert_workflow_search_attributes_command_attributes"):
+        raise BadCommand(cause, f"{name}Attributes is not set on {name}.")
+    wanted = command.upsert_workflow_search_attributes_command_attributes
+    if not wanted.HasField("search_attributes"):
+        raise BadCommand(cause, f"SearchAttributes is not set on {name}.")
+    if not wanted.search_attributes.indexed_fields:
+        raise BadCommand(cause, f"IndexedFields is not set on {name}.")
+    event = new_event(EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
+    attributes = event.upsert_workflow_search_attributes_event_attributes
+    attributes.workflow_task_completed_event_id = completed_event_id
+    attributes.search_attributes.CopyFrom(wanted.search_attributes)
+    step.record(event)
+
+
+def modify_properties(step: Step, command: Command, completed_event_id: int) -> None:
+    cause = (
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES
+    )
+    name = "ModifyWorkflowPropertiesCommand"
+    if not command.HasField("modify_workflow_properties_command_attributes"):
+        raise BadCommand(cause, f"{name}Attributes is not set on {name}.")
+    wanted = command.modify_workflow_properties_command_attributes
+    if not wanted.HasField("upserted_memo"):
+        raise BadCommand(cause, f"UpsertedMemo is not set on {name}.")
+    if not wanted.upserted_memo.fields:
+        raise BadCommand(cause, f"UpsertedMemo.Fields is not set on {name}.")
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
+    attributes = event.workflow_properties_modified_event_attributes
+    attributes.workflow_task_completed_event_id = completed_event_id
+    attributes.upserted_memo.CopyFrom(wanted.upserted_memo)
+    step.record(event)
+
+
+# How records change the state
+
+
+def upserted(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.upsert_workflow_search_attributes_event_attributes
+    _merge(state.search_attributes, attributes.search_attributes.indexed_fields)
+
+
+def properties_modified(state: RunState, event: HistoryEvent) -> None:
+    _merge(state.memo, event.workflow_properties_modified_event_attributes.upserted_memo.fields)
+
+
+def _merge(into: dict[str, bytes], fields: Mapping[str, Payload]) -> None:
+    """Temporal: an empty payload, or one that encodes nothing, takes the key away."""
+    for key, payload in fields.items():
+        if _is_nothing(payload):
+            into.pop(key, None)
+        else:
+            into[key] = payload.SerializeToString()
+
+
+def _is_nothing(payload: Payload) -> bool:
+    return payload.metadata.get("encoding") == b"binary/null" or payload.data in (
+        b"",
+        b"null",
+        b"[]",
+    )
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert all(run.state.memo.values())
+    assert all(run.state.search_attributes.values())
+
+
+COMMANDS: Commands = {
+    CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upsert,
+    CommandType.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: modify_properties,
+}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upserted,
+    EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: properties_modified,
+}

@@ -1,0 +1,86 @@
+"""A message arrives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import Header, Link, Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.workflow.state import RequestIdInfo, Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.workflow_task import ensure
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    name: str
+    input: Payloads | None
+    identity: str
+    #: Empty: every call is a signal of its own.
+    request_id: str
+    header: Header | None = None
+    links: Sequence[Link] = ()
+
+
+def signal(step: Step, request: Signal) -> None:
+    state = step.state
+    # Known ids come first: a client may retry a signal after the run it reached has closed.
+    if request.request_id and request.request_id in state.signal_request_ids:
+        return
+    if not state.is_open:
+        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if step.in_flight.close_attempted and step.in_flight.started is not None:
+        # Temporal: a workflow that gets signals faster than it can close would never close.
+        raise busy_workflow("workflow operation can not be applied because workflow is closing")
+    record_signal(step, request)
+    ensure(step)
+
+
+def record_signal(step: Step, request: Signal) -> None:
+    if 0 < step.world.limits.max_signals_per_execution <= step.state.signal_count:
+        raise Rejected(Code.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events")
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    attributes = event.workflow_execution_signaled_event_attributes
+    attributes.signal_name = request.name
+    if request.input is not None:
+        attributes.input.CopyFrom(request.input)
+    attributes.identity = request.identity
+    if request.header is not None:
+        attributes.header.CopyFrom(request.header)
+    attributes.request_id = request.request_id
+    event.links.extend(request.links)
+    step.record_or_buffer(event)
+
+
+# How records change the state
+
+
+def signaled(state: RunState, event: HistoryEvent) -> None:
+    state.signal_count += 1
+    request_id = event.workflow_execution_signaled_event_attributes.request_id
+    if request_id:
+        state.signal_request_ids.add(request_id)
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+
+
+def number_request_id(state: RunState, event: HistoryEvent) -> None:
+    """A buffered event gets its id: so does what is known by its request id."""
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+        request_id = event.workflow_execution_signaled_event_attributes.request_id
+        if request_id:
+            state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert len(run.state.signal_request_ids) <= run.state.signal_count
+
+
+REQUESTS: Requests = {Signal: signal}
+APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled}

@@ -1,0 +1,240 @@
+"""Everything that is known about one run. Only data: the rules are in the other modules.
+
+`RunState` is durable: only functions listed in a module's `APPLIERS` table may write it, because only records
+are stored, and what is written anywhere else is lost when the run is rebuilt. `InFlight` is what a crash may
+lose: the workflow task that a worker holds, and queries that wait for one.
+
+Times are nanoseconds since the epoch, durations nanoseconds; 0 means "none". Payloads stay serialized.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from temporalio.api.history.v1 import HistoryEvent
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    initial_interval_ns: int = 0
+    backoff_coefficient: float = 0.0
+    maximum_interval_ns: int = 0
+    #: 0: no limit.
+    maximum_attempts: int = 0
+    non_retryable_error_types: tuple[str, ...] = ()
+
+
+class WorkflowTask(msgspec.Struct, omit_defaults=True):
+    """The workflow task that is scheduled; a worker may hold it (`InFlight.started`)."""
+
+    #: Of the event; of the event to come while `attempt` > 1 (a transient task has no events until it completes).
+    scheduled_event_id: int
+    attempt: int
+    scheduled_at_ns: int
+    #: Carried over by workflow-task heartbeats, to bound them.
+    original_scheduled_at_ns: int
+    start_to_close_ns: int
+    #: Where it was scheduled, if that was a sticky queue.
+    sticky_queue: str = ""
+    #: The scheduled event is in history.
+    is_recorded: bool = True
+
+
+class PendingTimer(msgspec.Struct, omit_defaults=True):
+    started_event_id: int
+    fire_at_ns: int
+
+
+class PendingActivity(msgspec.Struct, omit_defaults=True):
+    scheduled_event_id: int
+    activity_id: str
+    activity_type: str
+    task_queue: str
+    #: Serialized `ActivityTaskScheduledEventAttributes`: input, header, priority, timeouts as they were asked for.
+    attributes: bytes
+    retry_policy: RetryPolicy
+    first_scheduled_at_ns: int
+    #: Of this attempt: it is dispatched then. Later than now while a retry backs off.
+    scheduled_at_ns: int
+    schedule_to_close_ns: int
+    schedule_to_start_ns: int
+    start_to_close_ns: int
+    heartbeat_timeout_ns: int
+    attempt: int = 1
+    #: 0 while no worker holds it.
+    started_at_ns: int = 0
+    #: Of the poll that it was handed to. Refuses a second start of the same attempt.
+    request_id: str = ""
+    started_identity: str = ""
+    started_version: bytes = b""
+    last_worker_identity: str = ""
+    last_heartbeat_at_ns: int = 0
+    #: Serialized `Payloads`; outlives the attempt.
+    heartbeat_details: bytes = b""
+    has_heartbeat_details: bool = False
+    #: Id of the `ActivityTaskCancelRequested` event; 0 if it was not asked for.
+    cancel_requested_event_id: int = 0
+    #: Serialized `Failure` of the attempt before.
+    last_failure: bytes = b""
+    last_attempt_complete_at_ns: int = 0
+    #: Between the end of an attempt and the next one.
+    current_retry_interval_ns: int = 0
+
+
+class RequestIdInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    event_type: int
+    #: 0 while the event is buffered.
+    event_id: int
+
+
+class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    build_id: str
+    binary_checksum: str
+    run_id: str
+    first_workflow_task_completed_id: int
+    created_at_ns: int
+    resettable: bool = True
+
+
+class RunState(msgspec.Struct, omit_defaults=True):
+    """Enough to answer the next request without reading history."""
+
+    namespace_id: str = ""
+    namespace: str = ""
+    workflow_id: str = ""
+    run_id: str = ""
+    first_run_id: str = ""
+    original_run_id: str = ""
+    workflow_type: str = ""
+    task_queue: str = ""
+
+    #: `WorkflowExecutionStatus`; 0 before the first event.
+    status: int = 0
+    next_event_id: int = 1
+    history_size_bytes: int = 0
+    #: Transitions that recorded something.
+    transition_count: int = 0
+    start_time_ns: int = 0
+    #: When the first workflow task is due: start time plus first backoff.
+    execution_time_ns: int = 0
+    #: 0 while open.
+    close_time_ns: int = 0
+    #: Serialized `WorkflowExecutionStartedEventAttributes`: what a new run of the same workflow starts from.
+    started_attributes: bytes = b""
+    #: Serialized `UserMetadata` of the start.
+    user_metadata: bytes = b""
+    workflow_task_timeout_ns: int = 0
+    execution_timeout_ns: int = 0
+    run_timeout_ns: int = 0
+    run_expiration_ns: int = 0
+    execution_expiration_ns: int = 0
+    attempt: int = 1
+    retry_policy: RetryPolicy | None = None
+    #: The id that the start request came with, and ids of later requests that were attached to this run.
+    request_ids: dict[str, RequestIdInfo] = {}
+    #: Key → serialized `Payload`.
+    memo: dict[str, bytes] = {}
+    search_attributes: dict[str, bytes] = {}
+
+    #: At most one, scheduled or started.
+    workflow_task: WorkflowTask | None = None
+    #: Of the next workflow task to be scheduled; grows with failures, 1 again after a success or new events.
+    workflow_task_attempt: int = 1
+    #: True once a workflow task has been scheduled. Until then the run waits for its start delay.
+    has_had_workflow_task: bool = False
+    #: Started event of the last completed workflow task: what a sticky worker has seen.
+    previous_started_event_id: int = 0
+    #: Serialized `Failure` or empty, and the cause, of the last failed task since the last success.
+    last_task_failed_cause: int = 0
+    sticky_queue: str = ""
+    sticky_schedule_to_start_ns: int = 0
+    #: Build ids of the workers that completed tasks, oldest first.
+    build_ids: list[str] = []
+    reset_points: list[ResetPoint] = []
+
+    #: By scheduled event id.
+    activities: dict[int, PendingActivity] = {}
+    #: activity id → scheduled event id, for all in `activities`.
+    activity_ids: dict[str, int] = {}
+    #: All and only the timers that will still fire, by timer id. Empty once closed.
+    timers: dict[str, PendingTimer] = {}
+    #: So that a client's retry is not a second signal.
+    signal_request_ids: set[str] = set()
+    signal_count: int = 0
+    cancel_requested: bool = False
+    cancel_request_id: str = ""
+    #: Events that arrived while a worker held the workflow task. They get their ids when it ends.
+    buffered: list[HistoryEvent] = []
+    #: How many of the next events have been applied already (see `records.Flushed`). 0 between transitions.
+    flushing: int = 0
+    #: The run that this one continued as; empty if it did not.
+    new_run_id: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return self.next_event_id > 1
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == 1
+
+    @property
+    def waits_for_first_task(self) -> bool:
+        return not self.has_had_workflow_task
+
+
+class StartedTask:
+    """A worker holds the workflow task. Not durable: after a crash the task is handed out again."""
+
+    __slots__ = (
+        "events",
+        "identity",
+        "nonce",
+        "queries",
+        "request_id",
+        "started_at_ns",
+        "started_event_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        events: tuple[HistoryEvent, ...],
+        started_event_id: int,
+        started_at_ns: int,
+        nonce: int,
+        identity: str,
+        request_id: str,
+        queries: frozenset[str],
+    ) -> None:
+        #: Started event (and, for a transient task, its scheduled event before it), to be recorded at the end.
+        self.events = events
+        self.started_event_id = started_event_id
+        self.started_at_ns = started_at_ns
+        #: Drawn anew whenever a task is handed out; the task token carries it.
+        self.nonce = nonce
+        self.identity = identity
+        self.request_id = request_id
+        #: Ids of the queries that went with the task.
+        self.queries = queries
+
+
+class InFlight:
+    """What is known of a run in memory only."""
+
+    __slots__ = ("close_attempted", "queries", "started")
+
+    def __init__(self) -> None:
+        self.started: StartedTask | None = None
+        #: The worker wanted to close the run, but events had arrived: let it see them before more come.
+        self.close_attempted = False
+        #: Query id → serialized `WorkflowQuery`, waiting for a workflow task to carry them.
+        self.queries: dict[str, bytes] = {}
+
+
+class Run:
+    """One run in memory."""
+
+    __slots__ = ("in_flight", "state")
+
+    def __init__(self, state: RunState | None = None) -> None:
+        self.state = state if state is not None else RunState()
+        self.in_flight = InFlight()

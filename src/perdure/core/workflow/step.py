@@ -1,0 +1,191 @@
+"""The verbs that the rules are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow.outcome import Effect, NewRun, Outcome, Timer, TimerKind, World
+from perdure.core.workflow.records import (
+    Buffered,
+    Flushed,
+    Internal,
+    Record,
+    decode_state,
+    encode_events,
+    encode_internal,
+    encode_state,
+)
+from perdure.core.workflow.state import InFlight, Run, RunState
+
+#: Events that end an activity, and the name of their attributes.
+_ENDS = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
+}
+
+
+#: Events that change what lists show of an open run.
+_SHOWN = {
+    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+    EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+}
+
+
+class BadCommand(Exception):
+    """The worker sent a command that breaks the rules; its workflow task must be failed with `cause`."""
+
+    def __init__(self, cause: WorkflowTaskFailedCause.ValueType, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+
+
+class Step:
+    """One step of one run: the state so far, and what has been decided so far.
+
+    A rule reads `state` and `in_flight` and calls the verbs. It never writes the state: records do.
+    """
+
+    __slots__ = (
+        "_apply",
+        "_effects",
+        "_events",
+        "_first_event_id",
+        "_internal",
+        "_timers",
+        "in_flight",
+        "new_run",
+        "now_ns",
+        "run",
+        "state",
+        "world",
+    )
+
+    def __init__(
+        self, run: Run, now_ns: int, world: World, apply: Callable[[RunState, Record], None]
+    ) -> None:
+        self.run = run
+        self.state: RunState = run.state
+        self.in_flight: InFlight = run.in_flight
+        self.now_ns = now_ns
+        self.world = world
+        self.new_run: NewRun | None = None
+        self._apply = apply
+        self._first_event_id = run.state.next_event_id
+        self._events: list[HistoryEvent] = []
+        self._internal: list[tuple[int, Internal]] = []
+        self._timers: list[Timer] = []
+        self._effects: list[Effect] = []
+
+    # Recording
+
+    def record(self, event: HistoryEvent) -> HistoryEvent:
+        """Append `event` to history and apply it at once, so later decisions see it.
+
+        Its time is now, unless it was made earlier (buffered, or of a task that a worker held).
+        """
+        event.event_id = self.state.next_event_id
+        if not event.HasField("event_time"):
+            event.event_time.FromNanoseconds(self.now_ns)
+        self._apply(self.state, event)
+        self._events.append(event)
+        return event
+
+    def note(self, record: Internal) -> None:
+        """Record what history does not show, and apply it at once."""
+        self._internal.append((len(self._events), record))
+        self._apply(self.state, record)
+
+    def record_or_buffer(self, event: HistoryEvent) -> HistoryEvent:
+        """Record an event that comes from outside; while a worker holds the workflow task it must wait.
+
+        Temporal: the worker's task was made from the events up to its own start; others get their ids after it.
+        """
+        if self.in_flight.started is None:
+            self.flush()
+            return self.record(event)
+        if not event.HasField("event_time"):
+            event.event_time.FromNanoseconds(self.now_ns)
+        self.note(Buffered(event))
+        return event
+
+    def flush(self) -> bool:
+        """Give the buffered events their ids; say whether there were any.
+
+        Temporal: what ends an activity comes after everything else that was buffered, so that it follows its start.
+        """
+        buffered = self.state.buffered
+        if not buffered:
+            return False
+        ordered = [event for event in buffered if event.event_type not in _ENDS]
+        ordered += [event for event in buffered if event.event_type in _ENDS]
+        self.note(Flushed(len(ordered)))
+        started_ids: dict[int, int] = {}
+        for event in ordered:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                started = self.record(event)
+                scheduled_id = event.activity_task_started_event_attributes.scheduled_event_id
+                started_ids[scheduled_id] = started.event_id
+                continue
+            if event.event_type in _ENDS:
+                attributes = getattr(event, _ENDS[event.event_type])
+                started_id = started_ids.get(attributes.scheduled_event_id)
+                if started_id is not None:
+                    attributes.started_event_id = started_id
+            self.record(event)
+        return True
+
+    # Undoing
+
+    def checkpoint(self) -> bytes:
+        return encode_state(self.state)
+
+    def roll_back(self, checkpoint: bytes) -> None:
+        """Take back everything since the step began; `checkpoint` was taken before anything was recorded."""
+        self.run.state = self.state = decode_state(checkpoint)
+        self._events.clear()
+        self._internal.clear()
+        self._timers.clear()
+        self._effects.clear()
+        self.new_run = None
+
+    # Asking for things
+
+    def call_back(self, timer: Timer) -> None:
+        self._timers.append(timer)
+
+    def send(self, effect: Effect) -> None:
+        self._effects.append(effect)
+
+    def finish(self, reply: object) -> Outcome:
+        events = encode_events(self._events)
+        return Outcome(
+            first_event_id=self._first_event_id,
+            event_count=len(self._events),
+            events=events,
+            internal=encode_internal(self._internal),
+            timers=self._timers,
+            effects=self._effects,
+            reply=reply,
+            new_run=self.new_run,
+            shows=any(event.event_type in _SHOWN for event in self._events),
+        )
+
+
+def new_event(event_type: EventType.ValueType) -> HistoryEvent:
+    return HistoryEvent(event_type=event_type)
+
+
+#: The tables that end each module of rules: who answers, obeys, applies and is called back for what.
+Requests = dict[type, Callable[[Step, Any], object]]
+#: A command gets the id of the `WorkflowTaskCompleted` event that it came with.
+Commands = dict[CommandType.ValueType, Callable[[Step, Command, int], None]]
+Appliers = dict[Any, Callable[[RunState, Any], None]]
+Timers = dict[TimerKind, Callable[[Step, Timer], None]]

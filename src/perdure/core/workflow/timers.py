@@ -1,0 +1,153 @@
+"""The workflow sleeps."""
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.workflow.records import Unbuffered
+from perdure.core.workflow.state import PendingTimer, Run, RunState
+from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, Timers, new_event
+from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.core.workflow.validation import check_id, checked_duration
+from perdure.core.workflow.workflow_task import ensure
+
+# What can be asked
+
+
+def fire(step: Step, timer: Timer) -> None:
+    timer_id = _by_event_id(step.state, timer.event_id)
+    if timer_id is None:
+        return  # Stale: the timer was cancelled after it was set.
+    event = new_event(EventType.EVENT_TYPE_TIMER_FIRED)
+    attributes = event.timer_fired_event_attributes
+    attributes.timer_id = timer_id
+    attributes.started_event_id = timer.event_id
+    step.record_or_buffer(event)
+    ensure(step)
+
+
+# What a worker can command
+
+
+def start(step: Step, command: Command, completed_event_id: int) -> None:
+    wanted = command.start_timer_command_attributes
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES
+    if not command.HasField("start_timer_command_attributes"):
+        raise BadCommand(cause, "StartTimerCommandAttributes is not set on StartTimerCommand.")
+    check_id(cause, "TimerId", wanted.timer_id, "StartTimerCommand")
+    checked_duration(
+        cause,
+        wanted.start_to_fire_timeout,
+        "An invalid StartToFireTimeout is set on StartTimerCommand: {}. TimerId=" + wanted.timer_id,
+    )
+    if (
+        wanted.timer_id in step.state.timers
+        or _buffered_fire(step.state, wanted.timer_id) is not None
+    ):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_START_TIMER_DUPLICATE_ID,
+            f"invalid history builder state for action: add-timer-started-event, Timer ID: {wanted.timer_id}",
+        )
+    event = new_event(EventType.EVENT_TYPE_TIMER_STARTED)
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    attributes = event.timer_started_event_attributes
+    attributes.timer_id = wanted.timer_id
+    attributes.start_to_fire_timeout.CopyFrom(wanted.start_to_fire_timeout)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    step.record(event)
+    step.call_back(_call_back(step.state.timers[wanted.timer_id]))
+
+
+def cancel(step: Step, command: Command, completed_event_id: int) -> None:
+    wanted = command.cancel_timer_command_attributes
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES
+    if not command.HasField("cancel_timer_command_attributes"):
+        raise BadCommand(cause, "CancelTimerCommandAttributes is not set on CancelTimerCommand.")
+    check_id(cause, "TimerId", wanted.timer_id, "CancelTimerCommand")
+    timer = step.state.timers.get(wanted.timer_id)
+    if timer is not None:
+        started_event_id = timer.started_event_id
+    else:
+        # Temporal: a timer that fired while the worker held the task can still be cancelled: its firing is taken back.
+        index = _buffered_fire(step.state, wanted.timer_id)
+        if index is None:
+            raise BadCommand(
+                cause,
+                f"invalid history builder state for action: add-timer-canceled-event, Timer ID: {wanted.timer_id}",
+            )
+        fired_event = step.state.buffered[index]
+        started_event_id = fired_event.timer_fired_event_attributes.started_event_id
+        step.note(Unbuffered(index))
+    event = new_event(EventType.EVENT_TYPE_TIMER_CANCELED)
+    attributes = event.timer_canceled_event_attributes
+    attributes.timer_id = wanted.timer_id
+    attributes.started_event_id = started_event_id
+    attributes.workflow_task_completed_event_id = completed_event_id
+    attributes.identity = step.in_flight.started.identity if step.in_flight.started else ""
+    step.record(event)
+
+
+# How records change the state
+
+
+def started(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.timer_started_event_attributes
+    fire_at_ns = timestamp_ns(event.event_time) + duration_ns(attributes.start_to_fire_timeout)
+    state.timers[attributes.timer_id] = PendingTimer(event.event_id, fire_at_ns)
+
+
+def fired(state: RunState, event: HistoryEvent) -> None:
+    del state.timers[event.timer_fired_event_attributes.timer_id]
+
+
+def canceled(state: RunState, event: HistoryEvent) -> None:
+    state.timers.pop(event.timer_canceled_event_attributes.timer_id, None)
+
+
+def _buffered_fire(state: RunState, timer_id: str) -> int | None:
+    for index, event in enumerate(state.buffered):
+        if (
+            event.event_type == EventType.EVENT_TYPE_TIMER_FIRED
+            and event.timer_fired_event_attributes.timer_id == timer_id
+        ):
+            return index
+    return None
+
+
+def _by_event_id(state: RunState, started_event_id: int) -> str | None:
+    for timer_id, timer in state.timers.items():
+        if timer.started_event_id == started_event_id:
+            return timer_id
+    return None
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    assert not (state.timers and not state.is_open)
+    for timer in state.timers.values():
+        assert timer.started_event_id < state.next_event_id
+
+
+def needed_timers(state: RunState) -> list[Timer]:
+    return [_call_back(timer) for timer in state.timers.values()]
+
+
+def _call_back(timer: PendingTimer) -> Timer:
+    return Timer(timer.fire_at_ns, TimerKind.USER_TIMER, timer.started_event_id, 0)
+
+
+COMMANDS: Commands = {
+    CommandType.COMMAND_TYPE_START_TIMER: start,
+    CommandType.COMMAND_TYPE_CANCEL_TIMER: cancel,
+}
+TIMERS: Timers = {TimerKind.USER_TIMER: fire}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_TIMER_STARTED: started,
+    EventType.EVENT_TYPE_TIMER_FIRED: fired,
+    EventType.EVENT_TYPE_TIMER_CANCELED: canceled,
+}

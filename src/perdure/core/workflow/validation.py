@@ -1,0 +1,99 @@
+"""Checks that several commands share. What they refuse fails the workflow task with the command's cause."""
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
+from temporalio.api.enums.v1 import TimeoutType, WorkflowTaskFailedCause
+
+from perdure.core.workflow.state import RetryPolicy
+from perdure.core.workflow.step import BadCommand
+from perdure.core.workflow.times import SECOND_NS, duration_ns
+
+#: Temporal: limit.maxIDLength.
+ID_LENGTH_MAX = 1000
+#: Temporal: longer durations are cut to this (100 years).
+DURATION_MAX_S = 100 * 365 * 24 * 3600
+
+#: A retry policy names a timeout as a type of error by this prefix and one of these names.
+TIMEOUT_TYPE_PREFIX = "TemporalTimeout:"
+TIMEOUT_TYPE_NAMES = {
+    TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
+    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START: "ScheduleToStart",
+    TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "ScheduleToClose",
+    TimeoutType.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
+}
+
+
+def check_id(cause: WorkflowTaskFailedCause.ValueType, name: str, value: str, command: str) -> None:
+    if not value:
+        raise BadCommand(cause, f"{name} is not set on {command}.")
+    length = len(value.encode())
+    if length > ID_LENGTH_MAX:
+        raise BadCommand(
+            cause,
+            f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={ID_LENGTH_MAX}",
+        )
+
+
+def duration_fault(duration: Duration) -> str | None:
+    """Return what is wrong with `duration`; cut one that is too long to the longest possible."""
+    if duration.seconds * duration.nanos < 0:
+        return "duration has seconds and nanos with different signs"
+    if duration.seconds < 0 or duration.nanos < 0:
+        return "negative duration"
+    if duration.seconds >= DURATION_MAX_S:
+        duration.seconds, duration.nanos = DURATION_MAX_S, 0
+    return None
+
+
+def checked_duration(
+    cause: WorkflowTaskFailedCause.ValueType, duration: Duration, message: str
+) -> None:
+    """Refuse a bad duration; `message` has a place for what is wrong."""
+    fault = duration_fault(duration)
+    if fault is not None:
+        raise BadCommand(cause, message.format(fault))
+
+
+def retry_policy_fault(policy: ApiRetryPolicy) -> str | None:
+    """Return what is wrong with `policy` in the API's words, or None."""
+    if policy.maximum_attempts == 1:
+        return None  # One attempt: the rest is never looked at.
+    fault = duration_fault(policy.initial_interval)
+    if fault:
+        return f"invalid InitialInterval set on retry policy: {fault}"
+    if policy.backoff_coefficient < 1:
+        return "BackoffCoefficient cannot be less than 1 on retry policy."
+    fault = duration_fault(policy.maximum_interval)
+    if fault:
+        return f"invalid MaximumInterval set on retry policy: {fault}"
+    maximum = duration_ns(policy.maximum_interval)
+    if 0 < maximum < duration_ns(policy.initial_interval):
+        return "MaximumInterval cannot be less than InitialInterval on retry policy."
+    if policy.maximum_attempts < 0:
+        return "MaximumAttempts cannot be negative on retry policy."
+    for name in policy.non_retryable_error_types:
+        kind = name.removeprefix(TIMEOUT_TYPE_PREFIX)
+        if kind != name and kind not in TIMEOUT_TYPE_NAMES.values():
+            return f"Invalid timeout type value: {kind}."
+    return None
+
+
+def with_defaults(policy: ApiRetryPolicy) -> None:
+    """Fill in what is not set. Temporal: 1 s, doubling, up to a hundred times the first interval, for ever."""
+    if duration_ns(policy.initial_interval) == 0:
+        policy.initial_interval.FromSeconds(1)
+    if duration_ns(policy.maximum_interval) == 0:
+        total = min(duration_ns(policy.initial_interval) * 100, DURATION_MAX_S * SECOND_NS)
+        policy.maximum_interval.FromNanoseconds(total)
+    if policy.backoff_coefficient == 0:
+        policy.backoff_coefficient = 2.0
+
+
+def retry_policy(policy: ApiRetryPolicy) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval_ns=duration_ns(policy.initial_interval),
+        backoff_coefficient=policy.backoff_coefficient,
+        maximum_interval_ns=duration_ns(policy.maximum_interval),
+        maximum_attempts=policy.maximum_attempts,
+        non_retryable_error_types=tuple(policy.non_retryable_error_types),
+    )

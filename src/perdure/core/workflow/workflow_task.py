@@ -1,0 +1,552 @@
+"""A worker is asked to move the workflow forward: the task is scheduled, started, failed or timed out.
+
+What happens when a worker completes it is in `completion.py`.
+
+The started event is not recorded when the task is handed out, only together with what ends the task: until then a
+crash may forget it, and the task is handed out again. Failing again and again makes no events either: from the second
+attempt on a task is *transient*, and its events are written when it completes.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import (
+    EventType,
+    SuggestContinueAsNewReason,
+    TaskQueueKind,
+    TimeoutType,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Timer, TimerKind
+from perdure.core.workflow.queries import release_unanswered
+from perdure.core.workflow.records import (
+    Flushed,
+    StickySet,
+    TaskDropped,
+    TaskRescheduled,
+    Unbuffered,
+)
+from perdure.core.workflow.state import Run, RunState, StartedTask, WorkflowTask
+from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
+from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, timestamp_ns
+
+#: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
+_BACKOFF_AFTER_ATTEMPT = 3
+_BACKOFF_INITIAL_NS = 5 * SECOND_NS
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """Which handing-out of which task; from a task token."""
+
+    scheduled_event_id: int
+    attempt: int
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorkflowTask:
+    """A poller is to get the task."""
+
+    scheduled_event_id: int
+    attempt: int
+    identity: str
+    #: Id of this poll; ends up in the started event.
+    request_id: str
+    nonce: int
+    build_id: str = ""
+    #: The serialized `WorkerVersionStamp` for the started event; empty for none.
+    version_stamp: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """Reply: what the worker must be told."""
+
+    ref: TaskRef
+    workflow_type: str
+    task_queue: str
+    #: The worker has everything up to `previous_started_event_id` in its cache (the task came from its own queue).
+    is_sticky: bool
+    previous_started_event_id: int
+    started_event_id: int
+    scheduled_at_ns: int
+    started_at_ns: int
+    #: History goes up to here, exclusive; then `events` follow.
+    recorded_until: int
+    #: Events that are not recorded yet: the started event, and the scheduled one of a transient task.
+    events: tuple[HistoryEvent, ...]
+    #: Query id → serialized `WorkflowQuery`.
+    queries: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FailWorkflowTask:
+    ref: TaskRef
+    cause: WorkflowTaskFailedCause.ValueType
+    failure: Failure
+    identity: str
+    binary_checksum: str = ""
+    worker_version: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetSticky:
+    """The worker's cache is gone: the next task goes to the normal queue."""
+
+
+def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
+    task = step.state.workflow_task
+    if (
+        task is None
+        or step.in_flight.started is not None
+        or task.scheduled_event_id != request.scheduled_event_id
+        or task.attempt != request.attempt
+    ):
+        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+    return hand_out(step, request)
+
+
+def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
+    """Give the scheduled task to a worker. Changes memory only, unless events came since a transient task was scheduled."""
+    step.flush()  # Only after a crash, when a worker held the task and its events were still buffered.
+    state = step.state
+    task = state.workflow_task
+    assert task is not None
+    if not task.is_recorded and task.scheduled_event_id != state.next_event_id:
+        # Temporal: new events turn a transient task into a normal one.
+        _record_scheduled(step, attempt=1, original_scheduled_at_ns=task.original_scheduled_at_ns)
+        task = state.workflow_task
+        assert task is not None
+    events: list[HistoryEvent] = []
+    if not task.is_recorded:
+        scheduled = _scheduled_event(state, task.attempt, task.start_to_close_ns)
+        scheduled.event_id = task.scheduled_event_id
+        scheduled.event_time.FromNanoseconds(task.scheduled_at_ns)
+        events.append(scheduled)
+    started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    started.event_id = state.next_event_id + len(events)
+    started.event_time.FromNanoseconds(step.now_ns)
+    attributes = started.workflow_task_started_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.identity = request.identity
+    attributes.request_id = request.request_id
+    attributes.history_size_bytes = state.history_size_bytes
+    if request.version_stamp:
+        attributes.worker_version.MergeFromString(request.version_stamp)
+    limits = step.world.limits
+    if state.history_size_bytes >= limits.suggest_continue_as_new_size:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.append(
+            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE
+        )
+    if started.event_id >= limits.suggest_continue_as_new_count:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.append(
+            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
+        )
+    events.append(started)
+    in_flight = step.in_flight
+    in_flight.started = StartedTask(
+        events=tuple(events),
+        started_event_id=started.event_id,
+        started_at_ns=step.now_ns,
+        nonce=request.nonce,
+        identity=request.identity,
+        request_id=request.request_id,
+        queries=frozenset(in_flight.queries),
+    )
+    step.call_back(_timeout(task, step.now_ns))
+    return TaskStarted(
+        ref=TaskRef(task.scheduled_event_id, task.attempt, request.nonce),
+        workflow_type=state.workflow_type,
+        task_queue=state.task_queue,
+        is_sticky=bool(task.sticky_queue) and state.previous_started_event_id > 0,
+        previous_started_event_id=state.previous_started_event_id,
+        started_event_id=started.event_id,
+        scheduled_at_ns=task.scheduled_at_ns,
+        started_at_ns=step.now_ns,
+        recorded_until=events[0].event_id,
+        events=tuple(events),
+        queries=dict(in_flight.queries),
+    )
+
+
+def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
+    """Return the task that `ref` names, if a worker still holds it."""
+    task, started = step.state.workflow_task, step.in_flight.started
+    if (
+        task is None
+        or started is None
+        or not step.state.is_open
+        or task.scheduled_event_id != ref.scheduled_event_id
+        or task.attempt != ref.attempt
+        or started.nonce != ref.nonce
+    ):
+        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+    return task, started
+
+
+def fail(step: Step, request: FailWorkflowTask) -> None:
+    held(step, request.ref)
+    record_failed(
+        step,
+        request.cause,
+        request.failure,
+        identity=request.identity,
+        binary_checksum=request.binary_checksum,
+        worker_version=request.worker_version,
+    )
+    ensure(step)
+
+
+def reset_sticky(step: Step, request: ResetSticky) -> None:
+    if not step.state.is_open:
+        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if step.state.sticky_queue:
+        step.note(StickySet())
+
+
+# What other concepts use
+
+
+def ensure(step: Step, *, despite_delay: bool = False) -> None:
+    """Make sure that a workflow task will show the worker what has just been recorded.
+
+    Temporal: what arrives during the start delay waits for its end, but for what is asked for `despite_delay`.
+    """
+    state = step.state
+    if state.is_open and state.workflow_task is None:
+        if state.has_had_workflow_task or despite_delay:
+            schedule(step)
+
+
+def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = True) -> None:
+    """Schedule a workflow task; `dispatch` False if the caller hands it out itself."""
+    state = step.state
+    # Temporal: new events mean that this is not just another attempt of what failed before.
+    attempt = 1 if step.flush() else state.workflow_task_attempt
+    original = original_scheduled_at_ns or step.now_ns
+    if attempt == 1:
+        _record_scheduled(step, attempt=1, original_scheduled_at_ns=original)
+    else:
+        timeout = state.workflow_task_timeout_ns
+        timeout += _backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
+        step.note(TaskRescheduled(attempt, step.now_ns, original, timeout))
+    task = state.workflow_task
+    assert task is not None
+    if dispatch:
+        step.send(_dispatch(state, task))
+    if task.sticky_queue:
+        step.call_back(_sticky_timer(state, task))
+
+
+def record_started(step: Step) -> tuple[WorkflowTask, int]:
+    """Record what was kept in memory while the worker held the task; return the task and its started event's id."""
+    task, started = step.state.workflow_task, step.in_flight.started
+    assert task is not None
+    assert started is not None
+    for event in started.events:
+        copy = HistoryEvent()
+        copy.CopyFrom(event)
+        step.record(copy)
+    return task, started.started_event_id
+
+
+def record_failed(
+    step: Step,
+    cause: WorkflowTaskFailedCause.ValueType,
+    failure: Failure | None,
+    *,
+    identity: str,
+    binary_checksum: str = "",
+    worker_version: bytes = b"",
+) -> None:
+    """End the held task as failed. There is no event for it if it was transient."""
+    task = step.state.workflow_task
+    assert task is not None
+    if task.attempt > 1:
+        step.note(TaskDropped(_next_attempt(step.state), int(cause)))
+    else:
+        task, started_event_id = record_started(step)
+        event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+        attributes = event.workflow_task_failed_event_attributes
+        attributes.scheduled_event_id = task.scheduled_event_id
+        attributes.started_event_id = started_event_id
+        attributes.cause = cause
+        if failure is not None:
+            attributes.failure.CopyFrom(failure)
+        attributes.identity = identity
+        attributes.binary_checksum = binary_checksum
+        if worker_version:
+            attributes.worker_version.MergeFromString(worker_version)
+        step.record(event)
+    let_go(step)
+
+
+def let_go(step: Step) -> None:
+    """No worker holds the task any more."""
+    step.in_flight.started = None
+    step.in_flight.close_attempted = False
+
+
+def force_close(step: Step) -> None:
+    """The run closes while a worker holds its task: end the task, then give buffered events their place.
+
+    Temporal: a held task of a run that is terminated or times out fails with this cause.
+    """
+    if step.in_flight.started is not None:
+        record_failed(
+            step,
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+            None,
+            identity="history-service",
+        )
+    step.flush()
+
+
+def time_out(step: Step, timer: Timer) -> None:
+    task, started = step.state.workflow_task, step.in_flight.started
+    if task is None or started is None or _timeout(task, started.started_at_ns) != timer:
+        return
+    if task.attempt > 1:
+        step.note(TaskDropped(_next_attempt(step.state)))
+    else:
+        record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
+    let_go(step)
+    ensure(step)
+    if step.state.workflow_task is None:
+        release_unanswered(step)
+
+
+def record_timed_out(step: Step, timeout: TimeoutType.ValueType) -> None:
+    started_event_id = 0
+    task = step.state.workflow_task
+    assert task is not None
+    if step.in_flight.started is not None:
+        task, started_event_id = record_started(step)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+    attributes = event.workflow_task_timed_out_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.timeout_type = timeout
+    step.record(event)
+
+
+def sticky_time_out(step: Step, timer: Timer) -> None:
+    """No worker took the task from the sticky queue: try the normal one."""
+    task = step.state.workflow_task
+    if task is None or not task.sticky_queue or step.in_flight.started is not None:
+        return
+    if task.scheduled_event_id != timer.event_id or task.attempt != timer.attempt:
+        return
+    assert task.is_recorded  # A failure takes the stickiness away, so a transient task has none.
+    record_timed_out(step, TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START)
+    ensure(step)
+
+
+def first_task_due(step: Step, timer: Timer) -> None:
+    if step.state.waits_for_first_task:
+        schedule(step)
+
+
+# How records change the state
+
+
+def _record_scheduled(step: Step, *, attempt: int, original_scheduled_at_ns: int) -> None:
+    step.record(_scheduled_event(step.state, attempt, step.state.workflow_task_timeout_ns))
+    if original_scheduled_at_ns != step.now_ns:
+        task = step.state.workflow_task
+        assert task is not None
+        step.note(
+            TaskRescheduled(
+                attempt, task.scheduled_at_ns, original_scheduled_at_ns, task.start_to_close_ns
+            )
+        )
+
+
+def _scheduled_event(state: RunState, attempt: int, start_to_close_ns: int) -> HistoryEvent:
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
+    attributes = event.workflow_task_scheduled_event_attributes
+    if state.sticky_queue:
+        attributes.task_queue.name = state.sticky_queue
+        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_STICKY
+        attributes.task_queue.normal_name = state.task_queue
+    else:
+        attributes.task_queue.name = state.task_queue
+        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    set_duration(attributes.start_to_close_timeout, start_to_close_ns)
+    attributes.attempt = attempt
+    return event
+
+
+def scheduled(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_task_scheduled_event_attributes
+    sticky = attributes.task_queue.kind == TaskQueueKind.TASK_QUEUE_KIND_STICKY
+    at_ns = timestamp_ns(event.event_time)
+    state.workflow_task = WorkflowTask(
+        scheduled_event_id=event.event_id,
+        attempt=attributes.attempt,
+        scheduled_at_ns=at_ns,
+        original_scheduled_at_ns=at_ns,
+        start_to_close_ns=duration_ns(attributes.start_to_close_timeout),
+        sticky_queue=attributes.task_queue.name if sticky else "",
+    )
+    state.workflow_task_attempt = attributes.attempt
+    state.has_had_workflow_task = True
+
+
+def rescheduled(state: RunState, record: TaskRescheduled) -> None:
+    """A transient task, or the carried-over first time of a heartbeat's task whose event is just recorded."""
+    is_recorded = state.workflow_task is not None
+    scheduled_event_id = (
+        state.workflow_task.scheduled_event_id if state.workflow_task else state.next_event_id
+    )
+    state.workflow_task = WorkflowTask(
+        scheduled_event_id=scheduled_event_id,
+        attempt=record.attempt,
+        scheduled_at_ns=record.scheduled_at_ns,
+        original_scheduled_at_ns=record.original_scheduled_at_ns,
+        start_to_close_ns=record.start_to_close_ns,
+        sticky_queue=state.sticky_queue,
+        is_recorded=is_recorded,
+    )
+    state.workflow_task_attempt = record.attempt
+
+
+def dropped(state: RunState, record: TaskDropped) -> None:
+    state.workflow_task = None
+    state.workflow_task_attempt = record.next_attempt
+    if record.cause:
+        state.last_task_failed_cause = record.cause
+    state.sticky_queue = ""
+
+
+def failed(state: RunState, event: HistoryEvent) -> None:
+    state.workflow_task_attempt = _next_attempt(state)
+    state.workflow_task = None
+    state.sticky_queue = ""
+    state.last_task_failed_cause = event.workflow_task_failed_event_attributes.cause
+
+
+def timed_out(state: RunState, event: HistoryEvent) -> None:
+    timeout = event.workflow_task_timed_out_event_attributes.timeout_type
+    if timeout == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START:
+        state.workflow_task_attempt = 1
+    else:
+        state.workflow_task_attempt = _next_attempt(state)
+    state.workflow_task = None
+    state.sticky_queue = ""
+
+
+def sticky_set(state: RunState, record: StickySet) -> None:
+    state.sticky_queue = record.queue
+    state.sticky_schedule_to_start_ns = record.schedule_to_start_ns
+
+
+def flushed(state: RunState, record: Flushed) -> None:
+    state.buffered = []
+    state.flushing = record.count
+
+
+def unbuffered(state: RunState, record: Unbuffered) -> None:
+    del state.buffered[record.index]
+
+
+def _next_attempt(state: RunState) -> int:
+    """Temporal: a failure on a sticky queue only takes the stickiness away; the next attempt counts as the first."""
+    return 1 if state.sticky_queue else state.workflow_task_attempt + 1
+
+
+def _backoff_ns(attempt: int, max_interval_ns: int) -> int:
+    if attempt <= _BACKOFF_AFTER_ATTEMPT:
+        return 0
+    doublings = min(attempt - _BACKOFF_AFTER_ATTEMPT - 1, 32)
+    return int(min(_BACKOFF_INITIAL_NS << doublings, max_interval_ns))
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state, started = run.state, run.in_flight.started
+    assert state.flushing == 0
+    if state.workflow_task is not None:
+        assert state.is_open
+        assert state.has_had_workflow_task
+        assert state.workflow_task.attempt == state.workflow_task_attempt
+        if state.workflow_task.is_recorded:
+            assert state.workflow_task.scheduled_event_id < state.next_event_id
+    if started is not None:
+        assert state.workflow_task is not None
+        assert started.events[0].event_id == state.next_event_id
+    if not state.is_open:
+        assert not state.buffered
+
+
+def needed_timers(run: Run) -> list[Timer]:
+    state, started = run.state, run.in_flight.started
+    task = state.workflow_task
+    if task is None:
+        return []
+    if started is not None:
+        return [_timeout(task, started.started_at_ns)]
+    return [_sticky_timer(state, task)] if task.sticky_queue else []
+
+
+def owed(run: Run) -> list[Effect]:
+    task = run.state.workflow_task
+    if task is None or run.in_flight.started is not None:
+        return []
+    return [_dispatch(run.state, task)]
+
+
+def _dispatch(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
+    return DispatchWorkflowTask(
+        state.task_queue, task.sticky_queue, task.scheduled_event_id, task.attempt
+    )
+
+
+def _timeout(task: WorkflowTask, started_at_ns: int) -> Timer:
+    return Timer(
+        started_at_ns + task.start_to_close_ns,
+        TimerKind.WORKFLOW_TASK_TIMEOUT,
+        task.scheduled_event_id,
+        task.attempt,
+    )
+
+
+def _sticky_timer(state: RunState, task: WorkflowTask) -> Timer:
+    return Timer(
+        task.scheduled_at_ns + state.sticky_schedule_to_start_ns,
+        TimerKind.STICKY_SCHEDULE_TO_START,
+        task.scheduled_event_id,
+        task.attempt,
+    )
+
+
+REQUESTS: Requests = {
+    StartWorkflowTask: start,
+    FailWorkflowTask: fail,
+    ResetSticky: reset_sticky,
+}
+TIMERS: Timers = {
+    TimerKind.WORKFLOW_TASK_TIMEOUT: time_out,
+    TimerKind.STICKY_SCHEDULE_TO_START: sticky_time_out,
+    TimerKind.FIRST_TASK: first_task_due,
+}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: scheduled,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: failed,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: timed_out,
+    TaskRescheduled: rescheduled,
+    TaskDropped: dropped,
+    StickySet: sticky_set,
+    Flushed: flushed,
+    Unbuffered: unbuffered,
+}

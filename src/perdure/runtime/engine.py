@@ -1,0 +1,342 @@
+"""Requests become transitions, transitions become commits, and commits become replies and effects.
+
+    request → the run (memory, else the store) → transition (never awaits) → the open batch → durable → reply, effects
+
+**Invariant:** nobody learns of what is not durable. A reply waits for the batch that holds the run's latest
+transition, also when the request itself recorded nothing: what it answers from may rest on that batch.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.shards import shard_key
+from perdure.core.workflow.execution import Start
+from perdure.core.workflow.machine import needed_timers, owed, transition
+from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
+from perdure.core.workflow.records import encode_state
+from perdure.core.workflow.state import Run
+from perdure.runtime.clock import Clock
+from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
+from perdure.runtime.leases import RETRY_S, Leases
+from perdure.runtime.live import SNAPSHOT_EVERY_ROWS, LiveRun
+from perdure.runtime.residency import Residency
+from perdure.runtime.timers import Timers
+from perdure.runtime.visibility import visibility_row
+from perdure.store.port import (
+    NEVER_NS,
+    ExecutionRow,
+    ExecutionUpdate,
+    JournalRow,
+    RunKey,
+    Store,
+    StoreError,
+)
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+RETRY_MAX_S = 5.0
+
+
+class Engine:
+    """Owns ranges of the key space and runs the machines in them. Use from one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        world: World,
+        *,
+        owner: str,
+        deliver: Callable[[RunKey, Effect], None],
+        runs_max: int = 4096,
+    ) -> None:
+        self.clock = clock
+        self.world = world
+        self.store = store
+        self._deliver = deliver
+        self.leases = Leases(store, owner, clock)
+        self._commits = GroupCommit(store, lambda: self.leases.held)
+        self.residency = Residency(store, self._commits, clock, self._adopt, runs_max=runs_max)
+        self._timers = Timers(clock, self._fire)
+        self._is_serving = False
+        self._serving = asyncio.Event()
+        self._recovering: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Life
+
+    async def start(self) -> None:
+        """Claim what is free and serve. Waits while another node holds everything. Raises `StoreError`."""
+        waited = False
+        while not await self.leases.claim():
+            if not waited:
+                log.info("waiting for a lease: another node holds the whole key space")
+            waited = True
+            await asyncio.sleep(RETRY_S)
+        self._spawn(self._commits.run(self))
+        self._spawn(self.leases.keep(self._lose_lease))
+        self._spawn(self.residency.look_ahead(lambda: self.leases.held))
+        self._spawn(self.residency.sweep())
+        self._serve()
+        await self._take_over()
+
+    async def stop(self) -> None:
+        """Finish the commits in flight and give the leases back."""
+        await self._commits.drain()
+        self._is_serving = False
+        self._timers.close()
+        tasks = [*self._tasks, *([self._recovering] if self._recovering else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.leases.release()
+        except StoreError as error:
+            log.warning("leases not given back", error=str(error))
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def _serve(self) -> None:
+        self._is_serving = True
+        self._serving.set()
+
+    @property
+    def is_serving(self) -> bool:
+        return self._is_serving
+
+    async def _take_over(self) -> None:
+        count = await self.residency.take_over(self.leases.held)
+        log.info("serving", runs=count)
+
+    async def _lose_lease(self) -> None:
+        self._lose_everything([], "another node has taken over")
+
+    def commit_failed(self, batches: list[OpenBatch], error: Exception) -> None:
+        """The outcome of a commit is unknown: forget everything, claim again, and read what is true."""
+        log.error("commit failed", error=str(error), error_type=type(error).__name__)
+        self._lose_everything(batches, f"the store did not take the change: {error}")
+
+    def _lose_everything(self, batches: list[OpenBatch], why: str) -> None:
+        self._is_serving = False
+        self._serving.clear()
+        self.leases.give_up()
+        refusal = unavailable(why)
+        for batch in [*batches, *self._commits.abandon()]:
+            batch.settle(refusal)
+        for live in self.residency.forget_all():
+            live.notify()
+        self._timers.replace(())
+        if self._recovering is None or self._recovering.done():
+            self._recovering = asyncio.get_running_loop().create_task(self._recover())
+
+    async def _recover(self) -> None:
+        delay_s = RETRY_S
+        while True:
+            try:
+                if await self.leases.claim():
+                    self._serve()
+                    await self._take_over()
+                    return
+                delay_s = RETRY_S
+            except StoreError as error:
+                self._lose_everything([], f"the store is not there: {error}")
+                log.warning("the store is not there yet", error=str(error), retry_in_s=delay_s)
+                delay_s = min(delay_s * 2, RETRY_MAX_S)
+            await asyncio.sleep(delay_s)
+
+    # Asking
+
+    def key(self, namespace_id: str, workflow_id: str, run_id: str = "") -> RunKey:
+        return RunKey(shard_key(namespace_id, workflow_id), namespace_id, workflow_id, run_id)
+
+    async def find(self, key: RunKey) -> LiveRun | None:
+        """Return the run or None. The caller goes on without waiting, or asks again."""
+        self._check_serving()
+        live = await self.residency.find(key)
+        self._check_serving()
+        return live
+
+    async def ask(self, key: RunKey, request: object) -> Any:
+        """Answer `request` once all that the answer rests on is durable. Raises `Rejected`."""
+        live = await self.find(key)
+        if live is None:
+            raise not_found(key)
+        return await self.answer(live, lambda: self.advance(live, request))
+
+    async def read(self, key: RunKey, look: Callable[[LiveRun], T]) -> T:
+        """Return what `look` makes of the run, as soon as that is durable."""
+        live = await self.find(key)
+        if live is None:
+            raise not_found(key)
+        return await self.answer(live, lambda: look(live))
+
+    async def answer(self, live: LiveRun | None, decide: Callable[[], T]) -> T:
+        """Return (or raise) what `decide` does, once that can be told: it is called at once, and may not wait."""
+        try:
+            reply = decide()
+        except Rejected:
+            await self.settle(live)
+            raise
+        await self.settle(live)
+        if isinstance(reply, Rejected):
+            raise reply
+        return reply
+
+    async def settle(self, live: LiveRun | None) -> None:
+        """Return when everything that is known of `live` is durable, and nobody else can know better."""
+        batch = live.batch if live is not None else None
+        if batch is not None:
+            await batch.durable()
+        elif not self.leases.is_certain():
+            raise unavailable("this node is not certain of its lease")
+
+    def _check_serving(self) -> None:
+        if not self._is_serving:
+            raise unavailable(
+                "this node does not own the workflow: it is starting, or has lost the store"
+            )
+
+    # Moving runs forward. Nothing below waits.
+
+    def advance(self, live: LiveRun, request: object) -> Any:
+        """Take one step of one run. Raises `Rejected`; the run has not changed then."""
+        try:
+            outcome = transition(live.run, request, now_ns=self.clock.now_ns(), world=self.world)
+        except Rejected:
+            raise
+        except Exception as error:
+            log.exception(
+                "bug: a transition failed; memory is thrown away",
+                namespace_id=live.key.namespace_id,
+                workflow_id=live.key.workflow_id,
+                run_id=live.key.run_id,
+                request=type(request).__name__,
+                seq=live.seq,
+            )
+            self._lose_everything([], "internal error")
+            raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
+        live.is_parking = False
+        self._carry_out(live, outcome)
+        return outcome.reply
+
+    def create(self, key: RunKey, run_number: int, start: Start) -> LiveRun:
+        """Begin a new run of a workflow id, which becomes the current one."""
+        live = LiveRun(key, run_number, Run())
+        batch = self._commits.batch()
+        batch.rows.executions.append(
+            ExecutionRow(
+                key.shard_key,
+                key.namespace_id,
+                key.workflow_id,
+                key.run_id,
+                run_number,
+                1,
+                0,
+                b"",
+                0,
+            )
+        )
+        self.residency.add_current(live)
+        self.advance(live, start)
+        return live
+
+    def _carry_out(self, live: LiveRun, outcome: Outcome) -> None:
+        for timer in outcome.timers:
+            self._timers.ask(live, timer)
+        if outcome.is_recorded:
+            batch = self._commits.batch()
+            self._write(live, batch, outcome)
+            if outcome.effects:
+                batch.effects.append((live, outcome.effects))
+        elif outcome.effects:
+            if live.batch is not None:
+                live.batch.effects.append((live, outcome.effects))
+            else:
+                self._send(live, outcome.effects)
+        if outcome.new_run is not None:
+            assert isinstance(outcome.new_run.start, Start)
+            self.create(
+                live.key._replace(run_id=outcome.new_run.run_id),
+                live.run_number + 1,
+                outcome.new_run.start,
+            )
+
+    def _write(self, live: LiveRun, batch: OpenBatch, outcome: Outcome) -> None:
+        live.seq += 1
+        key, state = live.key, live.state
+        row = JournalRow(
+            key.shard_key,
+            key.run_id,
+            live.seq,
+            outcome.first_event_id,
+            outcome.event_count,
+            outcome.events,
+            outcome.internal,
+        )
+        batch.rows.journal.append(row)
+        batch.runs[key.run_id] = live
+        live.batch = batch
+        live.remember(row)
+        is_closing = not state.is_open
+        if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
+            live.due_at_ns = NEVER_NS if is_closing else 0
+            live.snapshot_seq = live.seq
+            batch.updates[key.run_id] = ExecutionUpdate(
+                key.shard_key,
+                key.namespace_id,
+                key.workflow_id,
+                key.run_id,
+                state.status,
+                live.due_at_ns,
+                encode_state(state),
+                live.seq,
+            )
+        if is_closing or live.seq == 1 or outcome.shows:
+            batch.visibility[key.run_id] = visibility_row(state)
+
+    def _adopt(self, live: LiveRun) -> None:
+        """A run came in from the store: ask again for its timers, and deliver again what it owes."""
+        now_ns = self.clock.now_ns()
+        for timer in needed_timers(live.run, now_ns):
+            self._timers.ask(live, timer)
+        self._send(live, owed(live.run, now_ns))
+
+    def _fire(self, live: LiveRun, timer: Timer) -> None:
+        if not self._is_serving or not self.residency.is_resident(live):
+            return
+        self.advance(live, timer)
+
+    def committed(self, batch: OpenBatch) -> None:
+        for live, effects in batch.effects:
+            self._send(live, effects)
+        for live in batch.runs.values():
+            live.notify()
+        self.residency.parked(batch)
+        if self._timers.is_overgrown():
+            now_ns = self.clock.now_ns()
+            self._timers.replace(
+                (live, timer)
+                for live in self.residency.runs()
+                for timer in needed_timers(live.run, now_ns)
+            )
+
+    def _send(self, live: LiveRun, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._deliver(live.key, effect)
+
+
+def not_found(key: RunKey) -> Rejected:
+    """Temporal: the text depends on what was asked for."""
+    if key.run_id:
+        return Rejected(
+            Code.NOT_FOUND,
+            f'workflow execution not found for workflow ID "{key.workflow_id}"'
+            f' and run ID "{key.run_id}"',
+        )
+    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.workflow_id}")

@@ -1,0 +1,143 @@
+"""Writes the transitions of many runs in one transaction.
+
+What arrives while a commit is in flight forms the next batch: under light load a batch is one transition, under heavy
+load batches grow by themselves. There is no timer to tune. Only one commit is in flight at a time, so batches become
+durable in the order in which they were filled, and a transition may build on one that is not durable yet.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.outcome import Effect
+from perdure.runtime.live import LiveRun
+from perdure.store.port import Batch, ExecutionUpdate, Lease, Store, VisibilityRow
+
+#: A batch takes no more journal rows than this; the rest waits for the next one.
+BATCH_ROWS_MAX = 1024
+
+
+class OpenBatch:
+    """What will be written together, and what must happen once it is durable."""
+
+    __slots__ = ("effects", "rows", "runs", "updates", "visibility", "waiters")
+
+    def __init__(self) -> None:
+        self.rows = Batch()
+        #: By run id: only the last one counts.
+        self.updates: dict[str, ExecutionUpdate] = {}
+        self.visibility: dict[str, VisibilityRow] = {}
+        self.runs: dict[str, LiveRun] = {}
+        self.effects: list[tuple[LiveRun, list[Effect]]] = []
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def is_empty(self) -> bool:
+        return not (self.rows.journal or self.rows.executions or self.updates)
+
+    def durable(self) -> asyncio.Future[None]:
+        """Return a future that is done when this batch is durable, or fails with a `Rejected` that may be retried.
+
+        Each caller gets its own: a caller that is cancelled cancels nobody else.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self.waiters.append(future)
+        return future
+
+    def settle(self, error: Rejected | None) -> None:
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+
+class CommitListener(Protocol):
+    """The engine, as the group commit sees it."""
+
+    def committed(self, batch: OpenBatch) -> None: ...
+
+    def commit_failed(self, batches: list[OpenBatch], error: Exception) -> None: ...
+
+
+def unavailable(message: str) -> Rejected:
+    return Rejected(Code.UNAVAILABLE, message)
+
+
+class GroupCommit:
+    """Fills the open batch, and writes one batch after the other while `run` runs."""
+
+    def __init__(self, store: Store, leases: Callable[[], tuple[Lease, ...]]) -> None:
+        self._store = store
+        self._leases = leases
+        self.open = OpenBatch()
+        self._full: list[OpenBatch] = []
+        self._arrived = asyncio.Event()
+        self._in_flight: OpenBatch | None = None
+
+    def batch(self) -> OpenBatch:
+        """Return the batch to add to. It will be written: the caller need not ask for that."""
+        if len(self.open.rows.journal) >= BATCH_ROWS_MAX:
+            self._full.append(self.open)
+            self.open = OpenBatch()
+        if not self._arrived.is_set():
+            self._arrived.set()
+        return self.open
+
+    @property
+    def is_idle(self) -> bool:
+        return self._in_flight is None and not self._full and self.open.is_empty()
+
+    async def drain(self) -> None:
+        """Return when everything that was added so far is durable, or has failed."""
+        while not self.is_idle:
+            batch = self.open
+            if batch.is_empty():
+                batch = self._full[-1] if self._full else self._in_flight or batch
+            with suppress(Rejected):
+                await batch.durable()
+
+    async def run(self, listener: CommitListener) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._next()
+            if batch is None:
+                continue
+            self._in_flight = batch
+            batch.rows.leases = self._leases()
+            batch.rows.updates = list(batch.updates.values())
+            batch.rows.visibility = list(batch.visibility.values())
+            try:
+                await self._store.commit(batch.rows)
+            except (
+                Exception
+            ) as error:  # Whatever it was: the outcome is unknown, see `commit_failed`.
+                self._in_flight = None
+                listener.commit_failed([batch, *self.abandon()], error)
+                continue
+            self._in_flight = None
+            for live in batch.runs.values():
+                if live.batch is batch:
+                    live.batch = None
+            batch.settle(None)
+            listener.committed(batch)
+
+    def _next(self) -> OpenBatch | None:
+        if self._full:
+            return self._full.pop(0)
+        self._arrived.clear()
+        if self.open.is_empty():
+            return None
+        batch, self.open = self.open, OpenBatch()
+        return batch
+
+    def abandon(self) -> list[OpenBatch]:
+        """Return what has not been sent to the store yet, and start afresh: it was built on what failed."""
+        batches = [*self._full, self.open]
+        self._full = []
+        self.open = OpenBatch()
+        self._arrived.clear()
+        return batches

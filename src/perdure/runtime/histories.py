@@ -1,0 +1,181 @@
+"""History, from memory or the store, as bytes of `temporal.api.history.v1.History` that need no decoding.
+
+Serialized histories can be joined, and cut between events, without looking into the events.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow.records import encode_events
+from perdure.runtime.engine import Engine
+from perdure.runtime.group_commit import unavailable
+from perdure.runtime.live import LiveRun
+from perdure.store.port import RunKey, StoreError
+
+#: A page is not filled further once it has so many bytes.
+PAGE_BYTES_MAX = 2 * 1024 * 1024
+ROWS_AT_ONCE = 256
+
+
+class Page(NamedTuple):
+    #: Serialized `History`.
+    events: bytes
+    #: Of the first event after the page.
+    next_event_id: int
+    #: Where to go on reading: the journal rows up to here are behind us. 0 if not known.
+    after_seq: int = 0
+
+
+class Histories:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def page(
+        self,
+        live: LiveRun,
+        first_event_id: int,
+        end_event_id: int,
+        *,
+        events_max: int,
+        after_seq: int = 0,
+    ) -> Page:
+        """Return the recorded events first_event_id <= id < end_event_id, as many as fit a page.
+
+        They must be durable: `settle` comes first. `after_seq` is that of the page before.
+        """
+        if first_event_id >= live.tail_first_event_id:
+            return _cut(list(live.tail), first_event_id, end_event_id, events_max)
+        rows: list[tuple[int, int, bytes]] = []
+        seqs: list[int] = []
+        size = count = 0
+        while size < PAGE_BYTES_MAX and count < events_max:
+            found = await self._read(live.key, after_seq)
+            if not found:
+                break
+            for seq, first, many, events in found:
+                after_seq = seq
+                if first + many <= first_event_id:
+                    continue
+                rows.append((first, many, events))
+                seqs.append(seq)
+                size += len(events)
+                count += many
+            if rows and rows[-1][0] + rows[-1][1] >= end_event_id:
+                break
+        page = _cut(rows, first_event_id, end_event_id, events_max)
+        behind = [
+            seq
+            for seq, (first, many, _) in zip(seqs, rows, strict=True)
+            if first + many <= page.next_event_id
+        ]
+        return page._replace(after_seq=behind[-1] if behind else 0)
+
+    async def page_back(
+        self, live: LiveRun, end_event_id: int, *, events_max: int, before_seq: int = 0
+    ) -> Page:
+        """Return the recorded events with ids below `end_event_id`, newest first.
+
+        `next_event_id` of the page is the end of the next one: 1 when there is none.
+        """
+        try:
+            found = await self._engine.store.history(
+                live.key.shard_key,
+                live.key.run_id,
+                after_seq=before_seq,
+                limit=ROWS_AT_ONCE,
+                reverse=True,
+            )
+        except StoreError as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+        parts: list[bytes] = []
+        for row in found:
+            for index in range(row.event_count - 1, -1, -1):
+                if row.first_event_id + index >= end_event_id:
+                    continue
+                if len(parts) >= events_max:
+                    return Page(b"".join(parts), end_event_id, row.seq + 1)
+                parts.append(cut_events(row.events, index, 1))
+                end_event_id = row.first_event_id + index
+        after_seq = found[-1].seq if found else 0
+        return Page(b"".join(parts), end_event_id, after_seq)
+
+    async def _read(self, key: RunKey, after_seq: int) -> list[tuple[int, int, int, bytes]]:
+        try:
+            rows = await self._engine.store.history(
+                key.shard_key, key.run_id, after_seq=after_seq, limit=ROWS_AT_ONCE
+            )
+        except StoreError as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+        return [(row.seq, row.first_event_id, row.event_count, row.events) for row in rows]
+
+    async def wait_for_event(self, live: LiveRun, deadline: float) -> bool:
+        """Return True when something durable happened to the run, False at `deadline` (loop time)."""
+        loop = asyncio.get_running_loop()
+        happened: asyncio.Future[bool] = loop.create_future()
+        live.waiters.append(happened)
+        timeout = loop.call_at(deadline, _give_up, happened)
+        try:
+            return await happened
+        finally:
+            timeout.cancel()
+            if happened in live.waiters:
+                live.waiters.remove(happened)
+
+
+def _give_up(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)
+
+
+def unrecorded(events: Sequence[HistoryEvent]) -> bytes:
+    """Return events that are in memory only, in the form of a page."""
+    return encode_events(events)
+
+
+def _cut(
+    rows: list[tuple[int, int, bytes]], first_event_id: int, end_event_id: int, events_max: int
+) -> Page:
+    parts: list[bytes] = []
+    next_event_id = first_event_id
+    size = count = 0
+    for first, many, events in rows:
+        if first + many <= next_event_id:
+            continue
+        if first >= end_event_id or count >= events_max or size >= PAGE_BYTES_MAX:
+            break
+        skip = next_event_id - first
+        take = min(many - skip, end_event_id - next_event_id, events_max - count)
+        part = events if take == many else cut_events(events, skip, take)
+        parts.append(part)
+        size += len(part)
+        count += take
+        next_event_id += take
+    return Page(b"".join(parts), next_event_id)
+
+
+def cut_events(events: bytes, skip: int, take: int) -> bytes:
+    """Return `take` events of a serialized history after the first `skip`."""
+    at = 0
+    start = 0
+    for index in range(skip + take):
+        if index == skip:
+            start = at
+        at = _end_of_field(events, at)
+    return events[start:at]
+
+
+def _end_of_field(data: bytes, at: int) -> int:
+    """Return where the length-delimited field that begins at `at` ends."""
+    assert data[at] == 0x0A  # Field 1 of `History`.
+    at += 1
+    length = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return at + length
+        shift += 7

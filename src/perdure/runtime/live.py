@@ -1,0 +1,103 @@
+"""One run in memory, with what the shell must remember about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from perdure.core.workflow.machine import fold
+from perdure.core.workflow.records import decode_state
+from perdure.core.workflow.state import Run, RunState
+from perdure.store.port import JournalRow, LoadedRun, RunKey
+
+if TYPE_CHECKING:
+    from perdure.runtime.group_commit import OpenBatch
+
+#: A run keeps this many bytes of its latest history at hand, and whatever a sticky worker has not seen.
+TAIL_BYTES_MAX = 32 * 1024
+#: A snapshot is written after so many journal rows, so that loading a run takes a bounded time.
+SNAPSHOT_EVERY_ROWS = 256
+
+
+class LiveRun:
+    """Invariant: `run` is what folding the run's journal up to `seq` gives, durable or about to be (`batch`)."""
+
+    __slots__ = (
+        "batch",
+        "due_at_ns",
+        "is_parking",
+        "key",
+        "run",
+        "run_number",
+        "seq",
+        "snapshot_seq",
+        "tail",
+        "tail_bytes",
+        "tail_first_event_id",
+        "used_at_ns",
+        "waiters",
+    )
+
+    def __init__(self, key: RunKey, run_number: int, run: Run) -> None:
+        self.key = key
+        self.run_number = run_number
+        self.run = run
+        #: Of the last journal row, durable or not.
+        self.seq = 0
+        self.snapshot_seq = 0
+        #: What the stored row says. 0: whoever takes the range over loads the run at once.
+        self.due_at_ns = 0
+        #: The batch that holds this run's latest transitions; None when all are durable.
+        self.batch: OpenBatch | None = None
+        #: (first event id, event count, serialized history) of the latest rows, gapless up to the last event.
+        self.tail: deque[tuple[int, int, bytes]] = deque()
+        self.tail_bytes = 0
+        self.tail_first_event_id = run.state.next_event_id
+        #: Requests that wait for the next event.
+        self.waiters: list[asyncio.Future[bool]] = []
+        self.used_at_ns = 0
+        self.is_parking = False
+
+    @classmethod
+    def loaded(cls, key: RunKey, stored: LoadedRun) -> LiveRun:
+        """Rebuild a run from its snapshot and the journal rows after it."""
+        row = stored.row
+        state = decode_state(row.snapshot) if row.snapshot else RunState()
+        fold(state, ((each.events, each.internal) for each in stored.journal))
+        live = cls(key, row.run_number, Run(state))
+        live.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
+        live.snapshot_seq = row.snapshot_seq
+        live.due_at_ns = row.due_at_ns
+        if stored.journal:
+            live.tail_first_event_id = stored.journal[0].first_event_id
+            for each in stored.journal:
+                live.remember(each)
+        return live
+
+    @property
+    def state(self) -> RunState:
+        return self.run.state
+
+    def remember(self, row: JournalRow) -> None:
+        """Keep a new row's events at hand; let go of what only a full replay would ask for."""
+        if not row.event_count:
+            return
+        self.tail.append((row.first_event_id, row.event_count, row.events))
+        self.tail_bytes += len(row.events)
+        seen = self.run.state.previous_started_event_id
+        while self.tail_bytes > TAIL_BYTES_MAX:
+            first, count, events = self.tail[0]
+            if first + count > seen:
+                break
+            self.tail.popleft()
+            self.tail_bytes -= len(events)
+            self.tail_first_event_id = first + count
+
+    def notify(self) -> None:
+        """Wake whoever waits for the next event."""
+        if self.waiters:
+            waiters, self.waiters = self.waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(True)

@@ -1,0 +1,368 @@
+"""One node: the engine, its task queues and queries, behind the calls that the frontend makes.
+
+Everything here may be called from one event loop only. Refusals are `Rejected`.
+"""
+
+import asyncio
+import random
+import uuid
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.workflowservice.v1 import (
+    SignalWithStartWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+)
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.execution import AttachRequest, Start, Terminate
+from perdure.core.workflow.outcome import (
+    AnswerQuery,
+    DispatchActivityTask,
+    DispatchQuery,
+    DispatchWorkflowTask,
+    Effect,
+    Limits,
+    World,
+)
+from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.starting import StartNew, decide, started_attributes
+from perdure.core.workflow.workflow_task import StartWorkflowTask, TaskStarted
+from perdure.runtime.clock import Clock
+from perdure.runtime.engine import Engine
+from perdure.runtime.histories import Histories, Page, unrecorded
+from perdure.runtime.live import LiveRun
+from perdure.runtime.queries import Queries
+from perdure.runtime.task_queues import (
+    ActivityOffer,
+    QueryOffer,
+    QueueName,
+    TaskQueues,
+    WorkflowOffer,
+)
+from perdure.store.port import RunKey, Store
+
+#: Events in one poll response; the worker asks for the rest page by page.
+POLL_EVENTS_MAX = 256 * 4
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    run_id: str
+    first_run_id: str
+    #: This request (or the one that it repeats) started the run.
+    started: bool
+    status: int
+    #: The request id was attached to a run that it did not start.
+    attached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowTaskReply:
+    """A workflow task for a worker, with the first page of its history."""
+
+    key: RunKey
+    task: TaskStarted
+    #: Serialized `History`, transient events included when it is the last page.
+    history: bytes
+    #: 0 if the history is whole; else the id of the first event of the next page, and where to go on reading.
+    next_event_id: int
+    after_seq: int
+    backlog_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTaskReply:
+    key: RunKey
+    query_id: str
+    query: WorkflowQuery
+    workflow_type: str
+    task_queue: str
+    previous_started_event_id: int
+    history: bytes
+    next_event_id: int
+    after_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTaskReply:
+    key: RunKey
+    namespace: str
+    task: ActivityTask
+    started_queue: str = ""
+
+
+class Node:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        *,
+        owner: str,
+        randomness: random.Random | None = None,
+        runs_max: int = 4096,
+    ) -> None:
+        self._random = randomness if randomness is not None else random.SystemRandom()
+        world = World(limits, self.fresh_id)
+        self.clock = clock
+        self.store = store
+        self.engine = Engine(
+            store, clock, world, owner=owner, deliver=self._deliver, runs_max=runs_max
+        )
+        self.task_queues = TaskQueues(clock)
+        self.queries = Queries(self.engine, self.task_queues)
+        self.histories = Histories(self.engine)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
+        self._sweeper = asyncio.get_running_loop().create_task(self.task_queues.sweep())
+        await self.engine.start()
+
+    def drain(self) -> None:
+        """End long polls; requests are still answered."""
+        self.task_queues.drain()
+        for live in list(self.engine.residency.runs()):
+            live.notify()
+
+    async def stop(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self.engine.stop()
+
+    def fresh_id(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def nonce(self) -> int:
+        """Return a number that names one handing-out of a task; never 0."""
+        return self._random.getrandbits(62) + 1
+
+    def _deliver(self, key: RunKey, effect: Effect) -> None:
+        if isinstance(effect, DispatchWorkflowTask):
+            self.task_queues.offer_workflow_task(key, effect)
+        elif isinstance(effect, DispatchActivityTask):
+            self.task_queues.offer_activity_task(key, effect)
+        elif isinstance(effect, DispatchQuery):
+            self.queries.dispatch(key, effect)
+        else:
+            assert isinstance(effect, AnswerQuery)
+            self.queries.answered(effect)
+
+    # Starting
+
+    async def start_workflow(
+        self,
+        namespace_id: str,
+        request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
+        *,
+        reuse: WorkflowIdReusePolicy.ValueType,
+        conflict: WorkflowIdConflictPolicy.ValueType,
+        signal: Signal | None = None,
+        attach_request_id: bool = False,
+    ) -> StartReply:
+        """Start a run, or use the one there is, as the policies say; `signal` reaches whichever it is."""
+        key = self.engine.key(namespace_id, request.workflow_id)
+        current = await self.engine.find(key)
+        used: list[LiveRun] = [current] if current is not None else []
+
+        def start() -> StartReply:
+            reply, live = self._start(
+                key, current, request, reuse, conflict, signal, attach_request_id
+            )
+            used[:] = [live]
+            return reply
+
+        try:
+            reply = start()
+        finally:
+            await self.engine.settle(used[0] if used else None)
+        return reply
+
+    def _start(
+        self,
+        key: RunKey,
+        current: LiveRun | None,
+        request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
+        reuse: WorkflowIdReusePolicy.ValueType,
+        conflict: WorkflowIdConflictPolicy.ValueType,
+        signal: Signal | None,
+        attach_request_id: bool,
+    ) -> tuple[StartReply, LiveRun]:
+        engine = self.engine
+        now_ns = self.clock.now_ns()
+        decision = decide(
+            current.state if current is not None else None,
+            request_id=request.request_id,
+            reuse=reuse,
+            conflict=conflict,
+            now_ns=now_ns,
+            limits=engine.world.limits,
+        )
+        if not isinstance(decision, StartNew):
+            assert current is not None
+            if signal is not None and not decision.is_retry:
+                engine.advance(current, signal)
+            if attach_request_id and not decision.is_retry:
+                engine.advance(current, AttachRequest(request.request_id))
+            state = current.state
+            return (
+                StartReply(
+                    current.key.run_id,
+                    state.first_run_id,
+                    decision.is_retry,
+                    state.status,
+                    attached=attach_request_id and not decision.is_retry,
+                ),
+                current,
+            )
+        run_id = self.fresh_id()
+        if decision.terminate_current:
+            assert current is not None
+            engine.advance(current, _replaced_by(run_id))
+        live = engine.create(
+            key._replace(run_id=run_id),
+            current.run_number + 1 if current is not None else 1,
+            Start(
+                namespace_id=key.namespace_id,
+                namespace=request.namespace,
+                workflow_id=key.workflow_id,
+                run_id=run_id,
+                attributes=started_attributes(
+                    request, run_id, now_ns=now_ns, limits=engine.world.limits
+                ),
+                request_id=request.request_id,
+                user_metadata=_user_metadata(request),
+                links=request.links,
+                signal=signal,
+            ),
+        )
+        return StartReply(run_id, run_id, True, live.state.status), live
+
+    # Polling
+
+    async def poll_workflow_task(
+        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes
+    ) -> WorkflowTaskReply | QueryTaskReply | None:
+        """Return a task for this poller; None if there is none until `deadline` (loop time)."""
+        while True:
+            offer = await self.task_queues.poll(name, info, deadline)
+            if offer is None:
+                return None
+            if isinstance(offer, QueryOffer):
+                query = await self._query_task(offer)
+                if query is not None:
+                    return query
+                continue
+            assert isinstance(offer, WorkflowOffer)
+            request = StartWorkflowTask(
+                scheduled_event_id=offer.scheduled_event_id,
+                attempt=offer.attempt,
+                identity=info.identity,
+                request_id=self.fresh_id(),
+                nonce=self.nonce(),
+                version_stamp=version_stamp,
+            )
+            try:
+                task = await self.engine.ask(offer.key, request)
+            except Rejected as refusal:
+                # Stale, or this node has lost the run: whoever owns it dispatches again what it owes.
+                if refusal.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
+                    continue
+                raise
+            assert isinstance(task, TaskStarted)
+            backlog = self.task_queues.describe(name).backlog_count
+            return await self.workflow_task_reply(offer.key, task, backlog)
+
+    async def workflow_task_reply(
+        self, key: RunKey, task: TaskStarted, backlog_count: int = 0, *, only_new: bool = False
+    ) -> WorkflowTaskReply:
+        """Add the history that the worker needs: all of it, or what its cache lacks."""
+        live = await self.engine.find(key)
+        if live is None:
+            raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+        first = task.previous_started_event_id + 1 if task.is_sticky or only_new else 1
+        page = await self.histories.page(
+            live, first, task.recorded_until, events_max=POLL_EVENTS_MAX
+        )
+        history, next_event_id = page.events, page.next_event_id
+        if next_event_id >= task.recorded_until:
+            history += unrecorded(task.events)
+            next_event_id = 0
+        return WorkflowTaskReply(key, task, history, next_event_id, page.after_seq, backlog_count)
+
+    async def _query_task(self, offer: QueryOffer) -> QueryTaskReply | None:
+        try:
+            live = await self.engine.find(offer.key)
+        except Rejected:
+            return None
+        if live is None:
+            return None
+        state = live.state
+        page = Page(b"", 0)
+        if not offer.is_sticky:
+            page = await self.histories.page(
+                live, 1, state.next_event_id, events_max=POLL_EVENTS_MAX
+            )
+            if page.next_event_id >= state.next_event_id:
+                page = page._replace(next_event_id=0)
+        return QueryTaskReply(
+            key=offer.key,
+            query_id=offer.query_id,
+            query=WorkflowQuery.FromString(offer.query),
+            workflow_type=state.workflow_type,
+            task_queue=state.task_queue,
+            previous_started_event_id=state.previous_started_event_id,
+            history=page.events,
+            next_event_id=page.next_event_id,
+            after_seq=page.after_seq,
+        )
+
+    async def poll_activity_task(
+        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes
+    ) -> ActivityTaskReply | None:
+        while True:
+            offer = await self.task_queues.poll(name, info, deadline)
+            if offer is None:
+                return None
+            assert isinstance(offer, ActivityOffer)
+            request = StartActivity(
+                scheduled_event_id=offer.scheduled_event_id,
+                attempt=offer.attempt,
+                identity=info.identity,
+                request_id=self.fresh_id(),
+                version_stamp=version_stamp,
+            )
+            try:
+                task = await self.engine.ask(offer.key, request)
+            except Rejected as refusal:
+                if refusal.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
+                    continue
+                raise
+            assert isinstance(task, ActivityTask)
+            live = self.engine.residency.peek(offer.key)
+            namespace = live.state.namespace if live is not None else ""
+            return ActivityTaskReply(offer.key, namespace, task)
+
+
+def _replaced_by(run_id: str) -> Terminate:
+    """Temporal: this is what a run's end says that a new start made room for itself."""
+    note = f'"terminated by new runID: {run_id}"'
+    return Terminate(
+        reason="TerminateIfRunning WorkflowIdReusePolicy",
+        details=Payloads(
+            payloads=[Payload(metadata={"encoding": b"json/plain"}, data=note.encode())]
+        ),
+        identity="history-service",
+    )
+
+
+def _user_metadata(
+    request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
+) -> UserMetadata | None:
+    return request.user_metadata if request.HasField("user_metadata") else None

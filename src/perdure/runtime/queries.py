@@ -1,0 +1,107 @@
+"""Queries and the callers that wait for their answers. Nothing here outlives a connection."""
+
+import asyncio
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import QueryRejectCondition
+from temporalio.api.query.v1 import QueryRejected, WorkflowQuery
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
+from perdure.core.workflow.queries import AbandonQuery, Query
+from perdure.runtime.engine import Engine
+from perdure.runtime.task_queues import QueryOffer, TaskQueues
+from perdure.store.port import RunKey
+
+#: A worker that serves a sticky queue gets this long to take a query; then any worker of the run's queue may.
+STICKY_PATIENCE_S = 5.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    answer: asyncio.Future[bytes]
+    offer: QueryOffer | None = None
+    effect: DispatchQuery | None = None
+    fall_back: asyncio.TimerHandle | None = None
+
+
+class Queries:
+    def __init__(self, engine: Engine, task_queues: TaskQueues) -> None:
+        self._engine = engine
+        self._task_queues = task_queues
+        self._waiting: dict[str, _Waiting] = {}
+
+    async def ask(
+        self,
+        key: RunKey,
+        query: WorkflowQuery,
+        reject_condition: QueryRejectCondition.ValueType,
+        deadline: float,
+    ) -> bytes | QueryRejected:
+        """Return the serialized `WorkflowQueryResult`. Raises `Rejected`, also at `deadline` (loop time)."""
+        loop = asyncio.get_running_loop()
+        query_id = self._engine.world.fresh_id()
+        waiting = self._waiting[query_id] = _Waiting(loop.create_future())
+        timeout = loop.call_at(deadline, self._expire, query_id)
+        try:
+            rejected = await self._engine.ask(key, Query(query_id, query, reject_condition))
+            if rejected is not None:
+                assert isinstance(rejected, QueryRejected)
+                return rejected
+            return await waiting.answer
+        finally:
+            timeout.cancel()
+            del self._waiting[query_id]
+            if waiting.fall_back is not None:
+                waiting.fall_back.cancel()
+            if waiting.offer is not None and waiting.effect is not None:
+                self._task_queues.withdraw_query(waiting.effect, waiting.offer)
+            live = self._engine.residency.peek(key)
+            if live is not None and query_id in live.run.in_flight.queries:
+                self._engine.advance(live, AbandonQuery(query_id))
+
+    def dispatch(self, key: RunKey, effect: DispatchQuery) -> None:
+        waiting = self._waiting.get(effect.query_id)
+        if waiting is None or waiting.answer.done():
+            return
+        waiting.effect = effect
+        waiting.offer = self._task_queues.offer_query(key, effect)
+        if waiting.offer.is_sticky:
+            waiting.fall_back = asyncio.get_running_loop().call_later(
+                STICKY_PATIENCE_S, self._fall_back, key, effect
+            )
+
+    def _fall_back(self, key: RunKey, effect: DispatchQuery) -> None:
+        waiting = self._waiting.get(effect.query_id)
+        if waiting is None or waiting.offer is None or waiting.answer.done():
+            return
+        self._task_queues.withdraw_query(effect, waiting.offer)
+        self.dispatch(key, effect._replace(sticky_queue=""))
+
+    def answered(self, effect: AnswerQuery) -> None:
+        """The answer came along with a workflow task."""
+        if effect.refusal is not None:
+            self._settle(effect.query_id, effect.refusal)
+        elif effect.result is not None:
+            self._settle(effect.query_id, effect.result)
+
+    def respond(self, query_id: str, result: bytes) -> None:
+        """A worker answers a query that was dispatched by itself."""
+        if not self._settle(query_id, result):
+            raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
+
+    def _settle(self, query_id: str, result: bytes | Rejected) -> bool:
+        waiting = self._waiting.get(query_id)
+        if waiting is None or waiting.answer.done():
+            return False
+        if isinstance(result, Rejected):
+            waiting.answer.set_exception(result)
+        else:
+            waiting.answer.set_result(result)
+        return True
+
+    def _expire(self, query_id: str) -> None:
+        self._settle(
+            query_id,
+            Rejected(Code.DEADLINE_EXCEEDED, "query timed out before a worker could process it"),
+        )

@@ -1,0 +1,292 @@
+"""Which runs are in memory: loaded when somebody asks, taken over with a lease, parked when there are too many.
+
+**Invariant:** a run that owes something, or has a timer before the horizon, is in memory; a run that is not has a
+`due_at` in its row that is beyond the horizon, or is loaded at once when its range is claimed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from perdure.core.workflow import machine
+from perdure.core.workflow.records import encode_state
+from perdure.runtime.clock import Clock
+from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
+from perdure.runtime.live import LiveRun
+from perdure.store.port import (
+    NEVER_NS,
+    SHARD_KEY_END,
+    ExecutionUpdate,
+    Lease,
+    RunKey,
+    Store,
+    StoreError,
+)
+
+log = structlog.get_logger(__name__)
+
+LOAD_AT_ONCE_MAX = 256
+PARK_AT_ONCE_MAX = 2048
+#: Runs that are due within this time are kept in memory.
+HORIZON_NS = 40 * 10**9
+SWEEP_EVERY_S = 1.0
+LOOK_AHEAD_EVERY_S = 10.0
+#: A run that was used a moment ago stays.
+MIN_IDLE_NS = 3 * 10**9
+
+
+class Residency:
+    """The cache of runs. `adopted` is told of every run that comes in from the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        commits: GroupCommit,
+        clock: Clock,
+        adopted: Callable[[LiveRun], None],
+        *,
+        runs_max: int = 4096,
+    ) -> None:
+        self._store = store
+        self._commits = commits
+        self._clock = clock
+        self._adopted = adopted
+        self._runs_max = runs_max
+        self._runs: dict[str, LiveRun] = {}
+        #: (namespace id, workflow id) → run id of the current run; "" if it is known that there is none.
+        self._current: dict[tuple[str, str], str] = {}
+        self._absent: list[tuple[str, str]] = []
+        self._wanted: dict[RunKey, asyncio.Future[None]] = {}
+        self._loads: set[asyncio.Task[None]] = set()
+        self._horizon_ns = 0
+        #: Grows whenever memory is thrown away: what was read before is worth nothing then.
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    # Finding
+
+    def peek(self, key: RunKey) -> LiveRun | None:
+        """Return the run if it is in memory."""
+        run_id = key.run_id or self._current.get((key.namespace_id, key.workflow_id), "")
+        live = self._runs.get(run_id)
+        if live is None or live.key.workflow_id != key.workflow_id:
+            return None
+        if live.key.namespace_id != key.namespace_id:
+            return None
+        return live
+
+    async def find(self, key: RunKey) -> LiveRun | None:
+        """Return the run, from memory or the store; None if there is none.
+
+        Nothing happens between the return and the caller's next step: what it sees is current.
+        """
+        live = self.peek(key)
+        if live is None and not self._is_known_absent(key):
+            await self._load(key)
+            live = self.peek(key)
+        if live is not None:
+            live.used_at_ns = self._clock.monotonic_ns()
+        return live
+
+    def is_resident(self, live: LiveRun) -> bool:
+        return self._runs.get(live.key.run_id) is live
+
+    def add_current(self, live: LiveRun) -> None:
+        """A new run of its workflow id."""
+        live.used_at_ns = self._clock.monotonic_ns()
+        self._runs[live.key.run_id] = live
+        self._current[live.key.namespace_id, live.key.workflow_id] = live.key.run_id
+
+    def runs(self) -> Iterator[LiveRun]:
+        return iter(self._runs.values())
+
+    def _is_known_absent(self, key: RunKey) -> bool:
+        return not key.run_id and self._current.get((key.namespace_id, key.workflow_id)) == ""
+
+    # Loading
+
+    def _load(self, key: RunKey) -> asyncio.Future[None]:
+        """Ask for a run. What is asked for in one turn of the loop is read with one query."""
+        future = self._wanted.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            if not self._wanted:
+                loop.call_soon(self._start_loading)
+            future = self._wanted[key] = loop.create_future()
+        # A caller that is cancelled must not cancel the others.
+        return asyncio.shield(future)
+
+    def _start_loading(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        task = asyncio.get_running_loop().create_task(self._load_wanted(wanted))
+        self._loads.add(task)
+        task.add_done_callback(self._loads.discard)
+
+    async def _load_wanted(self, wanted: dict[RunKey, asyncio.Future[None]]) -> None:
+        try:
+            await self._load_keys(list(wanted))
+        except (StoreError, asyncio.CancelledError) as error:
+            for future in wanted.values():
+                if not future.done():
+                    future.set_exception(unavailable(f"the store cannot be read: {error}"))
+                    future.exception()  # Seen: a caller may be gone.
+            return
+        for future in wanted.values():
+            if not future.done():
+                future.set_result(None)
+
+    async def _load_keys(self, keys: list[RunKey]) -> None:
+        generation = self._generation
+        for start in range(0, len(keys), LOAD_AT_ONCE_MAX):
+            chunk = keys[start : start + LOAD_AT_ONCE_MAX]
+            found = await self._store.load(chunk)
+            if generation != self._generation:
+                raise StoreError("this node has lost its lease meanwhile")
+            for key, stored in zip(chunk, found, strict=True):
+                place = (key.namespace_id, key.workflow_id)
+                if stored is None:
+                    if not key.run_id and place not in self._current:
+                        self._current[place] = ""
+                        self._absent.append(place)
+                    continue
+                run_id = stored.row.run_id
+                if not key.run_id and not self._current.get(place):
+                    self._current[place] = run_id
+                if run_id in self._runs:
+                    continue
+                live = LiveRun.loaded(key._replace(run_id=run_id), stored)
+                live.used_at_ns = self._clock.monotonic_ns()
+                self._runs[run_id] = live
+                self._adopted(live)
+
+    # Taking over
+
+    async def take_over(self, leases: Iterable[Lease]) -> int:
+        """Load every run of the ranges that is due. Return how many."""
+        until_ns = self._clock.now_ns() + HORIZON_NS
+        self._horizon_ns = until_ns
+        return await self._load_due(leases, -1, until_ns)
+
+    async def look_ahead(self, leases: Callable[[], Iterable[Lease]]) -> None:
+        """Move the horizon on, for ever: load what becomes due before it does."""
+        while True:
+            await asyncio.sleep(LOOK_AHEAD_EVERY_S)
+            after_ns, until_ns = self._horizon_ns, self._clock.now_ns() + HORIZON_NS
+            held = tuple(leases())
+            if not held or until_ns <= after_ns:
+                continue
+            # First the horizon, then the reading: whoever parks a run meanwhile sees the new one.
+            self._horizon_ns = until_ns
+            try:
+                await self._load_due(held, after_ns, until_ns)
+            except StoreError as error:
+                self._horizon_ns = after_ns
+                log.warning("due runs not loaded", error=str(error))
+
+    async def _load_due(self, leases: Iterable[Lease], after_ns: int, until_ns: int) -> int:
+        loaded = 0
+        for lease in leases:
+            after = after_ns
+            while True:
+                due = await self._store.due(
+                    lease.lo, min(lease.hi, SHARD_KEY_END), after, until_ns, LOAD_AT_ONCE_MAX
+                )
+                if not due:
+                    break
+                keys = [each.key for each in due if each.key.run_id not in self._runs]
+                await self._load_keys(keys)
+                loaded += len(keys)
+                after = due[-1].due_at_ns
+        return loaded
+
+    def forget_all(self) -> list[LiveRun]:
+        """Throw memory away; return what was in it."""
+        self._generation += 1
+        lost = list(self._runs.values())
+        self._runs.clear()
+        self._current.clear()
+        self._absent.clear()
+        return lost
+
+    # Parking
+
+    async def sweep(self) -> None:
+        """Keep memory bounded, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self.make_room()
+
+    def make_room(self) -> None:
+        for place in self._absent:
+            if self._current.get(place) == "":
+                del self._current[place]
+        self._absent.clear()
+        surplus = len(self._runs) - self._runs_max
+        if surplus <= 0:
+            return
+        idle_since = self._clock.monotonic_ns() - MIN_IDLE_NS
+        candidates = [
+            live
+            for live in self._runs.values()
+            if live.used_at_ns < idle_since and live.batch is None and not live.waiters
+        ]
+        candidates.sort(key=lambda live: live.used_at_ns)
+        for live in candidates[: min(surplus, PARK_AT_ONCE_MAX)]:
+            if live.state.is_open:
+                self._park(live)
+            else:
+                self._drop(live)
+
+    def _park(self, live: LiveRun) -> None:
+        """Write what the run is and when it is due; it leaves memory when that is durable."""
+        due_at_ns = self._next_due_ns(live)
+        if due_at_ns <= self._horizon_ns:
+            return
+        if live.due_at_ns == due_at_ns and live.snapshot_seq == live.seq:
+            self._drop(live)
+            return
+        batch = self._commits.batch()
+        batch.updates[live.key.run_id] = ExecutionUpdate(
+            live.key.shard_key,
+            live.key.namespace_id,
+            live.key.workflow_id,
+            live.key.run_id,
+            live.state.status,
+            due_at_ns,
+            encode_state(live.state),
+            live.seq,
+        )
+        batch.runs[live.key.run_id] = live
+        live.batch = batch
+        live.due_at_ns = due_at_ns
+        live.snapshot_seq = live.seq
+        live.is_parking = True
+
+    def parked(self, batch: OpenBatch) -> None:
+        """`batch` is durable: let go of what it parked, unless it was needed meanwhile."""
+        for live in batch.runs.values():
+            if not live.is_parking:
+                continue
+            live.is_parking = False
+            if live.batch is None and live.due_at_ns > self._horizon_ns and not live.waiters:
+                self._drop(live)
+
+    def _next_due_ns(self, live: LiveRun) -> int:
+        """Return when the run needs to be in memory: 0 if it must stay now."""
+        run = live.run
+        now_ns = self._clock.now_ns()
+        if run.in_flight.started is not None or run.in_flight.queries:
+            return 0
+        if machine.owed(run, now_ns):
+            return 0
+        timers = machine.needed_timers(run, now_ns)
+        return min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
+
+    def _drop(self, live: LiveRun) -> None:
+        del self._runs[live.key.run_id]
+        place = (live.key.namespace_id, live.key.workflow_id)
+        if self._current.get(place) == live.key.run_id:
+            del self._current[place]

@@ -1,0 +1,172 @@
+"""Pollers wait here for tasks. All task queues of this node; each is a `core.matching.TaskQueue`."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from perdure.core.matching.task_queue import Poller, PollerInfo, TaskQueue
+from perdure.core.workflow.outcome import (
+    DispatchActivityTask,
+    DispatchQuery,
+    DispatchWorkflowTask,
+)
+from perdure.runtime.clock import Clock
+from perdure.store.port import RunKey
+
+SWEEP_EVERY_S = 30.0
+
+
+class QueueName(NamedTuple):
+    namespace_id: str
+    name: str
+    #: `TaskQueueType`: workflow tasks and activity tasks of one name are two queues.
+    kind: int
+
+
+class WorkflowOffer(NamedTuple):
+    key: RunKey
+    scheduled_event_id: int
+    attempt: int
+
+
+class ActivityOffer(NamedTuple):
+    key: RunKey
+    scheduled_event_id: int
+    attempt: int
+    is_activity: bool = True  # Keeps it apart from a `WorkflowOffer` of the same numbers.
+
+
+class QueryOffer(NamedTuple):
+    key: RunKey
+    query_id: str
+    #: Serialized `WorkflowQuery`.
+    query: bytes
+    is_sticky: bool
+
+
+Offer = WorkflowOffer | ActivityOffer | QueryOffer
+WORKFLOW_QUEUE = 1
+ACTIVITY_QUEUE = 2
+
+
+class TaskQueues:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._queues: dict[QueueName, TaskQueue[Offer]] = {}
+        self._draining = False
+        self._polls: set[asyncio.Future[Offer | None]] = set()
+
+    # Tasks come
+
+    def offer_workflow_task(self, key: RunKey, effect: DispatchWorkflowTask) -> None:
+        offer = WorkflowOffer(key, effect.scheduled_event_id, effect.attempt)
+        queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
+        queue.add(offer, self._clock.now_ns())
+
+    def offer_activity_task(self, key: RunKey, effect: DispatchActivityTask) -> None:
+        offer = ActivityOffer(key, effect.scheduled_event_id, effect.attempt)
+        queue = self._queue(QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE))
+        queue.add(offer, self._clock.now_ns())
+
+    def offer_query(self, key: RunKey, effect: DispatchQuery) -> QueryOffer:
+        """Offer a query to the run's own worker if it is there, else to any."""
+        sticky = self._find(QueueName(key.namespace_id, effect.sticky_queue, WORKFLOW_QUEUE))
+        is_sticky = bool(sticky and sticky.is_served(self._clock.now_ns()))
+        offer = QueryOffer(key, effect.query_id, effect.query, is_sticky)
+        name = effect.sticky_queue if is_sticky else effect.task_queue
+        self._queue(QueueName(key.namespace_id, name, WORKFLOW_QUEUE)).add_urgent(offer)
+        return offer
+
+    def withdraw_query(self, effect: DispatchQuery, offer: QueryOffer) -> None:
+        name = effect.sticky_queue if offer.is_sticky else effect.task_queue
+        queue = self._find(QueueName(offer.key.namespace_id, name, WORKFLOW_QUEUE))
+        if queue is not None:
+            queue.drop_urgent(offer)
+
+    def _served_or_normal(
+        self, namespace_id: str, sticky_queue: str, task_queue: str
+    ) -> TaskQueue[Offer]:
+        """Temporal: a sticky queue that nobody has polled for 10 s is passed over."""
+        if sticky_queue:
+            queue = self._find(QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE))
+            if queue is not None and queue.is_served(self._clock.now_ns()):
+                return queue
+        return self._queue(QueueName(namespace_id, task_queue, WORKFLOW_QUEUE))
+
+    # Pollers come
+
+    async def poll(self, name: QueueName, info: PollerInfo, deadline: float) -> Offer | None:
+        """Return the next task; None when there is none until `deadline` (loop time), or the node drains."""
+        queue = self._queue(name)
+        offer = queue.poll(info)
+        if offer is not None or self._draining:
+            return offer
+        loop = asyncio.get_running_loop()
+        taken: asyncio.Future[Offer | None] = loop.create_future()
+        poller: Poller[Offer] = Poller(info.identity, taken.set_result)
+        queue.wait(poller)
+        self._polls.add(taken)
+        timeout = loop.call_at(deadline, _end, taken)
+        try:
+            return await taken
+        except asyncio.CancelledError:
+            if taken.done() and not taken.cancelled() and (lost := taken.result()) is not None:
+                self._give_back(queue, lost)
+            raise
+        finally:
+            timeout.cancel()
+            self._polls.discard(taken)
+            queue.leave(poller)
+
+    def _give_back(self, queue: TaskQueue[Offer], offer: Offer) -> None:
+        """The poller went away with the task in its hand."""
+        if isinstance(offer, QueryOffer):
+            queue.add_urgent(offer)
+        else:
+            queue.add(offer, self._clock.now_ns())
+
+    def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
+        """A worker shuts down: nobody serves its sticky queue from now on."""
+        queue = self._find(QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE))
+        if queue is not None:
+            queue.last_poll_at_ns = 0
+            queue.pollers.clear()
+
+    def drain(self) -> None:
+        """End all polls, with nothing."""
+        self._draining = True
+        for taken in list(self._polls):
+            _end(taken)
+
+    # What others ask
+
+    def describe(self, name: QueueName) -> TaskQueue[Offer]:
+        """Return the queue for reading; an empty one if nobody has used it."""
+        return self._find(name) or TaskQueue()
+
+    def names(self) -> Iterator[QueueName]:
+        return iter(self._queues)
+
+    async def sweep(self) -> None:
+        """Forget pollers and queues that nobody uses, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            now_ns = self._clock.now_ns()
+            for name, queue in list(self._queues.items()):
+                queue.forget_pollers(now_ns)
+                if queue.is_idle(now_ns):
+                    del self._queues[name]
+
+    def _find(self, name: QueueName) -> TaskQueue[Offer] | None:
+        return self._queues.get(name)
+
+    def _queue(self, name: QueueName) -> TaskQueue[Offer]:
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = TaskQueue()
+        return queue
+
+
+def _end(taken: asyncio.Future[Offer | None]) -> None:
+    if not taken.done():
+        taken.set_result(None)

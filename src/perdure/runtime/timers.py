@@ -1,0 +1,76 @@
+"""When to call which run back.
+
+Timers are never taken back: one that is no longer needed does nothing when it fires. What is kept here is memory only;
+the state of each run says which timers it needs, and a restart asks again.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from perdure.core.workflow.outcome import Timer
+from perdure.runtime.clock import Clock
+from perdure.runtime.live import LiveRun
+
+#: At most so many timers fire before others get a turn.
+FIRED_AT_ONCE_MAX = 256
+#: The heap is cleaned of timers that nobody needs when it has grown by so many since the last time.
+GROWTH_BEFORE_CLEANING = 8192
+
+
+class Timers:
+    def __init__(self, clock: Clock, fire: Callable[[LiveRun, Timer], None]) -> None:
+        self._clock = clock
+        self._fire = fire
+        self._heap: list[tuple[int, int, LiveRun, Timer]] = []
+        self._order = count()
+        self._handle: asyncio.TimerHandle | None = None
+        self._handle_at_ns = 0
+        self._clean_at = GROWTH_BEFORE_CLEANING
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def ask(self, live: LiveRun, timer: Timer) -> None:
+        heapq.heappush(self._heap, (timer.fire_at_ns, next(self._order), live, timer))
+        if self._handle is None or timer.fire_at_ns < self._handle_at_ns:
+            self._arm()
+
+    def is_overgrown(self) -> bool:
+        return len(self._heap) > self._clean_at
+
+    def replace(self, needed: Iterable[tuple[LiveRun, Timer]]) -> None:
+        """Start anew with what is `needed` now. Called when `is_overgrown`: the cost is spread over the growth."""
+        self._heap = [(timer.fire_at_ns, next(self._order), live, timer) for live, timer in needed]
+        heapq.heapify(self._heap)
+        self._clean_at = 2 * len(self._heap) + GROWTH_BEFORE_CLEANING
+        self._arm()
+
+    def close(self) -> None:
+        self._closed = True
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if not self._heap or self._closed:
+            return
+        self._handle_at_ns = self._heap[0][0]
+        delay_s = max(0, self._handle_at_ns - self._clock.now_ns()) / 1e9
+        # A loop keeps its handles in floats: far ones are asked for again on the way.
+        self._handle = asyncio.get_running_loop().call_later(min(delay_s, 3600.0), self._due)
+
+    def _due(self) -> None:
+        self._handle = None
+        now_ns = self._clock.now_ns()
+        for _ in range(FIRED_AT_ONCE_MAX):
+            if not self._heap or self._heap[0][0] > now_ns:
+                break
+            _, _, live, timer = heapq.heappop(self._heap)
+            self._fire(live, timer)
+        self._arm()

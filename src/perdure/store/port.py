@@ -1,0 +1,237 @@
+"""What the runtime needs from a database.
+
+Every store (memory, SQLite, PostgreSQL) keeps the promises written here; `tests/store/` runs one suite
+over all of them. Nothing here knows SQL, asyncio or the rules of a workflow: a store keeps rows.
+
+Units: times are nanoseconds since the epoch, in UTC. A `shard_key` is `core.shards.shard_key(...)`, 0 … 2³²-1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+#: `due_at_ns` of a run that nothing but a request can move.
+NEVER_NS = 2**63 - 1
+SHARD_KEY_END = 2**32
+
+
+class StoreError(Exception):
+    """The store could not do what was asked of it."""
+
+
+class Unavailable(StoreError):
+    """The database cannot be reached, is full or gave up. For a commit: its outcome is unknown.
+
+    After a failed commit the owner must `claim` again before it reads: the claim waits for, or fences off,
+    whatever transaction may still be under way, so that what is read afterwards is the last word.
+    """
+
+
+class LeaseLost(StoreError):
+    """Another node owns the range, or this one claimed it again. Nothing was written."""
+
+
+class Conflict(StoreError):
+    """A row that must be new exists already (a run number, a journal sequence, a namespace name). Nothing was written."""
+
+
+class Lease(NamedTuple):
+    """The right to write rows with `lo <= shard_key < hi`, until another node claims them."""
+
+    lo: int
+    hi: int
+    owner: str
+    #: Grows with every claim. A commit under an older epoch is refused.
+    epoch: int
+
+
+class RunKey(NamedTuple):
+    """Which run. An empty `run_id` means the current (the latest) run of the workflow id."""
+
+    shard_key: int
+    namespace_id: str
+    workflow_id: str
+    run_id: str
+
+
+class ExecutionRow(NamedTuple):
+    """One run: who it is, and how it was when its snapshot was taken."""
+
+    shard_key: int
+    namespace_id: str
+    workflow_id: str
+    run_id: str
+    #: 1, 2, 3 … for the runs of one workflow id. The largest is the current run.
+    run_number: int
+    #: `temporal.api.enums.v1.WorkflowExecutionStatus`.
+    status: int
+    #: The owner must have the run in memory no later than then. 0: now. Early is allowed, late never is.
+    due_at_ns: int
+    #: State after the journal row `snapshot_seq`; empty with `snapshot_seq` 0 when there is none yet.
+    snapshot: bytes
+    snapshot_seq: int
+
+
+class ExecutionUpdate(NamedTuple):
+    """Replaces status, due time and snapshot of an existing run."""
+
+    shard_key: int
+    namespace_id: str
+    workflow_id: str
+    run_id: str
+    status: int
+    due_at_ns: int
+    snapshot: bytes
+    snapshot_seq: int
+
+
+class JournalRow(NamedTuple):
+    """What one transition recorded. `seq` counts 1, 2, 3 … within a run, without a gap."""
+
+    shard_key: int
+    run_id: str
+    seq: int
+    #: The id of the first history event of this row, or of the next one to come when `event_count` is 0.
+    first_event_id: int
+    event_count: int
+    #: A serialized `temporal.api.history.v1.History`: rows can be joined by joining their bytes. Empty for none.
+    events: bytes
+    #: Internal records, encoded by `core.workflow.records`. Empty for none.
+    internal: bytes
+
+
+class VisibilityRow(NamedTuple):
+    """What lists show of one run. Written whole (insert or replace, by run id) with the transition that changes it."""
+
+    namespace_id: str
+    run_id: str
+    workflow_id: str
+    workflow_type: str
+    task_queue: str
+    status: int
+    start_time_ns: int
+    execution_time_ns: int
+    #: 0 while the run is open.
+    close_time_ns: int
+    history_length: int
+    history_size_bytes: int
+    state_transition_count: int
+    #: Serialized `temporal.api.common.v1.Memo`; may be empty.
+    memo: bytes
+    #: Serialized `temporal.api.common.v1.SearchAttributes`; may be empty.
+    search_attributes: bytes
+    parent_workflow_id: str
+    parent_run_id: str
+    root_workflow_id: str
+    root_run_id: str
+
+
+class NamespaceRow(NamedTuple):
+    namespace_id: str
+    name: str
+    #: Encoded by the namespace registry; the store does not look inside.
+    data: bytes
+    #: Starts at 1 and grows by 1 with every update.
+    version: int
+
+
+class LoadedRun(NamedTuple):
+    """A run as stored: its row, and the journal rows after `row.snapshot_seq`, in order."""
+
+    row: ExecutionRow
+    journal: Sequence[JournalRow]
+
+
+class DueRun(NamedTuple):
+    due_at_ns: int
+    key: RunKey
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction: all of it is written, or none of it."""
+
+    #: Leases that cover every `shard_key` below. The commit fails with `LeaseLost` if one is no longer current.
+    leases: tuple[Lease, ...] = ()
+    #: New runs. `Conflict` if (workflow id, run number) or the run id exists.
+    executions: list[ExecutionRow] = field(default_factory=list)
+    #: `Conflict` if (run id, seq) exists.
+    journal: list[JournalRow] = field(default_factory=list)
+    #: Runs of this batch's `executions` or of earlier ones. At most one update per run (the last counts).
+    updates: list[ExecutionUpdate] = field(default_factory=list)
+    #: At most one row per run (the last counts).
+    visibility: list[VisibilityRow] = field(default_factory=list)
+
+
+class Store(Protocol):
+    """All methods but `close` raise `Unavailable` when the database cannot be reached.
+
+    They do not retry for longer than it takes to open one new connection: backoff is the caller's.
+    Cancelling a call never leaves a half-written batch: it is written whole, or not at all.
+    """
+
+    async def open(self) -> None:
+        """Connect and check the schema. Raises `StoreError` with one clear line (newer schema, locked file …)."""
+
+    async def close(self) -> None: ...
+
+    # Leases
+
+    async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
+        """Take, for `ttl_ns`, every range that is free, expired or already `owner`'s, with a new epoch.
+
+        Expiry is judged by the database's clock. Returns () when others hold them all. Waits for, or makes
+        impossible, any commit that is still under way with an older epoch of the ranges that it returns.
+        A store that one process has for itself (memory, a locked file) takes every range at once.
+        """
+
+    async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        """Push the expiry of all `leases` to `ttl_ns` from now; raise `LeaseLost` if one is no longer current."""
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Make the ranges free at once. Not an error if they are lost already."""
+
+    # The journal
+
+    async def commit(self, batch: Batch) -> None:
+        """Write `batch` in one durable transaction. Raises `LeaseLost`, `Conflict` or `Unavailable`."""
+
+    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+        """Return one result for each key, in order; None where there is no such run."""
+
+    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
+        """Return runs with lo <= shard_key < hi and after_ns < due_at_ns <= until_ns, ordered by due_at_ns.
+
+        At most about `limit` of them, but never only a part of those with one due_at_ns: the caller goes on
+        with `after_ns` = the last one's due_at_ns. Exception: rows with due_at_ns = 0 are all returned at once.
+        """
+
+    async def history(
+        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+    ) -> list[JournalRow]:
+        """Return up to `limit` journal rows that hold events, seq > after_seq ascending.
+
+        Reverse: seq < after_seq descending (`after_seq` 0: from the end). `internal` may be left empty.
+        """
+
+    # Visibility
+
+    async def list_visibility(
+        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+    ) -> list[VisibilityRow]:
+        """Return rows ordered by (close time, open runs first), start time, run id; all descending.
+
+        `after` is the (close_time_ns, or NEVER_NS while open; start_time_ns; run_id) of the last row of the page before.
+        """
+
+    async def count_visibility(self, namespace_id: str) -> int: ...
+
+    # Namespaces and the cluster
+
+    async def namespaces(self) -> list[NamespaceRow]: ...
+
+    async def put_namespace(self, row: NamespaceRow) -> None:
+        """Insert (version 1) or update (stored version must be `row.version - 1`); else `Conflict`."""
+
+    async def cluster_id(self, proposed: str) -> str:
+        """Return the cluster's id; `proposed` becomes it if there is none yet."""
