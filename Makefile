@@ -1,0 +1,64 @@
+# Everything that a working copy can do. Needs Python 3.11 or newer, make and git; the rest it gets by itself.
+#
+#   make dev                a server on 127.0.0.1:7233 that keeps its data in .data/
+#   make test               the whole test suite
+#   make check              lint, types, import contracts, fast tests: before every commit
+#   make simulate [SEED=n]  simulated worlds: one by its seed, or a thousand
+#   make bench              perdure and the real server side by side
+#   make conformance        the Python SDK's own test suite against perdure
+#   make docs               write the generated parts of the docs again
+#   make lock               choose the newest allowed versions of all packages again
+#
+# ARGS="…" is passed on by dev, test, bench and conformance.
+
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" pyproject.toml
+
+.PHONY: dev test check simulate bench conformance docs lock
+
+dev: .venv/.runtime
+	@mkdir -p .data
+	@exec $(BIN)/perdure server start-dev --db-filename .data/perdure.db $(ARGS)
+
+test: .venv/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q -m "not slow"
+
+simulate: .venv/.dev
+	$(BIN)/python -m perdure.testing.simulate $(SEED)
+
+bench: .venv/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+conformance: .venv/.dev
+	$(BIN)/python -m tools.conformance $(ARGS)
+
+docs: .venv/.dev
+	$(BIN)/python -m tools.api_coverage --write
+	$(BIN)/python -m tools.settings_table --write
+
+# The stamps are newer than what they were made from, or they are made again. What is in the larger lock file holds
+# the smaller one too.
+
+.venv/.runtime: requirements.lock pyproject.toml tools/environment.py
+	@echo "Setting up .venv from requirements.lock"
+	@$(PYTHON) tools/environment.py requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock requirements.lock pyproject.toml tools/environment.py
+	@echo "Setting up .venv from requirements-dev.lock"
+	@$(PYTHON) tools/environment.py requirements-dev.lock
+	@touch .venv/.runtime $@
+
+lock: .venv/.dev
+	$(COMPILE) --upgrade --group build --output-file requirements.lock
+	$(COMPILE) --upgrade --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
