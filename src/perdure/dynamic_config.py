@@ -6,7 +6,7 @@ known only by those who read them; no list of keys is kept here.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -30,7 +30,7 @@ class DynamicConfig:
     """The values that are set. `default` is what the real server uses when nobody sets the key."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = {key.lower(): value for key, value in values.items()}
+        self._values = dict(_flat(values))
         self._reported: set[str] = set()
 
     def integer(self, key: str, default: int) -> int:
@@ -65,6 +65,15 @@ class DynamicConfig:
                     why=str(error),
                 )
             return default
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A dot in an unquoted TOML key opens a table: a.b = 1 means the key "a.b" all the same."""
+    for key, value in values.items():
+        name = prefix + key.lower()
+        yield name, value
+        if isinstance(value, Mapping):
+            yield from _flat(value, name + ".")
 
 
 def _integer(value: Any) -> int:

@@ -32,9 +32,9 @@ def add_to(group: Parser) -> None:
 
 
 def setup(options: argparse.Namespace) -> int:
+    url = _url(options)
     from perdure.store import schema
 
-    url = _url(options)
     found = _ask(schema.version, url)
     if found is not None:
         raise Refused(f"there are tables of version {found} already: use `perdure schema upgrade`")
@@ -44,9 +44,9 @@ def setup(options: argparse.Namespace) -> int:
 
 
 def upgrade(options: argparse.Namespace) -> int:
+    url = _url(options)
     from perdure.store import schema
 
-    url = _url(options)
     if _ask(schema.version, url) is None:
         raise Refused("there are no tables yet: use `perdure schema setup`")
     before, reached = _ask(schema.upgrade, url)
@@ -58,17 +58,19 @@ def upgrade(options: argparse.Namespace) -> int:
 
 
 def version(options: argparse.Namespace) -> int:
+    url = _url(options)
     from perdure.store import schema
 
-    found = _ask(schema.version, _url(options))
+    found = _ask(schema.version, url)
     print("none" if found is None else found)
     return 0
 
 
 def check(options: argparse.Namespace) -> int:
+    url = _url(options)
     from perdure.store import schema
 
-    _ask(schema.check, _url(options))
+    _ask(schema.check, url)
     print("schema is current")
     return 0
 
@@ -77,7 +79,12 @@ def _url(options: argparse.Namespace) -> str:
     if options.url and options.config:
         raise Refused("give --url or --config, not both")
     if options.url:
-        return str(options.url)
+        from perdure.settings import StoreSettings
+
+        try:
+            return StoreSettings(url=options.url).url
+        except ValueError as error:
+            raise Refused(f"--{error}") from error
     return load_settings(options.config).store.url
 
 
