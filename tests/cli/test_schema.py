@@ -1,0 +1,46 @@
+"""`perdure schema …` on a SQLite file. That every store's schema moves forward is tested with the stores."""
+
+import pytest
+
+from perdure.cli import main
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'perdure.db'}"
+
+
+@pytest.fixture
+def schema(url, capsys):
+    def run(command: str):
+        code = main(["schema", command, "--url", url])
+        out, err = capsys.readouterr()
+        assert bool(err) == (code != 0)
+        assert (out + err).count("\n") == 1
+        return code, (out + err).removesuffix("\n")
+
+    return run
+
+
+def test_from_nothing_to_current(schema):
+    assert schema("version") == (0, "none")
+    assert schema("upgrade") == (1, "Error: there are no tables yet: use `perdure schema setup`")
+    code, _ = schema("check")
+    assert code == 1
+    code, said = schema("setup")
+    assert code == 0
+    version = said.removeprefix("schema set up at version ")
+    assert schema("version") == (0, version)
+    assert schema("upgrade") == (0, f"schema is at version {version} already")
+    assert schema("check") == (0, "schema is current")
+    code, said = schema("setup")
+    assert code == 1
+    assert version in said
+
+
+def test_the_database_may_be_named_by_a_file_or_the_environment(url, tmp_path, capsys, monkeypatch):
+    config = tmp_path / "perdure.toml"
+    config.write_text(f'[store]\nurl = "{url}"\n')
+    assert main(["schema", "setup", "--config", str(config)]) == 0
+    monkeypatch.setenv("PERDURE_STORE_URL", url)
+    assert main(["schema", "check"]) == 0
