@@ -48,11 +48,13 @@ def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAtt
 
 def _check_task_queue(state: RunState, wanted: ScheduleActivityTaskCommandAttributes) -> None:
     queue = wanted.task_queue
+    if not wanted.HasField("task_queue"):
+        raise BadCommand(_CAUSE, "taskQueue is not set")
     if not queue.name:
-        queue.name = state.task_queue
+        raise BadCommand(_CAUSE, "missing task queue name")
     length = len(queue.name.encode())
     if length > ID_LENGTH_MAX:
-        raise BadCommand(_CAUSE, f"taskQueue length exceeds limit of {ID_LENGTH_MAX}")
+        raise BadCommand(_CAUSE, "taskQueue length exceeds limit")
     if queue.name.startswith("/_sys/"):
         raise BadCommand(_CAUSE, "task queue name cannot start with reserved prefix /_sys/")
     if queue.kind == TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED:

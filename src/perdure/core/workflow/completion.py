@@ -107,6 +107,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
         if step.now_ns > task.original_scheduled_at_ns + limit:
             return _give_up_heartbeats(step)
         original_scheduled_at_ns = task.original_scheduled_at_ns
+    step.arrived_meanwhile = bool(step.state.buffered)
     checkpoint = step.checkpoint() if request.commands else b""
     identity = started.identity
     try:
@@ -114,12 +115,13 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     except BadCommand as error:
         step.roll_back(checkpoint)
         return _refuse(step, request, error, identity)
+    # Also what the commands themselves brought about: a cancelled activity that no worker had started.
     had_buffered = bool(step.state.buffered)
     let_go(step)
     queries.answer(step, dict(request.query_results))
     new_task = None
     if step.state.is_open and (
-        request.force_new_task or had_buffered or _cancelled_at_once(request, step)
+        request.force_new_task or had_buffered
     ):
         new_task = _next_task(step, request, original_scheduled_at_ns)
     if step.state.workflow_task is None:
@@ -183,16 +185,6 @@ def _carry_out(step: Step, request: CompleteWorkflowTask) -> list[ActivityTask]:
 def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
     attributes = request.event.workflow_task_completed_event_attributes
     return StartActivity(event_id, 1, attributes.identity, step.world.fresh_id())
-
-
-def _cancelled_at_once(request: CompleteWorkflowTask, step: Step) -> bool:
-    """An activity that no worker had started was cancelled: the workflow must be told."""
-    return any(
-        command.command_type == CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK
-        and command.request_cancel_activity_task_command_attributes.scheduled_event_id
-        not in step.state.activities
-        for command in request.commands
-    )
 
 
 def _next_task(

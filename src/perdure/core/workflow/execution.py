@@ -127,8 +127,10 @@ def record_terminated(
 
 def attach_request(step: Step, request: AttachRequest) -> None:
     if request.request_id and request.request_id not in step.state.request_ids:
-        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, 0)
-        step.note(RequestAttached(request.request_id, info))
+        event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
+        attributes = event.workflow_execution_options_updated_event_attributes
+        attributes.attached_request_id = request.request_id
+        step.record_or_buffer(event)
 
 
 def time_out(step: Step, timer: Timer) -> None:
@@ -207,7 +209,7 @@ def _close(step: Step, command: Command, event: HistoryEvent) -> None:
 
 def refuse_unhandled(step: Step) -> None:
     """Temporal: the worker must see what arrived meanwhile before the run may close."""
-    if step.state.buffered:
+    if step.arrived_meanwhile:
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND, "UnhandledCommand"
         )
@@ -266,6 +268,11 @@ def started(state: RunState, event: HistoryEvent) -> None:
         )
 
 
+def options_updated(state: RunState, event: HistoryEvent) -> None:
+    request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
+    state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+
+
 def request_attached(state: RunState, record: RequestAttached) -> None:
     state.request_ids[record.request_id] = record.info
 
@@ -297,6 +304,7 @@ def closed(state: RunState, event: HistoryEvent) -> None:
     state.status = _STATUSES[event.event_type]
     state.close_time_ns = timestamp_ns(event.event_time)
     state.workflow_task = None
+    state.buffered = []
     state.timers.clear()
     state.activities.clear()
     state.activity_ids.clear()
@@ -349,6 +357,7 @@ TIMERS: Timers = {
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
     **dict.fromkeys(_STATUSES, closed),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: options_updated,
     Identified: identified,
     RequestAttached: request_attached,
 }

@@ -105,7 +105,10 @@ def check(run: Run) -> None:
 
 
 def needed_timers(run: Run, now_ns: int) -> list[Timer]:
-    """Every call back that `run` relies on. The shell must have been asked for each, or for an earlier one of its kind."""
+    """Every call back that `run` relies on.
+
+    The shell must have been asked for each, or for an earlier one of its kind.
+    """
     if not run.state.is_open:
         return []
     return [

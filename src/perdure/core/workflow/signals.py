@@ -71,8 +71,13 @@ def number_request_id(state: RunState, event: HistoryEvent) -> None:
     """A buffered event gets its id: so does what is known by its request id."""
     if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
         request_id = event.workflow_execution_signaled_event_attributes.request_id
-        if request_id:
-            state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+        attributes = event.workflow_execution_options_updated_event_attributes
+        request_id = attributes.attached_request_id
+    else:
+        return
+    if request_id:
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
 
 
 # What must hold

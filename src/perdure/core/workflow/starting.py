@@ -1,4 +1,4 @@
-"""What a start request means, given the runs that its workflow id has had: a new run, the one there is, or a refusal."""
+"""What a start request means, given the runs before it: a new run, the one there is, or a refusal."""
 
 from dataclasses import dataclass
 

@@ -60,6 +60,7 @@ class Step:
         "_first_event_id",
         "_internal",
         "_timers",
+        "arrived_meanwhile",
         "in_flight",
         "new_run",
         "now_ns",
@@ -77,6 +78,8 @@ class Step:
         self.now_ns = now_ns
         self.world = world
         self.new_run: NewRun | None = None
+        #: Events that the worker has not seen arrived while it held the task that it completes now.
+        self.arrived_meanwhile = False
         self._apply = apply
         self._first_event_id = run.state.next_event_id
         self._events: list[HistoryEvent] = []

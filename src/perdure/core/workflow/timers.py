@@ -47,7 +47,7 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     ):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_START_TIMER_DUPLICATE_ID,
-            f"invalid history builder state for action: add-timer-started-event, Timer ID: {wanted.timer_id}",
+            f"invalid history builder state for action: add-timer-started-event, TimerID: {wanted.timer_id}",
         )
     event = new_event(EventType.EVENT_TYPE_TIMER_STARTED)
     if command.HasField("user_metadata"):
@@ -75,7 +75,7 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
         if index is None:
             raise BadCommand(
                 cause,
-                f"invalid history builder state for action: add-timer-canceled-event, Timer ID: {wanted.timer_id}",
+                f"invalid history builder state for action: add-timer-canceled-event, TimerID: {wanted.timer_id}",
             )
         fired_event = step.state.buffered[index]
         started_event_id = fired_event.timer_fired_event_attributes.started_event_id

@@ -113,7 +113,10 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
 
 
 def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
-    """Give the scheduled task to a worker. Changes memory only, unless events came since a transient task was scheduled."""
+    """Give the scheduled task to a worker.
+
+    Changes memory only, unless events came since a transient task was scheduled.
+    """
     step.flush()  # Only after a crash, when a worker held the task and its events were still buffered.
     state = step.state
     task = state.workflow_task
@@ -221,9 +224,10 @@ def ensure(step: Step, *, despite_delay: bool = False) -> None:
     Temporal: what arrives during the start delay waits for its end, but for what is asked for `despite_delay`.
     """
     state = step.state
-    if state.is_open and state.workflow_task is None:
-        if state.has_had_workflow_task or despite_delay:
-            schedule(step)
+    if state.workflow_task is not None or not state.is_open:
+        return
+    if state.has_had_workflow_task or despite_delay:
+        schedule(step)
 
 
 def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = True) -> None:
