@@ -1,0 +1,6 @@
+"""The same script against the real server and against perdure; what both answer must be the same.
+
+In reading order: `wire` calls a server by request message, `transcript` keeps what was answered, `normalise` takes out of
+it what differs from run to run, `commands` and `world` are what a script is written with, `registry` collects the scripts
+of `scripts/`, `servers` starts the two, `session` runs scripts beside one another, `compare` tells where they part.
+"""

@@ -1,0 +1,53 @@
+"""The scripts, by name. A script is an async function that is given a `World`."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import overload
+
+from tests.differential.compare import Intended
+from tests.differential.world import World
+
+Play = Callable[[World], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    name: str
+    play: Play
+    #: Where perdure is meant to differ.
+    intended: tuple[Intended, ...]
+    #: Why perdure does not pass yet; the test must fail as long as this is set.
+    pending: str | None
+
+
+SCRIPTS: dict[str, Script] = {}
+
+
+@overload
+def script(play: Play, /) -> Play: ...
+
+
+@overload
+def script(
+    *, intended: Iterable[Intended] = (), pending: str | None = None
+) -> Callable[[Play], Play]: ...
+
+
+def script(
+    play: Play | None = None, /, *, intended: Iterable[Intended] = (), pending: str | None = None
+) -> Callable[[Play], Play] | Play:
+    """Register a script under the name of its function."""
+
+    def register(play: Play) -> Play:
+        add(getattr(play, "__name__", repr(play)), play, intended=intended, pending=pending)
+        return play
+
+    return register if play is None else register(play)
+
+
+def add(
+    name: str, play: Play, *, intended: Iterable[Intended] = (), pending: str | None = None
+) -> None:
+    """Register one of a family of scripts that a loop makes."""
+    assert name not in SCRIPTS, f"two scripts are called {name}"
+    SCRIPTS[name] = Script(name, play, tuple(intended), pending)

@@ -1,0 +1,156 @@
+"""The four timeouts of an activity, with and without another attempt."""
+
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+
+from tests.differential.commands import (
+    cancel_activity,
+    complete_workflow,
+    failure,
+    schedule_activity,
+)
+from tests.differential.registry import add, script
+from tests.differential.world import World
+
+_TIMED_OUT = EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT
+
+
+def _times_out(name: str, *, starts: bool, beats: bool = False, **fields: Any) -> None:
+    async def play(world: World) -> None:
+        workflow = world.workflow()
+        queue = world.id("activities")
+        await workflow.start(quiet=True)
+        await workflow.poll_and_complete(schedule_activity("a", queue, **fields))
+        activity = await world.poll_activity(queue) if starts else None
+        if activity and beats:
+            await activity.heartbeat("the last one")
+        await workflow.until(_TIMED_OUT)
+        await workflow.history("timed out")
+        if activity:
+            await activity.complete(label="too late")
+        await workflow.poll_and_complete(complete_workflow())
+
+    add(f"activity_times_out_{name}", play)
+
+
+_ONCE = {"maximum_attempts": 1}
+
+_times_out("schedule_to_start", starts=False, schedule_to_start_timeout="1s")
+_times_out(
+    "schedule_to_start_once", starts=False, schedule_to_start_timeout="1s", retry_policy=_ONCE
+)
+_times_out("schedule_to_close_unstarted", starts=False, schedule_to_close_timeout="1s")
+_times_out("schedule_to_close", starts=True, schedule_to_close_timeout="1s")
+_times_out("start_to_close", starts=True, start_to_close_timeout="1s", retry_policy=_ONCE)
+_times_out("heartbeat", starts=True, heartbeat_timeout="1s", retry_policy=_ONCE)
+_times_out(
+    "heartbeat_after_one", starts=True, beats=True, heartbeat_timeout="1s", retry_policy=_ONCE
+)
+_times_out(
+    "non_retryable",
+    starts=True,
+    start_to_close_timeout="1s",
+    retry_policy={"non_retryable_error_types": ["TemporalTimeout:StartToClose"]},
+)
+
+
+def _times_out_and_is_retried(name: str, **fields: Any) -> None:
+    async def play(world: World) -> None:
+        workflow = world.workflow()
+        queue = world.id("activities")
+        await workflow.start(quiet=True)
+        policy = {"initial_interval": "0.2s", "maximum_attempts": 2}
+        await workflow.poll_and_complete(
+            schedule_activity("a", queue, retry_policy=policy, **fields)
+        )
+        activity = await world.poll_activity(queue)
+        await activity.heartbeat("half way")
+        second = await world.poll_activity(queue)
+        await workflow.describe("second attempt")
+        await activity.complete(label="of the first attempt")
+        await second.complete()
+        await workflow.poll_and_complete(complete_workflow())
+
+    add(f"activity_times_out_and_is_retried_{name}", play)
+
+
+_times_out_and_is_retried("start_to_close", start_to_close_timeout="1s")
+_times_out_and_is_retried("heartbeat", heartbeat_timeout="1s")
+
+
+@script
+async def activity_times_out_twice(world: World) -> None:
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    policy = {"initial_interval": "0.2s", "maximum_attempts": 2}
+    await workflow.poll_and_complete(
+        schedule_activity("a", queue, retry_policy=policy, start_to_close_timeout="1s")
+    )
+    await world.poll_activity(queue)
+    await world.poll_activity(queue)
+    await workflow.until(_TIMED_OUT)
+
+
+@script
+async def activity_runs_out_of_time_between_attempts(world: World) -> None:
+    """Schedule-to-close is over while the next attempt waits for a worker."""
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete(
+        schedule_activity(
+            "a",
+            queue,
+            schedule_to_close_timeout="1s",
+            retry_policy={"initial_interval": "0.5s"},
+        )
+    )
+    await (await world.poll_activity(queue)).fail(failure("first"))
+    await workflow.describe("backing off")
+    await workflow.until(_TIMED_OUT)
+
+
+@script
+async def cancelled_activity_times_out(world: World) -> None:
+    """A cancelled activity is not tried again."""
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete(schedule_activity("a", queue, heartbeat_timeout="1s"))
+    await world.poll_activity(queue)
+    await workflow.signal()
+    await workflow.poll_and_complete(cancel_activity(5))
+    await workflow.until(_TIMED_OUT)
+
+
+@script
+async def heartbeats_keep_an_activity_alive(world: World) -> None:
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete(schedule_activity("a", queue, heartbeat_timeout="1s"))
+    activity = await world.poll_activity(queue)
+    for beat in range(4):
+        await world.wait(0.4)
+        await activity.heartbeat(f"beat {beat}")
+    await workflow.describe("alive")
+    await activity.complete()
+
+
+@script
+async def activity_times_out_while_a_task_is_in_flight(world: World) -> None:
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete(
+        schedule_activity("a", queue, start_to_close_timeout="1s", retry_policy=_ONCE)
+    )
+    await world.poll_activity(queue)
+    await workflow.signal()
+    task = await workflow.poll()
+    await world.wait(1.5)
+    await workflow.history("timed out, buffered")
+    await task.complete()
+    await workflow.poll_and_complete(complete_workflow())

@@ -1,0 +1,96 @@
+"""Start the real server and perdure, each as its own process on a free port, and stop them again."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_READY_WITHIN_S = 30.0
+_STOPPED_WITHIN_S = 10.0
+_SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
+
+#: What a script can be run against.
+REAL = "real"
+MEMORY = "memory"
+FILE = "file"
+
+
+def _command(kind: str, port: int, directory: Path) -> list[str]:
+    flags = ["server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"]
+    if kind == REAL:
+        binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
+        assert binary, "the official `temporal` is not installed beside this Python"
+        return [binary, *flags]
+    command = [sys.executable, "-m", "perdure", *flags]
+    if kind == FILE:
+        command += ["--db-filename", str(directory / "perdure.db")]
+    return command
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def running(kind: str) -> AsyncIterator[str]:
+    """Run a server for as long as the body takes; gives its address."""
+    with tempfile.TemporaryDirectory(prefix="differential-") as name:
+        directory = Path(name)
+        port = _free_port()
+        log = directory / "log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *_command(kind, port, directory), stdout=output, stderr=output
+            )
+        try:
+            await _ready(process, f"127.0.0.1:{port}", log)
+            yield f"127.0.0.1:{port}"
+        finally:
+            await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOPPED_WITHIN_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def _ready(process: asyncio.subprocess.Process, address: str, log: Path) -> None:
+    """Wait until the server says that it serves."""
+    request = health_pb2.HealthCheckRequest(service=_SERVICE)
+    try:
+        async with (
+            asyncio.timeout(_READY_WITHIN_S),
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            health = health_pb2_grpc.HealthStub(channel)
+            while process.returncode is None:
+                try:
+                    reply = await health.Check(request, timeout=1)
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.1)
+                    continue
+                if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+    except TimeoutError:
+        pass
+    raise AssertionError(f"the server does not serve:\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text()[-2000:]

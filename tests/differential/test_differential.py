@@ -1,0 +1,30 @@
+"""Every script answers the same on the real server and on perdure, in memory and with a file."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.differential.compare import differences
+from tests.differential.registry import SCRIPTS
+from tests.differential.servers import FILE, MEMORY, REAL
+from tests.differential.session import Stage, stopped
+
+
+def _cases() -> Iterator[object]:
+    for kind in (FILE, MEMORY):
+        for script in SCRIPTS.values():
+            marks = []
+            if script.pending:
+                marks.append(pytest.mark.xfail(reason=script.pending, strict=True))
+            yield pytest.param(kind, script.name, id=f"{script.name}-{kind}", marks=marks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), _cases())
+def test_same(stage: Stage, kind: str, name: str) -> None:
+    script = SCRIPTS[name]
+    theirs = stage.transcript(REAL, script)
+    assert stopped(theirs) is None, "the script does not even run against the real server"
+    found, stale = differences(theirs, stage.transcript(kind, script), script.intended)
+    assert not found, f"{len(found)} differences\n  " + "\n  ".join(found)
+    assert not stale, f"no longer different: {[known.where for known in stale]}"
