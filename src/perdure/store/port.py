@@ -32,7 +32,7 @@ class LeaseLost(StoreError):
 
 
 class Conflict(StoreError):
-    """A row that must be new exists already (a run number, a journal sequence, a namespace name). Nothing was written."""
+    """A row that must be new exists already (a run, a journal row, a namespace name). Nothing was written."""
 
 
 class Lease(NamedTuple):
@@ -221,7 +221,7 @@ class Store(Protocol):
     ) -> list[VisibilityRow]:
         """Return rows ordered by (close time, open runs first), start time, run id; all descending.
 
-        `after` is the (close_time_ns, or NEVER_NS while open; start_time_ns; run_id) of the last row of the page before.
+        `after` is the last row of the page before: (close_time_ns, or NEVER_NS while open; start_time_ns; run_id).
         """
 
     async def count_visibility(self, namespace_id: str) -> int: ...

@@ -1,0 +1,220 @@
+"""A store in dictionaries: the model that the others are tested against, and what the simulator breaks on purpose.
+
+Nothing survives the process. A server without a file runs on SQLite in memory, not on this.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from perdure.store.port import (
+    NEVER_NS,
+    SHARD_KEY_END,
+    Batch,
+    Conflict,
+    DueRun,
+    ExecutionRow,
+    JournalRow,
+    Lease,
+    LeaseLost,
+    LoadedRun,
+    NamespaceRow,
+    RunKey,
+    VisibilityRow,
+)
+
+
+class MemoryStore:
+    """Keeps `port.Store`'s promises.
+
+    `is_shared`: several nodes use it, and a lease is theirs until it expires by `now_ns`.
+    """
+
+    def __init__(
+        self,
+        *,
+        now_ns: Callable[[], int] = lambda: 0,
+        ranges: int = 1,
+        is_shared: bool = False,
+    ) -> None:
+        self._now_ns = now_ns
+        self._is_shared = is_shared
+        bounds = [SHARD_KEY_END * index // ranges for index in range(ranges + 1)]
+        self._leases = [Lease(lo, hi, "", 0) for lo, hi in pairwise(bounds)]
+        self._expires_at_ns = [0] * ranges
+        self._executions: dict[str, ExecutionRow] = {}
+        #: Run ids by namespace id and workflow id; the last one is the current run's.
+        self._runs: dict[tuple[str, str], dict[int, str]] = {}
+        self._journal: dict[str, list[JournalRow]] = {}
+        self._visibility: dict[str, VisibilityRow] = {}
+        self._namespaces: dict[str, NamespaceRow] = {}
+        self._cluster_id = ""
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    # Leases
+
+    async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
+        now_ns = self._now_ns()
+        claimed = []
+        for index, lease in enumerate(self._leases):
+            is_free = lease.owner in ("", owner) or self._expires_at_ns[index] <= now_ns
+            if is_free or not self._is_shared:
+                self._leases[index] = lease._replace(owner=owner, epoch=lease.epoch + 1)
+                self._expires_at_ns[index] = now_ns + ttl_ns
+                claimed.append(self._leases[index])
+        return tuple(claimed)
+
+    async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        self._check(leases)
+        for lease in leases:
+            self._expires_at_ns[self._leases.index(lease)] = self._now_ns() + ttl_ns
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            if lease in self._leases:
+                index = self._leases.index(lease)
+                self._leases[index] = lease._replace(owner="")
+                self._expires_at_ns[index] = 0
+
+    def _check(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            if lease not in self._leases:
+                raise LeaseLost(f"{lease.owner} lost {lease.lo:#x} to {lease.hi:#x}")
+
+    # The journal
+
+    async def commit(self, batch: Batch) -> None:
+        self._check(batch.leases)
+        self._check_new(batch)
+        for row in batch.executions:
+            self._executions[row.run_id] = row
+            self._runs.setdefault((row.namespace_id, row.workflow_id), {})[row.run_number] = (
+                row.run_id
+            )
+        for journal_row in batch.journal:
+            self._journal.setdefault(journal_row.run_id, []).append(journal_row)
+        for update in batch.updates:
+            old = self._executions.get(update.run_id)
+            if old is not None:
+                self._executions[update.run_id] = old._replace(
+                    status=update.status,
+                    due_at_ns=update.due_at_ns,
+                    snapshot=update.snapshot,
+                    snapshot_seq=update.snapshot_seq,
+                )
+        for shown in batch.visibility:
+            self._visibility[shown.run_id] = shown
+
+    def _check_new(self, batch: Batch) -> None:
+        run_ids: set[str] = set()
+        numbers: set[tuple[str, str, int]] = set()
+        for row in batch.executions:
+            number = (row.namespace_id, row.workflow_id, row.run_number)
+            taken = self._runs.get(number[:2], {})
+            if (
+                row.run_id in self._executions
+                or row.run_number in taken
+                or row.run_id in run_ids
+                or number in numbers
+            ):
+                raise Conflict(f"run {row.run_number} of {row.workflow_id} ({row.run_id}) exists")
+            run_ids.add(row.run_id)
+            numbers.add(number)
+        seqs = {(row.run_id, row.seq) for row in batch.journal}
+        if len(seqs) < len(batch.journal):
+            raise Conflict("one journal row twice in a batch")
+        for run_id, seq in seqs:
+            rows = self._journal.get(run_id)
+            if rows and seq <= rows[-1].seq and any(row.seq == seq for row in rows):
+                raise Conflict(f"journal row {seq} of run {run_id} exists")
+
+    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+        return [self._load(key) for key in keys]
+
+    def _load(self, key: RunKey) -> LoadedRun | None:
+        run_id = key.run_id
+        if not run_id:
+            runs = self._runs.get((key.namespace_id, key.workflow_id))
+            if not runs:
+                return None
+            run_id = runs[max(runs)]
+        row = self._executions.get(run_id)
+        if row is None or (row.namespace_id, row.workflow_id) != (
+            key.namespace_id,
+            key.workflow_id,
+        ):
+            return None
+        journal = self._journal.get(run_id, [])
+        return LoadedRun(
+            row, journal[bisect_right(journal, row.snapshot_seq, key=lambda row: row.seq) :]
+        )
+
+    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
+        found = sorted(
+            DueRun(
+                row.due_at_ns, RunKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id)
+            )
+            for row in self._executions.values()
+            if lo <= row.shard_key < hi and after_ns < row.due_at_ns <= until_ns
+        )
+        if len(found) > limit:
+            last_ns = found[limit - 1].due_at_ns
+            found = [due for due in found if due.due_at_ns <= last_ns]
+        return found
+
+    async def history(
+        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+    ) -> list[JournalRow]:
+        rows = self._journal.get(run_id, [])
+        if reverse:
+            end = bisect_left(rows, after_seq, key=lambda row: row.seq) if after_seq else len(rows)
+            part = rows[:end][::-1]
+        else:
+            part = rows[bisect_right(rows, after_seq, key=lambda row: row.seq) :]
+        return [row for row in part if row.event_count][:limit]
+
+    # Visibility
+
+    async def list_visibility(
+        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+    ) -> list[VisibilityRow]:
+        rows = sorted(
+            (row for row in self._visibility.values() if row.namespace_id == namespace_id),
+            key=_list_order,
+            reverse=True,
+        )
+        if after is not None:
+            rows = [row for row in rows if _list_order(row) < after]
+        return rows[:limit]
+
+    async def count_visibility(self, namespace_id: str) -> int:
+        return sum(row.namespace_id == namespace_id for row in self._visibility.values())
+
+    # Namespaces and the cluster
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        return list(self._namespaces.values())
+
+    async def put_namespace(self, row: NamespaceRow) -> None:
+        stored = self._namespaces.get(row.namespace_id)
+        version = stored.version if stored is not None else 0
+        has_name = any(
+            other.name == row.name and other.namespace_id != row.namespace_id
+            for other in self._namespaces.values()
+        )
+        if version != row.version - 1 or has_name:
+            raise Conflict(f"namespace {row.name} exists, or was changed meanwhile")
+        self._namespaces[row.namespace_id] = row
+
+    async def cluster_id(self, proposed: str) -> str:
+        self._cluster_id = self._cluster_id or proposed
+        return self._cluster_id
+
+
+def _list_order(row: VisibilityRow) -> tuple[int, int, str]:
+    return row.close_time_ns or NEVER_NS, row.start_time_ns, row.run_id

@@ -1,0 +1,1 @@
+"""One SQLite file, or a SQLite database in memory, for one process."""

@@ -1,0 +1,341 @@
+"""Rows in one SQLite file (WAL, fsync on every commit), or in memory.
+
+A file has two connections, each on a thread of its own: one writes, the other reads, so that a long history does not
+hold up a commit. A database in memory has one, and is used on the event loop: a thread would cost more than the work.
+
+**Invariant:** one process has the file (see `lock`), so every claim gets the whole key space, and an epoch is enough
+to fence off what an earlier claim of this process left behind.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from perdure.store.port import (
+    NEVER_NS,
+    SHARD_KEY_END,
+    Batch,
+    Conflict,
+    DueRun,
+    ExecutionRow,
+    JournalRow,
+    Lease,
+    LeaseLost,
+    LoadedRun,
+    NamespaceRow,
+    RunKey,
+    StoreError,
+    Unavailable,
+    VisibilityRow,
+)
+from perdure.store.sqlite import schema
+from perdure.store.sqlite.lock import FileLock
+
+T = TypeVar("T")
+
+#: What `--sqlite-pragma` may change, and what it is otherwise.
+PRAGMAS = {
+    "journal_mode": "wal",
+    # Durable means: on the disk. `normal` would lose the last commits when the machine loses its power.
+    "synchronous": "full",
+    "busy_timeout": "5000",
+    "temp_store": "memory",
+    "cache_size": "-16384",
+    "wal_autocheckpoint": "4000",
+    "journal_size_limit": "67108864",
+}
+
+_LEASE = "SELECT 1 FROM cluster WHERE owner = ? AND epoch = ?"
+_INSERT_EXECUTION = (
+    "INSERT INTO executions (shard_key, namespace_id, workflow_id, run_id, run_number, status, due_at_ns,"
+    " snapshot, snapshot_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
+_UPDATE_EXECUTION = "UPDATE executions SET status = ?, due_at_ns = ?, snapshot = ?, snapshot_seq = ? WHERE run_id = ?"
+_VISIBILITY = ", ".join(VisibilityRow._fields)
+_PUT_VISIBILITY = (
+    f"INSERT OR REPLACE INTO visibility ({_VISIBILITY})"
+    f" VALUES ({', '.join('?' * len(VisibilityRow._fields))})"
+)
+_EXECUTION = ", ".join(ExecutionRow._fields)
+_LIST = (
+    f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ?{{after}}"
+    " ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
+)
+
+
+class SqliteStore:
+    def __init__(self, path: str | None, *, pragmas: Mapping[str, str] | None = None) -> None:
+        """`path` None: in memory. `pragmas` replace those of `PRAGMAS`; an unknown one is refused by `open`."""
+        self._path = path
+        self._pragmas = PRAGMAS | dict(pragmas or {})
+        self._lock: FileLock | None = None
+        self._writer: _Connection | None = None
+        self._reader: _Connection | None = None
+
+    async def open(self) -> None:
+        try:
+            if self._path is not None:
+                self._lock = FileLock(self._path)
+            self._writer = _Connection(self._path, self._pragmas)
+            await self._writer.use(schema.migrate)
+            self._reader = (
+                self._writer if self._path is None else _Connection(self._path, self._pragmas)
+            )
+        except (sqlite3.Error, StoreError) as error:
+            await self.close()
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{self._path or 'SQLite in memory'}: {error}") from error
+
+    async def close(self) -> None:
+        for connection in {self._reader, self._writer}:
+            if connection is not None:
+                await connection.close()
+        self._reader = self._writer = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        assert self._writer is not None, "not open"
+        return await _guarded(self._writer, work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        assert self._reader is not None, "not open"
+        return await _guarded(self._reader, work)
+
+    # Leases
+
+    async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
+        def work(db: sqlite3.Connection) -> tuple[Lease, ...]:
+            row = db.execute(
+                "UPDATE cluster SET owner = ?, epoch = epoch + 1 RETURNING epoch", (owner,)
+            ).fetchone()
+            return (Lease(0, SHARD_KEY_END, owner, row[0]),)
+
+        return await self._write(work)
+
+    async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        await self._write(lambda db: _check_leases(db, leases))
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            for lease in leases:
+                db.execute(
+                    "UPDATE cluster SET owner = '' WHERE owner = ? AND epoch = ?",
+                    (lease.owner, lease.epoch),
+                )
+
+        await self._write(work)
+
+    # The journal
+
+    async def commit(self, batch: Batch) -> None:
+        await self._write(lambda db: _commit(db, batch))
+
+    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+        return await self._read(lambda db: [_load(db, key) for key in keys])
+
+    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
+        def work(db: sqlite3.Connection) -> list[DueRun]:
+            rows = db.execute(
+                "SELECT due_at_ns, shard_key, namespace_id, workflow_id, run_id FROM executions"
+                " WHERE due_at_ns > ?1 AND due_at_ns < 9223372036854775807"
+                " AND shard_key >= ?3 AND shard_key < ?4"
+                " AND due_at_ns <= min(?2, coalesce((SELECT due_at_ns FROM executions"
+                "  WHERE due_at_ns > ?1 AND due_at_ns < 9223372036854775807"
+                "  AND shard_key >= ?3 AND shard_key < ?4"
+                "  ORDER BY due_at_ns LIMIT 1 OFFSET ?5), ?2)) ORDER BY due_at_ns",
+                (after_ns, until_ns, lo, hi, max(limit - 1, 0)),
+            )
+            return [DueRun(row[0], RunKey(*row[1:])) for row in rows]
+
+        return await self._read(work)
+
+    async def history(
+        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+    ) -> list[JournalRow]:
+        order = "DESC" if reverse else "ASC"
+        comparison = "<" if reverse else ">"
+        if reverse and not after_seq:
+            after_seq = NEVER_NS
+
+        def work(db: sqlite3.Connection) -> list[JournalRow]:
+            rows = db.execute(
+                "SELECT run_id, seq, first_event_id, event_count, events FROM journal"
+                f" WHERE run_id = ? AND seq {comparison} ? AND event_count > 0"
+                f" ORDER BY seq {order} LIMIT ?",
+                (run_id, after_seq, limit),
+            )
+            return [JournalRow(shard_key, *row, b"") for row in rows]
+
+        return await self._read(work)
+
+    # Visibility
+
+    async def list_visibility(
+        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+    ) -> list[VisibilityRow]:
+        beyond = " AND (close_time_ns, start_time_ns, run_id) < (?, ?, ?)" if after else ""
+        sql = _LIST.format(after=beyond)
+
+        def work(db: sqlite3.Connection) -> list[VisibilityRow]:
+            rows = db.execute(sql, (namespace_id, *(after or ()), limit))
+            return [_shown(VisibilityRow(*row)) for row in rows]
+
+        return await self._read(work)
+
+    async def count_visibility(self, namespace_id: str) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            found: int = db.execute(
+                "SELECT count(*) FROM visibility WHERE namespace_id = ?", (namespace_id,)
+            ).fetchone()[0]
+            return found
+
+        return await self._read(work)
+
+    # Namespaces and the cluster
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        def work(db: sqlite3.Connection) -> list[NamespaceRow]:
+            rows = db.execute("SELECT namespace_id, name, data, version FROM namespaces")
+            return [NamespaceRow(*row) for row in rows]
+
+        return await self._read(work)
+
+    async def put_namespace(self, row: NamespaceRow) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            if row.version == 1:
+                db.execute("INSERT INTO namespaces VALUES (?, ?, ?, ?)", row)
+                return
+            changed = db.execute(
+                "UPDATE namespaces SET name = ?, data = ?, version = ?"
+                " WHERE namespace_id = ? AND version = ?",
+                (row.name, row.data, row.version, row.namespace_id, row.version - 1),
+            ).rowcount
+            if not changed:
+                raise Conflict(f"namespace {row.name} was changed meanwhile")
+
+        await self._write(work)
+
+    async def cluster_id(self, proposed: str) -> str:
+        def work(db: sqlite3.Connection) -> str:
+            db.execute("UPDATE cluster SET cluster_id = ? WHERE cluster_id = ''", (proposed,))
+            found: str = db.execute("SELECT cluster_id FROM cluster").fetchone()[0]
+            return found
+
+        return await self._write(work)
+
+
+class _Connection:
+    """A connection and, for a file, the one thread that uses it."""
+
+    def __init__(self, path: str | None, pragmas: Mapping[str, str]) -> None:
+        self._thread = (
+            ThreadPoolExecutor(1, thread_name_prefix="perdure-sqlite") if path is not None else None
+        )
+        self._db = sqlite3.connect(
+            path if path is not None else ":memory:", isolation_level=None, check_same_thread=False
+        )
+        try:
+            for name, value in pragmas.items():
+                if name not in PRAGMAS or not value.removeprefix("-").isalnum():
+                    raise StoreError(f"SQLite pragma {name}={value} cannot be set")
+                self._db.execute(f"PRAGMA {name} = {value}")
+        except BaseException:
+            self._db.close()
+            raise
+
+    async def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` does with the connection. Once begun it is finished, also if the caller is cancelled."""
+        if self._thread is None:
+            return work(self._db)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._db)
+
+    async def close(self) -> None:
+        if self._thread is None:
+            self._db.close()
+            return
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
+        self._thread.shutdown()
+
+
+async def _guarded(connection: _Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    def transaction(db: sqlite3.Connection) -> T:
+        db.execute("BEGIN")
+        try:
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return result
+
+    try:
+        return await connection.use(transaction)
+    except sqlite3.IntegrityError as error:
+        raise Conflict(str(error)) from error
+    except sqlite3.Error as error:
+        raise Unavailable(str(error)) from error
+
+
+def _check_leases(db: sqlite3.Connection, leases: Sequence[Lease]) -> None:
+    for lease in leases:
+        if db.execute(_LEASE, (lease.owner, lease.epoch)).fetchone() is None:
+            raise LeaseLost(f"{lease.owner} has not the epoch {lease.epoch} any more")
+
+
+def _commit(db: sqlite3.Connection, batch: Batch) -> None:
+    _check_leases(db, batch.leases)
+    if batch.executions:
+        db.executemany(_INSERT_EXECUTION, batch.executions)
+    if batch.journal:
+        db.executemany(_INSERT_JOURNAL, [row[1:] for row in batch.journal])
+    if batch.updates:
+        db.executemany(
+            _UPDATE_EXECUTION,
+            [
+                (row.status, row.due_at_ns, row.snapshot, row.snapshot_seq, row.run_id)
+                for row in batch.updates
+            ],
+        )
+    if batch.visibility:
+        db.executemany(
+            _PUT_VISIBILITY,
+            [
+                row if row.close_time_ns else row._replace(close_time_ns=NEVER_NS)
+                for row in batch.visibility
+            ],
+        )
+
+
+def _load(db: sqlite3.Connection, key: RunKey) -> LoadedRun | None:
+    if key.run_id:
+        found = db.execute(
+            f"SELECT {_EXECUTION} FROM executions"
+            " WHERE run_id = ? AND namespace_id = ? AND workflow_id = ?",
+            (key.run_id, key.namespace_id, key.workflow_id),
+        ).fetchone()
+    else:
+        found = db.execute(
+            f"SELECT {_EXECUTION} FROM executions WHERE namespace_id = ? AND workflow_id = ?"
+            " ORDER BY run_number DESC LIMIT 1",
+            (key.namespace_id, key.workflow_id),
+        ).fetchone()
+    if found is None:
+        return None
+    row = ExecutionRow(*found)
+    journal = db.execute(
+        "SELECT run_id, seq, first_event_id, event_count, events, internal FROM journal"
+        " WHERE run_id = ? AND seq > ? ORDER BY seq",
+        (row.run_id, row.snapshot_seq),
+    )
+    return LoadedRun(row, [JournalRow(row.shard_key, *rest) for rest in journal])
+
+
+def _shown(row: VisibilityRow) -> VisibilityRow:
+    return row._replace(close_time_ns=0) if row.close_time_ns == NEVER_NS else row
