@@ -162,18 +162,21 @@ class Engine:
         self._check_serving()
         return live
 
-    async def ask(self, key: RunKey, request: object) -> Any:
-        """Answer `request` once all that the answer rests on is durable. Raises `Rejected`."""
+    async def get(self, key: RunKey) -> LiveRun:
+        """Return the run; raise `Rejected` if there is none."""
         live = await self.find(key)
         if live is None:
             raise not_found(key)
+        return live
+
+    async def ask(self, key: RunKey, request: object) -> Any:
+        """Answer `request` once all that the answer rests on is durable. Raises `Rejected`."""
+        live = await self.get(key)
         return await self.answer(live, lambda: self.advance(live, request))
 
     async def read(self, key: RunKey, look: Callable[[LiveRun], T]) -> T:
         """Return what `look` makes of the run, as soon as that is durable."""
-        live = await self.find(key)
-        if live is None:
-            raise not_found(key)
+        live = await self.get(key)
         return await self.answer(live, lambda: look(live))
 
     async def answer(self, live: LiveRun | None, decide: Callable[[], T]) -> T:

@@ -130,7 +130,7 @@ def _give_up(waiter: asyncio.Future[bool]) -> None:
         waiter.set_result(False)
 
 
-def unrecorded(events: Sequence[HistoryEvent]) -> bytes:
+def serialized(events: Sequence[HistoryEvent]) -> bytes:
     """Return events that are in memory only, in the form of a page."""
     return encode_events(events)
 

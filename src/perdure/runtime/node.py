@@ -35,8 +35,9 @@ from perdure.core.workflow.starting import StartNew, decide, started_attributes
 from perdure.core.workflow.workflow_task import StartWorkflowTask, TaskStarted
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
-from perdure.runtime.histories import Histories, Page, unrecorded
+from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.live import LiveRun
+from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
 from perdure.runtime.task_queues import (
     ActivityOffer,
@@ -109,7 +110,8 @@ class Node:
         runs_max: int = 4096,
     ) -> None:
         self._random = randomness if randomness is not None else random.SystemRandom()
-        world = World(limits, self.fresh_id)
+        self.namespaces = Namespaces(store, self.fresh_id)
+        world = World(limits, self.fresh_id, self.namespaces.search_attribute_types)
         self.clock = clock
         self.store = store
         self.engine = Engine(
@@ -118,11 +120,14 @@ class Node:
         self.task_queues = TaskQueues(clock)
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
-        self._sweeper = asyncio.get_running_loop().create_task(self.task_queues.sweep())
+        await self.namespaces.load()
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(self.task_queues.sweep()))
+        self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
         await self.engine.start()
 
     def drain(self) -> None:
@@ -132,12 +137,17 @@ class Node:
             live.notify()
 
     async def stop(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.engine.stop()
 
     def fresh_id(self) -> str:
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        """Return a UUID that is larger than those before: rows of runs that are busy now lie side by side."""
+        milliseconds = self.clock.now_ns() // 1_000_000
+        number = milliseconds << 80 | self._random.getrandbits(80)
+        number = number & ~(0xF << 76) | 0x7 << 76
+        return str(uuid.UUID(int=number & ~(0x3 << 62) | 0x2 << 62))
 
     def nonce(self) -> int:
         """Return a number that names one handing-out of a task; never 0."""
@@ -292,7 +302,7 @@ class Node:
         )
         history, next_event_id = page.events, page.next_event_id
         if next_event_id >= task.recorded_until:
-            history += unrecorded(task.events)
+            history += serialized(task.events)
             next_event_id = 0
         return WorkflowTaskReply(key, task, history, next_event_id, page.after_seq, backlog_count)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from perdure.core.matching.rate import Rate
+
 T = TypeVar("T", bound=Hashable)
 
 #: Temporal: a sticky queue counts as served for this long after its worker's last poll.
@@ -51,13 +53,14 @@ class TaskQueue(Generic[T]):
     _urgent: deque[T] = field(default_factory=deque)
     pollers: dict[str, PollerInfo] = field(default_factory=dict)
     last_poll_at_ns: int = 0
-    added_count: int = 0
-    dispatched_count: int = 0
+    added: Rate = field(default_factory=Rate)
+    dispatched: Rate = field(default_factory=Rate)
 
     def add(self, task: T, now_ns: int) -> bool:
         """Give `task` to the poller that has waited longest, or keep it. Return whether it was taken."""
-        self.added_count += 1
+        self.added.count(now_ns)
         if self._hand_over(task):
+            self.dispatched.count(now_ns)
             return True
         if task not in self._backlog:
             self._backlog[task] = Backlogged(task, now_ns)
@@ -77,7 +80,6 @@ class TaskQueue(Generic[T]):
             return False
         poller = next(iter(self._waiting))
         del self._waiting[poller]
-        self.dispatched_count += 1
         poller.take(task)
         return True
 
@@ -87,7 +89,7 @@ class TaskQueue(Generic[T]):
         if self._urgent:
             return self._urgent.popleft()
         if self._backlog:
-            self.dispatched_count += 1
+            self.dispatched.count(info.last_poll_at_ns)
             task = next(iter(self._backlog))
             del self._backlog[task]
             return task

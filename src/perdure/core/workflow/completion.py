@@ -120,9 +120,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     let_go(step)
     queries.answer(step, dict(request.query_results))
     new_task = None
-    if step.state.is_open and (
-        request.force_new_task or had_buffered
-    ):
+    if step.state.is_open and (request.force_new_task or had_buffered):
         new_task = _next_task(step, request, original_scheduled_at_ns)
     if step.state.workflow_task is None:
         queries.release_unanswered(step)

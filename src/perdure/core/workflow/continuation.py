@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
+from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.execution import Start, refuse_unhandled
 from perdure.core.workflow.outcome import NewRun
 from perdure.core.workflow.state import Run
@@ -108,6 +109,15 @@ def _complete_attributes(step: Step, command: Command) -> None:
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(_CAUSE, fault)
+    fault = search_attributes_fault(
+        wanted.search_attributes.indexed_fields,
+        step.world.search_attribute_types(state.namespace_id),
+        state.namespace,
+    )
+    if fault is not None:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES, fault
+        )
     run_timeout = duration_ns(wanted.workflow_run_timeout) or state.run_timeout_ns
     if state.execution_timeout_ns:
         run_timeout = min(run_timeout or state.execution_timeout_ns, state.execution_timeout_ns)

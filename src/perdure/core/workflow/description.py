@@ -1,7 +1,5 @@
 """What a client is told of a run: its state in the API's words. Pure: the run is only read."""
 
-from datetime import UTC, datetime
-
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import (
@@ -28,7 +26,7 @@ from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.times import set_duration, set_timestamp
 
 #: Temporal: the run's expiration of a run without one is Go's zero time.
-_NO_TIME = Timestamp(seconds=int(datetime(1, 1, 1, tzinfo=UTC).timestamp()))
+_NO_TIME = Timestamp(seconds=-62_135_596_800)
 
 
 def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:

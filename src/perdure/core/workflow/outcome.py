@@ -1,9 +1,11 @@
 """What one transition decides. These types are the border between the core and the shell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
+
+from temporalio.api.enums.v1 import IndexedValueType
 
 from perdure.core.errors import Rejected
 
@@ -135,3 +137,5 @@ class World:
 
     limits: Limits
     fresh_id: Callable[[], str]
+    #: Namespace id → its custom search attributes: name → type.
+    search_attribute_types: Callable[[str], Mapping[str, IndexedValueType.ValueType]] = lambda _: {}

@@ -7,6 +7,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.search_attributes import fault, is_nothing
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
 
@@ -23,6 +24,13 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
         raise BadCommand(cause, f"SearchAttributes is not set on {name}.")
     if not wanted.search_attributes.indexed_fields:
         raise BadCommand(cause, f"IndexedFields is not set on {name}.")
+    wrong = fault(
+        wanted.search_attributes.indexed_fields,
+        step.world.search_attribute_types(step.state.namespace_id),
+        step.state.namespace,
+    )
+    if wrong is not None:
+        raise BadCommand(cause, wrong)
     event = new_event(EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
     attributes = event.upsert_workflow_search_attributes_event_attributes
     attributes.workflow_task_completed_event_id = completed_event_id
@@ -64,18 +72,10 @@ def properties_modified(state: RunState, event: HistoryEvent) -> None:
 def _merge(into: dict[str, bytes], fields: Mapping[str, Payload]) -> None:
     """Temporal: an empty payload, or one that encodes nothing, takes the key away."""
     for key, payload in fields.items():
-        if _is_nothing(payload):
+        if is_nothing(payload):
             into.pop(key, None)
         else:
             into[key] = payload.SerializeToString()
-
-
-def _is_nothing(payload: Payload) -> bool:
-    return payload.metadata.get("encoding") == b"binary/null" or payload.data in (
-        b"",
-        b"null",
-        b"[]",
-    )
 
 
 # What must hold

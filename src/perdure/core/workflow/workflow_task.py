@@ -128,10 +128,7 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         assert task is not None
     events: list[HistoryEvent] = []
     if not task.is_recorded:
-        scheduled = _scheduled_event(state, task.attempt, task.start_to_close_ns)
-        scheduled.event_id = task.scheduled_event_id
-        scheduled.event_time.FromNanoseconds(task.scheduled_at_ns)
-        events.append(scheduled)
+        events.append(_transient(state, task))
     started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     started.event_id = state.next_event_id + len(events)
     started.event_time.FromNanoseconds(step.now_ns)
@@ -357,6 +354,23 @@ def sticky_time_out(step: Step, timer: Timer) -> None:
 def first_task_due(step: Step, timer: Timer) -> None:
     if step.state.waits_for_first_task:
         schedule(step)
+
+
+def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
+    """Return the events of the pending task that history shows but that are not recorded (yet)."""
+    task, started = run.state.workflow_task, run.in_flight.started
+    if started is not None:
+        return started.events
+    if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
+        return ()
+    return (_transient(run.state, task),)
+
+
+def _transient(state: RunState, task: WorkflowTask) -> HistoryEvent:
+    event = _scheduled_event(state, task.attempt, task.start_to_close_ns)
+    event.event_id = task.scheduled_event_id
+    event.event_time.FromNanoseconds(task.scheduled_at_ns)
+    return event
 
 
 # How records change the state

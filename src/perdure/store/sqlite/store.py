@@ -170,7 +170,7 @@ class SqliteStore:
                 f" ORDER BY seq {order} LIMIT ?",
                 (run_id, after_seq, limit),
             )
-            return [JournalRow(shard_key, *row, b"") for row in rows]
+            return [JournalRow._make((shard_key, *row, b"")) for row in rows]
 
         return await self._read(work)
 

@@ -1,0 +1,33 @@
+"""How often something happened lately."""
+
+from collections import deque
+
+SECOND_NS = 10**9
+#: Temporal: rates are averages over this long.
+WINDOW_S = 30
+
+
+class Rate:
+    __slots__ = ("_counts", "_total")
+
+    def __init__(self) -> None:
+        #: (second, count in it), oldest first; no more than `WINDOW_S` of them.
+        self._counts: deque[list[int]] = deque()
+        self._total = 0
+
+    def count(self, now_ns: int) -> None:
+        second = now_ns // SECOND_NS
+        if self._counts and self._counts[-1][0] == second:
+            self._counts[-1][1] += 1
+        else:
+            self._forget(second)
+            self._counts.append([second, 1])
+        self._total += 1
+
+    def per_second(self, now_ns: int) -> float:
+        self._forget(now_ns // SECOND_NS)
+        return self._total / WINDOW_S
+
+    def _forget(self, second: int) -> None:
+        while self._counts and self._counts[0][0] <= second - WINDOW_S:
+            self._total -= self._counts.popleft()[1]

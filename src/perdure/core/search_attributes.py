@@ -1,0 +1,126 @@
+"""Which search attributes a run may be given, and what their values must look like. Names are the API's."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import IndexedValueType as Type
+
+#: Facts about a run that nobody can set.
+SYSTEM: dict[str, Type.ValueType] = {
+    "WorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "RunId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "WorkflowType": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "StartTime": Type.INDEXED_VALUE_TYPE_DATETIME,
+    "ExecutionTime": Type.INDEXED_VALUE_TYPE_DATETIME,
+    "CloseTime": Type.INDEXED_VALUE_TYPE_DATETIME,
+    "ExecutionStatus": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TaskQueue": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "HistoryLength": Type.INDEXED_VALUE_TYPE_INT,
+    "ExecutionDuration": Type.INDEXED_VALUE_TYPE_INT,
+    "StateTransitionCount": Type.INDEXED_VALUE_TYPE_INT,
+    "HistorySizeBytes": Type.INDEXED_VALUE_TYPE_INT,
+    "ParentWorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "ParentRunId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "RootWorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "RootRunId": Type.INDEXED_VALUE_TYPE_KEYWORD,
+}
+#: Known everywhere without being added; workers and the server itself set them.
+PREDEFINED: dict[str, Type.ValueType] = {
+    "TemporalChangeVersion": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "BinaryChecksums": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "BuildIds": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "BatcherNamespace": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "BatcherUser": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalScheduledStartTime": Type.INDEXED_VALUE_TYPE_DATETIME,
+    "TemporalScheduledById": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalSchedulePaused": Type.INDEXED_VALUE_TYPE_BOOL,
+    "TemporalNamespaceDivision": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalPauseInfo": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "TemporalReportedProblems": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+#: Temporal: limit for the value of one attribute.
+VALUE_BYTES_MAX = 2 * 1024
+TOTAL_BYTES_MAX = 40 * 1024
+COUNT_MAX = 100
+
+_NAMES = {
+    Type.INDEXED_VALUE_TYPE_TEXT: "Text",
+    Type.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
+    Type.INDEXED_VALUE_TYPE_INT: "Int",
+    Type.INDEXED_VALUE_TYPE_DOUBLE: "Double",
+    Type.INDEXED_VALUE_TYPE_BOOL: "Bool",
+    Type.INDEXED_VALUE_TYPE_DATETIME: "Datetime",
+    Type.INDEXED_VALUE_TYPE_KEYWORD_LIST: "KeywordList",
+}
+#: RFC 3339.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+TYPES_BY_NAME = {name: kind for kind, name in _NAMES.items()}
+
+
+def fault(
+    fields: Mapping[str, Payload], custom: Mapping[str, Type.ValueType], namespace: str
+) -> str | None:
+    """Return what is wrong with the attributes that a request sets, in the API's words; None if nothing is.
+
+    `custom` holds those that were added to the namespace.
+    """
+    if len(fields) > COUNT_MAX:
+        return f"number of search attributes {len(fields)} exceeds limit {COUNT_MAX}"
+    total = 0
+    for name, payload in fields.items():
+        if name in SYSTEM:
+            return f"{name} attribute can't be set in SearchAttributes"
+        kind = custom.get(name) or PREDEFINED.get(name)
+        if kind is None:
+            return f"Namespace {namespace} has no mapping defined for search attribute {name}"
+        if not _is_valid(payload, kind):
+            shown = payload.data.decode(errors="replace")
+            return f"invalid value for search attribute {name} of type {_NAMES[kind]}: {shown}"
+        if len(payload.data) > VALUE_BYTES_MAX:
+            return (
+                f"search attribute {name} value size {len(payload.data)}"
+                f" exceeds size limit {VALUE_BYTES_MAX}"
+            )
+        total += len(name) + len(payload.data)
+    if total > TOTAL_BYTES_MAX:
+        return f"total size of search attributes {total} exceeds size limit {TOTAL_BYTES_MAX}"
+    return None
+
+
+def is_nothing(payload: Payload) -> bool:
+    """Temporal: an empty payload, or one that encodes nothing, takes the attribute away."""
+    return payload.metadata.get("encoding") == b"binary/null" or payload.data in (
+        b"",
+        b"null",
+        b"[]",
+    )
+
+
+def _is_valid(payload: Payload, kind: Type.ValueType) -> bool:
+    if is_nothing(payload):
+        return True
+    try:
+        value = json.loads(payload.data)
+    except ValueError:
+        return False
+    values = value if isinstance(value, list) else [value]
+    return all(_fits(each, kind) for each in values)
+
+
+def _fits(value: Any, kind: Type.ValueType) -> bool:
+    if kind == Type.INDEXED_VALUE_TYPE_BOOL:
+        return isinstance(value, bool)
+    if kind == Type.INDEXED_VALUE_TYPE_INT:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == Type.INDEXED_VALUE_TYPE_DOUBLE:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == Type.INDEXED_VALUE_TYPE_DATETIME:
+        return isinstance(value, str) and _is_time(value)
+    return isinstance(value, str)
+
+
+def _is_time(value: str) -> bool:
+    return _TIME.fullmatch(value) is not None

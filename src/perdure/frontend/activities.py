@@ -1,0 +1,254 @@
+"""Workers poll for activity tasks, report on them, and end them: by task token or by the activity's own id."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
+from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
+from temporalio.api.workflowservice.v1 import (
+    PollActivityTaskQueueRequest,
+    PollActivityTaskQueueResponse,
+    RecordActivityTaskHeartbeatByIdRequest,
+    RecordActivityTaskHeartbeatByIdResponse,
+    RecordActivityTaskHeartbeatRequest,
+    RecordActivityTaskHeartbeatResponse,
+    RespondActivityTaskCanceledByIdRequest,
+    RespondActivityTaskCanceledByIdResponse,
+    RespondActivityTaskCanceledRequest,
+    RespondActivityTaskCanceledResponse,
+    RespondActivityTaskCompletedByIdRequest,
+    RespondActivityTaskCompletedByIdResponse,
+    RespondActivityTaskCompletedRequest,
+    RespondActivityTaskCompletedResponse,
+    RespondActivityTaskFailedByIdRequest,
+    RespondActivityTaskFailedByIdResponse,
+    RespondActivityTaskFailedRequest,
+    RespondActivityTaskFailedResponse,
+)
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.core.workflow.activities import (
+    ActivityRef,
+    CancelActivity,
+    CompleteActivity,
+    FailActivity,
+    HeartbeatActivity,
+    HeartbeatReply,
+)
+from perdure.core.workflow.times import set_timestamp
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.tokens import ActivityToken, encode
+from perdure.frontend.validation import check_identity, check_run_id, check_task_queue
+from perdure.runtime.node import ActivityTaskReply
+from perdure.runtime.task_queues import ACTIVITY_QUEUE, QueueName
+from perdure.store.port import RunKey
+
+_NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
+
+
+class Activities:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def PollActivityTaskQueue(
+        self, request: PollActivityTaskQueueRequest, call: Call
+    ) -> Message:
+        namespace = self._services.namespace(request.namespace)
+        deadline = self._services.poll_deadline(call)
+        check_task_queue(request)
+        check_identity(request.identity)
+        info = PollerInfo(
+            request.identity,
+            self._node.clock.now_ns(),
+            rate_per_second=request.task_queue_metadata.max_tasks_per_second.value,
+            version_capabilities=request.worker_version_capabilities.SerializeToString(),
+        )
+        name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
+        capabilities = request.worker_version_capabilities
+        stamp = b""
+        if capabilities.build_id:
+            stamp = WorkerVersionStamp(
+                build_id=capabilities.build_id, use_versioning=capabilities.use_versioning
+            ).SerializeToString()
+        task = await self._node.poll_activity_task(name, info, deadline, stamp)
+        if task is None:
+            return PollActivityTaskQueueResponse()
+        return activity_response(task)
+
+    # By task token
+
+    async def RecordActivityTaskHeartbeat(
+        self, request: RecordActivityTaskHeartbeatRequest, call: Call
+    ) -> RecordActivityTaskHeartbeatResponse:
+        key, ref = self._by_token(request.task_token, request.namespace)
+        reply = await self._ask(
+            key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
+        )
+        assert isinstance(reply, HeartbeatReply)
+        return RecordActivityTaskHeartbeatResponse(
+            cancel_requested=reply.cancel_requested,
+            activity_paused=reply.is_paused,
+            activity_reset=reply.was_reset,
+        )
+
+    async def RespondActivityTaskCompleted(
+        self, request: RespondActivityTaskCompletedRequest, call: Call
+    ) -> RespondActivityTaskCompletedResponse:
+        key, ref = self._by_token(request.task_token, request.namespace)
+        check_identity(request.identity)
+        await self._ask(
+            key,
+            CompleteActivity(
+                ref,
+                _payloads(request, "result"),
+                request.identity,
+                request.worker_version.SerializeToString(),
+            ),
+        )
+        return RespondActivityTaskCompletedResponse()
+
+    async def RespondActivityTaskFailed(
+        self, request: RespondActivityTaskFailedRequest, call: Call
+    ) -> RespondActivityTaskFailedResponse:
+        key, ref = self._by_token(request.task_token, request.namespace)
+        if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
+            raise invalid_argument("Failure must have ApplicationFailureInfo.")
+        check_identity(request.identity)
+        await self._ask(
+            key,
+            FailActivity(
+                ref,
+                request.failure,
+                request.identity,
+                _payloads(request, "last_heartbeat_details"),
+                request.worker_version.SerializeToString(),
+            ),
+        )
+        return RespondActivityTaskFailedResponse()
+
+    async def RespondActivityTaskCanceled(
+        self, request: RespondActivityTaskCanceledRequest, call: Call
+    ) -> RespondActivityTaskCanceledResponse:
+        key, ref = self._by_token(request.task_token, request.namespace)
+        check_identity(request.identity)
+        await self._ask(
+            key,
+            CancelActivity(
+                ref,
+                _payloads(request, "details"),
+                request.identity,
+                request.worker_version.SerializeToString(),
+            ),
+        )
+        return RespondActivityTaskCanceledResponse()
+
+    # By the activity's id
+
+    async def RecordActivityTaskHeartbeatById(
+        self, request: RecordActivityTaskHeartbeatByIdRequest, call: Call
+    ) -> RecordActivityTaskHeartbeatByIdResponse:
+        key, ref = self._by_id(request)
+        reply = await self._ask(
+            key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
+        )
+        assert isinstance(reply, HeartbeatReply)
+        return RecordActivityTaskHeartbeatByIdResponse(
+            cancel_requested=reply.cancel_requested,
+            activity_paused=reply.is_paused,
+            activity_reset=reply.was_reset,
+        )
+
+    async def RespondActivityTaskCompletedById(
+        self, request: RespondActivityTaskCompletedByIdRequest, call: Call
+    ) -> RespondActivityTaskCompletedByIdResponse:
+        key, ref = self._by_id(request, check=True)
+        await self._ask(key, CompleteActivity(ref, _payloads(request, "result"), request.identity))
+        return RespondActivityTaskCompletedByIdResponse()
+
+    async def RespondActivityTaskFailedById(
+        self, request: RespondActivityTaskFailedByIdRequest, call: Call
+    ) -> RespondActivityTaskFailedByIdResponse:
+        key, ref = self._by_id(request, check=True)
+        await self._ask(
+            key,
+            FailActivity(
+                ref, request.failure, request.identity, _payloads(request, "last_heartbeat_details")
+            ),
+        )
+        return RespondActivityTaskFailedByIdResponse()
+
+    async def RespondActivityTaskCanceledById(
+        self, request: RespondActivityTaskCanceledByIdRequest, call: Call
+    ) -> RespondActivityTaskCanceledByIdResponse:
+        key, ref = self._by_id(request, check=True)
+        await self._ask(key, CancelActivity(ref, _payloads(request, "details"), request.identity))
+        return RespondActivityTaskCanceledByIdResponse()
+
+    async def _ask(self, key: RunKey, request: object) -> object:
+        return await self._node.engine.ask(key, request)
+
+    def _by_token(self, encoded: bytes, namespace: str) -> tuple[RunKey, ActivityRef]:
+        token = self._services.token(encoded, namespace)
+        if not isinstance(token, ActivityToken):
+            raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
+        key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
+        return key, ActivityRef(token.scheduled_event_id, token.attempt)
+
+    def _by_id(self, request: Any, *, check: bool = False) -> tuple[RunKey, ActivityRef]:
+        namespace = self._services.namespace(request.namespace)
+        if not request.activity_id:
+            raise invalid_argument("ActivityId is not set on request.")
+        if check:
+            check_identity(request.identity)
+        if not request.workflow_id:
+            # Temporal: without a workflow id it is an activity that stands alone.
+            raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")
+        check_run_id(request.run_id, "RunId is not valid UUID.")
+        key = self._node.engine.key(namespace.id, request.workflow_id, request.run_id)
+        return key, ActivityRef(activity_id=request.activity_id)
+
+
+def _payloads(request: Any, name: str) -> Payloads | None:
+    return getattr(request, name) if request.HasField(name) else None
+
+
+def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse:
+    key, task = reply.key, reply.task
+    scheduled = ActivityTaskScheduledEventAttributes.FromString(task.attributes)
+    response = PollActivityTaskQueueResponse(
+        task_token=encode(
+            ActivityToken(
+                key.namespace_id,
+                key.workflow_id,
+                key.run_id,
+                task.scheduled_event_id,
+                task.attempt,
+            )
+        ),
+        workflow_namespace=reply.namespace,
+        activity_type=scheduled.activity_type,
+        activity_id=scheduled.activity_id,
+        schedule_to_close_timeout=scheduled.schedule_to_close_timeout,
+        start_to_close_timeout=scheduled.start_to_close_timeout,
+        heartbeat_timeout=scheduled.heartbeat_timeout,
+        retry_policy=scheduled.retry_policy,
+        attempt=task.attempt,
+    )
+    response.workflow_type.name = task.workflow_type
+    execution = response.workflow_execution
+    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    if scheduled.HasField("header"):
+        response.header.CopyFrom(scheduled.header)
+    if scheduled.HasField("input"):
+        response.input.CopyFrom(scheduled.input)
+    if scheduled.HasField("priority"):
+        response.priority.CopyFrom(scheduled.priority)
+    if task.has_heartbeat_details:
+        response.heartbeat_details.MergeFromString(task.heartbeat_details)
+    set_timestamp(response.scheduled_time, task.first_scheduled_at_ns)
+    set_timestamp(response.current_attempt_scheduled_time, task.scheduled_at_ns)
+    set_timestamp(response.started_time, task.started_at_ns)
+    return response

@@ -1,0 +1,206 @@
+"""gRPC: the one module that knows it. Calls come in as bytes and go out as bytes.
+
+A call is looked up in the registry's table, decoded, answered, encoded; a `Rejected` becomes a status with its detail.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_reflection.v1alpha import reflection
+from temporalio.api.common.v1 import GrpcStatus
+
+from perdure.core.errors import Code, Rejected
+from perdure.frontend.call import Call
+from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
+from perdure.frontend.system import check_versions
+from perdure.metrics import Registry
+
+log = structlog.get_logger(__name__)
+
+#: Temporal: a server takes messages up to this size.
+MESSAGE_BYTES_MAX = 128 * 1024 * 1024
+_ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),
+    # Workers keep their connections alive by pings while they poll.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Method = Callable[[bytes, Any], Awaitable[bytes]]
+
+
+class CannotListen(Exception):
+    """The address is in use, or not ours."""
+
+
+class GrpcServer:
+    def __init__(self, rpcs: Mapping[str, Rpc], metrics: Registry) -> None:
+        self._measured = _Measured(metrics)
+        self._health = {
+            name: _SERVING
+            for name in (
+                "",
+                WORKFLOW_SERVICE.full_name,
+                OPERATOR_SERVICE.full_name,
+                _ADMIN_SERVICE,
+            )
+        }
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers(
+            (_Dispatch({name: self._method(rpc) for name, rpc in rpcs.items()}, self._check),)
+        )
+        reflection.enable_server_reflection(
+            (
+                WORKFLOW_SERVICE.full_name,
+                OPERATOR_SERVICE.full_name,
+                HEALTH,
+                reflection.SERVICE_NAME,
+            ),
+            self._server,
+        )
+
+    async def start(self, ip: str, port: int) -> int:
+        """Listen; return the port. Raises `CannotListen`."""
+        host = f"[{ip}]" if ":" in ip else ip
+        try:
+            bound = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise CannotListen(f"cannot listen on {host}:{port}") from error
+        await self._server.start()
+        return bound
+
+    def drain(self) -> None:
+        """Say to whoever asks for our health that we are going."""
+        for name in self._health:
+            self._health[name] = health_pb2.HealthCheckResponse.NOT_SERVING
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new calls, and wait for those under way."""
+        await self._server.stop(grace_s)
+
+    async def _check(self, encoded: bytes, context: Any) -> bytes:
+        try:
+            service = health_pb2.HealthCheckRequest.FromString(encoded).service
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INTERNAL, "cannot decode the request")
+        status = self._health.get(service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        reply: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        return reply
+
+    def _method(self, rpc: Rpc) -> Method:
+        decode, handler, measured = rpc.request.FromString, rpc.handler, self._measured
+
+        async def answer(encoded: bytes, context: Any) -> bytes:
+            began = perf_counter()
+            namespace = ""
+            try:
+                request = decode(encoded)
+                namespace = getattr(request, "namespace", "")
+                call = _call(context)
+                check_versions(call)
+                reply = await handler(request, call)
+                measured.answered(rpc.name, namespace, perf_counter() - began)
+                return reply if isinstance(reply, bytes) else reply.SerializeToString()
+            except Rejected as refusal:
+                measured.refused(rpc.name, namespace, refusal.code, perf_counter() - began)
+                return await _abort(context, refusal)
+            except DecodeError:
+                fault = "grpc: error unmarshalling request: cannot parse invalid wire-format data"
+                measured.refused(rpc.name, namespace, Code.INTERNAL, perf_counter() - began)
+                return await _abort(context, Rejected(Code.INTERNAL, fault))
+            except asyncio.CancelledError:
+                measured.refused(rpc.name, namespace, Code.CANCELLED, perf_counter() - began)
+                raise
+            except Exception as error:
+                log.exception("bug: a call failed", operation=rpc.name, namespace=namespace)
+                measured.refused(rpc.name, namespace, Code.INTERNAL, perf_counter() - began)
+                return await _abort(context, Rejected(Code.INTERNAL, f"internal error: {error}"))
+
+        return answer
+
+
+class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    def __init__(self, methods: Mapping[str, Method], check: Method) -> None:
+        self._handlers = {
+            name: grpc.unary_unary_rpc_method_handler(method)
+            for name, method in {**methods, f"/{HEALTH}/Check": check}.items()
+        }
+        self._services = (WORKFLOW_SERVICE.full_name, OPERATOR_SERVICE.full_name)
+
+    def service(self, call_details: Any) -> Any:
+        name: str = call_details.method
+        handler = self._handlers.get(name)
+        if handler is not None:
+            return handler
+        service, _, method = name.removeprefix("/").rpartition("/")
+        if service in self._services:
+            return grpc.unary_unary_rpc_method_handler(_unknown(service, method))
+        return None
+
+
+def _unknown(service: str, method: str) -> Method:
+    async def refuse(encoded: bytes, context: Any) -> bytes:
+        return await _abort(
+            context,
+            Rejected(Code.UNIMPLEMENTED, f"unknown method {method} for service {service}"),
+        )
+
+    return refuse
+
+
+def _call(context: Any) -> Call:
+    left = context.time_remaining()
+    deadline = None if left is None else asyncio.get_running_loop().time() + left
+    metadata: Sequence[tuple[str, Any]] = context.invocation_metadata() or ()
+    return Call(deadline, dict(metadata))
+
+
+async def _abort(context: Any, refusal: Rejected) -> NoReturn:
+    trailers: tuple[tuple[str, bytes], ...] = ()
+    if refusal.detail is not None:
+        detail = AnyMessage()
+        detail.Pack(refusal.detail)
+        status = GrpcStatus(code=refusal.code, message=refusal.message, details=[detail])
+        trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(_CODES[refusal.code], refusal.message, trailers)
+    raise AssertionError("abort returns")
+
+
+class _Measured:
+    """Temporal's metrics of its frontend."""
+
+    def __init__(self, metrics: Registry) -> None:
+        labels = ("namespace", "operation", "service_name")
+        self._requests = metrics.counter("service_requests", *labels)
+        self._latency = metrics.histogram("service_latency", *labels)
+        self._errors = metrics.counter("service_error_with_type", "error_type", *labels)
+
+    def answered(self, operation: str, namespace: str, seconds: float) -> None:
+        values = (_label(namespace), operation, "frontend")
+        self._requests.add(values)
+        self._latency.observe(seconds, values)
+
+    def refused(self, operation: str, namespace: str, code: Code, seconds: float) -> None:
+        self.answered(operation, namespace, seconds)
+        error_type = f"serviceerror_{code.name.title().replace('_', '')}"
+        self._errors.add((error_type, _label(namespace), operation, "frontend"))
+
+
+def _label(namespace: str) -> str:
+    """Temporal: what Prometheus would not take in a name becomes an underscore in values too."""
+    return namespace.replace("-", "_") if namespace else "_unknown_"

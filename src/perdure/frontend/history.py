@@ -1,0 +1,160 @@
+"""Clients and workers read a run's history: page by page, from either end, or as it grows.
+
+Pages are bytes from the journal to the socket: events are not decoded on the way. What is shown is what is durable, and
+at its end the workflow task that a worker holds.
+"""
+
+import asyncio
+
+from temporalio.api.enums.v1 import HistoryEventFilterType
+from temporalio.api.workflowservice.v1 import (
+    GetWorkflowExecutionHistoryRequest,
+    GetWorkflowExecutionHistoryResponse,
+    GetWorkflowExecutionHistoryReverseRequest,
+    GetWorkflowExecutionHistoryReverseResponse,
+)
+
+from perdure.core.errors import invalid_argument
+from perdure.core.workflow.workflow_task import unrecorded
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.tokens import HistoryToken, encode, history_token
+from perdure.frontend.validation import check_execution
+from perdure.frontend.wire import with_submessage
+from perdure.runtime.histories import serialized
+from perdure.runtime.live import LiveRun
+from perdure.store.port import RunKey
+
+PAGE_EVENTS_MAX = 256
+#: Temporal: a long poll lasts at most this long,
+LONG_POLL_MAX_S = 20.0
+#: and ends this long before the caller gives up.
+LONG_POLL_MARGIN_S = 1.0
+
+_HISTORY_FIELD = GetWorkflowExecutionHistoryResponse.DESCRIPTOR.fields_by_name["history"].number
+_REVERSE_FIELD = GetWorkflowExecutionHistoryReverseResponse.DESCRIPTOR.fields_by_name[
+    "history"
+].number
+
+
+class WorkflowHistory:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def GetWorkflowExecutionHistory(
+        self, request: GetWorkflowExecutionHistoryRequest, call: Call
+    ) -> bytes:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request)
+        token = _token(request.next_page_token, execution.run_id)
+        run_id = token.run_id if token else execution.run_id
+        key = self._node.engine.key(namespace.id, execution.workflow_id, run_id)
+        live = await self._run(key)
+        deadline = _long_poll_deadline(call)
+        if (
+            request.history_event_filter_type
+            == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
+        ):
+            return await self._close_event(live, request.wait_new_event, deadline)
+        if request.wait_new_event:
+            return await self._followed(live, request, token, deadline)
+        return await self._page(live, request.maximum_page_size, token, follows=False)
+
+    async def _run(self, key: RunKey) -> LiveRun:
+        live = await self._node.engine.get(key)
+        await self._node.engine.settle(live)
+        return live
+
+    async def _page(
+        self, live: LiveRun, page_size: int, token: HistoryToken | None, *, follows: bool
+    ) -> bytes:
+        """Return what there is now, without waiting. `live` is settled."""
+        first, after_seq = (token.next_event_id, token.after_seq) if token else (1, 0)
+        end = live.state.next_event_id
+        is_closed = not live.state.is_open
+        at_the_end = unrecorded(live.run)
+        await self._node.engine.settle(live)
+        page = await self._node.histories.page(
+            live, first, end, events_max=_page_events(page_size), after_seq=after_seq
+        )
+        events, next_event_id = page.events, max(page.next_event_id, first)
+        is_last = next_event_id >= end
+        if is_last and not follows:
+            events += serialized(at_the_end)
+        response = GetWorkflowExecutionHistoryResponse()
+        if not is_last or (follows and not is_closed):
+            response.next_page_token = encode(
+                HistoryToken(live.key.run_id, next_event_id, page.after_seq, follows)
+            )
+        return with_submessage(response, _HISTORY_FIELD, events)
+
+    async def _followed(
+        self,
+        live: LiveRun,
+        request: GetWorkflowExecutionHistoryRequest,
+        token: HistoryToken | None,
+        deadline: float,
+    ) -> bytes:
+        first = token.next_event_id if token else 1
+        while live.state.is_open and live.state.next_event_id <= first:
+            if not await self._node.histories.wait_for_event(live, deadline):
+                break
+            live = await self._run(live.key)
+        return await self._page(live, request.maximum_page_size, token, follows=True)
+
+    async def _close_event(self, live: LiveRun, waits: bool, deadline: float) -> bytes:
+        while live.state.is_open:
+            if not await self._node.histories.wait_for_event(live, deadline):
+                break
+            live = await self._run(live.key)
+        response = GetWorkflowExecutionHistoryResponse()
+        if live.state.is_open:
+            if waits:
+                response.next_page_token = encode(HistoryToken(live.key.run_id, 1, follows=True))
+            return with_submessage(response, _HISTORY_FIELD, b"")
+        last = live.state.next_event_id - 1
+        page = await self._node.histories.page_back(live, last + 1, events_max=1)
+        return with_submessage(response, _HISTORY_FIELD, page.events)
+
+    async def GetWorkflowExecutionHistoryReverse(
+        self, request: GetWorkflowExecutionHistoryReverseRequest, call: Call
+    ) -> bytes:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request)
+        token = _token(request.next_page_token, execution.run_id)
+        run_id = token.run_id if token else execution.run_id
+        live = await self._run(self._node.engine.key(namespace.id, execution.workflow_id, run_id))
+        end = token.next_event_id if token else live.state.next_event_id
+        before_seq = token.after_seq if token else 0
+        at_the_end = () if token else unrecorded(live.run)[::-1]
+        await self._node.engine.settle(live)
+        page = await self._node.histories.page_back(
+            live, end, events_max=_page_events(request.maximum_page_size), before_seq=before_seq
+        )
+        response = GetWorkflowExecutionHistoryReverseResponse()
+        if page.next_event_id > 1:
+            response.next_page_token = encode(
+                HistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
+            )
+        return with_submessage(response, _REVERSE_FIELD, serialized(at_the_end) + page.events)
+
+
+def _token(encoded: bytes, run_id: str) -> HistoryToken | None:
+    if not encoded:
+        return None
+    token = history_token(encoded)
+    if run_id and run_id != token.run_id:
+        raise invalid_argument("RunId in the request does not match the NextPageToken.")
+    return token
+
+
+def _page_events(asked_for: int) -> int:
+    return asked_for if 0 < asked_for < PAGE_EVENTS_MAX else PAGE_EVENTS_MAX
+
+
+def _long_poll_deadline(call: Call) -> float:
+    now = asyncio.get_running_loop().time()
+    if call.deadline is None:
+        return now + LONG_POLL_MAX_S
+    return max(now, min(call.deadline - LONG_POLL_MARGIN_S, now + LONG_POLL_MAX_S))

@@ -1,0 +1,45 @@
+"""The page that Prometheus reads, by the standard library's HTTP server on a thread of its own.
+
+On its own thread so that a busy event loop answers Prometheus all the same, as a page that says how busy it is should.
+"""
+
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from perdure.metrics import Registry
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsPage:
+    def __init__(self, metrics: Registry, ip: str, port: int) -> None:
+        """Listen. Raises `OSError`."""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.partition("?")[0] != "/metrics":
+                    self.send_error(HTTPStatus.NOT_FOUND)
+                    return
+                body = metrics.text().encode()
+                self.send_response(HTTPStatus.OK)
+                self.send_header("Content-Type", CONTENT_TYPE)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """A scrape is not worth a line."""
+
+        self._server = ThreadingHTTPServer((ip, port), Handler)
+        self._server.daemon_threads = True
+        self.address: tuple[str, int] = (ip, self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="perdure-metrics", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

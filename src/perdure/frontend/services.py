@@ -1,0 +1,75 @@
+"""What all handlers share: the node, the namespaces, and how long a poll may last."""
+
+import asyncio
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import NamespaceState
+from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.frontend.call import Call
+from perdure.frontend.tokens import TaskToken, task_token
+from perdure.runtime.namespaces import Namespace, Namespaces
+from perdure.runtime.node import Node
+from perdure.store.port import RunKey
+
+#: A poll ends this long before its caller gives up, so that the caller gets an answer.
+POLL_MARGIN_S = 1.0
+POLL_MAX_S = 60.0
+POLL_MIN_S = 2.0
+NAMESPACE_BYTES_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    node: Node
+    cluster_name: str = "active"
+    cluster_id: str = ""
+    #: What kind of database there is, for `GetClusterInfo`.
+    store_name: str = ""
+
+    @property
+    def namespaces(self) -> Namespaces:
+        return self.node.namespaces
+
+    def namespace(self, name: str) -> Namespace:
+        """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
+        if not name:
+            raise invalid_argument("Namespace is empty.")
+        if len(name) > NAMESPACE_BYTES_MAX // 4 and len(name.encode()) > NAMESPACE_BYTES_MAX:
+            raise invalid_argument("Namespace length exceeds limit.")
+        namespace = self.namespaces.get(name)
+        if namespace.state == NamespaceState.NAMESPACE_STATE_DELETED:
+            raise _deleted(namespace)
+        return namespace
+
+    def key(self, namespace: str, workflow_id: str, run_id: str = "") -> RunKey:
+        return self.node.engine.key(self.namespace(namespace).id, workflow_id, run_id)
+
+    def token(self, encoded: bytes, namespace: str) -> TaskToken:
+        """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""
+        token = task_token(encoded)
+        if namespace and self.namespace(namespace).id != token.namespace_id:
+            raise invalid_argument("Operation requested with a token from a different namespace.")
+        return token
+
+    def poll_deadline(self, call: Call) -> float:
+        """Return when (loop time) a poll must be answered."""
+        now = asyncio.get_running_loop().time()
+        if call.deadline is None:
+            raise invalid_argument("Context timeout is not set.")
+        if call.deadline - now < POLL_MIN_S:
+            raise Rejected(Code.FAILED_PRECONDITION, "Context timeout is too short.")
+        return min(call.deadline - POLL_MARGIN_S, now + POLL_MAX_S)
+
+
+def _deleted(namespace: Namespace) -> Rejected:
+    return Rejected(
+        Code.FAILED_PRECONDITION,
+        "Namespace has invalid state: Deleted. Must be Registered.",
+        NamespaceInvalidStateFailure(
+            namespace=namespace.name,
+            state=NamespaceState.NAMESPACE_STATE_DELETED,
+            allowed_states=[NamespaceState.NAMESPACE_STATE_REGISTERED],
+        ),
+    )

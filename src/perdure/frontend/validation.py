@@ -1,0 +1,323 @@
+"""What a request must look like before anybody acts on it. Texts and order of the checks are the real server's.
+
+Nothing here knows a run: what depends on its state is refused by the core.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Link, Priority, WorkflowExecution
+from temporalio.api.enums.v1 import (
+    IndexedValueType,
+    WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
+)
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    QueryWorkflowRequest,
+    SignalWithStartWorkflowExecutionRequest,
+    SignalWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+)
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.validation import (
+    ID_LENGTH_MAX,
+    duration_fault,
+    retry_policy_fault,
+    with_defaults,
+)
+
+BLOB_BYTES_MAX = 2 * 1024 * 1024
+LINKS_MAX = 10
+FAIRNESS_KEY_BYTES_MAX = 64
+
+Conflict = WorkflowIdConflictPolicy
+Reuse = WorkflowIdReusePolicy
+Policies = tuple[WorkflowIdReusePolicy.ValueType, WorkflowIdConflictPolicy.ValueType]
+#: Names of the custom search attributes of a namespace, and their types.
+Types = Mapping[str, IndexedValueType.ValueType]
+
+
+def is_too_long(text: str) -> bool:
+    return len(text) > ID_LENGTH_MAX // 4 and len(text.encode()) > ID_LENGTH_MAX
+
+
+# What many requests have
+
+
+def check_identity(identity: str) -> None:
+    if is_too_long(identity):
+        raise invalid_argument("Identity length exceeds limit.")
+
+
+def check_run_id(run_id: str, message: str = "Invalid RunId.") -> None:
+    if not run_id:
+        return
+    try:
+        uuid.UUID(run_id)
+    except ValueError as error:
+        raise invalid_argument(message) from error
+
+
+def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
+    """Return the execution that `request` names in its field `name`."""
+    if not request.HasField(name):
+        raise invalid_argument("Execution is not set on request.")
+    execution: WorkflowExecution = getattr(request, name)
+    if not execution.workflow_id:
+        raise invalid_argument("WorkflowId is not set on request.")
+    check_run_id(execution.run_id)
+    return execution
+
+
+def check_task_queue(request: Any) -> None:
+    if not request.HasField("task_queue"):
+        raise invalid_argument("taskQueue is not set")
+    check_queue_name(request.task_queue)
+
+
+def check_queue_name(queue: TaskQueue) -> None:
+    name = queue.name
+    if not name:
+        raise invalid_argument("missing task queue name")
+    if is_too_long(name) or is_too_long(queue.normal_name):
+        raise invalid_argument("taskQueue length exceeds limit")
+    if name.startswith("/_sys/"):
+        raise invalid_argument("task queue name cannot start with reserved prefix /_sys/")
+    if name == "temporal-sys-per-ns-tq":
+        raise invalid_argument(
+            "cannot use internal per-namespace task queue:temporal-sys-per-ns-tq"
+        )
+
+
+def check_size(blob: Message, what: str = "Blob data") -> None:
+    if blob.ByteSize() > BLOB_BYTES_MAX:
+        raise invalid_argument(f"{what} size exceeds limit.")
+
+
+def check_links(links: Sequence[Link]) -> None:
+    if len(links) > LINKS_MAX:
+        raise invalid_argument(
+            f"cannot attach more than {LINKS_MAX} links per request, got {len(links)}"
+        )
+    for link in links:
+        kind = link.WhichOneof("variant")
+        if kind == "workflow_event":
+            for field, name in (
+                ("namespace", "namespace"),
+                ("workflow_id", "workflow ID"),
+                ("run_id", "run ID"),
+            ):
+                if not getattr(link.workflow_event, field):
+                    raise invalid_argument(
+                        f"workflow event link must not have an empty {name} field"
+                    )
+        elif kind == "batch_job":
+            if not link.batch_job.job_id:
+                raise invalid_argument("batch job link must not have an empty job ID")
+        elif kind is None:
+            raise invalid_argument("unsupported link variant")
+
+
+# Starting
+
+
+def check_start(request: StartWorkflowExecutionRequest, types: Types) -> Policies:
+    """Check a start, fill in its retry policy, and return its policies, complete."""
+    reuse, conflict = _complete_policies(request, Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+    _check_workflow_id(request.workflow_id)
+    _check_retry_policy(request)
+    _check_start_delay(request)
+    _check_cron(request.cron_schedule)
+    if not request.workflow_type.name:
+        raise invalid_argument("WorkflowType is not set on request.")
+    if is_too_long(request.workflow_type.name):
+        raise invalid_argument("WorkflowType length exceeds limit.")
+    check_task_queue(request)
+    _check_timeouts(request)
+    if is_too_long(request.request_id):
+        raise invalid_argument("RequestId length exceeds limit.")
+    _check_policies(request, reuse)
+    options = request.on_conflict_options
+    if options.attach_completion_callbacks and not options.attach_request_id:
+        raise invalid_argument(
+            "attaching request ID is required for attaching completion callbacks"
+        )
+    _check_search_attributes(request, types)
+    _check_priority(request.priority)
+    if request.completion_callbacks:
+        raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
+    check_links(request.links)
+    _check_not_built(request)
+    check_size(request.memo, "Memo")
+    check_size(request.input)
+    return reuse, conflict
+
+
+def check_signal_with_start(
+    request: SignalWithStartWorkflowExecutionRequest, types: Types
+) -> Policies:
+    reuse, conflict = _complete_policies(request, Conflict.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
+    _check_cron(request.cron_schedule)
+    _check_workflow_id(request.workflow_id)
+    if not request.signal_name:
+        raise invalid_argument("signal not set")
+    _check_length("signal name", request.signal_name)
+    if not request.workflow_type.name:
+        raise invalid_argument("workflow type not set")
+    _check_length("workflow type name", request.workflow_type.name)
+    check_task_queue(request)
+    _check_length("Request ID", request.request_id)
+    _check_timeouts(request)
+    _check_retry_policy(request)
+    _check_start_delay(request)
+    _check_policies(request, reuse)
+    if conflict == Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL:
+        raise invalid_argument(
+            "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL"
+            " is not supported for this operation."
+        )
+    _check_search_attributes(request, types)
+    _check_priority(request.priority)
+    check_links(request.links)
+    _check_not_built(request)
+    check_size(request.signal_input)
+    check_size(request.input)
+    check_size(request.memo, "Memo")
+    return reuse, conflict
+
+
+def _check_workflow_id(workflow_id: str) -> None:
+    if not workflow_id:
+        raise invalid_argument("WorkflowId is not set on request.")
+    _check_length("WorkflowId", workflow_id)
+
+
+def _check_length(what: str, text: str) -> None:
+    if is_too_long(text):
+        raise invalid_argument(
+            f"{what} exceeds maximum allowed length ({len(text.encode())}/{ID_LENGTH_MAX})"
+        )
+
+
+def _complete_policies(request: Any, default: WorkflowIdConflictPolicy.ValueType) -> Policies:
+    """Temporal: "terminate if running" is the older way to say two things at once."""
+    reuse, conflict = request.workflow_id_reuse_policy, request.workflow_id_conflict_policy
+    terminates = reuse == Reuse.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING
+    if conflict == Conflict.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED:
+        conflict = (
+            Conflict.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING if terminates else default
+        )
+    if terminates or reuse == Reuse.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED:
+        reuse = Reuse.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+    return reuse, conflict
+
+
+def _check_policies(request: Any, reuse: WorkflowIdReusePolicy.ValueType) -> None:
+    conflict = request.workflow_id_conflict_policy
+    if (
+        request.workflow_id_reuse_policy == Reuse.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING
+        and conflict != Conflict.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED
+    ):
+        raise invalid_argument(
+            "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING"
+            " cannot be used together with a WorkflowIDConflictPolicy"
+        )
+    if (
+        reuse == Reuse.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+        and conflict == Conflict.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+    ):
+        raise invalid_argument(
+            "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE cannot be used"
+            " together with WorkflowIdConflictPolicy WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING"
+        )
+
+
+def _check_retry_policy(request: Any) -> None:
+    if not request.HasField("retry_policy"):
+        return
+    with_defaults(request.retry_policy)
+    fault = retry_policy_fault(request.retry_policy)
+    if fault is not None:
+        raise invalid_argument(fault)
+
+
+def _check_start_delay(request: Any) -> None:
+    if not request.HasField("workflow_start_delay"):
+        return
+    if request.cron_schedule:
+        raise invalid_argument("CronSchedule and WorkflowStartDelay may not be used together.")
+    _check_duration("WorkflowStartDelaySeconds", request.workflow_start_delay)
+
+
+def _check_timeouts(request: Any) -> None:
+    _check_duration("WorkflowExecutionTimeoutSeconds", request.workflow_execution_timeout)
+    _check_duration("WorkflowRunTimeoutSeconds", request.workflow_run_timeout)
+    _check_duration("WorkflowTaskTimeoutSeconds", request.workflow_task_timeout)
+
+
+def _check_duration(name: str, duration: Any) -> None:
+    fault = duration_fault(duration)
+    if fault is not None:
+        raise invalid_argument(f"An invalid {name} is set on request. cause: {fault}")
+
+
+def _check_cron(schedule: str) -> None:
+    if schedule:
+        raise Rejected(Code.UNIMPLEMENTED, "cron_schedule is not implemented")
+
+
+def _check_search_attributes(request: Any, types: Types) -> None:
+    fault = search_attributes_fault(
+        request.search_attributes.indexed_fields, types, request.namespace
+    )
+    if fault is not None:
+        raise invalid_argument(fault)
+
+
+def _check_priority(priority: Priority) -> None:
+    if priority.priority_key < 0:
+        raise invalid_argument("priority key can't be negative")
+    if len(priority.fairness_key.encode()) > FAIRNESS_KEY_BYTES_MAX:
+        raise invalid_argument("fairness key length exceeds limit")
+    if priority.fairness_weight < 0:
+        raise invalid_argument("must be greater than zero")
+
+
+def _check_not_built(request: Any) -> None:
+    if request.HasField("time_skipping_config"):
+        raise Rejected(
+            Code.UNIMPLEMENTED, "The Time-Skipping feature is not enabled for namespace."
+        )
+    if request.HasField("versioning_override"):
+        raise Rejected(Code.UNIMPLEMENTED, "versioning_override is not implemented")
+
+
+# Signals and queries
+
+
+def check_signal(request: SignalWorkflowExecutionRequest) -> WorkflowExecution:
+    execution = check_execution(request, "workflow_execution")
+    if not request.signal_name:
+        raise invalid_argument("SignalName is not set on request.")
+    if is_too_long(request.signal_name):
+        raise invalid_argument("SignalName length exceeds limit.")
+    if is_too_long(request.request_id):
+        raise invalid_argument("RequestId length exceeds limit.")
+    check_links(request.links)
+    check_size(request.input)
+    return execution
+
+
+def check_query(request: QueryWorkflowRequest) -> WorkflowExecution:
+    execution = check_execution(request)
+    if not request.HasField("query"):
+        raise invalid_argument("WorkflowQuery is not set on request.")
+    if not request.query.query_type:
+        raise invalid_argument("QueryType is not set on request.")
+    check_size(request.query.query_args)
+    return execution

@@ -1,0 +1,25 @@
+"""Serialized messages put together without decoding their parts."""
+
+from google.protobuf.message import Message
+
+
+def with_submessage(message: Message, field_number: int, submessage: bytes) -> bytes:
+    """Return `message` serialized, with the already serialized `submessage` in a field that it leaves unset.
+
+    Protobuf allows fields in any order, so this is what serializing the whole would mean.
+    """
+    return b"".join((message.SerializeToString(), field(field_number, submessage)))
+
+
+def field(field_number: int, content: bytes) -> bytes:
+    """Return a length-delimited field."""
+    return varint(field_number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

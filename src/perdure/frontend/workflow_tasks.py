@@ -1,0 +1,240 @@
+"""Workers poll for workflow tasks, and say how they went."""
+
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import WorkerVersionStamp
+from temporalio.api.enums.v1 import EventType, QueryResultType, TaskQueueKind
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowTaskQueueRequest,
+    PollWorkflowTaskQueueResponse,
+    RespondQueryTaskCompletedRequest,
+    RespondQueryTaskCompletedResponse,
+    RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskCompletedResponse,
+    RespondWorkflowTaskFailedRequest,
+    RespondWorkflowTaskFailedResponse,
+)
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
+from perdure.core.workflow.times import duration_ns, set_timestamp
+from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
+from perdure.frontend.activities import activity_response
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.tokens import (
+    HistoryToken,
+    QueryToken,
+    WorkflowTaskToken,
+    encode,
+)
+from perdure.frontend.validation import check_identity, check_task_queue
+from perdure.frontend.wire import field, with_submessage
+from perdure.runtime.node import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
+from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.store.port import RunKey
+
+_HISTORY_FIELD = PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
+_NEW_TASK_FIELD = RespondWorkflowTaskCompletedResponse.DESCRIPTOR.fields_by_name[
+    "workflow_task"
+].number
+
+
+class WorkflowTasks:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def PollWorkflowTaskQueue(
+        self, request: PollWorkflowTaskQueueRequest, call: Call
+    ) -> Message | bytes:
+        namespace = self._services.namespace(request.namespace)
+        deadline = self._services.poll_deadline(call)
+        check_identity(request.identity)
+        check_task_queue(request)
+        name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
+        task = await self._node.poll_workflow_task(
+            name, poller_info(request, self._node.clock.now_ns()), deadline, version_stamp(request)
+        )
+        if task is None:
+            return PollWorkflowTaskQueueResponse()
+        if isinstance(task, QueryTaskReply):
+            return _query_response(task)
+        return workflow_task_response(task)
+
+    async def RespondWorkflowTaskCompleted(
+        self, request: RespondWorkflowTaskCompletedRequest, call: Call
+    ) -> Message | bytes:
+        token = self._services.token(request.task_token, request.namespace)
+        check_identity(request.identity)
+        key, ref = self._task(token)
+        sticky = request.sticky_attributes
+        completed = await self._node.engine.ask(
+            key,
+            CompleteWorkflowTask(
+                ref=ref,
+                event=_completed_event(request),
+                commands=request.commands,
+                query_results={
+                    query_id: result.SerializeToString()
+                    for query_id, result in request.query_results.items()
+                },
+                sticky_queue=sticky.worker_task_queue.name,
+                sticky_schedule_to_start_ns=duration_ns(sticky.schedule_to_start_timeout),
+                force_new_task=request.force_create_new_workflow_task,
+                return_new_task_nonce=(
+                    self._node.nonce() if request.return_new_workflow_task else 0
+                ),
+                has_messages=bool(request.messages),
+                version_stamp=request.worker_version_stamp.SerializeToString(),
+            ),
+        )
+        assert isinstance(completed, TaskCompleted)
+        return await self._completed_response(key, request.identity, completed)
+
+    async def RespondWorkflowTaskFailed(
+        self, request: RespondWorkflowTaskFailedRequest, call: Call
+    ) -> RespondWorkflowTaskFailedResponse:
+        token = self._services.token(request.task_token, request.namespace)
+        check_identity(request.identity)
+        key, ref = self._task(token)
+        await self._node.engine.ask(
+            key,
+            FailWorkflowTask(
+                ref=ref,
+                cause=request.cause,
+                failure=request.failure,
+                identity=request.identity,
+                binary_checksum=request.binary_checksum,
+                worker_version=request.worker_version.SerializeToString(),
+            ),
+        )
+        return RespondWorkflowTaskFailedResponse()
+
+    async def RespondQueryTaskCompleted(
+        self, request: RespondQueryTaskCompletedRequest, call: Call
+    ) -> RespondQueryTaskCompletedResponse:
+        token = self._services.token(request.task_token, request.namespace)
+        if not isinstance(token, QueryToken):
+            raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
+        result = WorkflowQueryResult(
+            result_type=request.completed_type, error_message=request.error_message
+        )
+        if request.HasField("query_result"):
+            result.answer.CopyFrom(request.query_result)
+        if request.HasField("failure"):
+            result.failure.CopyFrom(request.failure)
+        if result.result_type != QueryResultType.QUERY_RESULT_TYPE_UNSPECIFIED:
+            self._node.queries.respond(token.query_id, result.SerializeToString())
+        return RespondQueryTaskCompletedResponse()
+
+    def _task(self, token: object) -> tuple[RunKey, TaskRef]:
+        if not isinstance(token, WorkflowTaskToken):
+            raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+        key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
+        return key, TaskRef(token.scheduled_event_id, token.attempt, token.nonce)
+
+    async def _completed_response(
+        self, key: RunKey, identity: str, completed: TaskCompleted
+    ) -> Message | bytes:
+        response = RespondWorkflowTaskCompletedResponse()
+        namespace = self._services.namespaces.get_by_id(key.namespace_id).name
+        for task in completed.activity_tasks:
+            response.activity_tasks.append(
+                activity_response(ActivityTaskReply(key, namespace, task))
+            )
+        if completed.new_task is None:
+            return response
+        reply = await self._node.workflow_task_reply(key, completed.new_task, only_new=True)
+        return response.SerializeToString() + field(_NEW_TASK_FIELD, workflow_task_response(reply))
+
+
+def workflow_task_response(reply: WorkflowTaskReply) -> bytes:
+    """Return a serialized `PollWorkflowTaskQueueResponse`."""
+    key, task = reply.key, reply.task
+    response = PollWorkflowTaskQueueResponse(
+        task_token=encode(
+            WorkflowTaskToken(
+                key.namespace_id,
+                key.workflow_id,
+                key.run_id,
+                task.ref.scheduled_event_id,
+                task.ref.attempt,
+                task.ref.nonce,
+            )
+        ),
+        previous_started_event_id=task.previous_started_event_id,
+        started_event_id=task.started_event_id,
+        attempt=task.ref.attempt,
+        backlog_count_hint=reply.backlog_count,
+    )
+    execution = response.workflow_execution
+    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    response.workflow_type.name = task.workflow_type
+    queue = response.workflow_execution_task_queue
+    queue.name = task.task_queue
+    queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    set_timestamp(response.scheduled_time, task.scheduled_at_ns)
+    set_timestamp(response.started_time, task.started_at_ns)
+    for query_id, query in task.queries.items():
+        response.queries[query_id].CopyFrom(WorkflowQuery.FromString(query))
+    if reply.next_event_id:
+        response.next_page_token = encode(
+            HistoryToken(key.run_id, reply.next_event_id, reply.after_seq)
+        )
+    return with_submessage(response, _HISTORY_FIELD, reply.history)
+
+
+def _query_response(reply: QueryTaskReply) -> bytes:
+    key = reply.key
+    response = PollWorkflowTaskQueueResponse(
+        task_token=encode(QueryToken(key.namespace_id, reply.query_id)),
+        previous_started_event_id=reply.previous_started_event_id,
+        attempt=1,
+        query=reply.query,
+    )
+    execution = response.workflow_execution
+    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    response.workflow_type.name = reply.workflow_type
+    response.workflow_execution_task_queue.name = reply.task_queue
+    response.workflow_execution_task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    if reply.next_event_id:
+        response.next_page_token = encode(
+            HistoryToken(key.run_id, reply.next_event_id, reply.after_seq)
+        )
+    return with_submessage(response, _HISTORY_FIELD, reply.history)
+
+
+def _completed_event(request: RespondWorkflowTaskCompletedRequest) -> HistoryEvent:
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    attributes = event.workflow_task_completed_event_attributes
+    attributes.identity = request.identity
+    attributes.binary_checksum = request.binary_checksum
+    if request.HasField("worker_version_stamp"):
+        attributes.worker_version.CopyFrom(request.worker_version_stamp)
+    if request.HasField("sdk_metadata"):
+        attributes.sdk_metadata.CopyFrom(request.sdk_metadata)
+    if request.HasField("metering_metadata"):
+        attributes.metering_metadata.CopyFrom(request.metering_metadata)
+    return event
+
+
+def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInfo:
+    capabilities = (
+        request.worker_version_capabilities.SerializeToString()
+        if request.HasField("worker_version_capabilities")
+        else b""
+    )
+    return PollerInfo(request.identity, now_ns, version_capabilities=capabilities)
+
+
+def version_stamp(request: PollWorkflowTaskQueueRequest) -> bytes:
+    """Return the serialized `WorkerVersionStamp` of the worker that polls; empty if it names no build."""
+    capabilities = request.worker_version_capabilities
+    if not request.HasField("worker_version_capabilities") or not capabilities.build_id:
+        return b""
+    return WorkerVersionStamp(
+        build_id=capabilities.build_id, use_versioning=capabilities.use_versioning
+    ).SerializeToString()

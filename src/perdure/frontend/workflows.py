@@ -1,0 +1,187 @@
+"""Clients start, signal, cancel, terminate and describe workflow executions."""
+
+from typing import Any
+
+from temporalio.api.common.v1 import Link, WorkflowExecution
+from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    RequestCancelWorkflowExecutionRequest,
+    RequestCancelWorkflowExecutionResponse,
+    SignalWithStartWorkflowExecutionRequest,
+    SignalWithStartWorkflowExecutionResponse,
+    SignalWorkflowExecutionRequest,
+    SignalWorkflowExecutionResponse,
+    StartWorkflowExecutionRequest,
+    StartWorkflowExecutionResponse,
+    TerminateWorkflowExecutionRequest,
+    TerminateWorkflowExecutionResponse,
+)
+
+from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.description import describe
+from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.signals import Signal
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.validation import (
+    check_execution,
+    check_links,
+    check_signal,
+    check_signal_with_start,
+    check_start,
+)
+from perdure.runtime.live import LiveRun
+from perdure.store.port import RunKey
+
+_SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+
+
+class Workflows:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    # Starting
+
+    async def StartWorkflowExecution(
+        self, request: StartWorkflowExecutionRequest, call: Call
+    ) -> StartWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        types = self._services.namespaces.search_attribute_types(namespace.id)
+        reuse, conflict = check_start(request, types)
+        request.request_id = request.request_id or self._node.fresh_id()
+        attaches = request.on_conflict_options.attach_request_id
+        reply = await self._node.start_workflow(
+            namespace.id, request, reuse=reuse, conflict=conflict, attach_request_id=attaches
+        )
+        response = StartWorkflowExecutionResponse(
+            run_id=reply.run_id,
+            first_execution_run_id=reply.first_run_id,
+            started=reply.started,
+            status=WorkflowExecutionStatus.ValueType(reply.status),
+        )
+        link = response.link.workflow_event
+        link.namespace = request.namespace
+        link.workflow_id, link.run_id = request.workflow_id, reply.run_id
+        if reply.attached:
+            link.request_id_ref.request_id = request.request_id
+            link.request_id_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        else:
+            link.event_ref.event_id = 1
+            link.event_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+        return response
+
+    async def SignalWithStartWorkflowExecution(
+        self, request: SignalWithStartWorkflowExecutionRequest, call: Call
+    ) -> SignalWithStartWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        types = self._services.namespaces.search_attribute_types(namespace.id)
+        reuse, conflict = check_signal_with_start(request, types)
+        request.request_id = request.request_id or self._node.fresh_id()
+        signal = Signal(
+            name=request.signal_name,
+            input=request.signal_input if request.HasField("signal_input") else None,
+            identity=request.identity,
+            request_id=request.request_id,
+            header=request.header if request.HasField("header") else None,
+            links=request.links,
+        )
+        reply = await self._node.start_workflow(
+            namespace.id, request, reuse=reuse, conflict=conflict, signal=signal
+        )
+        return SignalWithStartWorkflowExecutionResponse(
+            run_id=reply.run_id,
+            first_execution_run_id=reply.first_run_id,
+            started=reply.started,
+            signal_link=_signal_link(
+                request.namespace, request.workflow_id, reply.run_id, request.request_id
+            ),
+        )
+
+    # What reaches a run
+
+    async def SignalWorkflowExecution(
+        self, request: SignalWorkflowExecutionRequest, call: Call
+    ) -> SignalWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_signal(request)
+        signal = Signal(
+            name=request.signal_name,
+            input=request.input if request.HasField("input") else None,
+            identity=request.identity,
+            request_id=request.request_id,
+            header=request.header if request.HasField("header") else None,
+            links=request.links,
+        )
+        engine = self._node.engine
+        live = await engine.get(self._key(namespace.id, execution))
+        await engine.answer(live, lambda: engine.advance(live, signal))
+        return SignalWorkflowExecutionResponse(
+            link=_signal_link(
+                request.namespace, execution.workflow_id, live.key.run_id, request.request_id
+            )
+        )
+
+    async def RequestCancelWorkflowExecution(
+        self, request: RequestCancelWorkflowExecutionRequest, call: Call
+    ) -> RequestCancelWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request, "workflow_execution")
+        check_links(request.links)
+        await self._node.engine.ask(
+            self._key(namespace.id, execution),
+            RequestCancel(
+                reason=request.reason,
+                identity=request.identity,
+                request_id=request.request_id,
+                first_execution_run_id=request.first_execution_run_id,
+                links=request.links,
+            ),
+        )
+        return RequestCancelWorkflowExecutionResponse()
+
+    async def TerminateWorkflowExecution(
+        self, request: TerminateWorkflowExecutionRequest, call: Call
+    ) -> TerminateWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request, "workflow_execution")
+        check_links(request.links)
+        await self._node.engine.ask(
+            self._key(namespace.id, execution),
+            Terminate(
+                reason=request.reason or "terminated by user via frontend",
+                details=request.details if request.HasField("details") else None,
+                identity=request.identity or "frontend-service",
+                first_execution_run_id=request.first_execution_run_id,
+                links=request.links,
+            ),
+        )
+        return TerminateWorkflowExecutionResponse()
+
+    async def DescribeWorkflowExecution(
+        self, request: DescribeWorkflowExecutionRequest, call: Call
+    ) -> DescribeWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request)
+        now_ns = self._node.clock.now_ns()
+
+        def look(live: LiveRun) -> Any:
+            return describe(live.run, now_ns)
+
+        reply = await self._node.engine.read(self._key(namespace.id, execution), look)
+        assert isinstance(reply, DescribeWorkflowExecutionResponse)
+        return reply
+
+    def _key(self, namespace_id: str, execution: WorkflowExecution) -> RunKey:
+        return self._node.engine.key(namespace_id, execution.workflow_id, execution.run_id)
+
+
+def _signal_link(namespace: str, workflow_id: str, run_id: str, request_id: str) -> Link:
+    link = Link()
+    event = link.workflow_event
+    event.namespace, event.workflow_id, event.run_id = namespace, workflow_id, run_id
+    event.request_id_ref.request_id = request_id
+    event.request_id_ref.event_type = _SIGNALED
+    return link

@@ -1,0 +1,204 @@
+"""The namespaces: kept by the store, held in memory, known by name and by id.
+
+A change is written first and seen afterwards. What another node changed is seen within `REFRESH_EVERY_S`, and a name
+that is not known yet is looked up in the store at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType, NamespaceState
+from temporalio.api.errordetails.v1 import NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.search_attributes import TYPES_BY_NAME
+from perdure.runtime.group_commit import unavailable
+from perdure.store.port import Conflict, NamespaceRow, Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+REFRESH_EVERY_S = 10.0
+HOUR_NS = 3600 * 10**9
+DAY_NS = 24 * HOUR_NS
+SYSTEM_ID = "32049b68-7872-4094-8e63-d0dd59896a83"
+SYSTEM_NAME = "temporal-system"
+
+
+class BadBinary(msgspec.Struct, frozen=True):
+    reason: str
+    operator: str
+    created_at_ns: int
+
+
+class Namespace(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    #: `NamespaceState`.
+    state: int = NamespaceState.NAMESPACE_STATE_REGISTERED
+    description: str = ""
+    owner_email: str = ""
+    data: dict[str, str] = {}
+    retention_ns: int = DAY_NS
+    bad_binaries: dict[str, BadBinary] = {}
+    #: Field name ("Int01") → the name that users gave it. The field's name tells its type.
+    search_attribute_aliases: dict[str, str] = {}
+    version: int = 1
+
+    def search_attribute_types(self) -> Mapping[str, IndexedValueType.ValueType]:
+        """Return the custom search attributes: name → type."""
+        return {
+            alias: TYPES_BY_NAME[field.rstrip("0123456789")]
+            for field, alias in self.search_attribute_aliases.items()
+        }
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Namespace)
+
+
+class Namespaces:
+    def __init__(self, store: Store, fresh_id: Callable[[], str]) -> None:
+        self._store = store
+        self._fresh_id = fresh_id
+        self._by_name: dict[str, Namespace] = {}
+        self._by_id: dict[str, Namespace] = {}
+        self._types: dict[str, Mapping[str, IndexedValueType.ValueType]] = {}
+
+    async def load(self) -> None:
+        """Read all namespaces. Raises `StoreError`."""
+        rows = await self._store.namespaces()
+        namespaces = [_decoder.decode(row.data) for row in rows]
+        self._by_name = {namespace.name: namespace for namespace in namespaces}
+        self._by_id = {namespace.id: namespace for namespace in namespaces}
+        self._types = {namespace.id: namespace.search_attribute_types() for namespace in namespaces}
+
+    async def keep_fresh(self) -> None:
+        """See what other nodes change, for ever."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY_S)
+            try:
+                await self.load()
+            except StoreError as error:
+                log.warning("namespaces not read again", error=str(error))
+
+    # Reading
+
+    def get(self, name: str) -> Namespace:
+        namespace = self._by_name.get(name)
+        if namespace is None:
+            raise not_found(name)
+        return namespace
+
+    def get_by_id(self, namespace_id: str) -> Namespace:
+        namespace = self._by_id.get(namespace_id)
+        if namespace is None:
+            raise not_found(namespace_id)
+        return namespace
+
+    def search_attribute_types(self, namespace_id: str) -> Mapping[str, IndexedValueType.ValueType]:
+        """Return the custom search attributes of a namespace: name → type."""
+        return self._types.get(namespace_id, {})
+
+    def listed(self) -> list[Namespace]:
+        """Return all, in the order of their ids."""
+        return [self._by_id[namespace_id] for namespace_id in sorted(self._by_id)]
+
+    # Writing
+
+    async def register(self, namespace: Namespace) -> Namespace:
+        """Add one; its id is made here if it has none. Raises `Rejected` if there is one of that name."""
+        if namespace.name in self._by_name:
+            raise _already_exists(namespace.name)
+        if not namespace.id:
+            namespace = msgspec.structs.replace(namespace, id=self._fresh_id())
+        try:
+            await self._put(namespace)
+        except Conflict as error:
+            await self._reload()
+            raise _already_exists(namespace.name) from error
+        return namespace
+
+    async def update(self, name: str, change: Callable[[Namespace], Namespace]) -> Namespace:
+        """Replace one by what `change` makes of it; `change` may be called again with a newer one."""
+        while True:
+            old = self.get(name)
+            new = change(old)
+            if new == old:
+                return old
+            try:
+                return await self._put(msgspec.structs.replace(new, version=old.version + 1))
+            except Conflict:
+                await self._reload()
+
+    async def ensure(self, namespaces: Iterable[Namespace]) -> None:
+        """Add those that are not there, by name; add the search attributes of `namespaces` to those that are."""
+        for wanted in namespaces:
+            found = self._by_name.get(wanted.name)
+            if found is None:
+                await self.register(wanted)
+            else:
+                names = {
+                    alias: TYPES_BY_NAME[field.rstrip("0123456789")]
+                    for field, alias in wanted.search_attribute_aliases.items()
+                }
+                await self.update(wanted.name, lambda old, names=names: _with_names(old, names))  # type: ignore[misc]
+
+    async def _put(self, namespace: Namespace) -> Namespace:
+        row = NamespaceRow(
+            namespace.id, namespace.name, _encoder.encode(namespace), namespace.version
+        )
+        try:
+            await self._store.put_namespace(row)
+        except Conflict:
+            raise
+        except StoreError as error:
+            raise unavailable(f"the store did not take the change: {error}") from error
+        self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
+        self._types[namespace.id] = namespace.search_attribute_types()
+        return namespace
+
+    async def _reload(self) -> None:
+        try:
+            await self.load()
+        except StoreError as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+
+
+def aliases(types: Mapping[str, str]) -> dict[str, str]:
+    """Return aliases for custom search attributes: name → type name, as in "Keyword", in; field → name, out."""
+    found: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for name, kind in types.items():
+        counts[kind] = counts.get(kind, 0) + 1
+        found[f"{kind}{counts[kind]:02}"] = name
+    return found
+
+
+def _with_names(namespace: Namespace, names: Mapping[str, IndexedValueType.ValueType]) -> Namespace:
+    known = set(namespace.search_attribute_aliases.values())
+    added = dict(namespace.search_attribute_aliases)
+    type_names = {kind: name for name, kind in TYPES_BY_NAME.items()}
+    for name, kind in names.items():
+        if name in known:
+            continue
+        number = 1
+        while f"{type_names[kind]}{number:02}" in added:
+            number += 1
+        added[f"{type_names[kind]}{number:02}"] = name
+    return msgspec.structs.replace(namespace, search_attribute_aliases=added)
+
+
+def not_found(name: str) -> Rejected:
+    return Rejected(
+        Code.NOT_FOUND,
+        f"Namespace {name} is not found.",
+        NamespaceNotFoundFailure(namespace=name),
+    )
+
+
+def _already_exists(name: str) -> Rejected:
+    return Rejected(
+        Code.ALREADY_EXISTS, f'Namespace "{name}" already exists', NamespaceAlreadyExistsFailure()
+    )

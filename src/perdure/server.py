@@ -1,0 +1,169 @@
+"""The composition root: the only place that picks a store, a clock and a port."""
+
+import asyncio
+import gc
+import os
+import socket
+import uuid
+
+import structlog
+
+from perdure.core.workflow.outcome import Limits
+from perdure.frontend.grpc_server import CannotListen, GrpcServer
+from perdure.frontend.metrics_page import MetricsPage
+from perdure.frontend.registry import rpcs
+from perdure.frontend.services import Services
+from perdure.metrics import Registry
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.measured import MeasuredStore, measure_node
+from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
+from perdure.runtime.node import Node
+from perdure.settings import Settings
+from perdure.store.open import open_store
+from perdure.store.port import StoreError
+
+log = structlog.get_logger(__name__)
+
+Address = tuple[str, int]
+
+
+class StartupError(Exception):
+    """The server cannot start. The text is one line."""
+
+
+class Server:
+    """One process with all roles. `start` raises `StartupError`; `stop` may be called after it, too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.metrics = Registry()
+        config = settings.store
+        try:
+            store = open_store(
+                config.url, sqlite_pragmas=config.sqlite_pragmas, pool_size=config.pool_size
+            )
+        except StoreError as error:
+            raise StartupError(str(error)) from error
+        self._store = MeasuredStore(store, self.metrics)
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.node = Node(self._store, SystemClock(), _limits(settings), owner=owner)
+        self._grpc: GrpcServer | None = None
+        self._metrics_page: MetricsPage | None = None
+        self._is_started = False
+        self.address: Address = ("", 0)
+        self.http_address: Address | None = None
+        self.metrics_address: Address | None = None
+
+    async def start(self) -> None:
+        """Return when calls are answered."""
+        settings = self._settings
+        try:
+            await self._store.open()
+            cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
+            await self.node.start()
+            self._is_started = True
+            await self.node.namespaces.ensure(_namespaces(settings))
+        except StoreError as error:
+            await self.stop(0)
+            raise StartupError(str(error)) from error
+        services = Services(
+            self.node, settings.cluster.name, cluster_id, self._settings.store.url.partition(":")[0]
+        )
+        measure_node(self.metrics, self.node)
+        self._grpc = GrpcServer(rpcs(services), self.metrics)
+        try:
+            port = await self._grpc.start(settings.server.ip, settings.server.port)
+            self._metrics_page = MetricsPage(
+                self.metrics,
+                settings.server.metrics_ip or settings.server.ip,
+                settings.server.metrics_port,
+            )
+        except (CannotListen, OSError) as error:
+            await self.stop(0)
+            raise StartupError(str(error)) from error
+        self.address = (settings.server.ip, port)
+        self.metrics_address = self._metrics_page.address
+        # What is there now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        log.info(
+            "started", ip=settings.server.ip, port=port, store=settings.store.url.partition(":")[0]
+        )
+
+    async def stop(self, grace_seconds: float) -> None:
+        """End polls, finish what is under way for up to `grace_seconds`, and give everything back."""
+        if self._grpc is not None:
+            self._grpc.drain()
+            self.node.drain()
+            await self._grpc.stop(grace_seconds)
+            self._grpc = None
+        if self._metrics_page is not None:
+            await asyncio.to_thread(self._metrics_page.close)
+            self._metrics_page = None
+        if self._is_started:
+            self._is_started = False
+            await self.node.stop()
+        await self._store.close()
+        log.info("stopped")
+
+
+def _namespaces(settings: Settings) -> list[Namespace]:
+    own = aliases(settings.search_attributes)
+    retention_ns = int(settings.namespace_retention_days * DAY_NS)
+    return [
+        Namespace(
+            id=SYSTEM_ID,
+            name=SYSTEM_NAME,
+            description="Temporal internal system namespace",
+            owner_email="temporal-core@temporal.io",
+            retention_ns=7 * DAY_NS,
+        ),
+        *(
+            Namespace(id="", name=name, retention_ns=retention_ns, search_attribute_aliases=own)
+            for name in settings.namespaces
+        ),
+    ]
+
+
+def _limits(settings: Settings) -> Limits:
+    dynamic = settings.dynamic()
+    defaults = Limits()
+    return Limits(
+        suggest_continue_as_new_count=dynamic.integer(
+            "limit.historyCount.suggestContinueAsNew", defaults.suggest_continue_as_new_count
+        ),
+        suggest_continue_as_new_size=dynamic.integer(
+            "limit.historySize.suggestContinueAsNew", defaults.suggest_continue_as_new_size
+        ),
+        workflow_task_heartbeat_timeout_ns=_ns(
+            dynamic.seconds(
+                "history.workflowTaskHeartbeatTimeout",
+                defaults.workflow_task_heartbeat_timeout_ns / 1e9,
+            )
+        ),
+        workflow_task_retry_max_interval_ns=_ns(
+            dynamic.seconds(
+                "history.workflowTaskRetryMaxInterval",
+                defaults.workflow_task_retry_max_interval_ns / 1e9,
+            )
+        ),
+        workflow_id_reuse_minimal_interval_ns=_ns(
+            dynamic.seconds(
+                "history.workflowIdReuseMinimalInterval",
+                defaults.workflow_id_reuse_minimal_interval_ns / 1e9,
+            )
+        ),
+        max_auto_reset_points=dynamic.integer(
+            "history.historyMaxAutoResetPoints", defaults.max_auto_reset_points
+        ),
+        max_signals_per_execution=dynamic.integer(
+            "history.maximumSignalsPerExecution", defaults.max_signals_per_execution
+        ),
+        max_buffered_queries=dynamic.integer(
+            "history.MaxBufferedQueryCount", defaults.max_buffered_queries
+        ),
+    )
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,202 @@
+"""The SQL of the PostgreSQL store: one statement, so one round trip and one transaction, for everything it does.
+
+Rows go in as one array a column. `PLANNING` and the shape of the statements (probes inside LATERAL … LIMIT, index order)
+leave the planner one way to run them: plans are cached, and one that was made while a table was empty must still be
+right when it holds millions of rows.
+"""
+
+from functools import cache
+
+from perdure.store.port import NEVER_NS, ExecutionRow, JournalRow, VisibilityRow
+
+#: Settings of every session of the store.
+SESSION = {
+    # The fence reasons with locks and what is read after the wait for one.
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_read_only": "off",
+    "statement_timeout": "'10s'",
+    # A node that vanished must not keep its locks: nobody could claim its ranges.
+    "idle_in_transaction_session_timeout": "'10s'",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    # See the module's docstring.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+#: Durable means: on the disk. A stronger choice of whoever runs the database stays.
+DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+OPENING = "".join(f"SET {name} = {value}; " for name, value in SESSION.items()) + DURABLE
+
+_TYPES = {str: "text", int: "bigint", bytes: "bytea"}
+EXECUTION = ", ".join(ExecutionRow._fields)
+JOURNAL = ", ".join(JournalRow._fields)
+VISIBILITY = ", ".join(VisibilityRow._fields)
+_IDENTITY = "shard_key, namespace_id, workflow_id, run_id, run_number"
+_STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
+UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
+    name: ExecutionRow.__annotations__[name] for name in _STATE
+}
+LEASE_TYPES = {"lo": int, "hi": int, "owner": str, "epoch": int}
+
+
+def _arrays(alias: str, types: dict[str, type], first: int) -> str:
+    """Return the FROM item whose rows come in as the arrays $first, $first+1 …"""
+    arrays = ", ".join(
+        f"${number}::{_TYPES[kind]}[]" for number, kind in enumerate(types.values(), first)
+    )
+    return f"unnest({arrays}) AS {alias} ({', '.join(types)})"
+
+
+def _replace(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} = EXCLUDED.{name}" for name in names)
+
+
+# Leases
+
+# A lock that had to wait looks at the row again as it is then, so a claim and a commit always see one another. Locks
+# are taken in one order, for two of them never to wait for each other.
+_HELD = (
+    "held AS MATERIALIZED (SELECT ranges.lo FROM ranges, "
+    + _arrays("lease", LEASE_TYPES, 1)
+    + " WHERE (ranges.lo, ranges.hi, ranges.owner, ranges.epoch)"
+    " = (lease.lo, lease.hi, lease.owner, lease.epoch) ORDER BY ranges.lo FOR {lock} OF ranges)"
+)
+_LEASE_ARGUMENTS_COUNT = len(LEASE_TYPES)
+_FENCE = (
+    f"WITH {_HELD.format(lock='SHARE')}, fence AS MATERIALIZED"
+    " (SELECT count(*) = cardinality($1::bigint[]) AS holds FROM held)"
+)
+_HOLDS = "(SELECT holds FROM fence)"
+_TTL = "clock_timestamp() + $%d::bigint * interval '1 microsecond'"
+
+CLAIM = (
+    "WITH free AS MATERIALIZED (SELECT lo FROM ranges"
+    " WHERE owner IN ('', $1) OR expires_at <= clock_timestamp() ORDER BY lo FOR UPDATE)"
+    f" UPDATE ranges SET owner = $1, epoch = epoch + 1, expires_at = {_TTL % 2}"
+    " FROM free WHERE ranges.lo = free.lo RETURNING ranges.lo, hi, owner, epoch"
+)
+RENEW = (
+    f"WITH {_HELD.format(lock='UPDATE')}, renewed AS ("
+    f"UPDATE ranges SET expires_at = {_TTL % 5} FROM held WHERE ranges.lo = held.lo"
+    " AND (SELECT count(*) FROM held) = cardinality($1::bigint[]) RETURNING 1)"
+    " SELECT count(*) = cardinality($1::bigint[]) FROM renewed"
+)
+RELEASE = (
+    f"WITH {_HELD.format(lock='UPDATE')}"
+    " UPDATE ranges SET owner = '', expires_at = '-infinity' FROM held WHERE ranges.lo = held.lo"
+)
+
+
+# The journal
+
+
+@cache
+def commit(*, executions: bool, journal: bool, updates: bool, visibility: bool) -> str:
+    """Return the statement that writes these parts of a batch, if all leases are held. Its one value says if they were.
+
+    Arguments: the columns of the leases, then those of each part that there is.
+    """
+    parts = []
+    first = _LEASE_ARGUMENTS_COUNT + 1
+    if executions:
+        types = ExecutionRow.__annotations__
+        parts.append(
+            f"begun AS (INSERT INTO executions ({EXECUTION})"
+            f" SELECT new.* FROM {_arrays('new', types, first)} WHERE {_HOLDS})"
+        )
+        first += len(types)
+    if journal:
+        types = JournalRow.__annotations__
+        parts.append(
+            f"written AS (INSERT INTO journal ({JOURNAL})"
+            f" SELECT new.* FROM {_arrays('new', types, first)} WHERE {_HOLDS})"
+        )
+        first += len(types)
+    if updates:
+        # An UPDATE that joins would leave it to the planner to read the whole table instead of some rows.
+        state = ", ".join(f"new.{name}" for name in _STATE)
+        parts.append(
+            f"moved AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
+            f" SELECT old.*, {state} FROM {_arrays('new', UPDATE_TYPES, first)}"
+            f" CROSS JOIN LATERAL (SELECT {_IDENTITY} FROM executions AS old WHERE old.shard_key = new.shard_key"
+            f" AND old.run_id = new.run_id LIMIT 1) AS old WHERE {_HOLDS}"
+            f" ON CONFLICT (shard_key, run_id) DO UPDATE SET {_replace(_STATE)})"
+        )
+        first += len(UPDATE_TYPES)
+    if visibility:
+        types = VisibilityRow.__annotations__
+        parts.append(
+            f"shown AS (INSERT INTO visibility ({VISIBILITY})"
+            f" SELECT new.* FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
+            f" ON CONFLICT (run_id) DO UPDATE SET {_replace(VisibilityRow._fields)})"
+        )
+    return f"{', '.join([_FENCE, *parts])} SELECT {_HOLDS}"
+
+
+#: A row a key that has a run: its position, the run, and one array for each column of the journal rows after the snapshot.
+LOAD = (
+    "SELECT key.position, run.*, journal.* FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"
+    " WITH ORDINALITY AS key (shard_key, namespace_id, workflow_id, run_id, position)"
+    " CROSS JOIN LATERAL ("
+    f"(SELECT {EXECUTION} FROM executions AS named WHERE key.run_id <> ''"
+    " AND named.shard_key = key.shard_key AND named.run_id = key.run_id"
+    " AND named.namespace_id = key.namespace_id AND named.workflow_id = key.workflow_id LIMIT 1)"
+    f" UNION ALL (SELECT {EXECUTION} FROM executions AS latest WHERE key.run_id = ''"
+    " AND latest.shard_key = key.shard_key AND latest.namespace_id = key.namespace_id"
+    " AND latest.workflow_id = key.workflow_id ORDER BY run_number DESC LIMIT 1)) AS run"
+    " CROSS JOIN LATERAL (SELECT array_agg(seq), array_agg(first_event_id), array_agg(event_count),"
+    " array_agg(events), array_agg(internal) FROM (SELECT * FROM journal WHERE journal.shard_key = run.shard_key"
+    " AND journal.run_id = run.run_id AND journal.seq > run.snapshot_seq ORDER BY journal.seq) AS later) AS journal"
+)
+
+_DUE = (
+    "FROM executions WHERE shard_key >= $1 AND shard_key < $2 AND due_at_ns > $3 AND due_at_ns <= $4"
+    f" AND due_at_ns < {NEVER_NS}"
+)
+DUE = (
+    f"SELECT due_at_ns, shard_key, namespace_id, workflow_id, run_id {_DUE} AND due_at_ns <= coalesce("
+    f"(SELECT due_at_ns {_DUE} ORDER BY due_at_ns OFFSET $5 LIMIT 1), $4) ORDER BY due_at_ns"
+)
+
+_HISTORY = (
+    "SELECT shard_key, run_id, seq, first_event_id, event_count, events, ''::bytea FROM journal"
+    " WHERE shard_key = $1 AND run_id = $2 AND seq {comparison} $3 AND event_count > 0"
+    " ORDER BY shard_key {order}, run_id {order}, seq {order} LIMIT $4"
+)
+HISTORY = _HISTORY.format(comparison=">", order="ASC")
+HISTORY_REVERSE = _HISTORY.format(comparison="<", order="DESC")
+
+# Visibility
+
+_LIST = (
+    f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1{{after}}"
+    " ORDER BY namespace_id DESC, close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT $2"
+)
+LIST = _LIST.format(after="")
+LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < ($3, $4, $5)")
+COUNT = "SELECT count(*) FROM visibility WHERE namespace_id = $1"
+
+# Namespaces and the cluster
+
+NAMESPACES = "SELECT namespace_id, name, data, version FROM namespaces"
+NEW_NAMESPACE = (
+    "INSERT INTO namespaces (namespace_id, name, data, version) VALUES ($1, $2, $3, $4) RETURNING 1"
+)
+CHANGED_NAMESPACE = (
+    "UPDATE namespaces SET name = $2, data = $3, version = $4"
+    " WHERE namespace_id = $1 AND version = $4 - 1 RETURNING 1"
+)
+CLUSTER_ID = (
+    "INSERT INTO cluster (id, cluster_id) VALUES (1, $1)"
+    " ON CONFLICT (id) DO UPDATE SET cluster_id = cluster.cluster_id RETURNING cluster_id"
+)

@@ -1,0 +1,234 @@
+"""Keeps `port.Store`'s promises with PostgreSQL, for any number of nodes.
+
+Each call is one statement of `statements.py`. A commit locks the rows of its leases, as they are now, in the transaction
+that writes: a claim waits for it, and whoever comes after the claim is refused.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from perdure.store.migrations import check_version
+from perdure.store.port import (
+    NEVER_NS,
+    Batch,
+    Conflict,
+    DueRun,
+    ExecutionRow,
+    JournalRow,
+    Lease,
+    LeaseLost,
+    LoadedRun,
+    NamespaceRow,
+    RunKey,
+    Unavailable,
+    VisibilityRow,
+)
+from perdure.store.postgres import migrations, statements
+from perdure.store.postgres.connections import (
+    COMMAND_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    Borrowed,
+    Pool,
+    guarded,
+    open_pool,
+)
+
+T = TypeVar("T")
+
+#: Connections that reads leave free: commits and leases must not wait for a long list.
+_WRITERS_COUNT = 2
+_CLOSE_TIMEOUT_S = 5.0
+
+
+class PostgresStore:
+    def __init__(self, url: str, *, pool_size: int = 4) -> None:
+        """`pool_size`: connections at most; the first one is opened by `open`, the others when they are needed."""
+        self._url = url
+        self._pool_size = pool_size
+        self._pool: Pool | None = None
+        self._reads = asyncio.Semaphore(max(pool_size - _WRITERS_COUNT, 1))
+
+    async def open(self) -> None:
+        self._pool = await open_pool(self._url, self._pool_size)
+        try:
+            check_version(await self._read(migrations.found_version), migrations.NEWEST)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            pool.terminate()
+
+    async def _write(self, work: Callable[[Borrowed], Awaitable[T]]) -> T:
+        """Return what `work` does with a connection. Raises `Unavailable` if that cannot be known."""
+        assert self._pool is not None, "not open"
+        try:
+            with guarded():
+                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                    try:
+                        return await work(connection)
+                    except TimeoutError:
+                        # It may hang in a network that swallows everything: do not wait for it any longer.
+                        connection.terminate()
+                        raise
+        except Unavailable:
+            # The others may be as dead as this one: who comes next gets a new one.
+            await self._pool.expire_connections()
+            raise
+
+    async def _read(self, work: Callable[[Borrowed], Awaitable[T]]) -> T:
+        """Like `_write`, but try twice: an idle connection may have died without anybody noticing."""
+        async with self._reads:
+            try:
+                return await self._write(work)
+            except Unavailable:
+                return await self._write(work)
+
+    async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self._read(lambda connection: connection.fetch(sql, *arguments))
+
+    # Leases
+
+    async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
+        rows = await self._write(
+            lambda connection: connection.fetch(statements.CLAIM, owner, ttl_ns // 1000)
+        )
+        return tuple(sorted(Lease(*row) for row in rows))
+
+    async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        if not await self._write(
+            lambda connection: connection.fetchval(
+                statements.RENEW, *_columns(leases, statements.LEASE_TYPES), ttl_ns // 1000
+            )
+        ):
+            raise _lost(leases)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        await self._write(
+            lambda connection: connection.execute(
+                statements.RELEASE, *_columns(leases, statements.LEASE_TYPES)
+            )
+        )
+
+    # The journal
+
+    async def commit(self, batch: Batch) -> None:
+        executions, updates = _folded(batch)
+        visibility = {
+            row.run_id: row if row.close_time_ns else row._replace(close_time_ns=NEVER_NS)
+            for row in batch.visibility
+        }
+        sql = statements.commit(
+            executions=bool(executions),
+            journal=bool(batch.journal),
+            updates=bool(updates),
+            visibility=bool(visibility),
+        )
+        arguments = _columns(batch.leases, statements.LEASE_TYPES)
+        for rows in (executions, batch.journal, updates, visibility.values()):
+            arguments += _transposed(rows)
+        if not await self._write(lambda connection: connection.fetchval(sql, *arguments)):
+            raise _lost(batch.leases)
+
+    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+        loaded: list[LoadedRun | None] = [None] * len(keys)
+        if not keys:
+            return loaded
+        for position, *found in await self._fetch(statements.LOAD, *_transposed(keys)):
+            row = ExecutionRow(*found[: len(ExecutionRow._fields)])
+            columns = found[len(ExecutionRow._fields) :]
+            # No rows: no arrays either.
+            rows = zip(*columns, strict=True) if columns[0] is not None else ()
+            journal = [JournalRow(row.shard_key, row.run_id, *rest) for rest in rows]
+            loaded[position - 1] = LoadedRun(row, journal)
+        return loaded
+
+    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
+        rows = await self._fetch(statements.DUE, lo, hi, after_ns, until_ns, max(limit - 1, 0))
+        return [DueRun(due_at_ns, RunKey(*key)) for due_at_ns, *key in rows]
+
+    async def history(
+        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+    ) -> list[JournalRow]:
+        sql = statements.HISTORY_REVERSE if reverse else statements.HISTORY
+        if reverse and not after_seq:
+            after_seq = NEVER_NS
+        return [
+            JournalRow(*row) for row in await self._fetch(sql, shard_key, run_id, after_seq, limit)
+        ]
+
+    # Visibility
+
+    async def list_visibility(
+        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+    ) -> list[VisibilityRow]:
+        sql = statements.LIST if after is None else statements.LIST_AFTER
+        rows = await self._fetch(sql, namespace_id, limit, *(after or ()))
+        return [_shown(VisibilityRow(*row)) for row in rows]
+
+    async def count_visibility(self, namespace_id: str) -> int:
+        found: int = (await self._fetch(statements.COUNT, namespace_id))[0][0]
+        return found
+
+    # Namespaces and the cluster
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        return [NamespaceRow(*row) for row in await self._fetch(statements.NAMESPACES)]
+
+    async def put_namespace(self, row: NamespaceRow) -> None:
+        sql = statements.NEW_NAMESPACE if row.version == 1 else statements.CHANGED_NAMESPACE
+        if await self._write(lambda connection: connection.fetchval(sql, *row)) is None:
+            raise Conflict(f"namespace {row.name} was changed meanwhile")
+
+    async def cluster_id(self, proposed: str) -> str:
+        found: str = await self._write(
+            lambda connection: connection.fetchval(statements.CLUSTER_ID, proposed)
+        )
+        return found
+
+
+def _transposed(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return a list a column; nothing at all for no rows."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], names: Iterable[str]) -> list[list[Any]]:
+    """Return a list a column, empty ones for no rows."""
+    return _transposed(rows) or [[] for _ in names]
+
+
+def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
+    """Return the new runs and the changes to others: one statement cannot change a row that it inserts."""
+    new = {row.run_id: row for row in batch.executions}
+    changes = {}
+    for update in batch.updates:
+        if update.run_id in new:
+            new[update.run_id] = new[update.run_id]._replace(
+                status=update.status,
+                due_at_ns=update.due_at_ns,
+                snapshot=update.snapshot,
+                snapshot_seq=update.snapshot_seq,
+            )
+        else:
+            changes[update.run_id] = (update.shard_key, update.run_id, *update[4:])
+    if len(new) < len(batch.executions):
+        raise Conflict("one run twice in a batch")
+    return list(new.values()), list(changes.values())
+
+
+def _lost(leases: Sequence[Lease]) -> LeaseLost:
+    return LeaseLost(
+        "not held any more: "
+        + ", ".join(f"epoch {lease.epoch} of {lease.owner}" for lease in leases)
+    )
+
+
+def _shown(row: VisibilityRow) -> VisibilityRow:
+    return row._replace(close_time_ns=0) if row.close_time_ns == NEVER_NS else row
