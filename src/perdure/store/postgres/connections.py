@@ -3,16 +3,18 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import asyncpg
 
 from perdure.store.port import Conflict, StoreError, Unavailable
 from perdure.store.postgres import statements
 
-Connection = asyncpg.Connection[asyncpg.Record]
+# Strings, as only the type checker knows these classes as generic.
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 #: What a pool hands out: a connection in a wrapper.
-Borrowed = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+Borrowed: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 OLDEST_SERVER = 15
 CONNECT_TIMEOUT_S = 5.0
@@ -28,6 +30,10 @@ _KEEPALIVE = {
 }
 
 
+class Disconnected(Unavailable):
+    """There is no connection (any more): a new one may do."""
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """Turn what the driver raises into what the port promises."""
@@ -40,7 +46,17 @@ def guarded() -> Iterator[None]:
     except asyncpg.DataError:
         # A value that fits no column: a bug of ours, which an Unavailable would hide.
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except asyncpg.QueryCanceledError as error:
+        raise Unavailable(f"PostgreSQL: {_line(error)}") from error
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.InterfaceError,
+        ConnectionError,
+    ) as error:
+        raise Disconnected(f"PostgreSQL: {_line(error)}") from error
+    except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable(f"PostgreSQL: {_line(error)}") from error
 
 
@@ -70,7 +86,7 @@ async def connect(url: str) -> Connection:
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
 
 
-async def _prepare(connection: Borrowed) -> None:
+async def _prepare(connection: Connection) -> None:
     if connection.get_server_version().major < OLDEST_SERVER:
         raise StoreError(
             f"PostgreSQL {connection.get_server_version().major} is too old:"
@@ -80,11 +96,11 @@ async def _prepare(connection: Borrowed) -> None:
     _keep_alive(connection)
 
 
-async def _keep(connection: Borrowed) -> None:
+async def _keep(connection: Connection) -> None:
     """Leave the session as it is between two uses: nobody changes it, and resetting it costs a round trip."""
 
 
-def _keep_alive(connection: Borrowed) -> None:
+def _keep_alive(connection: Connection) -> None:
     # The driver has no setting for this.
     transport = connection._transport  # type: ignore[attr-defined]
     wire = transport.get_extra_info("socket")

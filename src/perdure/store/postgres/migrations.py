@@ -24,7 +24,7 @@ async def version(url: str) -> int | None:
         await connection.close()
 
 
-async def found_version(connection: Connection | Borrowed) -> int | None:
+async def found_version(connection: "Connection | Borrowed") -> int | None:
     try:
         found: int | None = await connection.fetchval("SELECT max(version) FROM schema_version")
     except asyncpg.UndefinedTableError:

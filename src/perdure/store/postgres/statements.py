@@ -1,8 +1,8 @@
 """The SQL of the PostgreSQL store: one statement, so one round trip and one transaction, for everything it does.
 
-Rows go in as one array a column. `PLANNING` and the shape of the statements (probes inside LATERAL … LIMIT, index order)
-leave the planner one way to run them: plans are cached, and one that was made while a table was empty must still be
-right when it holds millions of rows.
+Rows go in as one array a column. The settings of the session and the shape of the statements (probes inside LATERAL …
+LIMIT, the order of an index) leave the planner one way to run them: plans are cached, and one that was made while a
+table was empty must still be right when it holds millions of rows.
 """
 
 from functools import cache
@@ -143,7 +143,7 @@ def commit(*, executions: bool, journal: bool, updates: bool, visibility: bool) 
     return f"{', '.join([_FENCE, *parts])} SELECT {_HOLDS}"
 
 
-#: A row a key that has a run: its position, the run, and one array for each column of the journal rows after the snapshot.
+#: A row a key that has a run: its position, the run, and an array a column of the journal rows after the snapshot.
 LOAD = (
     "SELECT key.position, run.*, journal.* FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"
     " WITH ORDINALITY AS key (shard_key, namespace_id, workflow_id, run_id, position)"

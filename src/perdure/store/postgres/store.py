@@ -1,7 +1,7 @@
 """Keeps `port.Store`'s promises with PostgreSQL, for any number of nodes.
 
-Each call is one statement of `statements.py`. A commit locks the rows of its leases, as they are now, in the transaction
-that writes: a claim waits for it, and whoever comes after the claim is refused.
+Each call is one statement of `statements.py`. A commit locks the rows of its leases, as they are now, in the
+transaction that writes: a claim waits for it, and whoever comes after the claim is refused.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from perdure.store.port import (
 )
 from perdure.store.postgres import migrations, statements
 from perdure.store.postgres.connections import (
-    COMMAND_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     Borrowed,
+    Disconnected,
     Pool,
     guarded,
     open_pool,
@@ -88,7 +88,7 @@ class PostgresStore:
         async with self._reads:
             try:
                 return await self._write(work)
-            except Unavailable:
+            except Disconnected:
                 return await self._write(work)
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
@@ -206,21 +206,20 @@ def _columns(rows: Sequence[tuple[Any, ...]], names: Iterable[str]) -> list[list
 
 def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
     """Return the new runs and the changes to others: one statement cannot change a row that it inserts."""
-    new = {row.run_id: row for row in batch.executions}
+    new = list(batch.executions)
+    positions = {row.run_id: position for position, row in enumerate(new)}
     changes = {}
     for update in batch.updates:
-        if update.run_id in new:
-            new[update.run_id] = new[update.run_id]._replace(
-                status=update.status,
-                due_at_ns=update.due_at_ns,
-                snapshot=update.snapshot,
-                snapshot_seq=update.snapshot_seq,
-            )
+        state = (update.status, update.due_at_ns, update.snapshot, update.snapshot_seq)
+        position = positions.get(update.run_id)
+        if position is None:
+            changes[update.run_id] = (update.shard_key, update.run_id, *state)
         else:
-            changes[update.run_id] = (update.shard_key, update.run_id, *update[4:])
-    if len(new) < len(batch.executions):
-        raise Conflict("one run twice in a batch")
-    return list(new.values()), list(changes.values())
+            row = new[position]
+            new[position] = ExecutionRow(
+                row.shard_key, row.namespace_id, row.workflow_id, row.run_id, row.run_number, *state
+            )
+    return new, list(changes.values())
 
 
 def _lost(leases: Sequence[Lease]) -> LeaseLost:
