@@ -1,0 +1,23 @@
+"""Measurements of perdure beside the real Temporal server. Timings live here and never in a test's assertion.
+
+Why it exists: speed and footprint are promises of this project, and on a shared machine only figures taken in turn, in
+one run, and compared pair by pair say anything. `docs/benchmarks.md` explains how to read them.
+
+What must not be in it: anything the server needs. Nothing under `src/` imports this package, and this package reaches a
+server only over its public API and through `/proc`.
+
+In reading order:
+    usage           what a process and its children cost
+    cores           who runs on which core
+    servers         starts and stops the servers
+    database        a PostgreSQL of its own for a run
+    lab             where it all happens: a directory, a database, client processes
+    scenarios       what a worker does while it is measured
+    load            the client process: worker and load generator
+    compare         rounds over the servers, in turn
+    report          medians, ratios, tables, JSON
+    long_history    one run of 10,000 events
+    idle_runs       100,000 open workflows that only wait
+    profiling       where the time goes
+    __main__        the command line
+"""

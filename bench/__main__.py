@@ -1,0 +1,182 @@
+"""The command line: `python -m bench [compare|history|idle|profile]`. Without a mode it compares."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import compare, idle_runs, long_history, profiling, report
+from bench.cores import Cores, Pin
+from bench.lab import fsync_ms, laboratory, progress
+from bench.scenarios import SCENARIOS
+from bench.servers import Kind, available
+
+RESULTS = Path(__file__).parent / "results"
+#: The real server's development mode has one shard, whose queue readers load at most 20 times a second each.
+UNTHROTTLED = tuple(
+    f"history.{queue}ProcessorMaxPollRPS=5000" for queue in ("transfer", "timer", "visibility")
+)
+DURABLE = (Kind.PERDURE_FILE, Kind.PERDURE_POSTGRES)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and run one mode."""
+    options = _parser().parse_args(arguments)
+    options.run(options)
+    return 0
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Measure the servers side by side; print the tables and write the JSON."""
+    plan = compare.Plan(
+        scenario=options.scenario,
+        kinds=chosen_kinds(options.servers, tuple(Kind)),
+        rounds_count=options.rounds or (1 if options.quick else 5),
+        concurrencies=tuple(options.at_once),
+        warm_up_seconds=0.5 if options.quick else 3.0,
+        window_seconds=options.seconds or (2.5 if options.quick else 10.0),
+        idle_seconds=1.5 if options.quick else 5.0,
+    )
+    with laboratory(
+        options.data_dir,
+        Cores.split(Pin(options.pin)),
+        plan.kinds,
+        UNTHROTTLED if options.unthrottled else (),
+    ) as lab:
+        machine = report.machine_facts(fsync_ms(lab.place), options.pin)
+        runs = list(compare.compare(plan, lab))
+    result = report.report(plan, runs, machine)
+    print(f"# {SCENARIOS[plan.scenario].describes}\n")
+    print(", ".join(f"{name}: {value}" for name, value in machine.items()) + "\n")
+    print(report.as_text(result))
+    write(result, options.json, "compare")
+
+
+def run_history(options: argparse.Namespace) -> None:
+    """Grow one long history on each server."""
+    kinds = chosen_kinds(options.servers, DURABLE)
+    with laboratory(options.data_dir, Cores.split(Pin(options.pin)), kinds) as lab:
+        parts = list(long_history.grow(lab, kinds, options.events))
+    print(long_history.as_text(parts))
+    write(parts, options.json, "history")
+
+
+def run_idle(options: argparse.Namespace) -> None:
+    """Let many runs wait on each server."""
+    kinds = chosen_kinds(options.servers, DURABLE)
+    with laboratory(options.data_dir, Cores.split(Pin(options.pin)), kinds) as lab:
+        found = list(idle_runs.wait_idle(lab, kinds, options.runs, options.seconds))
+    print(idle_runs.as_text(found))
+    write(found, options.json, "idle")
+
+
+def run_profile(options: argparse.Namespace) -> None:
+    """Show where perdure's time goes."""
+    plan = profiling.Plan(
+        kind=Kind(options.server),
+        scenario=options.scenario,
+        concurrency=options.at_once,
+        seconds=options.seconds,
+        native=options.native,
+        results=options.results,
+    )
+    with laboratory(options.data_dir, Cores.split(Pin(options.pin)), [plan.kind]) as lab:
+        print(profiling.profile(plan, lab))
+
+
+def write(result: object, path: Path | None, name: str) -> None:
+    """Keep a result as JSON, in the given file or under `bench/results/`."""
+    if path is None:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    progress(f"wrote {path}")
+
+
+def chosen_kinds(names: Sequence[str], default: Sequence[Kind]) -> tuple[Kind, ...]:
+    """The kinds asked for, or those of `default` whose executable is there."""
+    if names:
+        return tuple(Kind(name) for name in names)
+    kinds = tuple(kind for kind in default if available(kind))
+    for kind in default:
+        if kind not in kinds:
+            progress(f"left out {kind.value}: its executable is not in this environment")
+    return kinds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    modes = parser.add_subparsers(required=True)
+
+    one = modes.add_parser("compare", help="the servers side by side")
+    one.set_defaults(run=run_compare)
+    one.add_argument("--quick", action="store_true", help="one round, in under two minutes")
+    one.add_argument("--rounds", type=int, help="rounds over all servers (default: 5)")
+    one.add_argument("--seconds", type=float, help="length of a measuring window (default: 10)")
+    one.add_argument("--at-once", type=int, nargs="+", default=[1, 19, 100], metavar="N")
+    one.add_argument(
+        "--unthrottled",
+        action="store_true",
+        help="lift the limits of the real server's queue readers, which hold it back at 1 at once",
+    )
+    one.add_argument("--scenario", choices=sorted(SCENARIOS), default="activity")
+
+    two = modes.add_parser("history", help="one run whose history grows long")
+    two.set_defaults(run=run_history)
+    two.add_argument("--events", type=int, default=10_000, help="how long (default: 10000)")
+
+    three = modes.add_parser("idle", help="many open runs that only wait")
+    three.set_defaults(run=run_idle)
+    three.add_argument("--runs", type=int, default=100_000, help="how many (default: 100000)")
+    three.add_argument("--seconds", type=float, default=20.0, help="how long to watch them")
+
+    for mode in (one, two, three):
+        mode.add_argument(
+            "--servers",
+            nargs="+",
+            default=[],
+            choices=[kind.value for kind in Kind],
+            metavar="KIND",
+            help=f"some of: {', '.join(kind.value for kind in Kind)}",
+        )
+        mode.add_argument("--json", type=Path, help="where to write the result")
+        _add_surroundings(mode)
+
+    four = modes.add_parser("profile", help="where perdure's time goes")
+    four.set_defaults(run=run_profile)
+    four.add_argument(
+        "--server",
+        default=Kind.PERDURE_MEMORY.value,
+        choices=[kind.value for kind in Kind if kind.is_perdure],
+    )
+    four.add_argument("--scenario", choices=sorted(SCENARIOS), default="activity")
+    four.add_argument("--at-once", type=int, default=19, metavar="N")
+    four.add_argument("--seconds", type=float, default=15.0)
+    four.add_argument("--native", action="store_true", help="show C functions of extensions too")
+    four.add_argument("--results", type=Path, default=RESULTS, help="where to keep the profiles")
+    _add_surroundings(four)
+    return parser
+
+
+def _add_surroundings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pin",
+        choices=[pin.value for pin in Pin],
+        default=Pin.CLIENT.value,
+        help="who is held to one half of the cores (default: client)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path("/var/tmp"),
+        help="where the servers keep their data: on a disk, as an fsync in RAM costs nothing",
+    )
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    is_mode = bool(given) and (not given[0].startswith("-") or given[0] in ("-h", "--help"))
+    sys.exit(main(given if is_mode else ["compare", *given]))

