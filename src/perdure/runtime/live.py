@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,12 @@ class LiveRun:
     """Invariant: `run` is what folding the run's journal up to `seq` gives, durable or about to be (`batch`)."""
 
     __slots__ = (
+        "__weakref__",
         "batch",
         "due_at_ns",
         "is_parking",
         "key",
+        "reference",
         "run",
         "run_number",
         "seq",
@@ -58,6 +61,7 @@ class LiveRun:
         self.waiters: list[asyncio.Future[bool]] = []
         self.used_at_ns = 0
         self.is_parking = False
+        self.reference = weakref.ref(self)
 
     @classmethod
     def loaded(cls, key: RunKey, stored: LoadedRun) -> LiveRun:

@@ -281,9 +281,9 @@ class Node:
             try:
                 task = await self.engine.ask(offer.key, request)
             except Rejected as refusal:
-                # Stale, or this node has lost the run: whoever owns it dispatches again what it owes.
-                if refusal.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
-                    continue
+                if refusal.code is Code.NOT_FOUND:
+                    continue  # Stale: it is started, or the run has moved on.
+                self.task_queues.give_back(name, offer)
                 raise
             assert isinstance(task, TaskStarted)
             backlog = self.task_queues.describe(name).backlog_count
@@ -351,8 +351,9 @@ class Node:
             try:
                 task = await self.engine.ask(offer.key, request)
             except Rejected as refusal:
-                if refusal.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
+                if refusal.code is Code.NOT_FOUND:
                     continue
+                self.task_queues.give_back(name, offer)
                 raise
             assert isinstance(task, ActivityTask)
             live = self.engine.residency.peek(offer.key)

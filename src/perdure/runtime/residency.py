@@ -1,15 +1,18 @@
 """Which runs are in memory: loaded when somebody asks, taken over with a lease, parked when there are too many.
 
-**Invariant:** a run that owes something, or has a timer before the horizon, is in memory; a run that is not has a
-`due_at` in its row that is beyond the horizon, or is loaded at once when its range is claimed.
+**Invariant:** a run that has a timer before the horizon is in memory. So is one that owes something, unless all of it
+waits in this node's task queues. What is not in memory has a `due_at` in its row that is beyond the horizon, or is
+backlogged: loaded when a worker polls its task, before its next timer, or as soon as its range is claimed again.
 """
 
 import asyncio
+import heapq
 from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
 from perdure.core.workflow import machine
+from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.records import encode_state
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
@@ -34,6 +37,7 @@ SWEEP_EVERY_S = 1.0
 LOOK_AHEAD_EVERY_S = 10.0
 #: A run that was used a moment ago stays.
 MIN_IDLE_NS = 3 * 10**9
+_WAIT_FOR_A_POLL = (DispatchWorkflowTask, DispatchActivityTask)
 
 
 class Residency:
@@ -60,6 +64,8 @@ class Residency:
         self._wanted: dict[RunKey, asyncio.Future[None]] = {}
         self._loads: set[asyncio.Task[None]] = set()
         self._horizon_ns = 0
+        #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
+        self._backlogged: list[tuple[int, RunKey]] = []
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
         self._generation = 0
 
@@ -182,6 +188,7 @@ class Residency:
             self._horizon_ns = until_ns
             try:
                 await self._load_due(held, after_ns, until_ns)
+                await self._load_backlogged(until_ns)
             except StoreError as error:
                 self._horizon_ns = after_ns
                 log.warning("due runs not loaded", error=str(error))
@@ -202,11 +209,23 @@ class Residency:
                 after = due[-1].due_at_ns
         return loaded
 
+    async def _load_backlogged(self, until_ns: int) -> None:
+        keys = []
+        while self._backlogged and self._backlogged[0][0] <= until_ns:
+            keys.append(heapq.heappop(self._backlogged)[1])
+        try:
+            await self._load_keys([key for key in keys if key.run_id not in self._runs])
+        except StoreError:
+            for key in keys:
+                heapq.heappush(self._backlogged, (until_ns, key))
+            raise
+
     def forget_all(self) -> list[LiveRun]:
         """Throw memory away; return what was in it."""
         self._generation += 1
         lost = list(self._runs.values())
         self._runs.clear()
+        self._backlogged.clear()
         self._current.clear()
         self._absent.clear()
         return lost
@@ -242,6 +261,8 @@ class Residency:
 
     def _park(self, live: LiveRun) -> None:
         """Write what the run is and when it is due; it leaves memory when that is durable."""
+        if self._let_go_of_backlogged(live):
+            return
         due_at_ns = self._next_due_ns(live)
         if due_at_ns <= self._horizon_ns:
             return
@@ -284,6 +305,23 @@ class Residency:
             return 0
         timers = machine.needed_timers(run, now_ns)
         return min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
+
+    def _let_go_of_backlogged(self, live: LiveRun) -> bool:
+        """Let go of a run that only waits for a worker to poll: its tasks are in the task queues."""
+        run, now_ns = live.run, self._clock.now_ns()
+        if live.due_at_ns or run.in_flight.started is not None or run.in_flight.queries:
+            return False
+        owed = machine.owed(run, now_ns)
+        if not owed or not all(isinstance(effect, _WAIT_FOR_A_POLL) for effect in owed):
+            return False
+        timers = machine.needed_timers(run, now_ns)
+        next_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
+        if next_ns <= self._horizon_ns:
+            return False
+        if next_ns < NEVER_NS:
+            heapq.heappush(self._backlogged, (next_ns, live.key))
+        self._drop(live)
+        return True
 
     def _drop(self, live: LiveRun) -> None:
         del self._runs[live.key.run_id]

@@ -111,15 +111,16 @@ class TaskQueues:
             return await taken
         except asyncio.CancelledError:
             if taken.done() and not taken.cancelled() and (lost := taken.result()) is not None:
-                self._give_back(queue, lost)
+                self.give_back(name, lost)
             raise
         finally:
             timeout.cancel()
             self._polls.discard(taken)
             queue.leave(poller)
 
-    def _give_back(self, queue: TaskQueue[Offer], offer: Offer) -> None:
-        """The poller went away with the task in its hand."""
+    def give_back(self, name: QueueName, offer: Offer) -> None:
+        """A poller took the task and cannot carry it on. Given back once too often it is stale, and does no harm."""
+        queue = self._queue(name)
         if isinstance(offer, QueryOffer):
             queue.add_urgent(offer)
         else:

@@ -1,11 +1,12 @@
 """When to call which run back.
 
 Timers are never taken back: one that is no longer needed does nothing when it fires. What is kept here is memory only;
-the state of each run says which timers it needs, and a restart asks again.
+the state of each run says which timers it needs, and a restart asks again. A timer does not keep its run in memory.
 """
 
 import asyncio
 import heapq
+import weakref
 from collections.abc import Callable, Iterable
 from itertools import count
 
@@ -23,7 +24,7 @@ class Timers:
     def __init__(self, clock: Clock, fire: Callable[[LiveRun, Timer], None]) -> None:
         self._clock = clock
         self._fire = fire
-        self._heap: list[tuple[int, int, LiveRun, Timer]] = []
+        self._heap: list[tuple[int, int, weakref.ref[LiveRun], Timer]] = []
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None
         self._handle_at_ns = 0
@@ -34,7 +35,7 @@ class Timers:
         return len(self._heap)
 
     def ask(self, live: LiveRun, timer: Timer) -> None:
-        heapq.heappush(self._heap, (timer.fire_at_ns, next(self._order), live, timer))
+        heapq.heappush(self._heap, (timer.fire_at_ns, next(self._order), live.reference, timer))
         if self._handle is None or timer.fire_at_ns < self._handle_at_ns:
             self._arm()
 
@@ -43,7 +44,9 @@ class Timers:
 
     def replace(self, needed: Iterable[tuple[LiveRun, Timer]]) -> None:
         """Start anew with what is `needed` now. Called when `is_overgrown`: the cost is spread over the growth."""
-        self._heap = [(timer.fire_at_ns, next(self._order), live, timer) for live, timer in needed]
+        self._heap = [
+            (timer.fire_at_ns, next(self._order), live.reference, timer) for live, timer in needed
+        ]
         heapq.heapify(self._heap)
         self._clean_at = 2 * len(self._heap) + GROWTH_BEFORE_CLEANING
         self._arm()
@@ -71,6 +74,8 @@ class Timers:
         for _ in range(FIRED_AT_ONCE_MAX):
             if not self._heap or self._heap[0][0] > now_ns:
                 break
-            _, _, live, timer = heapq.heappop(self._heap)
-            self._fire(live, timer)
+            _, _, reference, timer = heapq.heappop(self._heap)
+            live = reference()
+            if live is not None:
+                self._fire(live, timer)
         self._arm()
