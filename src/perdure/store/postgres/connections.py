@@ -30,8 +30,30 @@ _KEEPALIVE = {
 }
 
 
+#: What the driver raises when a connection is of no use any more, or there is none.
+GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    # A session that the server ends between two messages can leave the driver in a state it does not expect.
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+
+
 class Disconnected(Unavailable):
     """There is no connection (any more): a new one may do."""
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Like `guarded`, where a value that the driver refuses is the URL's and not ours."""
+    try:
+        with guarded():
+            yield
+    except ValueError as error:
+        raise StoreError(f"the URL of the database is wrong: {_line(error)}") from error
 
 
 @contextmanager
@@ -41,20 +63,14 @@ def guarded() -> Iterator[None]:
         yield
     except asyncpg.UniqueViolationError as error:
         raise Conflict(_line(error)) from error
-    except (asyncpg.ClientConfigurationError, asyncpg.InvalidCatalogNameError) as error:
+    except asyncpg.InvalidCatalogNameError as error:
         raise StoreError(f"PostgreSQL: {_line(error)}") from error
-    except asyncpg.DataError:
-        # A value that fits no column: a bug of ours, which an Unavailable would hide.
+    except ValueError:
+        # The driver refuses a value before it asks the database: a bug of ours, which an Unavailable would hide.
         raise
     except asyncpg.QueryCanceledError as error:
         raise Unavailable(f"PostgreSQL: {_line(error)}") from error
-    except (
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.ReadOnlySQLTransactionError,
-        asyncpg.InterfaceError,
-        ConnectionError,
-    ) as error:
+    except GONE as error:
         raise Disconnected(f"PostgreSQL: {_line(error)}") from error
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable(f"PostgreSQL: {_line(error)}") from error
@@ -65,24 +81,23 @@ def _line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-async def open_pool(url: str, size: int) -> Pool:
-    """Return a pool for this process. Raises like `guarded`."""
-    with guarded():
-        return await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=size,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write,
-            init=_prepare,
-            reset=_keep,
-        )
+def new_pool(url: str, size: int) -> Pool:
+    """Return a pool for this process. It opens no connection before one is asked for, and keeps none open for ever."""
+    return asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write,
+        init=_prepare,
+        reset=_keep,
+    )
 
 
 async def connect(url: str) -> Connection:
     """Return one connection, for work on the schema: that may take as long as it needs."""
-    with guarded():
+    with opening():
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
 
 

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from asyncpg import QueryCanceledError
+
 from perdure.store.migrations import check_version
 from perdure.store.port import (
     NEVER_NS,
@@ -27,11 +29,13 @@ from perdure.store.port import (
 from perdure.store.postgres import migrations, statements
 from perdure.store.postgres.connections import (
     CONNECT_TIMEOUT_S,
+    GONE,
     Borrowed,
     Disconnected,
     Pool,
     guarded,
-    open_pool,
+    new_pool,
+    opening,
 )
 
 T = TypeVar("T")
@@ -43,16 +47,18 @@ _CLOSE_TIMEOUT_S = 5.0
 
 class PostgresStore:
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
-        """`pool_size`: connections at most; the first one is opened by `open`, the others when they are needed."""
+        """`pool_size`: connections at most. They are opened when they are needed."""
         self._url = url
         self._pool_size = pool_size
         self._pool: Pool | None = None
         self._reads = asyncio.Semaphore(max(pool_size - _WRITERS_COUNT, 1))
 
     async def open(self) -> None:
-        self._pool = await open_pool(self._url, self._pool_size)
         try:
-            check_version(await self._read(migrations.found_version), migrations.NEWEST)
+            with opening():
+                self._pool = await new_pool(self._url, self._pool_size)
+                found = await self._read(migrations.found_version)
+            check_version(found, migrations.NEWEST)
         except BaseException:
             await self.close()
             raise
@@ -74,8 +80,10 @@ class PostgresStore:
                 async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
                     try:
                         return await work(connection)
-                    except TimeoutError:
-                        # It may hang in a network that swallows everything: do not wait for it any longer.
+                    except QueryCanceledError:
+                        raise
+                    except (*GONE, TimeoutError):
+                        # To close it in good order could fail, or hang in a network that swallows everything.
                         connection.terminate()
                         raise
         except Unavailable:
@@ -120,6 +128,8 @@ class PostgresStore:
     # The journal
 
     async def commit(self, batch: Batch) -> None:
+        if not _is_covered(batch):
+            raise _lost(batch.leases)
         executions, updates = _folded(batch)
         visibility = {
             row.run_id: row if row.close_time_ns else row._replace(close_time_ns=NEVER_NS)
@@ -222,7 +232,19 @@ def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
     return new, list(changes.values())
 
 
+def _is_covered(batch: Batch) -> bool:
+    """Return whether there is a lease for every row: what nothing fences must not be written."""
+    shard_keys = {
+        row.shard_key for rows in (batch.executions, batch.journal, batch.updates) for row in rows
+    }
+    return all(any(lo <= key < hi for lo, hi, _, _ in batch.leases) for key in shard_keys) and (
+        bool(batch.leases) or not batch.visibility
+    )
+
+
 def _lost(leases: Sequence[Lease]) -> LeaseLost:
+    if not leases:
+        return LeaseLost("no lease is held")
     return LeaseLost(
         "not held any more: "
         + ", ".join(f"epoch {lease.epoch} of {lease.owner}" for lease in leases)

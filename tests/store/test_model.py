@@ -1,0 +1,238 @@
+"""Whatever is asked in whatever order: every store answers what the model in memory answers."""
+
+import asyncio
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perdure.store.memory import MemoryStore
+from perdure.store.open import open_store
+from perdure.store.port import NEVER_NS, Batch, RunKey, StoreError
+from tests.store.conftest import KINDS
+from tests.store.rows import MINUTE_NS, journal, run, update, visibility
+
+#: Few, so that what is drawn meets what is there.
+WORKFLOWS = range(3)
+NUMBERS = range(1, 4)
+SEQS = range(1, 5)
+DUE = (0, 0, 1, 2, 3, NEVER_NS)
+
+small = st.integers(0, 4)
+workflows = st.sampled_from(WORKFLOWS)
+numbers = st.sampled_from(NUMBERS)
+
+
+class Some(NamedTuple):
+    """A run as it is drawn: its workflow and its number."""
+
+    workflow: int
+    number: int
+
+
+somes = st.builds(Some, workflows, numbers)
+
+
+class Write(NamedTuple):
+    new: list[tuple[Some, int]]
+    journal: list[tuple[Some, int]]
+    updates: list[tuple[Some, int, int, int]]
+    visibility: list[tuple[Some, int, int]]
+    is_stale: bool
+
+
+class Claim(NamedTuple):
+    pass
+
+
+class Load(NamedTuple):
+    keys: list[tuple[Some, bool]]
+
+
+class Due(NamedTuple):
+    lo: int
+    hi: int
+    after_ns: int
+    until_ns: int
+    limit: int
+
+
+class History(NamedTuple):
+    some: Some
+    after_seq: int
+    limit: int
+    reverse: bool
+
+
+class List(NamedTuple):
+    limit: int
+
+
+writes = st.builds(
+    Write,
+    st.lists(st.tuples(somes, st.sampled_from(DUE)), max_size=3),
+    # Of these the rows that a journal without gaps allows are written, and sometimes one that is there already.
+    st.lists(st.tuples(somes, st.sampled_from([*[0] * 9, 1])), max_size=5),
+    st.lists(st.tuples(somes, small, st.sampled_from(DUE), small), max_size=3),
+    st.lists(st.tuples(somes, small, small), max_size=3),
+    st.sampled_from([*[False] * 9, True]),
+)
+steps = st.one_of(
+    writes,
+    writes,
+    st.builds(Claim),
+    st.builds(Load, st.lists(st.tuples(somes, st.booleans()), max_size=4)),
+    st.builds(Due, small, small, st.integers(-1, 3), st.integers(0, 5), st.integers(1, 4)),
+    st.builds(History, somes, small, st.integers(1, 5), st.booleans()),
+    st.builds(List, st.integers(1, 5)),
+)
+plans = st.lists(steps, max_size=12)
+
+
+class World:
+    """One store and what was asked of it. Ids begin with a number of their own: nothing must be cleared in between."""
+
+    def __init__(self, store, number):
+        self._store = store
+        self._base = number * len(WORKFLOWS)
+        self._namespace_id = f"namespace-{number}"
+        self._leases = ()
+        self._older = None
+        self._written: dict[str, int] = {}
+
+    def _run(self, some, **changes):
+        return run(
+            f"w{some.workflow}",
+            some.number,
+            shard_key=self._base + some.workflow,
+            namespace_id=self._namespace_id,
+            run_id=f"{self._namespace_id}-{some.workflow}-{some.number}",
+            **changes,
+        )
+
+    def batch(self, write):
+        batch = Batch(self._older if write.is_stale and self._older else self._leases)
+        batch.executions = [self._run(some, due_at_ns=due) for some, due in write.new]
+        seqs: dict[str, int] = {}
+        for some, back in write.journal:
+            row = self._run(some)
+            seq = seqs.get(row.run_id, self._written.get(row.run_id, 0)) + 1 - back
+            if seq < 1:
+                continue
+            seqs[row.run_id] = max(seq, seqs.get(row.run_id, 0))
+            batch.journal.append(journal(row, seq, event_count=(seq + some.number) % 3))
+        batch.updates = [
+            update(self._run(some), status=status, due_at_ns=due, snapshot=b"s", snapshot_seq=seq)
+            for some, status, due, seq in write.updates
+        ]
+        batch.visibility = [
+            visibility(
+                self._run(some).run_id,
+                namespace_id=self._namespace_id,
+                start_time_ns=start,
+                close_time_ns=close,
+            )
+            for some, start, close in write.visibility
+        ]
+        return batch
+
+    async def claim(self):
+        self._older, self._leases = self._leases, await self._store.claim("node-1", MINUTE_NS)
+
+    async def answer(self, step):
+        """Return the answer, or the kind of error."""
+        try:
+            return await self._answer(step)
+        except StoreError as error:
+            return type(error)
+
+    async def _answer(self, step):
+        match step:
+            case Write():
+                batch = self.batch(step)
+                await self._store.commit(batch)
+                for row in batch.journal:
+                    self._written[row.run_id] = max(row.seq, self._written.get(row.run_id, 0))
+            case Claim():
+                await self.claim()
+            case Load(keys):
+                return await self._store.load([self._key(some, named) for some, named in keys])
+            case Due(lo, hi, after_ns, until_ns, limit):
+                found = await self._store.due(
+                    self._base + lo, self._base + min(hi, len(WORKFLOWS)), after_ns, until_ns, limit
+                )
+                assert [row.due_at_ns for row in found] == sorted(row.due_at_ns for row in found)
+                return sorted(found)
+            case History(some, after_seq, limit, reverse):
+                row = self._run(some)
+                found = await self._store.history(
+                    row.shard_key, row.run_id, after_seq=after_seq, limit=limit, reverse=reverse
+                )
+                return [entry._replace(internal=b"") for entry in found]
+            case List(limit):
+                return await self._pages(limit)
+        return None
+
+    def _key(self, some, named):
+        row = self._run(some)
+        return RunKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id if named else "")
+
+    async def _pages(self, limit):
+        pages, after = [], None
+        while page := await self._store.list_visibility(
+            self._namespace_id, limit=limit, after=after
+        ):
+            pages.append(page)
+            last = page[-1]
+            after = (last.close_time_ns or NEVER_NS, last.start_time_ns, last.run_id)
+        return pages, await self._store.count_visibility(self._namespace_id)
+
+    async def everything(self):
+        somes = [Some(workflow, number) for workflow in WORKFLOWS for number in NUMBERS]
+        questions = [
+            Load([(some, named) for some in somes for named in (False, True)]),
+            Due(0, len(WORKFLOWS), -1, NEVER_NS - 1, 1000),
+            *(History(some, 0, 100, reverse) for some in somes for reverse in (False, True)),
+            List(100),
+        ]
+        return [await self.answer(question) for question in questions]
+
+
+@pytest.fixture(params=KINDS[1:])
+def kind(request):
+    return request.param
+
+
+def test_every_store_answers_like_the_model(kind, url):
+    numbers = count()
+    store = open_store(url)
+
+    with asyncio.Runner() as runner:
+
+        @settings(
+            max_examples=60,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+        @given(plans)
+        def answers_are_equal(plan):
+            runner.run(compare(store, next(numbers), plan))
+
+        runner.run(store.open())
+        try:
+            answers_are_equal()
+        finally:
+            runner.run(store.close())
+    assert next(numbers) > 50
+
+
+async def compare(store, number, plan):
+    world, model = World(store, number), World(MemoryStore(), number)
+    await world.claim()
+    await model.claim()
+    for step in plan:
+        assert await world.answer(step) == await model.answer(step), step
+    assert await world.everything() == await model.everything()
