@@ -1,5 +1,5 @@
 """PostgreSQL 15 or newer, which several nodes may share.
 
-`migrations.py` sets the tables up, `statements.py` is the SQL, `connections.py` opens connections and names what goes
+`migrations` sets the tables up, `statements.py` is the SQL, `connections.py` opens connections and names what goes
 wrong with them, `store.py` keeps the promises of `store.port` with these.
 """
