@@ -107,6 +107,11 @@ class Engine:
         self._serving.set()
 
     @property
+    def generation(self) -> int:
+        """Grows whenever memory is thrown away."""
+        return self.residency.generation
+
+    @property
     def is_serving(self) -> bool:
         return self._is_serving
 
@@ -287,8 +292,9 @@ class Engine:
         live.batch = batch
         live.remember(row)
         is_closing = not state.is_open
+        owes = is_closing and bool(owed(live.run, self.clock.now_ns()))
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
-            live.due_at_ns = NEVER_NS if is_closing else 0
+            live.due_at_ns = NEVER_NS if is_closing and not owes else 0
             live.snapshot_seq = live.seq
             batch.updates[key.run_id] = ExecutionUpdate(
                 key.shard_key,

@@ -35,6 +35,7 @@ from perdure.core.workflow.starting import StartNew, decide, started_attributes
 from perdure.core.workflow.workflow_task import StartWorkflowTask, TaskStarted
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
+from perdure.runtime.errands import Errands
 from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.live import LiveRun
 from perdure.runtime.namespaces import Namespaces
@@ -120,6 +121,7 @@ class Node:
         self.task_queues = TaskQueues(clock)
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
+        self.errands = Errands(self.engine, self.fresh_id)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -140,6 +142,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.errands.stop()
         await self.engine.stop()
 
     def fresh_id(self) -> str:
@@ -160,9 +163,10 @@ class Node:
             self.task_queues.offer_activity_task(key, effect)
         elif isinstance(effect, DispatchQuery):
             self.queries.dispatch(key, effect)
-        else:
-            assert isinstance(effect, AnswerQuery)
+        elif isinstance(effect, AnswerQuery):
             self.queries.answered(effect)
+        else:
+            self.errands.deliver(key, effect)
 
     # Starting
 

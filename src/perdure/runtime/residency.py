@@ -67,7 +67,7 @@ class Residency:
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
         self._backlogged: list[tuple[int, RunKey]] = []
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
-        self._generation = 0
+        self.generation = 0
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -145,11 +145,11 @@ class Residency:
                 future.set_result(None)
 
     async def _load_keys(self, keys: list[RunKey]) -> None:
-        generation = self._generation
+        generation = self.generation
         for start in range(0, len(keys), LOAD_AT_ONCE_MAX):
             chunk = keys[start : start + LOAD_AT_ONCE_MAX]
             found = await self._store.load(chunk)
-            if generation != self._generation:
+            if generation != self.generation:
                 raise StoreError("this node has lost its lease meanwhile")
             for key, stored in zip(chunk, found, strict=True):
                 place = (key.namespace_id, key.workflow_id)
@@ -222,7 +222,7 @@ class Residency:
 
     def forget_all(self) -> list[LiveRun]:
         """Throw memory away; return what was in it."""
-        self._generation += 1
+        self.generation += 1
         lost = list(self._runs.values())
         self._runs.clear()
         self._backlogged.clear()
@@ -256,7 +256,9 @@ class Residency:
         for live in candidates[: min(surplus, PARK_AT_ONCE_MAX)]:
             if live.state.is_open:
                 self._park(live)
-            else:
+            elif (
+                live.due_at_ns == NEVER_NS
+            ):  # Else it still owes something to its parent or children.
                 self._drop(live)
 
     def _park(self, live: LiveRun) -> None:

@@ -21,8 +21,8 @@ def visibility_row(state: RunState) -> VisibilityRow:
         state_transition_count=state.transition_count if state.close_time_ns else 0,
         memo=memo(state).SerializeToString(),
         search_attributes=search_attributes(state).SerializeToString(),
-        parent_workflow_id="",
-        parent_run_id="",
-        root_workflow_id=state.workflow_id,
-        root_run_id=state.run_id,
+        parent_workflow_id=state.parent.workflow_id if state.parent else "",
+        parent_run_id=state.parent.run_id if state.parent else "",
+        root_workflow_id=state.root_workflow_id,
+        root_run_id=state.root_run_id,
     )

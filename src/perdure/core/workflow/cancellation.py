@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from temporalio.api.common.v1 import Link
+from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import ensure
@@ -22,6 +23,11 @@ class RequestCancel:
     request_id: str
     first_execution_run_id: str = ""
     links: Sequence[Link] = ()
+    #: The run that asks, if a workflow does, and its event for that.
+    sender: WorkflowExecution | None = None
+    initiated_event_id: int = 0
+    #: Refused by a run that is not the sender's child.
+    child_only: bool = False
 
 
 def request_cancel(step: Step, request: RequestCancel) -> None:
@@ -30,12 +36,17 @@ def request_cancel(step: Step, request: RequestCancel) -> None:
     if not state.is_open:
         return
     check_first_run(state, request.first_execution_run_id)
+    if request.child_only:
+        check_parent(state, request.sender)
     if state.cancel_requested:
         return
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     attributes = event.workflow_execution_cancel_requested_event_attributes
     attributes.cause = request.reason
     attributes.identity = request.identity
+    if request.sender is not None:
+        attributes.external_workflow_execution.CopyFrom(request.sender)
+        attributes.external_initiated_event_id = request.initiated_event_id
     event.links.extend(request.links)
     step.record_or_buffer(event)
     ensure(step, despite_delay=True)

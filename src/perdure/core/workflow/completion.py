@@ -16,8 +16,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow import (
     activities,
+    children,
     continuation,
     execution,
+    externals,
     markers,
     queries,
     search_attributes,
@@ -48,6 +50,8 @@ COMMANDS: Commands = {
     **markers.COMMANDS,
     **search_attributes.COMMANDS,
     **continuation.COMMANDS,
+    **children.COMMANDS,
+    **externals.COMMANDS,
 }
 _CLOSING = {
     CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
@@ -57,9 +61,6 @@ _CLOSING = {
 }
 #: Commands of features that are still to be built, refused by name. Each is a later concept file.
 _NOT_YET = {
-    CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: "child workflows",
-    CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: "signals to other workflows",
-    CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: "cancelling other workflows",
     CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE: "updates",
     CommandType.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION: "Nexus operations",
     CommandType.COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION: "Nexus operations",

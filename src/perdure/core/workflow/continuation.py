@@ -167,6 +167,13 @@ def _new_started_attributes(
         new.continued_failure.CopyFrom(wanted.failure)
     if before.HasField("priority"):
         new.priority.CopyFrom(before.priority)
+    if before.HasField("parent_workflow_execution"):
+        new.parent_workflow_namespace = before.parent_workflow_namespace
+        new.parent_workflow_namespace_id = before.parent_workflow_namespace_id
+        new.parent_workflow_execution.CopyFrom(before.parent_workflow_execution)
+        new.parent_initiated_event_id = before.parent_initiated_event_id
+    if before.HasField("root_workflow_execution"):
+        new.root_workflow_execution.CopyFrom(before.root_workflow_execution)
     backoff_ns = duration_ns(wanted.backoff_start_interval)
     lived_ns = step.now_ns - state.execution_time_ns
     if lived_ns < _MINIMAL_INTERVAL_NS:

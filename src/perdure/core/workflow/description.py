@@ -3,6 +3,7 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import (
+    ParentClosePolicy,
     PendingActivityState,
     PendingWorkflowTaskState,
     TaskQueueKind,
@@ -14,6 +15,7 @@ from temporalio.api.history.v1 import (
 )
 from temporalio.api.workflow.v1 import (
     PendingActivityInfo,
+    PendingChildExecutionInfo,
     PendingWorkflowTaskInfo,
     WorkflowExecutionConfig,
     WorkflowExecutionExtendedInfo,
@@ -39,6 +41,20 @@ def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
         pending_activities=[
             _pending_activity(activity, now_ns) for activity in state.activities.values()
         ],
+        pending_children=(
+            [
+                PendingChildExecutionInfo(
+                    workflow_id=child.workflow_id,
+                    run_id=child.run_id,
+                    workflow_type_name=child.workflow_type,
+                    initiated_id=child.initiated_event_id,
+                    parent_close_policy=ParentClosePolicy.ValueType(child.parent_close_policy),
+                )
+                for child in state.children.values()
+            ]
+            if state.is_open
+            else None
+        ),
     )
     task = _pending_task(run)
     if task is not None:
@@ -74,8 +90,12 @@ def _info(
     info.execution.workflow_id = state.workflow_id
     info.execution.run_id = state.run_id
     info.type.name = state.workflow_type
-    info.root_execution.workflow_id = state.workflow_id
-    info.root_execution.run_id = state.run_id
+    info.root_execution.workflow_id = state.root_workflow_id
+    info.root_execution.run_id = state.root_run_id
+    if state.parent is not None:
+        info.parent_namespace_id = state.namespace_id
+        info.parent_execution.workflow_id = state.parent.workflow_id
+        info.parent_execution.run_id = state.parent.run_id
     set_timestamp(info.start_time, state.start_time_ns)
     set_timestamp(info.execution_time, state.execution_time_ns)
     if state.close_time_ns:

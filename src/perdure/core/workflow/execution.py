@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Link, Payloads
+from temporalio.api.common.v1 import Link, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
+    ParentClosePolicy,
     RetryState,
     WorkflowExecutionStatus,
     WorkflowTaskFailedCause,
@@ -18,8 +19,8 @@ from temporalio.api.sdk.v1 import UserMetadata
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
-from perdure.core.workflow.signals import Signal, record_signal
-from perdure.core.workflow.state import RequestIdInfo, ResetPoint, Run, RunState
+from perdure.core.workflow.signals import Signal, check_parent, record_signal
+from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
 from perdure.core.workflow.step import (
     Appliers,
     BadCommand,
@@ -59,6 +60,8 @@ class Terminate:
     identity: str
     first_execution_run_id: str = ""
     links: Sequence[Link] = ()
+    #: Refused by a run that is not this one's child.
+    parent: WorkflowExecution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def terminate(step: Step, request: Terminate) -> None:
     if not state.is_open:
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
     check_first_run(state, request.first_execution_run_id)
+    if request.parent is not None:
+        check_parent(state, request.parent)
     record_terminated(step, request.reason, request.details, request.identity, request.links)
 
 
@@ -248,6 +253,14 @@ def started(state: RunState, event: HistoryEvent) -> None:
         state.run_expiration_ns = state.execution_time_ns + state.run_timeout_ns
         if state.execution_expiration_ns:
             state.run_expiration_ns = min(state.run_expiration_ns, state.execution_expiration_ns)
+    if attributes.HasField("parent_workflow_execution"):
+        parent = attributes.parent_workflow_execution
+        state.parent = Parent(
+            parent.workflow_id, parent.run_id, attributes.parent_initiated_event_id
+        )
+    root = attributes.root_workflow_execution
+    state.root_workflow_id = root.workflow_id or state.workflow_id
+    state.root_run_id = root.run_id or state.run_id
     state.attempt = attributes.attempt
     if attributes.HasField("retry_policy"):
         state.retry_policy = retry_policy(attributes.retry_policy)
@@ -308,6 +321,16 @@ def closed(state: RunState, event: HistoryEvent) -> None:
     state.timers.clear()
     state.activities.clear()
     state.activity_ids.clear()
+    state.externals.clear()
+    for child in list(state.children.values()):
+        # Temporal: a child that was not started yet never will be.
+        if (
+            not child.run_id
+            or child.parent_close_policy == ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
+        ):
+            del state.children[child.initiated_event_id]
+    if state.parent is not None:
+        state.close_event = event.SerializeToString()
     if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
         continued = event.workflow_execution_continued_as_new_event_attributes
         state.new_run_id = continued.new_execution_run_id

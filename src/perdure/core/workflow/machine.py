@@ -7,9 +7,11 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.workflow import (
     activities,
     cancellation,
+    children,
     completion,
     continuation,
     execution,
+    externals,
     markers,
     queries,
     search_attributes,
@@ -30,6 +32,8 @@ _CONCEPTS = (
     timers,
     signals,
     cancellation,
+    children,
+    externals,
     continuation,
     markers,
     search_attributes,
@@ -39,10 +43,13 @@ _CONCEPTS = (
 REQUESTS: Requests = {}
 APPLIERS: Appliers = {}
 TIMERS: Timers = {}
+#: What a buffered event changes when it gets its id: everything else was changed on its arrival.
+NUMBERED: Appliers = {}
 for _concept in _CONCEPTS:
     REQUESTS.update(getattr(_concept, "REQUESTS", {}))
     APPLIERS.update(getattr(_concept, "APPLIERS", {}))
     TIMERS.update(getattr(_concept, "TIMERS", {}))
+    NUMBERED.update(getattr(_concept, "NUMBERED", {}))
 
 
 def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outcome:
@@ -52,10 +59,13 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     changed and must be thrown away; the stored run is intact.
     """
     step = Step(run, now_ns, world, apply)
+    was_open = run.state.is_open
     if type(request) is Timer:
         reply: object = TIMERS[request.kind](step, request) if run.state.is_open else None
     else:
         reply = REQUESTS[type(request)](step, request)
+    if was_open and not run.state.is_open:
+        children.let_go(step)
     outcome = step.finish(reply)
     if outcome.is_recorded:
         _settle(run.state, len(outcome.events))
@@ -69,7 +79,9 @@ def apply(state: RunState, record: Record) -> None:
         state.next_event_id += 1
         if state.flushing:
             state.flushing -= 1
-            signals.number_request_id(state, record)
+            number = NUMBERED.get(record.event_type)
+            if number is not None:
+                number(state, record)
             return
         applier = APPLIERS.get(record.event_type)
         if applier is not None:
@@ -121,6 +133,12 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
 
 def owed(run: Run, now_ns: int) -> list[Effect]:
     """Every effect that `run` relies on to move: what a restart must deliver again."""
-    if not run.state.is_open:
-        return []
-    return [*workflow_task.owed(run), *activities.owed(run.state, now_ns)]
+    state = run.state
+    if not state.is_open:
+        return children.owed(state)
+    return [
+        *workflow_task.owed(run),
+        *activities.owed(state, now_ns),
+        *children.owed(state),
+        *externals.owed(state),
+    ]

@@ -75,9 +75,69 @@ class AnswerQuery(NamedTuple):
     refusal: Rejected | None = None
 
 
-Effect = DispatchWorkflowTask | DispatchActivityTask | DispatchQuery | AnswerQuery
+class StartChild(NamedTuple):
+    """Start a child. To be answered with `children.RecordChildStarted` or `RecordChildNotStarted`."""
+
+    initiated_event_id: int
+    workflow_id: str
+    request_id: str
+    #: Serialized `StartChildWorkflowExecutionInitiatedEventAttributes`.
+    attributes: bytes
+    #: Serialized `UserMetadata`.
+    user_metadata: bytes
+    root_workflow_id: str
+    root_run_id: str
+    #: Serialized `Priority` of the parent, which the child's own one overrides.
+    priority: bytes
+
+
+class TellParent(NamedTuple):
+    """This run has closed. To be acknowledged with `children.AcknowledgeParentTold`."""
+
+    #: In the parent.
+    initiated_event_id: int
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    #: The serialized last event of this run.
+    close_event: bytes
+
+
+class ReleaseChild(NamedTuple):
+    """The parent has closed: do as its policy says. To be acknowledged with `children.AcknowledgeChildReleased`."""
+
+    initiated_event_id: int
+    workflow_id: str
+    #: The child's first run.
+    run_id: str
+    #: `ParentClosePolicy`.
+    policy: int
+
+
+class SignalExternal(NamedTuple):
+    """Signal another run. To be answered with `externals.RecordExternalSignaled`."""
+
+    initiated_event_id: int
+    request_id: str
+    #: Serialized `SignalExternalWorkflowExecutionInitiatedEventAttributes`.
+    attributes: bytes
+
+
+class CancelExternal(NamedTuple):
+    """Ask another run to stop. To be answered with `externals.RecordExternalCancelRequested`."""
+
+    initiated_event_id: int
+    request_id: str
+    #: Serialized `RequestCancelExternalWorkflowExecutionInitiatedEventAttributes`.
+    attributes: bytes
+
+
+#: What one run wants of another: delivered until the answer is recorded.
+Errand = StartChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
+ERRANDS = (StartChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
+Effect = DispatchWorkflowTask | DispatchActivityTask | DispatchQuery | AnswerQuery | Errand
 #: Those that `owed` computes again after a restart. Queries die with their callers' connections.
-DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask)
+DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask, *ERRANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +189,9 @@ class Limits:
     max_auto_reset_points: int = 20
     max_signals_per_execution: int = 10_000
     max_buffered_queries: int = 1000
+    max_pending_children: int = 2000
+    max_pending_signals: int = 2000
+    max_pending_cancels: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,30 @@ class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     info: RequestIdInfo
 
 
+class ChildRequested(msgspec.Struct, frozen=True, tag="child"):
+    """The id that the start of a child goes by."""
+
+    initiated_event_id: int
+    request_id: str
+
+
+class ChildReleased(msgspec.Struct, frozen=True, tag="child-"):
+    """This run has closed, and the child knows what that means for it."""
+
+    initiated_event_id: int
+
+
+class ParentTold(msgspec.Struct, frozen=True, tag="told"):
+    """The parent knows how this run ended."""
+
+
+class ExternalRequested(msgspec.Struct, frozen=True, tag="ext"):
+    """The id that a signal or request to another run goes by."""
+
+    initiated_event_id: int
+    request_id: str
+
+
 Internal = (
     Identified
     | Buffered
@@ -115,6 +139,10 @@ Internal = (
     | ActivityHeartbeat
     | ActivityRetried
     | RequestAttached
+    | ChildRequested
+    | ChildReleased
+    | ParentTold
+    | ExternalRequested
 )
 Record = HistoryEvent | Internal
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from temporalio.api.common.v1 import Header, Link, Payloads
+from temporalio.api.common.v1 import Header, Link, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -24,6 +24,10 @@ class Signal:
     request_id: str
     header: Header | None = None
     links: Sequence[Link] = ()
+    #: The run that sends it, if a workflow does.
+    sender: WorkflowExecution | None = None
+    #: Refused by a run that is not the sender's child.
+    child_only: bool = False
 
 
 def signal(step: Step, request: Signal) -> None:
@@ -33,11 +37,24 @@ def signal(step: Step, request: Signal) -> None:
         return
     if not state.is_open:
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if request.child_only:
+        check_parent(state, request.sender)
     if step.in_flight.close_attempted and step.in_flight.started is not None:
         # Temporal: a workflow that gets signals faster than it can close would never close.
         raise busy_workflow("workflow operation can not be applied because workflow is closing")
     record_signal(step, request)
     ensure(step)
+
+
+def check_parent(state: RunState, sender: WorkflowExecution | None) -> None:
+    """Refuse who is not the parent."""
+    parent = state.parent
+    if (
+        parent is None
+        or sender is None
+        or (parent.workflow_id, parent.run_id) != (sender.workflow_id, sender.run_id)
+    ):
+        raise Rejected(Code.NOT_FOUND, "workflow parent does not match")
 
 
 def record_signal(step: Step, request: Signal) -> None:
@@ -52,6 +69,8 @@ def record_signal(step: Step, request: Signal) -> None:
     if request.header is not None:
         attributes.header.CopyFrom(request.header)
     attributes.request_id = request.request_id
+    if request.sender is not None:
+        attributes.external_workflow_execution.CopyFrom(request.sender)
     event.links.extend(request.links)
     step.record_or_buffer(event)
 
@@ -89,3 +108,7 @@ def check(run: Run) -> None:
 
 REQUESTS: Requests = {Signal: signal}
 APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled}
+NUMBERED: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: number_request_id,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: number_request_id,
+}

@@ -79,6 +79,43 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     current_retry_interval_ns: int = 0
 
 
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run that started this one as its child, and the event of it that asked for that."""
+
+    workflow_id: str
+    run_id: str
+    initiated_event_id: int
+
+
+class PendingChild(msgspec.Struct, omit_defaults=True):
+    """A child that has not ended, or, when this run is closed, one that must still be told so."""
+
+    initiated_event_id: int
+    workflow_id: str
+    workflow_type: str
+    #: `ParentClosePolicy`.
+    parent_close_policy: int
+    #: Serialized `StartChildWorkflowExecutionInitiatedEventAttributes`; empty once it is started.
+    attributes: bytes
+    user_metadata: bytes = b""
+    #: Of the start: a second one changes nothing.
+    request_id: str = ""
+    #: The child's first run; empty until it is started.
+    run_id: str = ""
+    #: 0 while the event is buffered.
+    started_event_id: int = 0
+
+
+class PendingExternal(msgspec.Struct, omit_defaults=True):
+    """A signal, or a request to stop, that is on its way to another run."""
+
+    initiated_event_id: int
+    #: Serialized attributes of the initiated event.
+    attributes: bytes
+    is_signal: bool
+    request_id: str = ""
+
+
 class RequestIdInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     event_type: int
     #: 0 while the event is buffered.
@@ -149,6 +186,19 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: Build ids of the workers that completed tasks, oldest first.
     build_ids: list[str] = []
     reset_points: list[ResetPoint] = []
+
+    #: None if no workflow started this one.
+    parent: Parent | None = None
+    #: The parent knows that this run has closed.
+    parent_told: bool = False
+    #: The serialized last event of a closed run, until the parent knows it.
+    close_event: bytes = b""
+    #: The run at the top: of the parent's parent and so on; this one if it has no parent.
+    root_workflow_id: str = ""
+    root_run_id: str = ""
+    #: By initiated event id.
+    children: dict[int, PendingChild] = {}
+    externals: dict[int, PendingExternal] = {}
 
     #: By scheduled event id.
     activities: dict[int, PendingActivity] = {}

@@ -22,12 +22,33 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.state import InFlight, Run, RunState
 
-#: Events that end an activity, and the name of their attributes.
+#: Events that start an activity or child, the name of their attributes, and of the id of what they belong to.
+_STARTS = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: (
+        "activity_task_started_event_attributes",
+        "scheduled_event_id",
+    ),
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: (
+        "child_workflow_execution_started_event_attributes",
+        "initiated_event_id",
+    ),
+}
+#: Events that end one, likewise.
 _ENDS = {
-    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
+    getattr(EventType, f"EVENT_TYPE_{what}_{end}"): (f"{what}_{end}_event_attributes".lower(), key)
+    for what, key, ends in (
+        (
+            "ACTIVITY_TASK",
+            "scheduled_event_id",
+            ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED"),
+        ),
+        (
+            "CHILD_WORKFLOW_EXECUTION",
+            "initiated_event_id",
+            ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED", "TERMINATED"),
+        ),
+    )
+    for end in ends
 }
 
 
@@ -122,7 +143,7 @@ class Step:
     def flush(self) -> bool:
         """Give the buffered events their ids; say whether there were any.
 
-        Temporal: what ends an activity comes after everything else that was buffered, so that it follows its start.
+        Temporal: what ends an activity or child comes after everything else that was buffered: it follows its start.
         """
         buffered = self.state.buffered
         if not buffered:
@@ -132,14 +153,15 @@ class Step:
         self.note(Flushed(len(ordered)))
         started_ids: dict[int, int] = {}
         for event in ordered:
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+            if event.event_type in _STARTS:
+                name, key = _STARTS[event.event_type]
                 started = self.record(event)
-                scheduled_id = event.activity_task_started_event_attributes.scheduled_event_id
-                started_ids[scheduled_id] = started.event_id
+                started_ids[getattr(getattr(event, name), key)] = started.event_id
                 continue
             if event.event_type in _ENDS:
-                attributes = getattr(event, _ENDS[event.event_type])
-                started_id = started_ids.get(attributes.scheduled_event_id)
+                name, key = _ENDS[event.event_type]
+                attributes = getattr(event, name)
+                started_id = started_ids.get(getattr(attributes, key))
                 if started_id is not None:
                     attributes.started_event_id = started_id
             self.record(event)

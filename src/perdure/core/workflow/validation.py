@@ -1,13 +1,17 @@
 """Checks that several commands share. What they refuse fails the workflow task with the command's cause."""
 
+import re
+
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import TimeoutType, WorkflowTaskFailedCause
+from temporalio.api.taskqueue.v1 import TaskQueue
 
 from perdure.core.workflow.state import RetryPolicy
 from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.times import SECOND_NS, duration_ns
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: Temporal: limit.maxIDLength.
 ID_LENGTH_MAX = 1000
 #: Temporal: longer durations are cut to this (100 years).
@@ -52,6 +56,21 @@ def checked_duration(
     fault = duration_fault(duration)
     if fault is not None:
         raise BadCommand(cause, message.format(fault))
+
+
+def task_queue_fault(queue: TaskQueue) -> str | None:
+    """Return what is wrong with a task queue that a worker names, in the API's words, or None."""
+    if not queue.name:
+        return "missing task queue name"
+    if len(queue.name.encode()) > ID_LENGTH_MAX:
+        return "taskQueue length exceeds limit"
+    if queue.name.startswith("/_sys/"):
+        return "task queue name cannot start with reserved prefix /_sys/"
+    return None
+
+
+def is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
 
 
 def retry_policy_fault(policy: ApiRetryPolicy) -> str | None:

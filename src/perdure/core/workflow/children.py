@@ -1,0 +1,526 @@
+"""A workflow starts another one, learns how it ends, and decides what its own end means for it.
+
+Parent and child are two runs, maybe on two nodes: what one must tell the other is an effect that is delivered until it
+is acknowledged. A request carries the id of the initiating event, so that what comes twice is recognised.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.command.v1 import Command, StartChildWorkflowExecutionCommandAttributes
+from temporalio.api.common.v1 import Priority, WorkflowExecution
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    ParentClosePolicy,
+    StartChildWorkflowExecutionFailedCause,
+    TaskQueueKind,
+    WorkflowIdReusePolicy,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.history.v1 import (
+    HistoryEvent,
+    StartChildWorkflowExecutionInitiatedEventAttributes,
+    WorkflowExecutionStartedEventAttributes,
+)
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.outcome import Effect, ReleaseChild, StartChild, TellParent
+from perdure.core.workflow.records import ChildReleased, ChildRequested, ParentTold
+from perdure.core.workflow.state import PendingChild, Run, RunState
+from perdure.core.workflow.step import (
+    Appliers,
+    BadCommand,
+    Commands,
+    Requests,
+    Step,
+    new_event,
+)
+from perdure.core.workflow.times import duration_ns, set_duration
+from perdure.core.workflow.validation import (
+    ID_LENGTH_MAX,
+    duration_fault,
+    retry_policy_fault,
+    task_queue_fault,
+    with_defaults,
+)
+from perdure.core.workflow.workflow_task import ensure
+
+_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES
+_COMMAND = "StartChildWorkflowExecutionCommand"
+_DEFAULT_TASK_TIMEOUT_NS = 10 * 10**9
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChildStarted:
+    initiated_event_id: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChildNotStarted:
+    initiated_event_id: int
+    cause: StartChildWorkflowExecutionFailedCause.ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChildClosed:
+    """`event` is the child's last one."""
+
+    initiated_event_id: int
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    event: HistoryEvent
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeParentTold:
+    """The parent knows that this run has closed, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeChildReleased:
+    """The child of this closed run has got what the parent-close policy means for it, or is gone."""
+
+    initiated_event_id: int
+
+
+def child_started(step: Step, request: RecordChildStarted) -> None:
+    child = step.state.children.get(request.initiated_event_id)
+    if not step.state.is_open or child is None or child.run_id:
+        return
+    _record_started(step, child, request.run_id)
+    ensure(step)
+
+
+def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
+    child = step.state.children.get(request.initiated_event_id)
+    if not step.state.is_open or child is None or child.run_id:
+        return
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(child.attributes)
+    event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED)
+    attributes = event.start_child_workflow_execution_failed_event_attributes
+    attributes.namespace = initiated.namespace
+    attributes.namespace_id = initiated.namespace_id
+    attributes.workflow_id = child.workflow_id
+    attributes.workflow_type.name = child.workflow_type
+    attributes.cause = request.cause
+    attributes.control = initiated.control
+    attributes.initiated_event_id = child.initiated_event_id
+    attributes.workflow_task_completed_event_id = initiated.workflow_task_completed_event_id
+    step.record_or_buffer(event)
+    ensure(step)
+
+
+def child_closed(step: Step, request: RecordChildClosed) -> None:
+    """Nothing happens if the parent does not wait for this child any more."""
+    child = step.state.children.get(request.initiated_event_id)
+    if not step.state.is_open or child is None or child.workflow_id != request.workflow_id:
+        return
+    if child.run_id and child.run_id != request.first_run_id:
+        return
+    if not child.run_id:
+        # The child was faster than the news that it had started.
+        _record_started(step, child, request.first_run_id)
+    event = _closed_event(request.event)
+    attributes = getattr(event, _CLOSED[event.event_type])
+    attributes.namespace = step.state.namespace
+    attributes.namespace_id = step.state.namespace_id
+    attributes.workflow_execution.workflow_id = request.workflow_id
+    attributes.workflow_execution.run_id = request.run_id
+    attributes.workflow_type.name = child.workflow_type
+    attributes.initiated_event_id = child.initiated_event_id
+    attributes.started_event_id = child.started_event_id
+    step.record_or_buffer(event)
+    ensure(step)
+
+
+def parent_told(step: Step, request: AcknowledgeParentTold) -> None:
+    if step.state.parent is not None and not step.state.parent_told:
+        step.note(ParentTold())
+
+
+def released(step: Step, request: AcknowledgeChildReleased) -> None:
+    if request.initiated_event_id in step.state.children and not step.state.is_open:
+        step.note(ChildReleased(request.initiated_event_id))
+
+
+# What a worker can command
+
+
+def start_child(step: Step, command: Command, completed_event_id: int) -> None:
+    if not command.HasField("start_child_workflow_execution_command_attributes"):
+        raise BadCommand(_CAUSE, f"{_COMMAND}Attributes is not set on {_COMMAND}.")
+    wanted = StartChildWorkflowExecutionCommandAttributes()
+    wanted.CopyFrom(command.start_child_workflow_execution_command_attributes)
+    _check(step, wanted)
+    event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
+    attributes = event.start_child_workflow_execution_initiated_event_attributes
+    attributes.MergeFrom(_initiated(step.state, wanted))
+    attributes.workflow_task_completed_event_id = completed_event_id
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    step.record(event)
+    request_id = step.world.fresh_id()
+    step.note(ChildRequested(event.event_id, request_id))
+    step.send(_start(step.state, step.state.children[event.event_id]))
+
+
+def _check(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+    """Refuse what the real server refuses, in its order; fill in what is inherited."""
+    state = step.state
+    if wanted.namespace and wanted.namespace != state.namespace:
+        raise BadCommand(_CAUSE, "cross namespace commands are not allowed")
+    workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
+    where = f"WorkflowId={workflow_id} WorkflowType={kind} Namespace={namespace or state.namespace}"
+    if not workflow_id:
+        raise BadCommand(
+            _CAUSE,
+            f"Required field WorkflowId is not set on {_COMMAND}."
+            f" WorkflowType={kind} Namespace={state.namespace}",
+        )
+    if not kind:
+        raise BadCommand(
+            _CAUSE,
+            f"Required field WorkflowType is not set on {_COMMAND}."
+            f" WorkflowId={workflow_id} Namespace={state.namespace}",
+        )
+    for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
+        length = len(value.encode())
+        if length > ID_LENGTH_MAX:
+            raise BadCommand(
+                _CAUSE,
+                f"{name} on {_COMMAND} exceeds length limit. {name}={value}"
+                f" Length={length} Limit={ID_LENGTH_MAX}",
+            )
+    for name, timeout in (
+        ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
+        ("WorkflowRunTimeout", wanted.workflow_run_timeout),
+        ("WorkflowTaskTimeout", wanted.workflow_task_timeout),
+    ):
+        fault = duration_fault(timeout)
+        if fault is not None:
+            raise BadCommand(_CAUSE, f"Invalid {name} on {_COMMAND}: {fault}. {where}")
+    if wanted.HasField("retry_policy"):
+        with_defaults(wanted.retry_policy)
+        fault = retry_policy_fault(wanted.retry_policy)
+        if fault is not None:
+            raise BadCommand(_CAUSE, f"invalid WorkflowRetryPolicy on {_COMMAND}: {fault}. {where}")
+    fault = search_attributes_fault(
+        wanted.search_attributes.indexed_fields,
+        step.world.search_attribute_types(state.namespace_id),
+        state.namespace,
+    )
+    if fault is not None:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            f"invalid SearchAttributes on StartChildWorkflowCommand: {fault}. {where}",
+        )
+    if not wanted.task_queue.name:
+        wanted.task_queue.name = state.task_queue
+    fault = task_queue_fault(wanted.task_queue)
+    if fault is not None:
+        raise BadCommand(_CAUSE, f"invalid TaskQueue on {_COMMAND}: {fault}. {where}")
+    limit = step.world.limits.max_pending_children
+    if 0 < limit <= len(state.children):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
+            f"the number of pending child workflow executions, {len(state.children)},"
+            f" has reached the per-workflow limit of {limit}",
+        )
+
+
+def _initiated(
+    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes
+) -> StartChildWorkflowExecutionInitiatedEventAttributes:
+    execution_timeout = duration_ns(wanted.workflow_execution_timeout)
+    run_timeout = duration_ns(wanted.workflow_run_timeout)
+    if execution_timeout:
+        run_timeout = min(run_timeout or execution_timeout, execution_timeout)
+    task_timeout = duration_ns(wanted.workflow_task_timeout) or _DEFAULT_TASK_TIMEOUT_NS
+    if run_timeout:
+        task_timeout = min(task_timeout, run_timeout)
+    attributes = StartChildWorkflowExecutionInitiatedEventAttributes(
+        namespace=state.namespace,
+        namespace_id=state.namespace_id,
+        workflow_id=wanted.workflow_id,
+        workflow_type=wanted.workflow_type,
+        task_queue=wanted.task_queue,
+        control=wanted.control,
+        cron_schedule=wanted.cron_schedule,
+        inherit_build_id=wanted.inherit_build_id,
+        parent_close_policy=(
+            wanted.parent_close_policy or ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
+        ),
+        workflow_id_reuse_policy=(
+            wanted.workflow_id_reuse_policy
+            or WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+        ),
+    )
+    attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    if wanted.HasField("workflow_execution_timeout"):
+        attributes.workflow_execution_timeout.CopyFrom(wanted.workflow_execution_timeout)
+    set_duration(attributes.workflow_run_timeout, run_timeout)
+    set_duration(attributes.workflow_task_timeout, task_timeout)
+    for part in ("input", "header", "memo", "search_attributes", "retry_policy", "priority"):
+        if wanted.HasField(part):
+            getattr(attributes, part).CopyFrom(getattr(wanted, part))
+    return attributes
+
+
+# What other concepts use
+
+
+def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
+    """Return what a client would have to send to start the child."""
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(errand.attributes)
+    request = StartWorkflowExecutionRequest(
+        namespace=initiated.namespace,
+        workflow_id=initiated.workflow_id,
+        workflow_type=initiated.workflow_type,
+        task_queue=initiated.task_queue,
+        workflow_execution_timeout=initiated.workflow_execution_timeout,
+        workflow_run_timeout=initiated.workflow_run_timeout,
+        workflow_task_timeout=initiated.workflow_task_timeout,
+        workflow_id_reuse_policy=initiated.workflow_id_reuse_policy,
+        cron_schedule=initiated.cron_schedule,
+        request_id=errand.request_id,
+    )
+    for part in ("input", "header", "memo", "search_attributes", "retry_policy"):
+        if initiated.HasField(part):
+            getattr(request, part).CopyFrom(getattr(initiated, part))
+    priority = Priority.FromString(errand.priority)
+    priority.MergeFrom(initiated.priority)
+    if priority.ByteSize():
+        request.priority.CopyFrom(priority)
+    return request
+
+
+def with_parent(
+    attributes: WorkflowExecutionStartedEventAttributes,
+    errand: StartChild,
+    parent: WorkflowExecution,
+) -> None:
+    """Write into the child's started event whose child it is."""
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(errand.attributes)
+    attributes.parent_workflow_namespace = initiated.namespace
+    attributes.parent_workflow_namespace_id = initiated.namespace_id
+    attributes.parent_workflow_execution.CopyFrom(parent)
+    attributes.parent_initiated_event_id = errand.initiated_event_id
+    attributes.root_workflow_execution.workflow_id = errand.root_workflow_id
+    attributes.root_workflow_execution.run_id = errand.root_run_id
+
+
+def let_go(step: Step) -> None:
+    """The run has closed: tell the parent, and the children what the policy says."""
+    for effect in owed(step.state):
+        step.send(effect)
+
+
+# What is recorded on the way
+
+
+def _record_started(step: Step, child: PendingChild, run_id: str) -> None:
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(child.attributes)
+    event = new_event(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    attributes = event.child_workflow_execution_started_event_attributes
+    attributes.namespace = initiated.namespace
+    attributes.namespace_id = initiated.namespace_id
+    attributes.initiated_event_id = child.initiated_event_id
+    attributes.workflow_execution.workflow_id = child.workflow_id
+    attributes.workflow_execution.run_id = run_id
+    attributes.workflow_type.name = child.workflow_type
+    if initiated.HasField("header"):
+        attributes.header.CopyFrom(initiated.header)
+    step.record_or_buffer(event)
+
+
+#: How a child ends → the event of the parent, and what is carried over.
+_OUTCOMES = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+        "workflow_execution_completed_event_attributes",
+        ("result",),
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: (
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
+        "workflow_execution_failed_event_attributes",
+        ("failure", "retry_state"),
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: (
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
+        "workflow_execution_canceled_event_attributes",
+        ("details",),
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: (
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
+        "workflow_execution_terminated_event_attributes",
+        (),
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+        "workflow_execution_timed_out_event_attributes",
+        ("retry_state",),
+    ),
+}
+_CLOSED = {
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: (
+        "child_workflow_execution_completed_event_attributes"
+    ),
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: (
+        "child_workflow_execution_failed_event_attributes"
+    ),
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: (
+        "child_workflow_execution_canceled_event_attributes"
+    ),
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: (
+        "child_workflow_execution_terminated_event_attributes"
+    ),
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: (
+        "child_workflow_execution_timed_out_event_attributes"
+    ),
+}
+
+
+def _closed_event(closing: HistoryEvent) -> HistoryEvent:
+    outcome = _OUTCOMES.get(closing.event_type)
+    if outcome is None:
+        raise Rejected(Code.INTERNAL, f"a child cannot end by event {closing.event_type}")
+    event_type, name, parts = outcome
+    event = new_event(event_type)
+    from_child, to_parent = getattr(closing, name), getattr(event, _CLOSED[event_type])
+    for part in parts:
+        if part == "retry_state":
+            to_parent.retry_state = from_child.retry_state
+        elif from_child.HasField(part):
+            getattr(to_parent, part).CopyFrom(getattr(from_child, part))
+    return event
+
+
+# How records change the state
+
+
+def initiated(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.start_child_workflow_execution_initiated_event_attributes
+    state.children[event.event_id] = PendingChild(
+        initiated_event_id=event.event_id,
+        workflow_id=attributes.workflow_id,
+        workflow_type=attributes.workflow_type.name,
+        parent_close_policy=attributes.parent_close_policy,
+        attributes=attributes.SerializeToString(),
+        user_metadata=event.user_metadata.SerializeToString(),
+    )
+
+
+def requested(state: RunState, record: ChildRequested) -> None:
+    state.children[record.initiated_event_id].request_id = record.request_id
+
+
+def started(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.child_workflow_execution_started_event_attributes
+    child = state.children[attributes.initiated_event_id]
+    child.run_id = attributes.workflow_execution.run_id
+    child.started_event_id = event.event_id
+    child.attributes = b""
+    child.user_metadata = b""
+
+
+def numbered(state: RunState, event: HistoryEvent) -> None:
+    """The buffered news that a child has started get their id."""
+    attributes = event.child_workflow_execution_started_event_attributes
+    child = state.children.get(attributes.initiated_event_id)
+    if child is not None:
+        child.started_event_id = event.event_id
+
+
+def not_started(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.start_child_workflow_execution_failed_event_attributes
+    del state.children[attributes.initiated_event_id]
+
+
+def ended(state: RunState, event: HistoryEvent) -> None:
+    attributes = getattr(event, _CLOSED[event.event_type])
+    del state.children[attributes.initiated_event_id]
+
+
+def told(state: RunState, record: ParentTold) -> None:
+    state.parent_told = True
+    state.close_event = b""
+
+
+def child_released(state: RunState, record: ChildReleased) -> None:
+    del state.children[record.initiated_event_id]
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    for initiated_event_id, child in state.children.items():
+        assert child.initiated_event_id == initiated_event_id
+        assert child.request_id
+        assert bool(child.attributes) != bool(child.run_id)
+    if not state.is_open:
+        assert all(child.run_id for child in state.children.values())
+
+
+def owed(state: RunState) -> list[Effect]:
+    if state.is_open:
+        return [_start(state, child) for child in state.children.values() if not child.run_id]
+    effects: list[Effect] = [
+        ReleaseChild(
+            child.initiated_event_id, child.workflow_id, child.run_id, child.parent_close_policy
+        )
+        for child in state.children.values()
+    ]
+    parent = state.parent
+    if parent is not None and not state.parent_told and not state.new_run_id and state.exists:
+        effects.append(
+            TellParent(
+                parent.initiated_event_id,
+                parent.workflow_id,
+                parent.run_id,
+                state.first_run_id,
+                state.close_event,
+            )
+        )
+    return effects
+
+
+def _start(state: RunState, child: PendingChild) -> StartChild:
+    inherited = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
+    return StartChild(
+        initiated_event_id=child.initiated_event_id,
+        workflow_id=child.workflow_id,
+        request_id=child.request_id,
+        attributes=child.attributes,
+        user_metadata=child.user_metadata,
+        root_workflow_id=state.root_workflow_id,
+        root_run_id=state.root_run_id,
+        priority=inherited.priority.SerializeToString(),
+    )
+
+
+REQUESTS: Requests = {
+    RecordChildStarted: child_started,
+    RecordChildNotStarted: child_not_started,
+    RecordChildClosed: child_closed,
+    AcknowledgeParentTold: parent_told,
+    AcknowledgeChildReleased: released,
+}
+COMMANDS: Commands = {CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: start_child}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: initiated,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
+    **dict.fromkeys(_CLOSED, ended),
+    ChildRequested: requested,
+    ChildReleased: child_released,
+    ParentTold: told,
+}
+NUMBERED: Appliers = {EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: numbered}

@@ -1,0 +1,289 @@
+"""What one run wants of another: start a child, tell the parent, signal, ask to stop.
+
+An errand is delivered until its answer is recorded in the run that sent it: at least once. The receiver recognises what
+comes twice by the ids that it carries. After a crash or a lost lease whoever owns the sender computes again what it
+owes, so nothing here outlives memory.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import (
+    CancelExternalWorkflowExecutionFailedCause,
+    ParentClosePolicy,
+    SignalExternalWorkflowExecutionFailedCause,
+    StartChildWorkflowExecutionFailedCause,
+    WorkflowIdConflictPolicy,
+)
+from temporalio.api.history.v1 import (
+    HistoryEvent,
+    RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+    SignalExternalWorkflowExecutionInitiatedEventAttributes,
+)
+from temporalio.api.sdk.v1 import UserMetadata
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.children import (
+    AcknowledgeChildReleased,
+    AcknowledgeParentTold,
+    RecordChildClosed,
+    RecordChildNotStarted,
+    RecordChildStarted,
+    start_request,
+    with_parent,
+)
+from perdure.core.workflow.execution import Start, Terminate
+from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
+from perdure.core.workflow.outcome import (
+    CancelExternal,
+    Errand,
+    ReleaseChild,
+    SignalExternal,
+    StartChild,
+    TellParent,
+)
+from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.starting import StartNew, decide, started_attributes
+from perdure.runtime.engine import Engine
+from perdure.runtime.live import LiveRun
+from perdure.store.port import RunKey
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.05
+RETRY_MAX_S = 5.0
+#: Temporal: who asks on behalf of a run.
+IDENTITY = "history-service"
+#: The other run's answer may be different next time.
+_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
+
+ChildNotStarted = StartChildWorkflowExecutionFailedCause
+NotSignaled = SignalExternalWorkflowExecutionFailedCause
+NotCanceled = CancelExternalWorkflowExecutionFailedCause
+
+
+class Errands:
+    def __init__(self, engine: Engine, fresh_id: Callable[[], str]) -> None:
+        self._engine = engine
+        self._fresh_id = fresh_id
+        self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
+
+    def deliver(self, key: RunKey, errand: Errand) -> None:
+        """Begin, unless it is under way. What was begun before memory was thrown away does not count."""
+        name = (key.run_id, type(errand), errand.initiated_event_id, self._engine.generation)
+        if name not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._run(key, errand, name[-1]))
+            self._under_way[name] = task
+            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def stop(self) -> None:
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, key: RunKey, errand: Errand, generation: int) -> None:
+        delay_s = RETRY_S
+        while generation == self._engine.generation:
+            try:
+                await self._carry_out(key, errand)
+                return
+            except Rejected as refusal:
+                if refusal.code is Code.NOT_FOUND:
+                    return  # The sender is gone.
+                if refusal.code not in _TRANSIENT:
+                    log.error(
+                        "bug: an errand was refused",
+                        namespace_id=key.namespace_id,
+                        workflow_id=key.workflow_id,
+                        run_id=key.run_id,
+                        errand=type(errand).__name__,
+                        error=refusal.message,
+                    )
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _carry_out(self, key: RunKey, errand: Errand) -> None:
+        if isinstance(errand, StartChild):
+            answer = await self._start_child(key, errand)
+        elif isinstance(errand, TellParent):
+            answer = await self._tell_parent(key, errand)
+        elif isinstance(errand, ReleaseChild):
+            answer = await self._release_child(key, errand)
+        elif isinstance(errand, SignalExternal):
+            answer = await self._signal(key, errand)
+        else:
+            answer = await self._cancel(key, errand)
+        await self._engine.ask(key, answer)
+
+    # Children
+
+    async def _start_child(self, key: RunKey, errand: StartChild) -> object:
+        target = self._engine.key(key.namespace_id, errand.workflow_id)
+        current = await self._engine.find(target)
+        used: list[LiveRun] = [current] if current is not None else []
+        try:
+            live = self._child(key, errand, target, current)
+            used[:] = [live]
+        except Rejected as refusal:
+            if refusal.code is not Code.ALREADY_EXISTS:
+                raise
+            return RecordChildNotStarted(
+                errand.initiated_event_id,
+                ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS,
+            )
+        finally:
+            await self._engine.settle(used[0] if used else None)
+        return RecordChildStarted(errand.initiated_event_id, live.state.first_run_id)
+
+    def _child(
+        self, key: RunKey, errand: StartChild, target: RunKey, current: LiveRun | None
+    ) -> LiveRun:
+        """Return the child: started now, or by an earlier try."""
+        engine = self._engine
+        if current is not None and current.state.parent is not None:
+            parent = current.state.parent
+            if (parent.run_id, parent.initiated_event_id) == (
+                key.run_id,
+                errand.initiated_event_id,
+            ):
+                return current
+        limits, now_ns = engine.world.limits, engine.clock.now_ns()
+        request = start_request(errand)
+        decision = decide(
+            current.state if current is not None else None,
+            request_id=errand.request_id,
+            reuse=request.workflow_id_reuse_policy,
+            conflict=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+            now_ns=now_ns,
+            limits=limits,
+        )
+        if not isinstance(decision, StartNew):
+            assert current is not None
+            return current
+        run_id = self._fresh_id()
+        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
+        with_parent(attributes, errand, _execution(key))
+        return engine.create(
+            target._replace(run_id=run_id),
+            current.run_number + 1 if current is not None else 1,
+            Start(
+                namespace_id=key.namespace_id,
+                namespace=request.namespace,
+                workflow_id=errand.workflow_id,
+                run_id=run_id,
+                attributes=attributes,
+                request_id=errand.request_id,
+                user_metadata=(
+                    UserMetadata.FromString(errand.user_metadata) if errand.user_metadata else None
+                ),
+            ),
+        )
+
+    async def _tell_parent(self, key: RunKey, errand: TellParent) -> object:
+        closed = RecordChildClosed(
+            initiated_event_id=errand.initiated_event_id,
+            workflow_id=key.workflow_id,
+            run_id=key.run_id,
+            first_run_id=errand.first_run_id,
+            event=HistoryEvent.FromString(errand.close_event),
+        )
+        parent = self._engine.key(key.namespace_id, errand.workflow_id, errand.run_id)
+        await self._ask_if_there(parent, closed)
+        return AcknowledgeParentTold()
+
+    async def _release_child(self, key: RunKey, errand: ReleaseChild) -> object:
+        request: object
+        if errand.policy == ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE:
+            request = Terminate(
+                reason="by parent close policy",
+                details=None,
+                identity=IDENTITY,
+                first_execution_run_id=errand.run_id,
+                parent=_execution(key),
+            )
+        else:
+            request = RequestCancel(
+                reason="",
+                identity=IDENTITY,
+                request_id="",
+                first_execution_run_id=errand.run_id,
+                sender=_execution(key),
+                child_only=True,
+            )
+        child = self._engine.key(key.namespace_id, errand.workflow_id)
+        await self._ask_if_there(child, request)
+        return AcknowledgeChildReleased(errand.initiated_event_id)
+
+    async def _ask_if_there(self, key: RunKey, request: object) -> bool:
+        try:
+            await self._engine.ask(key, request)
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    # Others
+
+    async def _signal(self, key: RunKey, errand: SignalExternal) -> object:
+        wanted = SignalExternalWorkflowExecutionInitiatedEventAttributes.FromString(
+            errand.attributes
+        )
+        cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
+        not_there = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+        target = wanted.workflow_execution
+        if target.workflow_id == key.workflow_id:
+            return RecordExternalSignaled(errand.initiated_event_id, not_there)
+        signal = Signal(
+            name=wanted.signal_name,
+            input=wanted.input if wanted.HasField("input") else None,
+            identity=IDENTITY,
+            request_id=errand.request_id,
+            header=wanted.header if wanted.HasField("header") else None,
+            sender=_execution(key),
+            child_only=wanted.child_workflow_only,
+        )
+        try:
+            await self._engine.ask(
+                self._engine.key(key.namespace_id, target.workflow_id, target.run_id), signal
+            )
+        except Rejected as refusal:
+            if refusal.code is Code.NOT_FOUND:
+                cause = not_there
+            elif refusal.code is Code.INVALID_ARGUMENT:
+                cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED
+            else:
+                raise
+        return RecordExternalSignaled(errand.initiated_event_id, cause)
+
+    async def _cancel(self, key: RunKey, errand: CancelExternal) -> object:
+        wanted = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.FromString(
+            errand.attributes
+        )
+        not_there = NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+        target = wanted.workflow_execution
+        is_there = target.workflow_id != key.workflow_id and await self._ask_if_there(
+            self._engine.key(key.namespace_id, target.workflow_id, target.run_id),
+            RequestCancel(
+                reason=wanted.reason,
+                identity=IDENTITY,
+                request_id=errand.request_id,
+                sender=_execution(key),
+                initiated_event_id=errand.initiated_event_id,
+                child_only=wanted.child_workflow_only,
+            ),
+        )
+        return RecordExternalCancelRequested(
+            errand.initiated_event_id,
+            NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
+            if is_there
+            else not_there,
+        )
+
+
+def _execution(key: RunKey) -> WorkflowExecution:
+    return WorkflowExecution(workflow_id=key.workflow_id, run_id=key.run_id)
