@@ -16,6 +16,7 @@ from perdure.frontend.queries import WorkflowQueries
 from perdure.frontend.services import Services
 from perdure.frontend.system import SystemInfo
 from perdure.frontend.task_queues import TaskQueueDescriptions
+from perdure.frontend.updates import WorkflowUpdates
 from perdure.frontend.visibility import Visibility
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
@@ -32,6 +33,7 @@ _HANDLERS: tuple[Callable[[Services], object], ...] = (
     WorkflowHistory,
     WorkflowQueries,
     WorkflowTasks,
+    WorkflowUpdates,
     Workflows,
 )
 

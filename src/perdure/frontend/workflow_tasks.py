@@ -87,7 +87,8 @@ class WorkflowTasks:
                 return_new_task_nonce=(
                     self._node.nonce() if request.return_new_workflow_task else 0
                 ),
-                has_messages=bool(request.messages),
+                messages=request.messages,
+                can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
                 version_stamp=request.worker_version_stamp.SerializeToString(),
             ),
         )
@@ -139,7 +140,9 @@ class WorkflowTasks:
     async def _completed_response(
         self, key: RunKey, identity: str, completed: TaskCompleted
     ) -> Message | bytes:
-        response = RespondWorkflowTaskCompletedResponse()
+        response = RespondWorkflowTaskCompletedResponse(
+            reset_history_event_id=completed.reset_to_event_id
+        )
         namespace = self._services.namespaces.get_by_id(key.namespace_id).name
         for task in completed.activity_tasks:
             response.activity_tasks.append(
@@ -169,6 +172,7 @@ def workflow_task_response(reply: WorkflowTaskReply) -> bytes:
         started_event_id=task.started_event_id,
         attempt=task.ref.attempt,
         backlog_count_hint=reply.backlog_count,
+        messages=task.messages,
     )
     execution = response.workflow_execution
     execution.workflow_id, execution.run_id = key.workflow_id, key.run_id

@@ -63,6 +63,8 @@ class Engine:
         self._commits = GroupCommit(store, lambda: self.leases.held)
         self.residency = Residency(store, self._commits, clock, self._adopt, runs_max=runs_max)
         self._timers = Timers(clock, self._fire)
+        #: Called when memory has been thrown away.
+        self.forgot: Callable[[], None] = lambda: None
         self._is_serving = False
         self._serving = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
@@ -136,6 +138,7 @@ class Engine:
             batch.settle(refusal)
         for live in self.residency.forget_all():
             live.notify()
+        self.forgot()
         self._timers.replace(())
         if self._recovering is None or self._recovering.done():
             self._recovering = asyncio.get_running_loop().create_task(self._recover())

@@ -28,6 +28,7 @@ from perdure.core.workflow.outcome import (
     DispatchWorkflowTask,
     Effect,
     Limits,
+    SettleUpdate,
     World,
 )
 from perdure.core.workflow.signals import Signal
@@ -47,6 +48,7 @@ from perdure.runtime.task_queues import (
     TaskQueues,
     WorkflowOffer,
 )
+from perdure.runtime.updates import Updates
 from perdure.store.port import RunKey, Store
 
 #: Events in one poll response; the worker asks for the rest page by page.
@@ -122,6 +124,8 @@ class Node:
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
+        self.updates = Updates(self.engine, self.histories)
+        self.engine.forgot = self.updates.forget
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -165,6 +169,8 @@ class Node:
             self.queries.dispatch(key, effect)
         elif isinstance(effect, AnswerQuery):
             self.queries.answered(effect)
+        elif isinstance(effect, SettleUpdate):
+            self.updates.settle(key, effect)
         else:
             self.errands.deliver(key, effect)
 

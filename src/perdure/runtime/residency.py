@@ -301,7 +301,7 @@ class Residency:
         """Return when the run needs to be in memory: 0 if it must stay now."""
         run = live.run
         now_ns = self._clock.now_ns()
-        if run.in_flight.started is not None or run.in_flight.queries:
+        if not run.in_flight.is_idle:
             return 0
         if machine.owed(run, now_ns):
             return 0
@@ -311,7 +311,7 @@ class Residency:
     def _let_go_of_backlogged(self, live: LiveRun) -> bool:
         """Let go of a run that only waits for a worker to poll: its tasks are in the task queues."""
         run, now_ns = live.run, self._clock.now_ns()
-        if live.due_at_ns or run.in_flight.started is not None or run.in_flight.queries:
+        if live.due_at_ns or not run.in_flight.is_idle:
             return False
         owed = machine.owed(run, now_ns)
         if not owed or not all(isinstance(effect, _WAIT_FOR_A_POLL) for effect in owed):

@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow import (
@@ -24,12 +25,14 @@ from perdure.core.workflow import (
     queries,
     search_attributes,
     timers,
+    updates,
 )
 from perdure.core.workflow.activities import ActivityTask, StartActivity
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Requests, Step
 from perdure.core.workflow.times import timestamp_ns
+from perdure.core.workflow.updates import Inbox
 from perdure.core.workflow.workflow_task import (
     StartWorkflowTask,
     TaskRef,
@@ -41,8 +44,11 @@ from perdure.core.workflow.workflow_task import (
     record_started,
     record_timed_out,
     schedule,
+    schedule_speculative,
 )
 
+#: Temporal: history.discardSpeculativeWorkflowTaskMaximumEventsCount.
+_SEEN_AGAIN_MAX = 10
 COMMANDS: Commands = {
     **execution.COMMANDS,
     **activities.COMMANDS,
@@ -61,7 +67,6 @@ _CLOSING = {
 }
 #: Commands of features that are still to be built, refused by name. Each is a later concept file.
 _NOT_YET = {
-    CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE: "updates",
     CommandType.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION: "Nexus operations",
     CommandType.COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION: "Nexus operations",
 }
@@ -84,7 +89,10 @@ class CompleteWorkflowTask:
     force_new_task: bool = False
     #: Hand the next task to this worker at once, if there is one. Its nonce, else 0.
     return_new_task_nonce: int = 0
-    has_messages: bool = False
+    #: What the worker says of updates.
+    messages: Sequence[Message] = ()
+    #: The worker can be shown the same events again after a task that left no trace.
+    can_see_again: bool = False
     build_id: str = ""
     version_stamp: bytes = b""
 
@@ -95,37 +103,73 @@ class TaskCompleted:
 
     new_task: TaskStarted | None = None
     activity_tasks: list[ActivityTask] = field(default_factory=list)
+    #: The task left no trace: the worker must forget all events after this one. Else 0.
+    reset_to_event_id: int = 0
 
 
 def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejected:
     """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
     task, started = held(step, request.ref)
     _check_sequence(request)
+    if _leaves_no_trace(step, request):
+        return _discard(step, request)
+    step.convert()
+    task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
-    if request.force_new_task and not request.commands and not request.has_messages:
+    if request.force_new_task and not request.commands and not request.messages:
         # A heartbeat: the worker needs more time, for a local activity as a rule.
         limit = step.world.limits.workflow_task_heartbeat_timeout_ns
         if step.now_ns > task.original_scheduled_at_ns + limit:
             return _give_up_heartbeats(step)
         original_scheduled_at_ns = task.original_scheduled_at_ns
     step.arrived_meanwhile = bool(step.state.buffered)
-    checkpoint = step.checkpoint() if request.commands else b""
+    checkpoint = step.checkpoint() if request.commands or request.messages else None
     identity = started.identity
+    inbox = Inbox(request.messages)
     try:
-        activity_tasks = _carry_out(step, request)
+        activity_tasks = _carry_out(step, request, inbox)
     except BadCommand as error:
+        assert checkpoint is not None
         step.roll_back(checkpoint)
         return _refuse(step, request, error, identity)
     # Also what the commands themselves brought about: a cancelled activity that no worker had started.
     had_buffered = bool(step.state.buffered)
     let_go(step)
     queries.answer(step, dict(request.query_results))
+    updates.settle(step, inbox.news, is_heartbeat=request.force_new_task)
     new_task = None
-    if step.state.is_open and (request.force_new_task or had_buffered):
+    wants_task = request.force_new_task or had_buffered or bool(step.in_flight.updates)
+    if step.state.is_open and wants_task:
         new_task = _next_task(step, request, original_scheduled_at_ns)
-    if step.state.workflow_task is None:
+    if step.run.pending_task is None:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, activity_tasks)
+
+
+def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
+    """Whether the task can be forgotten: it was only for updates, and the worker rejected them all."""
+    if step.in_flight.speculative is None or request.commands or request.force_new_task:
+        return False
+    # After the last task came its completed event, and what its commands recorded.
+    unseen = step.state.next_event_id - (step.state.previous_started_event_id + 2)
+    if unseen > (_SEEN_AGAIN_MAX if request.can_see_again else 0):
+        return False
+    return updates.only_rejects(request.messages)
+
+
+def _discard(step: Step, request: CompleteWorkflowTask) -> TaskCompleted:
+    inbox = Inbox(request.messages)
+    inbox.take_rest(step)  # Rejections: they record nothing, so there is nothing to take back.
+    step.in_flight.speculative = None
+    let_go(step)
+    queries.answer(step, dict(request.query_results))
+    updates.settle(step, inbox.news, is_heartbeat=False)
+    new_task = None
+    if step.in_flight.updates:
+        new_task = _next_task(step, request, 0)
+    else:
+        queries.release_unanswered(step)
+    return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)
 
 
 def _check_sequence(request: CompleteWorkflowTask) -> None:
@@ -133,7 +177,8 @@ def _check_sequence(request: CompleteWorkflowTask) -> None:
     commands = request.commands
     for index, command in enumerate(commands):
         kind = command.command_type
-        if kind not in COMMANDS and kind not in _NOT_YET:
+        is_known = kind in COMMANDS or kind in _NOT_YET
+        if not is_known and kind != CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
             raise invalid_argument(f"unknown command type: {_camel(CommandType, kind)}")
         if kind in _CLOSING and index < len(commands) - 1:
             names = ", ".join(_camel(CommandType, each.command_type) for each in commands)
@@ -143,7 +188,7 @@ def _check_sequence(request: CompleteWorkflowTask) -> None:
             )
 
 
-def _carry_out(step: Step, request: CompleteWorkflowTask) -> list[ActivityTask]:
+def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[ActivityTask]:
     task, started_event_id = record_started(step)
     event = HistoryEvent()
     event.CopyFrom(request.event)
@@ -159,6 +204,9 @@ def _carry_out(step: Step, request: CompleteWorkflowTask) -> list[ActivityTask]:
         step.note(StickySet(request.sticky_queue, request.sticky_schedule_to_start_ns))
     eager: list[int] = []
     for command in request.commands:
+        if command.command_type == CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
+            _take_message(step, command, inbox)
+            continue
         handler = COMMANDS.get(command.command_type)
         if handler is None:
             raise BadCommand(
@@ -169,16 +217,21 @@ def _carry_out(step: Step, request: CompleteWorkflowTask) -> list[ActivityTask]:
         handler(step, command, completed_event_id)
         if command.schedule_activity_task_command_attributes.request_eager_execution:
             eager.append(first_new_id)
-    if request.has_messages:
-        raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
-            "updates are not implemented",
-        )
+    inbox.take_rest(step)
     return [
         activities.start(step, _eager_start(step, event_id, request))
         for event_id in eager
         if event_id in step.state.activities
     ]
+
+
+def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
+    if not command.HasField("protocol_message_command_attributes"):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE,
+            "ProtocolMessageCommandAttributes is not set on ProtocolMessageCommand.",
+        )
+    inbox.take(step, command.protocol_message_command_attributes.message_id)
 
 
 def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
@@ -189,11 +242,15 @@ def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> St
 def _next_task(
     step: Step, request: CompleteWorkflowTask, original_scheduled_at_ns: int
 ) -> TaskStarted | None:
-    if not request.return_new_task_nonce:
-        schedule(step, original_scheduled_at_ns=original_scheduled_at_ns)
+    only_updates = not request.force_new_task and not step.state.buffered
+    dispatch = not request.return_new_task_nonce
+    if only_updates and not dispatch:
+        schedule_speculative(step, dispatch=False)
+    else:
+        schedule(step, original_scheduled_at_ns=original_scheduled_at_ns, dispatch=dispatch)
+    if dispatch:
         return None
-    schedule(step, original_scheduled_at_ns=original_scheduled_at_ns, dispatch=False)
-    task = step.state.workflow_task
+    task = step.run.pending_task
     assert task is not None
     attributes = request.event.workflow_task_completed_event_attributes
     return hand_out(

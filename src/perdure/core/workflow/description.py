@@ -137,7 +137,7 @@ def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
 
 
 def _pending_task(run: Run) -> PendingWorkflowTaskInfo | None:
-    task, started = run.state.workflow_task, run.in_flight.started
+    task, started = run.pending_task, run.in_flight.started
     if task is None:
         return None
     info = PendingWorkflowTaskInfo(

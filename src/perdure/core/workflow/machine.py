@@ -17,6 +17,7 @@ from perdure.core.workflow import (
     search_attributes,
     signals,
     timers,
+    updates,
     workflow_task,
 )
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
@@ -38,6 +39,7 @@ _CONCEPTS = (
     markers,
     search_attributes,
     queries,
+    updates,
 )
 
 REQUESTS: Requests = {}
@@ -66,6 +68,7 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
         reply = REQUESTS[type(request)](step, request)
     if was_open and not run.state.is_open:
         children.let_go(step)
+        updates.let_go(step)
     outcome = step.finish(reply)
     if outcome.is_recorded:
         _settle(run.state, len(outcome.events))

@@ -75,6 +75,17 @@ class AnswerQuery(NamedTuple):
     refusal: Rejected | None = None
 
 
+class SettleUpdate(NamedTuple):
+    """An update has come to `stage`: its callers can be answered, with `refusal` if there is one."""
+
+    update_id: str
+    #: `UpdateWorkflowExecutionLifecycleStage`.
+    stage: int
+    #: Serialized `Outcome`; empty before it is completed.
+    outcome: bytes
+    refusal: Rejected | None = None
+
+
 class StartChild(NamedTuple):
     """Start a child. To be answered with `children.RecordChildStarted` or `RecordChildNotStarted`."""
 
@@ -135,8 +146,15 @@ class CancelExternal(NamedTuple):
 #: What one run wants of another: delivered until the answer is recorded.
 Errand = StartChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
 ERRANDS = (StartChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
-Effect = DispatchWorkflowTask | DispatchActivityTask | DispatchQuery | AnswerQuery | Errand
-#: Those that `owed` computes again after a restart. Queries die with their callers' connections.
+Effect = (
+    DispatchWorkflowTask
+    | DispatchActivityTask
+    | DispatchQuery
+    | AnswerQuery
+    | SettleUpdate
+    | Errand
+)
+#: Those that `owed` computes again after a restart. Queries and updates die with their callers' connections.
 DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask, *ERRANDS)
 
 
@@ -189,6 +207,9 @@ class Limits:
     max_auto_reset_points: int = 20
     max_signals_per_execution: int = 10_000
     max_buffered_queries: int = 1000
+    #: 0: no limit, as for all of these.
+    max_in_flight_updates: int = 10
+    max_total_updates: int = 2000
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000

@@ -50,7 +50,7 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     if not state.is_open and not state.previous_started_event_id:
         raise _not_ready("Workflow execution closed before WorkflowTaskStarted event")
     encoded = request.query.SerializeToString()
-    task = state.workflow_task
+    task = step.run.pending_task
     if not state.is_open or (task is None and not state.buffered):
         step.send(_dispatch(state, request.query_id, encoded))
         return None
@@ -110,7 +110,7 @@ def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
 
 def check(run: Run) -> None:
     if run.in_flight.queries:
-        assert run.state.workflow_task is not None or run.state.buffered
+        assert run.pending_task is not None or run.state.buffered
 
 
 REQUESTS: Requests = {Query: query, AbandonQuery: abandon}

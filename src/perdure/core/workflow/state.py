@@ -116,6 +116,12 @@ class PendingExternal(msgspec.Struct, omit_defaults=True):
     request_id: str = ""
 
 
+class AcceptedUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
+    accepted_event_id: int
+    #: 0 until the workflow has done what it accepted.
+    completed_event_id: int = 0
+
+
 class RequestIdInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     event_type: int
     #: 0 while the event is buffered.
@@ -200,6 +206,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     children: dict[int, PendingChild] = {}
     externals: dict[int, PendingExternal] = {}
 
+    #: By update id: all that were ever accepted.
+    updates: dict[str, AcceptedUpdate] = {}
+
     #: By scheduled event id.
     activities: dict[int, PendingActivity] = {}
     #: activity id → scheduled event id, for all in `activities`.
@@ -267,10 +276,33 @@ class StartedTask:
         self.queries = queries
 
 
+class AdmittedUpdate:
+    """An update that the worker has not accepted or rejected yet."""
+
+    __slots__ = ("is_sent", "request")
+
+    def __init__(self, request: bytes) -> None:
+        #: Serialized `temporal.api.update.v1.Request`.
+        self.request = request
+        #: It went with the workflow task that a worker holds, or held.
+        self.is_sent = False
+
+
+class Speculative:
+    """A workflow task that leaves no trace if all it brings is the rejection of updates."""
+
+    __slots__ = ("event", "task")
+
+    def __init__(self, task: WorkflowTask, event: HistoryEvent) -> None:
+        self.task = task
+        #: Its scheduled event, recorded as soon as anything else is.
+        self.event = event
+
+
 class InFlight:
     """What is known of a run in memory only."""
 
-    __slots__ = ("close_attempted", "queries", "started")
+    __slots__ = ("close_attempted", "queries", "speculative", "started", "updates")
 
     def __init__(self) -> None:
         self.started: StartedTask | None = None
@@ -278,6 +310,15 @@ class InFlight:
         self.close_attempted = False
         #: Query id → serialized `WorkflowQuery`, waiting for a workflow task to carry them.
         self.queries: dict[str, bytes] = {}
+        #: Only when there is no `RunState.workflow_task`.
+        self.speculative: Speculative | None = None
+        #: By update id, in the order of their arrival.
+        self.updates: dict[str, AdmittedUpdate] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing would be lost if this were forgotten."""
+        return not (self.started or self.queries or self.speculative or self.updates)
 
 
 class Run:
@@ -288,3 +329,9 @@ class Run:
     def __init__(self, state: RunState | None = None) -> None:
         self.state = state if state is not None else RunState()
         self.in_flight = InFlight()
+
+    @property
+    def pending_task(self) -> WorkflowTask | None:
+        """The workflow task that is scheduled, maybe started; also a speculative one."""
+        speculative = self.in_flight.speculative
+        return speculative.task if speculative is not None else self.state.workflow_task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
@@ -68,6 +68,16 @@ class BadCommand(Exception):
         self.message = message
 
 
+class Checkpoint(NamedTuple):
+    """The state, encoded, and how much had been decided by then."""
+
+    state: bytes
+    events: int
+    internal: int
+    timers: int
+    effects: int
+
+
 class Step:
     """One step of one run: the state so far, and what has been decided so far.
 
@@ -115,6 +125,8 @@ class Step:
 
         Its time is now, unless it was made earlier (buffered, or of a task that a worker held).
         """
+        if self.in_flight.speculative is not None:
+            self.convert()
         event.event_id = self.state.next_event_id
         if not event.HasField("event_time"):
             event.event_time.FromNanoseconds(self.now_ns)
@@ -135,10 +147,21 @@ class Step:
         if self.in_flight.started is None:
             self.flush()
             return self.record(event)
+        self.convert()
         if not event.HasField("event_time"):
             event.event_time.FromNanoseconds(self.now_ns)
         self.note(Buffered(event))
         return event
+
+    def convert(self) -> None:
+        """Make a speculative workflow task a normal one: something is to be recorded, and it comes first."""
+        speculative, started = self.in_flight.speculative, self.in_flight.started
+        if speculative is None:
+            return
+        self.in_flight.speculative = None
+        self.record(speculative.event)
+        if started is not None:
+            started.events = started.events[1:]
 
     def flush(self) -> bool:
         """Give the buffered events their ids; say whether there were any.
@@ -169,16 +192,22 @@ class Step:
 
     # Undoing
 
-    def checkpoint(self) -> bytes:
-        return encode_state(self.state)
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            encode_state(self.state),
+            len(self._events),
+            len(self._internal),
+            len(self._timers),
+            len(self._effects),
+        )
 
-    def roll_back(self, checkpoint: bytes) -> None:
-        """Take back everything since the step began; `checkpoint` was taken before anything was recorded."""
-        self.run.state = self.state = decode_state(checkpoint)
-        self._events.clear()
-        self._internal.clear()
-        self._timers.clear()
-        self._effects.clear()
+    def roll_back(self, checkpoint: Checkpoint) -> None:
+        """Take back everything since `checkpoint`."""
+        self.run.state = self.state = decode_state(checkpoint.state)
+        del self._events[checkpoint.events :]
+        del self._internal[checkpoint.internal :]
+        del self._timers[checkpoint.timers :]
+        del self._effects[checkpoint.effects :]
         self.new_run = None
 
     # Asking for things

@@ -18,6 +18,8 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.update.v1 import Request
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Timer, TimerKind
@@ -29,11 +31,12 @@ from perdure.core.workflow.records import (
     TaskRescheduled,
     Unbuffered,
 )
-from perdure.core.workflow.state import Run, RunState, StartedTask, WorkflowTask
+from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
 from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, timestamp_ns
 
 #: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
+_SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
 _BACKOFF_AFTER_ATTEMPT = 3
 _BACKOFF_INITIAL_NS = 5 * SECOND_NS
 
@@ -83,6 +86,8 @@ class TaskStarted:
     events: tuple[HistoryEvent, ...]
     #: Query id → serialized `WorkflowQuery`.
     queries: dict[str, bytes]
+    #: Updates for the workflow.
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class ResetSticky:
 
 
 def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
-    task = step.state.workflow_task
+    task = step.run.pending_task
     if (
         task is None
         or step.in_flight.started is not None
@@ -119,7 +124,7 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
     """
     step.flush()  # Only after a crash, when a worker held the task and its events were still buffered.
     state = step.state
-    task = state.workflow_task
+    task = step.run.pending_task
     assert task is not None
     if not task.is_recorded and task.scheduled_event_id != state.next_event_id:
         # Temporal: new events turn a transient task into a normal one.
@@ -127,7 +132,9 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         task = state.workflow_task
         assert task is not None
     events: list[HistoryEvent] = []
-    if not task.is_recorded:
+    if step.in_flight.speculative is not None:
+        events.append(step.in_flight.speculative.event)
+    elif not task.is_recorded:
         events.append(_transient(state, task))
     started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     started.event_id = state.next_event_id + len(events)
@@ -174,12 +181,33 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         recorded_until=events[0].event_id,
         events=tuple(events),
         queries=dict(in_flight.queries),
+        messages=_messages(step, started.event_id),
     )
+
+
+def message_id(update_id: str) -> str:
+    """Temporal: the id of the message that brings an update to the worker."""
+    return f"{update_id}/request"
+
+
+def _messages(step: Step, started_event_id: int) -> tuple[Message, ...]:
+    """Return every update that the worker has not dealt with, also those of an earlier attempt."""
+    messages = []
+    for update_id, update in step.in_flight.updates.items():
+        update.is_sent = True
+        message = Message(
+            id=message_id(update_id),
+            protocol_instance_id=update_id,
+            event_id=started_event_id - 1,
+        )
+        message.body.Pack(Request.FromString(update.request))
+        messages.append(message)
+    return tuple(messages)
 
 
 def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
     """Return the task that `ref` names, if a worker still holds it."""
-    task, started = step.state.workflow_task, step.in_flight.started
+    task, started = step.run.pending_task, step.in_flight.started
     if (
         task is None
         or started is None
@@ -194,6 +222,7 @@ def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
 
 def fail(step: Step, request: FailWorkflowTask) -> None:
     held(step, request.ref)
+    step.convert()
     record_failed(
         step,
         request.cause,
@@ -215,12 +244,38 @@ def reset_sticky(step: Step, request: ResetSticky) -> None:
 # What other concepts use
 
 
+def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
+    """Schedule a task in memory only. The first event that is recorded after it makes it a normal one."""
+    state = step.state
+    assert step.run.pending_task is None
+    if state.buffered or state.workflow_task_attempt > 1:
+        schedule(step, dispatch=dispatch)
+        return
+    event = _scheduled_event(state, 1, state.workflow_task_timeout_ns)
+    event.event_id = state.next_event_id
+    event.event_time.FromNanoseconds(step.now_ns)
+    task = WorkflowTask(
+        scheduled_event_id=event.event_id,
+        attempt=1,
+        scheduled_at_ns=step.now_ns,
+        original_scheduled_at_ns=step.now_ns,
+        start_to_close_ns=state.workflow_task_timeout_ns,
+        sticky_queue=state.sticky_queue,
+        is_recorded=False,
+    )
+    step.in_flight.speculative = Speculative(task, event)
+    if dispatch:
+        step.send(_dispatch(state, task))
+    step.call_back(_speculative_timer(task))
+
+
 def ensure(step: Step, *, despite_delay: bool = False) -> None:
     """Make sure that a workflow task will show the worker what has just been recorded.
 
     Temporal: what arrives during the start delay waits for its end, but for what is asked for `despite_delay`.
     """
     state = step.state
+    step.convert()
     if state.workflow_task is not None or not state.is_open:
         return
     if state.has_had_workflow_task or despite_delay:
@@ -249,6 +304,7 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
 
 def record_started(step: Step) -> tuple[WorkflowTask, int]:
     """Record what was kept in memory while the worker held the task; return the task and its started event's id."""
+    step.convert()
     task, started = step.state.workflow_task, step.in_flight.started
     assert task is not None
     assert started is not None
@@ -269,7 +325,7 @@ def record_failed(
     worker_version: bytes = b"",
 ) -> None:
     """End the held task as failed. There is no event for it if it was transient."""
-    task = step.state.workflow_task
+    task = step.run.pending_task
     assert task is not None
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state), int(cause)))
@@ -308,11 +364,12 @@ def force_close(step: Step) -> None:
             None,
             identity="history-service",
         )
+    step.in_flight.speculative = None
     step.flush()
 
 
 def time_out(step: Step, timer: Timer) -> None:
-    task, started = step.state.workflow_task, step.in_flight.started
+    task, started = step.run.pending_task, step.in_flight.started
     if task is None or started is None or _timeout(task, started.started_at_ns) != timer:
         return
     if task.attempt > 1:
@@ -321,12 +378,13 @@ def time_out(step: Step, timer: Timer) -> None:
         record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
     let_go(step)
     ensure(step)
-    if step.state.workflow_task is None:
+    if step.run.pending_task is None:
         release_unanswered(step)
 
 
 def record_timed_out(step: Step, timeout: TimeoutType.ValueType) -> None:
     started_event_id = 0
+    step.convert()
     task = step.state.workflow_task
     assert task is not None
     if step.in_flight.started is not None:
@@ -341,19 +399,27 @@ def record_timed_out(step: Step, timeout: TimeoutType.ValueType) -> None:
 
 def sticky_time_out(step: Step, timer: Timer) -> None:
     """No worker took the task from the sticky queue: try the normal one."""
-    task = step.state.workflow_task
-    if task is None or not task.sticky_queue or step.in_flight.started is not None:
+    task = step.run.pending_task
+    is_speculative = step.in_flight.speculative is not None
+    if (
+        task is None
+        or not (task.sticky_queue or is_speculative)
+        or step.in_flight.started is not None
+    ):
         return
     if task.scheduled_event_id != timer.event_id or task.attempt != timer.attempt:
         return
-    assert task.is_recorded  # A failure takes the stickiness away, so a transient task has none.
+    if is_speculative and _speculative_timer(task) != timer:
+        return
+    # A failure takes the stickiness away, so a transient task has none.
+    assert task.is_recorded or is_speculative
     record_timed_out(step, TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START)
     ensure(step)
 
 
 def first_task_due(step: Step, timer: Timer) -> None:
     if step.state.waits_for_first_task:
-        schedule(step)
+        ensure(step, despite_delay=True)
 
 
 def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
@@ -500,8 +566,12 @@ def check(run: Run) -> None:
         assert state.workflow_task.attempt == state.workflow_task_attempt
         if state.workflow_task.is_recorded:
             assert state.workflow_task.scheduled_event_id < state.next_event_id
+    if run.in_flight.speculative is not None:
+        assert state.is_open
+        assert state.workflow_task is None
+        assert run.in_flight.speculative.event.event_id == state.next_event_id
     if started is not None:
-        assert state.workflow_task is not None
+        assert run.pending_task is not None
         assert started.events[0].event_id == state.next_event_id
     if not state.is_open:
         assert not state.buffered
@@ -509,16 +579,18 @@ def check(run: Run) -> None:
 
 def needed_timers(run: Run) -> list[Timer]:
     state, started = run.state, run.in_flight.started
-    task = state.workflow_task
+    task = run.pending_task
     if task is None:
         return []
     if started is not None:
         return [_timeout(task, started.started_at_ns)]
+    if run.in_flight.speculative is not None:
+        return [_speculative_timer(task)]
     return [_sticky_timer(state, task)] if task.sticky_queue else []
 
 
 def owed(run: Run) -> list[Effect]:
-    task = run.state.workflow_task
+    task = run.pending_task
     if task is None or run.in_flight.started is not None:
         return []
     return [_dispatch(run.state, task)]
@@ -542,6 +614,16 @@ def _timeout(task: WorkflowTask, started_at_ns: int) -> Timer:
 def _sticky_timer(state: RunState, task: WorkflowTask) -> Timer:
     return Timer(
         task.scheduled_at_ns + state.sticky_schedule_to_start_ns,
+        TimerKind.STICKY_SCHEDULE_TO_START,
+        task.scheduled_event_id,
+        task.attempt,
+    )
+
+
+def _speculative_timer(task: WorkflowTask) -> Timer:
+    """Temporal: nobody took a speculative task, from whichever queue: it becomes a normal one."""
+    return Timer(
+        task.scheduled_at_ns + _SPECULATIVE_SCHEDULE_TO_START_NS,
         TimerKind.STICKY_SCHEDULE_TO_START,
         task.scheduled_event_id,
         task.attempt,

@@ -1,0 +1,315 @@
+"""A client asks the workflow to change something, and learns what came of it.
+
+An update is admitted in memory only: until the worker accepts it there is no trace of it, and a crash loses it; its
+caller asks again. A rejected one never leaves a trace. Acceptance and outcome are events.
+
+An update that finds no workflow task gets a speculative one (see `workflow_task`), so that a rejection costs nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+from temporalio.api.enums.v1 import (
+    EventType,
+    ResourceExhaustedCause,
+    ResourceExhaustedScope,
+    UpdateWorkflowExecutionLifecycleStage,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure, WorkflowNotReadyFailure
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
+
+from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, Run, RunState
+from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
+from perdure.core.workflow.workflow_task import message_id, schedule_speculative
+
+Stage = UpdateWorkflowExecutionLifecycleStage
+ADMITTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
+ACCEPTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
+COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+
+_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE
+#: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
+_FAIL_FAST_ATTEMPT = 3
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitUpdate:
+    update_id: str
+    #: Serialized `temporal.api.update.v1.Request`.
+    request: bytes
+    first_execution_run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStatus:
+    """Reply: how far the update has come."""
+
+    stage: int
+    #: Of the completed event, whose outcome it is; 0 if there is none.
+    completed_event_id: int = 0
+    #: Serialized `Outcome` where it is not in an event.
+    outcome: bytes = b""
+
+
+def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
+    state, in_flight = step.state, step.in_flight
+    check_first_run(state, request.first_execution_run_id)
+    known = status(step.run, request.update_id)
+    if not state.is_open:
+        if known is not None:
+            return known
+        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            "Unable to perform workflow execution update due to Workflow Task in failed state.",
+            WorkflowNotReadyFailure(),
+        )
+    if in_flight.close_attempted and in_flight.started is not None:
+        raise busy_workflow("workflow operation can not be applied because workflow is closing")
+    if known is not None:
+        return known
+    _check_limits(step)
+    in_flight.updates[request.update_id] = AdmittedUpdate(request.request)
+    if step.run.pending_task is None:
+        schedule_speculative(step)
+    return UpdateStatus(ADMITTED)
+
+
+def _check_limits(step: Step) -> None:
+    state, limits = step.state, step.world.limits
+    accepted = sum(not update.completed_event_id for update in state.updates.values())
+    if 0 < limits.max_in_flight_updates <= len(step.in_flight.updates) + accepted:
+        raise Rejected(
+            Code.RESOURCE_EXHAUSTED,
+            "limit on number of concurrent in-flight updates has been reached"
+            f" ({limits.max_in_flight_updates})",
+            ResourceExhaustedFailure(
+                cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
+                scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
+            ),
+        )
+    if 0 < limits.max_total_updates <= len(step.in_flight.updates) + len(state.updates):
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            "The limit on the total number of distinct updates in this workflow has been reached"
+            f" ({limits.max_total_updates}). Make sure any duplicate updates share an Update ID so the"
+            " server can deduplicate them, and consider rejecting updates that you aren't going to"
+            " process. You can also Continue-as-New to avoid this; we recommend you check"
+            " Continue-as-New Suggested in your Workflow.",
+        )
+
+
+# What other concepts use
+
+
+def status(run: Run, update_id: str) -> UpdateStatus | None:
+    """Return how far an update has come; None if it is not known, or was rejected."""
+    accepted = run.state.updates.get(update_id)
+    if accepted is not None:
+        if accepted.completed_event_id:
+            return UpdateStatus(COMPLETED, accepted.completed_event_id)
+        if not run.state.is_open:
+            return UpdateStatus(COMPLETED, outcome=_UNFINISHED)
+        return UpdateStatus(ACCEPTED)
+    return UpdateStatus(ADMITTED) if update_id in run.in_flight.updates else None
+
+
+@dataclass(slots=True)
+class News:
+    """What one completed workflow task says of updates, to be told when it is durable."""
+
+    #: Update id → (stage, serialized outcome).
+    settled: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+
+def only_rejects(messages: Iterable[Message]) -> bool:
+    return all(message.body.Is(Rejection.DESCRIPTOR) for message in messages)
+
+
+class Inbox:
+    """The messages of one completion. Each is taken once: by the command that names it, or at the end."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._left = {message.id: message for message in messages}
+        self.news = News()
+
+    def take(self, step: Step, wanted_id: str) -> None:
+        if not wanted_id:
+            raise BadCommand(_CAUSE, "MessageID is not set on ProtocolMessageCommand.")
+        message = self._left.pop(wanted_id, None)
+        if message is None:
+            raise BadCommand(
+                _CAUSE, f"ProtocolMessageCommand referenced absent message ID {wanted_id}"
+            )
+        _handle(step, message, self.news)
+
+    def take_rest(self, step: Step) -> None:
+        for message in self._left.values():
+            _handle(step, message, self.news)
+        self._left.clear()
+
+
+def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
+    """Tell the callers. Temporal: what was sent with the task and is not mentioned counts as rejected."""
+    updates = step.in_flight.updates
+    for update_id, (stage, outcome) in news.settled.items():
+        updates.pop(update_id, None)
+        step.send(SettleUpdate(update_id, stage, outcome))
+    if is_heartbeat or not step.state.is_open:
+        return
+    for update_id in [each for each, update in updates.items() if update.is_sent]:
+        del updates[update_id]
+        step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
+
+
+def let_go(step: Step) -> None:
+    """The run has closed."""
+    continues = bool(step.state.new_run_id)
+    for update_id in step.in_flight.updates:
+        refusal = (
+            busy_workflow("workflow operation can not be applied because workflow is closing")
+            if continues
+            else Rejected(Code.NOT_FOUND, "workflow update was aborted by closing workflow")
+        )
+        step.send(SettleUpdate(update_id, ADMITTED, b"", refusal))
+    step.in_flight.updates.clear()
+    for update_id, update in step.state.updates.items():
+        if not update.completed_event_id:
+            step.send(SettleUpdate(update_id, COMPLETED, _UNFINISHED))
+
+
+# What is recorded on the way
+
+
+def _handle(step: Step, message: Message, news: News) -> None:
+    update_id = message.protocol_instance_id
+    try:
+        if message.body.Is(Acceptance.DESCRIPTOR):
+            _accept(step, update_id, Acceptance.FromString(message.body.value), news)
+        elif message.body.Is(Response.DESCRIPTOR):
+            _complete(step, update_id, Response.FromString(message.body.value), news)
+        elif message.body.Is(Rejection.DESCRIPTOR):
+            _reject(step, update_id, Rejection.FromString(message.body.value), news)
+        else:
+            raise BadCommand(_CAUSE, f"unsupported protocol type {message.body.type_url}")
+    except DecodeError as error:
+        raise BadCommand(_CAUSE, f"unable to unmarshal request: {error}") from error
+
+
+def _accept(step: Step, update_id: str, acceptance: Acceptance, news: News) -> None:
+    admitted = step.in_flight.updates.get(update_id)
+    if update_id in step.state.updates or update_id in news.settled:
+        raise BadCommand(_CAUSE, f"update {update_id} is accepted or rejected already")
+    if admitted is not None:
+        request = Request.FromString(admitted.request)
+    elif acceptance.HasField("accepted_request"):
+        # This server has lost it, in a crash as a rule; the worker brings it back.
+        request = acceptance.accepted_request
+    else:
+        raise _not_found(update_id)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
+    attributes = event.workflow_execution_update_accepted_event_attributes
+    attributes.protocol_instance_id = update_id
+    attributes.accepted_request_message_id = message_id(update_id)
+    attributes.accepted_request_sequencing_event_id = (
+        acceptance.accepted_request_sequencing_event_id
+    )
+    attributes.accepted_request.CopyFrom(request)
+    event.links.extend(request.links)
+    step.record(event)
+    news.settled[update_id] = (ACCEPTED, b"")
+
+
+def _complete(step: Step, update_id: str, response: Response, news: News) -> None:
+    accepted = step.state.updates.get(update_id)
+    if accepted is None:
+        raise _not_found(update_id)
+    if accepted.completed_event_id:
+        raise BadCommand(_CAUSE, f"update {update_id} is completed already")
+    if not response.HasField("outcome"):
+        raise BadCommand(_CAUSE, "invalid *update.Response: outcome is not set")
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
+    attributes = event.workflow_execution_update_completed_event_attributes
+    attributes.meta.CopyFrom(response.meta)
+    attributes.meta.update_id = update_id
+    attributes.accepted_event_id = accepted.accepted_event_id
+    attributes.outcome.CopyFrom(response.outcome)
+    step.record(event)
+    news.settled[update_id] = (COMPLETED, response.outcome.SerializeToString())
+
+
+def _reject(step: Step, update_id: str, rejection: Rejection, news: News) -> None:
+    if update_id not in step.in_flight.updates and not rejection.HasField("rejected_request"):
+        raise _not_found(update_id)
+    news.settled[update_id] = (COMPLETED, Outcome(failure=rejection.failure).SerializeToString())
+
+
+def _not_found(update_id: str) -> BadCommand:
+    return BadCommand(
+        _CAUSE,
+        f"update {update_id} wasn't found on the server. This is most likely a transient error"
+        " which will be resolved automatically by retries",
+    )
+
+
+def _server_failure(message: str, kind: str) -> bytes:
+    failure = Failure(message=message, source="Server")
+    failure.application_failure_info.type = kind
+    failure.application_failure_info.non_retryable = True
+    return Outcome(failure=failure).SerializeToString()
+
+
+_UNPROCESSED = _server_failure(
+    "Workflow Update is rejected because it wasn't processed by worker."
+    " Probably, Workflow Update is not supported by the worker.",
+    "UnprocessedUpdate",
+)
+_UNFINISHED = _server_failure(
+    "Workflow Update failed because the Workflow completed before the Update completed.",
+    "AcceptedUpdateCompletedWorkflow",
+)
+
+# How records change the state
+
+
+def accepted(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_update_accepted_event_attributes
+    state.updates[attributes.protocol_instance_id] = AcceptedUpdate(event.event_id)
+
+
+def completed(state: RunState, event: HistoryEvent) -> None:
+    update_id = event.workflow_execution_update_completed_event_attributes.meta.update_id
+    before = state.updates[update_id]
+    state.updates[update_id] = AcceptedUpdate(before.accepted_event_id, event.event_id)
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state, in_flight = run.state, run.in_flight
+    assert not in_flight.updates.keys() & state.updates.keys()
+    if in_flight.updates:
+        assert state.is_open
+        assert run.pending_task is not None
+    for update in state.updates.values():
+        assert 0 < update.accepted_event_id < state.next_event_id
+        assert update.completed_event_id < state.next_event_id
+
+
+REQUESTS: Requests = {AdmitUpdate: admit}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: accepted,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: completed,
+}

@@ -1,0 +1,152 @@
+"""Clients update a workflow, and wait for what comes of it."""
+
+import asyncio
+from typing import Any
+
+from temporalio.api.common.v1 import Link
+from temporalio.api.enums.v1 import EventType, UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.update.v1 import Outcome, UpdateRef
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowExecutionUpdateRequest,
+    PollWorkflowExecutionUpdateResponse,
+    UpdateWorkflowExecutionRequest,
+    UpdateWorkflowExecutionResponse,
+)
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.workflow.updates import AdmitUpdate
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.validation import check_execution, check_links, check_size, is_too_long
+from perdure.runtime.updates import UpdateReply, Wait
+
+Stage = UpdateWorkflowExecutionLifecycleStage
+#: Temporal: a long poll lasts at most this long.
+LONG_POLL_MAX_S = 20.0
+#: Temporal: how long a call without a deadline may take.
+DEFAULT_TIMEOUT_S = 30.0
+_UNSPECIFIED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_UNSPECIFIED
+_ADMITTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
+_ACCEPTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
+_COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+
+
+class WorkflowUpdates:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def UpdateWorkflowExecution(
+        self, request: UpdateWorkflowExecutionRequest, call: Call
+    ) -> UpdateWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        check_execution(request, "workflow_execution")
+        stage = check_update(request, self._node.fresh_id())
+        execution = request.workflow_execution
+        reply = await self._node.updates.update(
+            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            AdmitUpdate(
+                request.request.meta.update_id,
+                request.request.SerializeToString(),
+                request.first_execution_run_id,
+            ),
+            wait(call, stage),
+        )
+        return update_response(request, reply)
+
+    async def PollWorkflowExecutionUpdate(
+        self, request: PollWorkflowExecutionUpdateRequest, call: Call
+    ) -> PollWorkflowExecutionUpdateResponse:
+        namespace = self._services.namespace(request.namespace)
+        if not request.HasField("update_ref"):
+            raise invalid_argument("UpdateRef is not set on request.")
+        execution = check_execution(request.update_ref, "workflow_execution")
+        reply = await self._node.updates.poll(
+            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            request.update_ref.update_id,
+            wait(call, request.wait_policy.lifecycle_stage),
+        )
+        response = PollWorkflowExecutionUpdateResponse(
+            stage=Stage.ValueType(reply.stage),
+            update_ref=_ref(execution.workflow_id, reply.run_id, request.update_ref.update_id),
+        )
+        if reply.outcome:
+            response.outcome.MergeFromString(reply.outcome)
+        return response
+
+
+def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str) -> int:
+    """Check an update, give it an id if it has none, and return the stage to wait for."""
+    inner = request.request
+    if not inner.HasField("meta"):
+        raise invalid_argument("Update meta is not set on request.")
+    if is_too_long(inner.meta.update_id):
+        raise invalid_argument("UpdateId length exceeds limit.")
+    if not inner.meta.update_id:
+        inner.meta.update_id = fresh_id
+    if not inner.HasField("input"):
+        raise invalid_argument("Update input is not set on request.")
+    if not inner.input.name:
+        raise invalid_argument("Update name is not set on request.")
+    stage = request.wait_policy.lifecycle_stage or _COMPLETED
+    if stage == _ADMITTED:
+        raise Rejected(
+            Code.PERMISSION_DENIED,
+            "UpdateWorkflowExecution issued asynchronously and waiting on update admitted"
+            " is not supported.",
+        )
+    if inner.completion_callbacks:
+        raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
+    check_links(inner.links)
+    check_size(inner.input.args)
+    return stage
+
+
+def wait(call: Call, stage: int) -> Wait:
+    now = asyncio.get_running_loop().time()
+    deadline = call.deadline if call.deadline is not None else now + DEFAULT_TIMEOUT_S
+    return Wait(stage, deadline, now + LONG_POLL_MAX_S)
+
+
+def update_response(
+    request: UpdateWorkflowExecutionRequest, reply: UpdateReply
+) -> UpdateWorkflowExecutionResponse:
+    execution, inner = request.workflow_execution, request.request
+    response = UpdateWorkflowExecutionResponse(
+        update_ref=_ref(execution.workflow_id, reply.run_id, inner.meta.update_id),
+        stage=Stage.ValueType(reply.stage),
+    )
+    if reply.outcome:
+        response.outcome.MergeFromString(reply.outcome)
+    link = _link(request, reply, response.outcome)
+    if link is not None:
+        response.link.CopyFrom(link)
+    return response
+
+
+def _ref(workflow_id: str, run_id: str, update_id: str) -> UpdateRef:
+    ref = UpdateRef(update_id=update_id)
+    ref.workflow_execution.workflow_id = workflow_id
+    ref.workflow_execution.run_id = run_id
+    return ref
+
+
+def _link(
+    request: UpdateWorkflowExecutionRequest, reply: UpdateReply, outcome: Outcome
+) -> Link | None:
+    """Temporal: what failed links to the workflow, since there may be no event; all else to the acceptance."""
+    link = Link()
+    workflow: Any
+    if reply.stage == _COMPLETED and outcome.HasField("failure"):
+        workflow = link.workflow
+        workflow.reason = "Update rejected"
+    elif reply.stage in (_ACCEPTED, _COMPLETED):
+        workflow = link.workflow_event
+        workflow.request_id_ref.request_id = request.request.request_id
+        workflow.request_id_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+    else:
+        return None
+    workflow.namespace = request.namespace
+    workflow.workflow_id = request.workflow_execution.workflow_id
+    workflow.run_id = reply.run_id
+    return link

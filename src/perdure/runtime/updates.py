@@ -1,0 +1,156 @@
+"""Updates and the callers that wait for them. Nothing here outlives a connection.
+
+An update that memory has lost, with a lease or because the workflow went on as a new run, is asked for again: its id
+says whether it is known.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from temporalio.api.history.v1 import History
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.updates import ADMITTED, COMPLETED, AdmitUpdate, UpdateStatus, status
+from perdure.runtime.engine import Engine
+from perdure.runtime.histories import Histories
+from perdure.runtime.live import LiveRun
+from perdure.store.port import RunKey
+
+RETRY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a caller waits for, and how long. Deadlines are loop times."""
+
+    #: `UpdateWorkflowExecutionLifecycleStage`.
+    stage: int
+    #: The caller is gone then.
+    deadline: float
+    #: The caller is told then how far the update has come.
+    soft_deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReply:
+    run_id: str
+    #: `UpdateWorkflowExecutionLifecycleStage`.
+    stage: int
+    #: Serialized `Outcome`; empty before it is completed.
+    outcome: bytes
+
+
+@dataclass(slots=True)
+class _Waiting:
+    stage: int
+    settled: asyncio.Future[SettleUpdate]
+
+
+class Updates:
+    def __init__(self, engine: Engine, histories: Histories) -> None:
+        self._engine = engine
+        self._histories = histories
+        #: By run id and update id.
+        self._waiting: dict[tuple[str, str], list[_Waiting]] = {}
+
+    async def update(self, key: RunKey, request: AdmitUpdate, wait: Wait) -> UpdateReply:
+        """Return once the update has come to the stage that `wait` names, or how far it is. Raises `Rejected`."""
+
+        def admit(live: LiveRun) -> UpdateStatus:
+            known = self._engine.advance(live, request)
+            assert isinstance(known, UpdateStatus)
+            return known
+
+        while True:
+            try:
+                live = await self._engine.get(key)
+                return await self.follow(live, request.update_id, admit, wait)
+            except Rejected as refusal:
+                await self._pause(refusal, wait.deadline)
+
+    async def poll(self, key: RunKey, update_id: str, wait: Wait) -> UpdateReply:
+        def look(live: LiveRun) -> UpdateStatus:
+            known = status(live.run, update_id)
+            if known is None:
+                raise Rejected(Code.NOT_FOUND, f'update "{update_id}" not found')
+            return known
+
+        while True:
+            try:
+                live = await self._engine.get(key)
+                return await self.follow(live, update_id, look, wait)
+            except Rejected as refusal:
+                await self._pause(refusal, wait.deadline)
+
+    async def _pause(self, refusal: Rejected, deadline: float) -> None:
+        """Raise `refusal` unless the next try may end otherwise."""
+        is_lost = refusal.code is Code.UNAVAILABLE or (
+            refusal.code is Code.RESOURCE_EXHAUSTED and "is closing" in refusal.message
+        )
+        if not is_lost or asyncio.get_running_loop().time() + RETRY_S > deadline:
+            raise refusal
+        await asyncio.sleep(RETRY_S)
+
+    async def follow(
+        self,
+        live: LiveRun,
+        update_id: str,
+        ask: Callable[[LiveRun], UpdateStatus],
+        wait: Wait,
+    ) -> UpdateReply:
+        """Wait for an update of one run. `ask` is called at once, after this caller is known to wait."""
+        loop = asyncio.get_running_loop()
+        run_id = live.key.run_id
+        waiting = _Waiting(wait.stage, loop.create_future())
+        name = (run_id, update_id)
+        self._waiting.setdefault(name, []).append(waiting)
+        try:
+            known = await self._engine.answer(live, lambda: ask(live))
+            if known.stage == COMPLETED:
+                return UpdateReply(run_id, COMPLETED, await self._outcome(live, known))
+            if known.stage >= wait.stage:
+                return UpdateReply(run_id, known.stage, b"")
+            until = min(wait.deadline, wait.soft_deadline)
+            settled = await asyncio.wait_for(waiting.settled, max(0.0, until - loop.time()))
+        except TimeoutError:
+            if wait.deadline <= wait.soft_deadline:
+                raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
+            now = status(live.run, update_id)
+            return UpdateReply(run_id, now.stage if now else known.stage, b"")
+        finally:
+            others = self._waiting[name]
+            others.remove(waiting)
+            if not others:
+                del self._waiting[name]
+        if settled.refusal is not None:
+            raise settled.refusal
+        return UpdateReply(run_id, settled.stage, settled.outcome)
+
+    async def _outcome(self, live: LiveRun, known: UpdateStatus) -> bytes:
+        if known.outcome:
+            return known.outcome
+        event_id = known.completed_event_id
+        page = await self._histories.page(live, event_id, event_id + 1, events_max=1)
+        [event] = History.FromString(page.events).events
+        outcome: bytes = (
+            event.workflow_execution_update_completed_event_attributes.outcome.SerializeToString()
+        )
+        return outcome
+
+    # What the engine tells
+
+    def settle(self, key: RunKey, effect: SettleUpdate) -> None:
+        for waiting in self._waiting.get((key.run_id, effect.update_id), ()):
+            reached = effect.refusal is not None or effect.stage >= waiting.stage
+            if reached and not waiting.settled.done():
+                waiting.settled.set_result(effect)
+
+    def forget(self) -> None:
+        """Memory is thrown away: who waits must ask again."""
+        refusal = Rejected(Code.UNAVAILABLE, "workflow update was aborted")
+        for (_, update_id), others in self._waiting.items():
+            for waiting in others:
+                if not waiting.settled.done():
+                    waiting.settled.set_result(SettleUpdate(update_id, ADMITTED, b"", refusal))
