@@ -52,6 +52,18 @@ async def terminate_all(url):
     return len(ended)
 
 
+async def terminate_waiting(url):
+    """End the sessions that wait for a lock; return when they are gone."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    finally:
+        await connection.close()
+
+
 async def reclaimed(store):
     """Claim until the store can be reached again, as the runtime does."""
     async with asyncio.timeout(30):
@@ -105,12 +117,7 @@ async def test_a_commit_that_is_ended_while_it_waits_wrote_nothing(url, store, l
             store.commit(Batch(leases, [row], [journal(row, 1)], [], [visibility(row.run_id)]))
         )
         await until_waiting(url, 1)
-        connection = await asyncpg.connect(url)
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        await connection.close()
+        await terminate_waiting(url)
         with pytest.raises(Unavailable) as error:
             await commit
         assert "\n" not in str(error.value)
@@ -229,15 +236,40 @@ async def test_what_was_acknowledged_outlives_a_crash_of_the_server(own_server, 
 
 async def test_a_long_list_does_not_hold_up_commits(url, store, leases):
     """Reads leave connections free, however many there are."""
-    async with row_locked(url, "ranges") as blocker:
+    async with row_locked(url, "namespaces") as blocker:
         await blocker.execute("LOCK TABLE visibility IN ACCESS EXCLUSIVE MODE")
-        lists = [asyncio.create_task(store.count_visibility("n")) for _ in range(20)]
+        counts = [asyncio.create_task(store.count_visibility("n")) for _ in range(20)]
         await until_waiting(url, 2)
-        await blocker.execute("SELECT 1")
+        await store.commit(Batch(leases, [run("a")]))
+        await store.renew(leases, MINUTE_NS)
+        assert not any(count.done() for count in counts)
+    assert await asyncio.gather(*counts) == [0] * 20
+
+
+async def test_a_read_whose_session_is_ended_is_asked_again(url, store, leases):
+    async with row_locked(url, "namespaces") as blocker:
+        await blocker.execute("LOCK TABLE visibility IN ACCESS EXCLUSIVE MODE")
+        read = asyncio.create_task(store.count_visibility("n"))
+        await until_waiting(url, 1)
+        await terminate_waiting(url)
+        await until_waiting(url, 1)
+    assert await read == 0
+
+
+async def test_one_dead_connection_makes_all_others_suspect(url, store, leases):
+    async def sessions():
+        ask = "SELECT pg_backend_pid() FROM pg_sleep(0.1)"
+        return {rows[0][0] for rows in await asyncio.gather(*[store._fetch(ask) for _ in range(2)])}
+
+    before = await sessions()
+    assert await sessions() == before
+    async with row_locked(url, "ranges"):
         commit = asyncio.create_task(store.commit(Batch(leases, [run("a")])))
-        await until_waiting(url, 3)
-    await commit
-    assert await asyncio.gather(*lists) == [0] * 20
+        await until_waiting(url, 1)
+        await terminate_waiting(url)
+        with pytest.raises(Unavailable):
+            await commit
+    assert not before & await sessions()
 
 
 async def test_sessions_are_set_up_for_durability(url, postgres):
