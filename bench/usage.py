@@ -73,7 +73,7 @@ def proportional_bytes(pid: int) -> int:
         try:
             total += process.memory_full_info().pss
         except psutil.NoSuchProcess:
-            continue
+            continue  # It ended meanwhile, and its memory is free.
     return total
 
 

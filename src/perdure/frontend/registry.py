@@ -11,6 +11,7 @@ from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 from perdure.frontend.activities import Activities
 from perdure.frontend.call import Call
 from perdure.frontend.history import WorkflowHistory
+from perdure.frontend.multi_operation import MultiOperation
 from perdure.frontend.namespaces import NamespaceService
 from perdure.frontend.queries import WorkflowQueries
 from perdure.frontend.services import Services
@@ -26,6 +27,7 @@ OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService
 #: Each has a method for every RPC that it answers, by the RPC's own name.
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
+    MultiOperation,
     NamespaceService,
     SystemInfo,
     TaskQueueDescriptions,

@@ -178,6 +178,15 @@ class Workflows:
         return self._node.engine.key(namespace_id, execution.workflow_id, execution.run_id)
 
 
+def link_to_start(namespace: str, workflow_id: str, run_id: str) -> Link:
+    link = Link()
+    event = link.workflow_event
+    event.namespace, event.workflow_id, event.run_id = namespace, workflow_id, run_id
+    event.event_ref.event_id = 1
+    event.event_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+    return link
+
+
 def _signal_link(namespace: str, workflow_id: str, run_id: str, request_id: str) -> Link:
     link = Link()
     event = link.workflow_event

@@ -8,9 +8,12 @@ timers.py        when to call which run back
 residency.py     which runs are in memory: loading, taking over, parking
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here
-polling.py       a poll becomes a started task
 queries.py       queries and their callers
+updates.py       updates and their callers
+errands.py       what one run wants of another
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run
 namespaces.py    the namespaces there are
+measured.py      what Prometheus is told
+node.py          all of it, behind the calls that the frontend makes
 """

@@ -165,9 +165,9 @@ class Engine:
 
     async def find(self, key: RunKey) -> LiveRun | None:
         """Return the run or None. The caller goes on without waiting, or asks again."""
-        self._check_serving()
+        self._check_serving(key)
         live = await self.residency.find(key)
-        self._check_serving()
+        self._check_serving(key)
         return live
 
     async def get(self, key: RunKey) -> LiveRun:
@@ -207,8 +207,8 @@ class Engine:
         elif not self.leases.is_certain():
             raise unavailable("this node is not certain of its lease")
 
-    def _check_serving(self) -> None:
-        if not self._is_serving:
+    def _check_serving(self, key: RunKey) -> None:
+        if not self._is_serving or not self.leases.covers(key.shard_key):
             raise unavailable(
                 "this node does not own the workflow: it is starting, or has lost the store"
             )

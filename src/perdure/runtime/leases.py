@@ -38,6 +38,7 @@ class Leases:
         return self._clock.monotonic_ns() < self._trusted_until_ns
 
     def covers(self, shard_key: int) -> bool:
+        """Whether rows with this key are this node's."""
         return any(lease.lo <= shard_key < lease.hi for lease in self._held)
 
     def give_up(self) -> None:

@@ -21,6 +21,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
 from perdure.core.workflow.execution import AttachRequest, Start, Terminate
+from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
 from perdure.core.workflow.outcome import (
     AnswerQuery,
     DispatchActivityTask,
@@ -33,7 +34,7 @@ from perdure.core.workflow.outcome import (
 )
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import StartNew, decide, started_attributes
-from perdure.core.workflow.workflow_task import StartWorkflowTask, TaskStarted
+from perdure.core.workflow.updates import AdmitUpdate, UpdateStatus, status
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
@@ -48,7 +49,7 @@ from perdure.runtime.task_queues import (
     TaskQueues,
     WorkflowOffer,
 )
-from perdure.runtime.updates import Updates
+from perdure.runtime.updates import UpdateReply, Updates, Wait
 from perdure.store.port import RunKey, Store
 
 #: Events in one poll response; the worker asks for the rest page by page.
@@ -99,6 +100,24 @@ class ActivityTaskReply:
     namespace: str
     task: ActivityTask
     started_queue: str = ""
+
+
+class StartFailed(Exception):
+    """The start of an update with start."""
+
+    def __init__(self, refusal: Rejected) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class UpdateFailed(Exception):
+    """The update of an update with start."""
+
+    def __init__(self, refusal: Rejected, *, started: bool) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        #: The run was started for it, and goes on.
+        self.started = started
 
 
 class Node:
@@ -193,7 +212,13 @@ class Node:
 
         def start() -> StartReply:
             reply, live = self._start(
-                key, current, request, reuse, conflict, signal, attach_request_id
+                key,
+                current,
+                request,
+                reuse=reuse,
+                conflict=conflict,
+                signal=signal,
+                attach_request_id=attach_request_id,
             )
             used[:] = [live]
             return reply
@@ -204,15 +229,69 @@ class Node:
             await self.engine.settle(used[0] if used else None)
         return reply
 
+    async def update_with_start(
+        self,
+        namespace_id: str,
+        request: StartWorkflowExecutionRequest,
+        *,
+        reuse: WorkflowIdReusePolicy.ValueType,
+        conflict: WorkflowIdConflictPolicy.ValueType,
+        update: AdmitUpdate,
+        wait: Wait,
+    ) -> tuple[StartReply, UpdateReply]:
+        """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
+        key = self.engine.key(namespace_id, request.workflow_id)
+        try:
+            current = await self.engine.find(key)
+            known = self._updatable(current, request, update.update_id, conflict)
+            if known is None:
+                reply, live = self._start(key, current, request, reuse=reuse, conflict=conflict)
+            else:
+                live = known
+                state = live.state
+                reply = StartReply(live.key.run_id, state.first_run_id, False, state.status)
+        except Rejected as refusal:
+            raise StartFailed(refusal) from refusal
+
+        def admit(live: LiveRun) -> UpdateStatus:
+            known = self.engine.advance(live, update)
+            assert isinstance(known, UpdateStatus)
+            return known
+
+        try:
+            return reply, await self.updates.follow(live, update.update_id, admit, wait)
+        except Rejected as refusal:
+            raise UpdateFailed(refusal, started=reply.started) from refusal
+
+    def _updatable(
+        self,
+        current: LiveRun | None,
+        request: StartWorkflowExecutionRequest,
+        update_id: str,
+        conflict: WorkflowIdConflictPolicy.ValueType,
+    ) -> LiveRun | None:
+        """Return the run that the update is for, if it is not to be started first."""
+        if current is None:
+            return None
+        known = status(current.run, update_id)
+        if known is not None and (current.state.is_open or known.completed_event_id):
+            return current
+        if not current.state.is_open:
+            return None
+        is_retry = request.request_id in current.state.request_ids
+        uses_existing = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+        return current if is_retry or conflict == uses_existing else None
+
     def _start(
         self,
         key: RunKey,
         current: LiveRun | None,
         request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
+        *,
         reuse: WorkflowIdReusePolicy.ValueType,
         conflict: WorkflowIdConflictPolicy.ValueType,
-        signal: Signal | None,
-        attach_request_id: bool,
+        signal: Signal | None = None,
+        attach_request_id: bool = False,
     ) -> tuple[StartReply, LiveRun]:
         engine = self.engine
         now_ns = self.clock.now_ns()

@@ -291,7 +291,7 @@ class Residency:
     def parked(self, batch: OpenBatch) -> None:
         """`batch` is durable: let go of what it parked, unless it was needed meanwhile."""
         for live in batch.runs.values():
-            if not live.is_parking:
+            if not live.is_parking or not self.is_resident(live):
                 continue
             live.is_parking = False
             if live.batch is None and live.due_at_ns > self._horizon_ns and not live.waiters:

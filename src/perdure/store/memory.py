@@ -21,6 +21,7 @@ from perdure.store.port import (
     NamespaceRow,
     RunKey,
     VisibilityRow,
+    check_covered,
 )
 
 
@@ -90,6 +91,7 @@ class MemoryStore:
 
     async def commit(self, batch: Batch) -> None:
         self._check(batch.leases)
+        check_covered(batch)
         self._check_new(batch)
         for row in batch.executions:
             self._executions[row.run_id] = row

@@ -163,6 +163,16 @@ class Batch:
     visibility: list[VisibilityRow] = field(default_factory=list)
 
 
+def check_covered(batch: Batch) -> None:
+    """Raise `LeaseLost` unless every row of `batch` lies in one of its leases."""
+    keys = {row.shard_key for row in batch.journal}
+    keys.update(row.shard_key for row in batch.executions)
+    keys.update(update.shard_key for update in batch.updates)
+    for key in keys:
+        if not any(lease.lo <= key < lease.hi for lease in batch.leases):
+            raise LeaseLost(f"no lease covers {key:#x}")
+
+
 class Store(Protocol):
     """All methods but `close` raise `Unavailable` when the database cannot be reached.
 

@@ -212,7 +212,12 @@ def cancel(step: Step, request: CancelActivity) -> None:
         )
     started_event_id = _record_started(step, activity)
     _record_canceled(
-        step, activity, started_event_id, request.details, request.identity, request.worker_version
+        step,
+        activity,
+        started_event_id,
+        request.details,
+        identity=request.identity,
+        worker_version=request.worker_version,
     )
     ensure(step)
 
@@ -384,7 +389,7 @@ def request_cancel(step: Step, command: Command, completed_event_id: int) -> Non
             ]
         )
         identity = step.in_flight.started.identity if step.in_flight.started else ""
-        _record_canceled(step, activity, 0, details, identity, b"")
+        _record_canceled(step, activity, 0, details, identity=identity, worker_version=b"")
 
 
 def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
@@ -421,6 +426,7 @@ def _record_canceled(
     activity: PendingActivity,
     started_event_id: int,
     details: Payloads | None,
+    *,
     identity: str,
     worker_version: bytes,
 ) -> None:

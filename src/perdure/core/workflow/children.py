@@ -11,11 +11,7 @@ from temporalio.api.common.v1 import Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
-    ParentClosePolicy,
     StartChildWorkflowExecutionFailedCause,
-    TaskQueueKind,
-    WorkflowIdReusePolicy,
-    WorkflowTaskFailedCause,
 )
 from temporalio.api.history.v1 import (
     HistoryEvent,
@@ -25,7 +21,12 @@ from temporalio.api.history.v1 import (
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.child_options import (
+    CAUSE,
+    COMMAND,
+    check_command,
+    initiated_attributes,
+)
 from perdure.core.workflow.outcome import Effect, ReleaseChild, StartChild, TellParent
 from perdure.core.workflow.records import ChildReleased, ChildRequested, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
@@ -37,19 +38,7 @@ from perdure.core.workflow.step import (
     Step,
     new_event,
 )
-from perdure.core.workflow.times import duration_ns, set_duration
-from perdure.core.workflow.validation import (
-    ID_LENGTH_MAX,
-    duration_fault,
-    retry_policy_fault,
-    task_queue_fault,
-    with_defaults,
-)
 from perdure.core.workflow.workflow_task import ensure
-
-_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES
-_COMMAND = "StartChildWorkflowExecutionCommand"
-_DEFAULT_TASK_TIMEOUT_NS = 10 * 10**9
 
 # What can be asked
 
@@ -154,13 +143,13 @@ def released(step: Step, request: AcknowledgeChildReleased) -> None:
 
 def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     if not command.HasField("start_child_workflow_execution_command_attributes"):
-        raise BadCommand(_CAUSE, f"{_COMMAND}Attributes is not set on {_COMMAND}.")
+        raise BadCommand(CAUSE, f"{COMMAND}Attributes is not set on {COMMAND}.")
     wanted = StartChildWorkflowExecutionCommandAttributes()
     wanted.CopyFrom(command.start_child_workflow_execution_command_attributes)
-    _check(step, wanted)
+    check_command(step, wanted)
     event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.start_child_workflow_execution_initiated_event_attributes
-    attributes.MergeFrom(_initiated(step.state, wanted))
+    attributes.MergeFrom(initiated_attributes(step.state, wanted))
     attributes.workflow_task_completed_event_id = completed_event_id
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
@@ -168,108 +157,6 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     request_id = step.world.fresh_id()
     step.note(ChildRequested(event.event_id, request_id))
     step.send(_start(step.state, step.state.children[event.event_id]))
-
-
-def _check(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
-    """Refuse what the real server refuses, in its order; fill in what is inherited."""
-    state = step.state
-    if wanted.namespace and wanted.namespace != state.namespace:
-        raise BadCommand(_CAUSE, "cross namespace commands are not allowed")
-    workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
-    where = f"WorkflowId={workflow_id} WorkflowType={kind} Namespace={namespace or state.namespace}"
-    if not workflow_id:
-        raise BadCommand(
-            _CAUSE,
-            f"Required field WorkflowId is not set on {_COMMAND}."
-            f" WorkflowType={kind} Namespace={state.namespace}",
-        )
-    if not kind:
-        raise BadCommand(
-            _CAUSE,
-            f"Required field WorkflowType is not set on {_COMMAND}."
-            f" WorkflowId={workflow_id} Namespace={state.namespace}",
-        )
-    for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
-        length = len(value.encode())
-        if length > ID_LENGTH_MAX:
-            raise BadCommand(
-                _CAUSE,
-                f"{name} on {_COMMAND} exceeds length limit. {name}={value}"
-                f" Length={length} Limit={ID_LENGTH_MAX}",
-            )
-    for name, timeout in (
-        ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
-        ("WorkflowRunTimeout", wanted.workflow_run_timeout),
-        ("WorkflowTaskTimeout", wanted.workflow_task_timeout),
-    ):
-        fault = duration_fault(timeout)
-        if fault is not None:
-            raise BadCommand(_CAUSE, f"Invalid {name} on {_COMMAND}: {fault}. {where}")
-    if wanted.HasField("retry_policy"):
-        with_defaults(wanted.retry_policy)
-        fault = retry_policy_fault(wanted.retry_policy)
-        if fault is not None:
-            raise BadCommand(_CAUSE, f"invalid WorkflowRetryPolicy on {_COMMAND}: {fault}. {where}")
-    fault = search_attributes_fault(
-        wanted.search_attributes.indexed_fields,
-        step.world.search_attribute_types(state.namespace_id),
-        state.namespace,
-    )
-    if fault is not None:
-        raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
-            f"invalid SearchAttributes on StartChildWorkflowCommand: {fault}. {where}",
-        )
-    if not wanted.task_queue.name:
-        wanted.task_queue.name = state.task_queue
-    fault = task_queue_fault(wanted.task_queue)
-    if fault is not None:
-        raise BadCommand(_CAUSE, f"invalid TaskQueue on {_COMMAND}: {fault}. {where}")
-    limit = step.world.limits.max_pending_children
-    if 0 < limit <= len(state.children):
-        raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
-            f"the number of pending child workflow executions, {len(state.children)},"
-            f" has reached the per-workflow limit of {limit}",
-        )
-
-
-def _initiated(
-    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes
-) -> StartChildWorkflowExecutionInitiatedEventAttributes:
-    execution_timeout = duration_ns(wanted.workflow_execution_timeout)
-    run_timeout = duration_ns(wanted.workflow_run_timeout)
-    if execution_timeout:
-        run_timeout = min(run_timeout or execution_timeout, execution_timeout)
-    task_timeout = duration_ns(wanted.workflow_task_timeout) or _DEFAULT_TASK_TIMEOUT_NS
-    if run_timeout:
-        task_timeout = min(task_timeout, run_timeout)
-    attributes = StartChildWorkflowExecutionInitiatedEventAttributes(
-        namespace=state.namespace,
-        namespace_id=state.namespace_id,
-        workflow_id=wanted.workflow_id,
-        workflow_type=wanted.workflow_type,
-        task_queue=wanted.task_queue,
-        control=wanted.control,
-        cron_schedule=wanted.cron_schedule,
-        inherit_build_id=wanted.inherit_build_id,
-        parent_close_policy=(
-            wanted.parent_close_policy or ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
-        ),
-        workflow_id_reuse_policy=(
-            wanted.workflow_id_reuse_policy
-            or WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
-        ),
-    )
-    attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
-    if wanted.HasField("workflow_execution_timeout"):
-        attributes.workflow_execution_timeout.CopyFrom(wanted.workflow_execution_timeout)
-    set_duration(attributes.workflow_run_timeout, run_timeout)
-    set_duration(attributes.workflow_task_timeout, task_timeout)
-    for part in ("input", "header", "memo", "search_attributes", "retry_policy", "priority"):
-        if wanted.HasField(part):
-            getattr(attributes, part).CopyFrom(getattr(wanted, part))
-    return attributes
 
 
 # What other concepts use

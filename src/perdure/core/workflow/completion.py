@@ -28,16 +28,14 @@ from perdure.core.workflow import (
     updates,
 )
 from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Requests, Step
 from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.updates import Inbox
 from perdure.core.workflow.workflow_task import (
-    StartWorkflowTask,
     TaskRef,
-    TaskStarted,
-    hand_out,
     held,
     let_go,
     record_failed,

@@ -12,6 +12,7 @@ from perdure.core.workflow import (
     continuation,
     execution,
     externals,
+    handing_out,
     markers,
     queries,
     search_attributes,
@@ -28,6 +29,7 @@ from perdure.core.workflow.step import Appliers, Requests, Step, Timers
 _CONCEPTS = (
     execution,
     workflow_task,
+    handing_out,
     completion,
     activities,
     timers,

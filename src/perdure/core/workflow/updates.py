@@ -25,10 +25,11 @@ from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Re
 
 from perdure.core.errors import Code, Rejected, busy_workflow
 from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.handing_out import message_id
 from perdure.core.workflow.outcome import SettleUpdate
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
-from perdure.core.workflow.workflow_task import message_id, schedule_speculative
+from perdure.core.workflow.workflow_task import schedule_speculative
 
 Stage = UpdateWorkflowExecutionLifecycleStage
 ADMITTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED

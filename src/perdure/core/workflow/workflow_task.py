@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import (
     EventType,
-    SuggestContinueAsNewReason,
     TaskQueueKind,
     TimeoutType,
     WorkflowTaskFailedCause,
 )
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Request
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Timer, TimerKind
@@ -53,44 +50,6 @@ class TaskRef:
 
 
 @dataclass(frozen=True, slots=True)
-class StartWorkflowTask:
-    """A poller is to get the task."""
-
-    scheduled_event_id: int
-    attempt: int
-    identity: str
-    #: Id of this poll; ends up in the started event.
-    request_id: str
-    nonce: int
-    build_id: str = ""
-    #: The serialized `WorkerVersionStamp` for the started event; empty for none.
-    version_stamp: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskStarted:
-    """Reply: what the worker must be told."""
-
-    ref: TaskRef
-    workflow_type: str
-    task_queue: str
-    #: The worker has everything up to `previous_started_event_id` in its cache (the task came from its own queue).
-    is_sticky: bool
-    previous_started_event_id: int
-    started_event_id: int
-    scheduled_at_ns: int
-    started_at_ns: int
-    #: History goes up to here, exclusive; then `events` follow.
-    recorded_until: int
-    #: Events that are not recorded yet: the started event, and the scheduled one of a transient task.
-    events: tuple[HistoryEvent, ...]
-    #: Query id → serialized `WorkflowQuery`.
-    queries: dict[str, bytes]
-    #: Updates for the workflow.
-    messages: tuple[Message, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class FailWorkflowTask:
     ref: TaskRef
     cause: WorkflowTaskFailedCause.ValueType
@@ -103,106 +62,6 @@ class FailWorkflowTask:
 @dataclass(frozen=True, slots=True)
 class ResetSticky:
     """The worker's cache is gone: the next task goes to the normal queue."""
-
-
-def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
-    task = step.run.pending_task
-    if (
-        task is None
-        or step.in_flight.started is not None
-        or task.scheduled_event_id != request.scheduled_event_id
-        or task.attempt != request.attempt
-    ):
-        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
-    return hand_out(step, request)
-
-
-def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
-    """Give the scheduled task to a worker.
-
-    Changes memory only, unless events came since a transient task was scheduled.
-    """
-    step.flush()  # Only after a crash, when a worker held the task and its events were still buffered.
-    state = step.state
-    task = step.run.pending_task
-    assert task is not None
-    if not task.is_recorded and task.scheduled_event_id != state.next_event_id:
-        # Temporal: new events turn a transient task into a normal one.
-        _record_scheduled(step, attempt=1, original_scheduled_at_ns=task.original_scheduled_at_ns)
-        task = state.workflow_task
-        assert task is not None
-    events: list[HistoryEvent] = []
-    if step.in_flight.speculative is not None:
-        events.append(step.in_flight.speculative.event)
-    elif not task.is_recorded:
-        events.append(_transient(state, task))
-    started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
-    started.event_id = state.next_event_id + len(events)
-    started.event_time.FromNanoseconds(step.now_ns)
-    attributes = started.workflow_task_started_event_attributes
-    attributes.scheduled_event_id = task.scheduled_event_id
-    attributes.identity = request.identity
-    attributes.request_id = request.request_id
-    attributes.history_size_bytes = state.history_size_bytes
-    if request.version_stamp:
-        attributes.worker_version.MergeFromString(request.version_stamp)
-    limits = step.world.limits
-    if state.history_size_bytes >= limits.suggest_continue_as_new_size:
-        attributes.suggest_continue_as_new = True
-        attributes.suggest_continue_as_new_reasons.append(
-            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE
-        )
-    if started.event_id >= limits.suggest_continue_as_new_count:
-        attributes.suggest_continue_as_new = True
-        attributes.suggest_continue_as_new_reasons.append(
-            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
-        )
-    events.append(started)
-    in_flight = step.in_flight
-    in_flight.started = StartedTask(
-        events=tuple(events),
-        started_event_id=started.event_id,
-        started_at_ns=step.now_ns,
-        nonce=request.nonce,
-        identity=request.identity,
-        request_id=request.request_id,
-        queries=frozenset(in_flight.queries),
-    )
-    step.call_back(_timeout(task, step.now_ns))
-    return TaskStarted(
-        ref=TaskRef(task.scheduled_event_id, task.attempt, request.nonce),
-        workflow_type=state.workflow_type,
-        task_queue=state.task_queue,
-        is_sticky=bool(task.sticky_queue) and state.previous_started_event_id > 0,
-        previous_started_event_id=state.previous_started_event_id,
-        started_event_id=started.event_id,
-        scheduled_at_ns=task.scheduled_at_ns,
-        started_at_ns=step.now_ns,
-        recorded_until=events[0].event_id,
-        events=tuple(events),
-        queries=dict(in_flight.queries),
-        messages=_messages(step, started.event_id),
-    )
-
-
-def message_id(update_id: str) -> str:
-    """Temporal: the id of the message that brings an update to the worker."""
-    return f"{update_id}/request"
-
-
-def _messages(step: Step, started_event_id: int) -> tuple[Message, ...]:
-    """Return every update that the worker has not dealt with, also those of an earlier attempt."""
-    messages = []
-    for update_id, update in step.in_flight.updates.items():
-        update.is_sent = True
-        message = Message(
-            id=message_id(update_id),
-            protocol_instance_id=update_id,
-            event_id=started_event_id - 1,
-        )
-        message.body.Pack(Request.FromString(update.request))
-        messages.append(message)
-    return tuple(messages)
 
 
 def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
@@ -289,7 +148,7 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
     attempt = 1 if step.flush() else state.workflow_task_attempt
     original = original_scheduled_at_ns or step.now_ns
     if attempt == 1:
-        _record_scheduled(step, attempt=1, original_scheduled_at_ns=original)
+        record_scheduled(step, attempt=1, original_scheduled_at_ns=original)
     else:
         timeout = state.workflow_task_timeout_ns
         timeout += _backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
@@ -370,7 +229,7 @@ def force_close(step: Step) -> None:
 
 def time_out(step: Step, timer: Timer) -> None:
     task, started = step.run.pending_task, step.in_flight.started
-    if task is None or started is None or _timeout(task, started.started_at_ns) != timer:
+    if task is None or started is None or timeout_timer(task, started.started_at_ns) != timer:
         return
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state)))
@@ -429,10 +288,10 @@ def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
         return started.events
     if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
         return ()
-    return (_transient(run.state, task),)
+    return (transient_event(run.state, task),)
 
 
-def _transient(state: RunState, task: WorkflowTask) -> HistoryEvent:
+def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
     event = _scheduled_event(state, task.attempt, task.start_to_close_ns)
     event.event_id = task.scheduled_event_id
     event.event_time.FromNanoseconds(task.scheduled_at_ns)
@@ -442,7 +301,7 @@ def _transient(state: RunState, task: WorkflowTask) -> HistoryEvent:
 # How records change the state
 
 
-def _record_scheduled(step: Step, *, attempt: int, original_scheduled_at_ns: int) -> None:
+def record_scheduled(step: Step, *, attempt: int, original_scheduled_at_ns: int) -> None:
     step.record(_scheduled_event(step.state, attempt, step.state.workflow_task_timeout_ns))
     if original_scheduled_at_ns != step.now_ns:
         task = step.state.workflow_task
@@ -558,7 +417,7 @@ def _backoff_ns(attempt: int, max_interval_ns: int) -> int:
 
 
 def check(run: Run) -> None:
-    state, started = run.state, run.in_flight.started
+    state = run.state
     assert state.flushing == 0
     if state.workflow_task is not None:
         assert state.is_open
@@ -570,9 +429,6 @@ def check(run: Run) -> None:
         assert state.is_open
         assert state.workflow_task is None
         assert run.in_flight.speculative.event.event_id == state.next_event_id
-    if started is not None:
-        assert run.pending_task is not None
-        assert started.events[0].event_id == state.next_event_id
     if not state.is_open:
         assert not state.buffered
 
@@ -583,7 +439,7 @@ def needed_timers(run: Run) -> list[Timer]:
     if task is None:
         return []
     if started is not None:
-        return [_timeout(task, started.started_at_ns)]
+        return [timeout_timer(task, started.started_at_ns)]
     if run.in_flight.speculative is not None:
         return [_speculative_timer(task)]
     return [_sticky_timer(state, task)] if task.sticky_queue else []
@@ -602,7 +458,7 @@ def _dispatch(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
     )
 
 
-def _timeout(task: WorkflowTask, started_at_ns: int) -> Timer:
+def timeout_timer(task: WorkflowTask, started_at_ns: int) -> Timer:
     return Timer(
         started_at_ns + task.start_to_close_ns,
         TimerKind.WORKFLOW_TASK_TIMEOUT,
@@ -631,7 +487,6 @@ def _speculative_timer(task: WorkflowTask) -> Timer:
 
 
 REQUESTS: Requests = {
-    StartWorkflowTask: start,
     FailWorkflowTask: fail,
     ResetSticky: reset_sticky,
 }

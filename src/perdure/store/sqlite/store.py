@@ -29,6 +29,7 @@ from perdure.store.port import (
     StoreError,
     Unavailable,
     VisibilityRow,
+    check_covered,
 )
 from perdure.store.sqlite import schema
 from perdure.store.sqlite.lock import FileLock
@@ -290,6 +291,7 @@ def _check_leases(db: sqlite3.Connection, leases: Sequence[Lease]) -> None:
 
 
 def _commit(db: sqlite3.Connection, batch: Batch) -> None:
+    check_covered(batch)
     _check_leases(db, batch.leases)
     if batch.executions:
         db.executemany(_INSERT_EXECUTION, batch.executions)

@@ -1,0 +1,128 @@
+"""What a worker may ask for when it starts a child: what is refused, and what is filled in."""
+
+from temporalio.api.command.v1 import StartChildWorkflowExecutionCommandAttributes
+from temporalio.api.enums.v1 import (
+    ParentClosePolicy,
+    TaskQueueKind,
+    WorkflowIdReusePolicy,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.history.v1 import StartChildWorkflowExecutionInitiatedEventAttributes
+
+from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.state import RunState
+from perdure.core.workflow.step import BadCommand, Step
+from perdure.core.workflow.times import duration_ns, set_duration
+from perdure.core.workflow.validation import (
+    ID_LENGTH_MAX,
+    duration_fault,
+    retry_policy_fault,
+    task_queue_fault,
+    with_defaults,
+)
+
+CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES
+COMMAND = "StartChildWorkflowExecutionCommand"
+_DEFAULT_TASK_TIMEOUT_NS = 10 * 10**9
+
+
+def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+    """Refuse what the real server refuses, in its order; fill in what is inherited."""
+    state = step.state
+    if wanted.namespace and wanted.namespace != state.namespace:
+        raise BadCommand(CAUSE, "cross namespace commands are not allowed")
+    workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
+    where = f"WorkflowId={workflow_id} WorkflowType={kind} Namespace={namespace or state.namespace}"
+    if not workflow_id:
+        raise BadCommand(
+            CAUSE,
+            f"Required field WorkflowId is not set on {COMMAND}."
+            f" WorkflowType={kind} Namespace={state.namespace}",
+        )
+    if not kind:
+        raise BadCommand(
+            CAUSE,
+            f"Required field WorkflowType is not set on {COMMAND}."
+            f" WorkflowId={workflow_id} Namespace={state.namespace}",
+        )
+    for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
+        length = len(value.encode())
+        if length > ID_LENGTH_MAX:
+            raise BadCommand(
+                CAUSE,
+                f"{name} on {COMMAND} exceeds length limit. {name}={value}"
+                f" Length={length} Limit={ID_LENGTH_MAX}",
+            )
+    for name, timeout in (
+        ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
+        ("WorkflowRunTimeout", wanted.workflow_run_timeout),
+        ("WorkflowTaskTimeout", wanted.workflow_task_timeout),
+    ):
+        fault = duration_fault(timeout)
+        if fault is not None:
+            raise BadCommand(CAUSE, f"Invalid {name} on {COMMAND}: {fault}. {where}")
+    if wanted.HasField("retry_policy"):
+        with_defaults(wanted.retry_policy)
+        fault = retry_policy_fault(wanted.retry_policy)
+        if fault is not None:
+            raise BadCommand(CAUSE, f"invalid WorkflowRetryPolicy on {COMMAND}: {fault}. {where}")
+    fault = search_attributes_fault(
+        wanted.search_attributes.indexed_fields,
+        step.world.search_attribute_types(state.namespace_id),
+        state.namespace,
+    )
+    if fault is not None:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            f"invalid SearchAttributes on StartChildWorkflowCommand: {fault}. {where}",
+        )
+    if not wanted.task_queue.name:
+        wanted.task_queue.name = state.task_queue
+    fault = task_queue_fault(wanted.task_queue)
+    if fault is not None:
+        raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
+    limit = step.world.limits.max_pending_children
+    if 0 < limit <= len(state.children):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
+            f"the number of pending child workflow executions, {len(state.children)},"
+            f" has reached the per-workflow limit of {limit}",
+        )
+
+
+def initiated_attributes(
+    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes
+) -> StartChildWorkflowExecutionInitiatedEventAttributes:
+    execution_timeout = duration_ns(wanted.workflow_execution_timeout)
+    run_timeout = duration_ns(wanted.workflow_run_timeout)
+    if execution_timeout:
+        run_timeout = min(run_timeout or execution_timeout, execution_timeout)
+    task_timeout = duration_ns(wanted.workflow_task_timeout) or _DEFAULT_TASK_TIMEOUT_NS
+    if run_timeout:
+        task_timeout = min(task_timeout, run_timeout)
+    attributes = StartChildWorkflowExecutionInitiatedEventAttributes(
+        namespace=state.namespace,
+        namespace_id=state.namespace_id,
+        workflow_id=wanted.workflow_id,
+        workflow_type=wanted.workflow_type,
+        task_queue=wanted.task_queue,
+        control=wanted.control,
+        cron_schedule=wanted.cron_schedule,
+        inherit_build_id=wanted.inherit_build_id,
+        parent_close_policy=(
+            wanted.parent_close_policy or ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
+        ),
+        workflow_id_reuse_policy=(
+            wanted.workflow_id_reuse_policy
+            or WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+        ),
+    )
+    attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    if wanted.HasField("workflow_execution_timeout"):
+        attributes.workflow_execution_timeout.CopyFrom(wanted.workflow_execution_timeout)
+    set_duration(attributes.workflow_run_timeout, run_timeout)
+    set_duration(attributes.workflow_task_timeout, task_timeout)
+    for part in ("input", "header", "memo", "search_attributes", "retry_policy", "priority"):
+        if wanted.HasField(part):
+            getattr(attributes, part).CopyFrom(getattr(wanted, part))
+    return attributes

@@ -1,0 +1,178 @@
+"""A worker is given the workflow task, with the history, queries and updates that go with it.
+
+**Invariant:** this changes memory only. The started event is recorded with what ends the task; until then descriptions
+and history show it from memory, and after a crash the task is handed out again: its token tells the two apart.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import EventType, SuggestContinueAsNewReason
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.update.v1 import Request
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.state import Run, StartedTask
+from perdure.core.workflow.step import Requests, Step, new_event
+from perdure.core.workflow.workflow_task import (
+    TaskRef,
+    record_scheduled,
+    timeout_timer,
+    transient_event,
+)
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorkflowTask:
+    """A poller is to get the task."""
+
+    scheduled_event_id: int
+    attempt: int
+    identity: str
+    #: Id of this poll; ends up in the started event.
+    request_id: str
+    nonce: int
+    build_id: str = ""
+    #: The serialized `WorkerVersionStamp` for the started event; empty for none.
+    version_stamp: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """Reply: what the worker must be told."""
+
+    ref: TaskRef
+    workflow_type: str
+    task_queue: str
+    #: The worker has everything up to `previous_started_event_id` in its cache (the task came from its own queue).
+    is_sticky: bool
+    previous_started_event_id: int
+    started_event_id: int
+    scheduled_at_ns: int
+    started_at_ns: int
+    #: History goes up to here, exclusive; then `events` follow.
+    recorded_until: int
+    #: Events that are not recorded yet: the started event, and the scheduled one of a transient task.
+    events: tuple[HistoryEvent, ...]
+    #: Query id → serialized `WorkflowQuery`.
+    queries: dict[str, bytes]
+    #: Updates for the workflow.
+    messages: tuple[Message, ...] = ()
+
+
+def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
+    task = step.run.pending_task
+    if (
+        task is None
+        or step.in_flight.started is not None
+        or task.scheduled_event_id != request.scheduled_event_id
+        or task.attempt != request.attempt
+    ):
+        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+    return hand_out(step, request)
+
+
+# What other concepts use
+
+
+def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
+    """Give the scheduled task to a worker.
+
+    Changes memory only, unless events came since a transient task was scheduled.
+    """
+    step.flush()  # Only after a crash, when a worker held the task and its events were still buffered.
+    state = step.state
+    task = step.run.pending_task
+    assert task is not None
+    if not task.is_recorded and task.scheduled_event_id != state.next_event_id:
+        # Temporal: new events turn a transient task into a normal one.
+        record_scheduled(step, attempt=1, original_scheduled_at_ns=task.original_scheduled_at_ns)
+        task = state.workflow_task
+        assert task is not None
+    events: list[HistoryEvent] = []
+    if step.in_flight.speculative is not None:
+        events.append(step.in_flight.speculative.event)
+    elif not task.is_recorded:
+        events.append(transient_event(state, task))
+    started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    started.event_id = state.next_event_id + len(events)
+    started.event_time.FromNanoseconds(step.now_ns)
+    attributes = started.workflow_task_started_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.identity = request.identity
+    attributes.request_id = request.request_id
+    attributes.history_size_bytes = state.history_size_bytes
+    if request.version_stamp:
+        attributes.worker_version.MergeFromString(request.version_stamp)
+    limits = step.world.limits
+    if state.history_size_bytes >= limits.suggest_continue_as_new_size:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.append(
+            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE
+        )
+    if started.event_id >= limits.suggest_continue_as_new_count:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.append(
+            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
+        )
+    events.append(started)
+    in_flight = step.in_flight
+    in_flight.started = StartedTask(
+        events=tuple(events),
+        started_event_id=started.event_id,
+        started_at_ns=step.now_ns,
+        nonce=request.nonce,
+        identity=request.identity,
+        request_id=request.request_id,
+        queries=frozenset(in_flight.queries),
+    )
+    step.call_back(timeout_timer(task, step.now_ns))
+    return TaskStarted(
+        ref=TaskRef(task.scheduled_event_id, task.attempt, request.nonce),
+        workflow_type=state.workflow_type,
+        task_queue=state.task_queue,
+        is_sticky=bool(task.sticky_queue) and state.previous_started_event_id > 0,
+        previous_started_event_id=state.previous_started_event_id,
+        started_event_id=started.event_id,
+        scheduled_at_ns=task.scheduled_at_ns,
+        started_at_ns=step.now_ns,
+        recorded_until=events[0].event_id,
+        events=tuple(events),
+        queries=dict(in_flight.queries),
+        messages=_messages(step, started.event_id),
+    )
+
+
+def message_id(update_id: str) -> str:
+    """Temporal: the id of the message that brings an update to the worker."""
+    return f"{update_id}/request"
+
+
+def _messages(step: Step, started_event_id: int) -> tuple[Message, ...]:
+    """Return every update that the worker has not dealt with, also those of an earlier attempt."""
+    messages = []
+    for update_id, update in step.in_flight.updates.items():
+        update.is_sent = True
+        message = Message(
+            id=message_id(update_id),
+            protocol_instance_id=update_id,
+            event_id=started_event_id - 1,
+        )
+        message.body.Pack(Request.FromString(update.request))
+        messages.append(message)
+    return tuple(messages)
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    started = run.in_flight.started
+    if started is not None:
+        assert run.pending_task is not None
+        assert started.events[0].event_id == run.state.next_event_id
+
+
+REQUESTS: Requests = {StartWorkflowTask: start}
