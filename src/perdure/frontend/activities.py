@@ -40,7 +40,7 @@ from perdure.core.workflow.times import set_timestamp
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ActivityToken, encode
-from perdure.frontend.validation import check_identity, check_run_id, check_task_queue
+from perdure.frontend.validation import check_identity, check_no_nul, check_run_id, check_task_queue
 from perdure.runtime.node import ActivityTaskReply
 from perdure.runtime.task_queues import ACTIVITY_QUEUE, QueueName
 from perdure.store.port import RunKey
@@ -206,6 +206,7 @@ class Activities:
         if not request.workflow_id:
             # Temporal: without a workflow id it is an activity that stands alone.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")
+        check_no_nul(request.workflow_id, "WorkflowId")
         check_run_id(request.run_id, "RunId is not valid UUID.")
         key = self._node.engine.key(namespace.id, request.workflow_id, request.run_id)
         return key, ActivityRef(activity_id=request.activity_id)

@@ -27,7 +27,7 @@ from perdure.core.errors import invalid_argument
 from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp, timestamp_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.validation import BLOB_BYTES_MAX, is_too_long
+from perdure.frontend.validation import BLOB_BYTES_MAX, check_no_nul, is_too_long
 from perdure.runtime.namespaces import HOUR_NS, BadBinary, Namespace
 
 LIST_PAGE_SIZE = 100
@@ -54,6 +54,7 @@ class NamespaceService:
             raise invalid_argument(_NOT_SET)
         if is_too_long(name):
             raise invalid_argument("Namespace length exceeds limit.")
+        check_no_nul(name, "Namespace")
         if request.is_global_namespace:
             raise invalid_argument("Cannot register global namespace when not enabled")
         retention_ns = _retention_ns(request.workflow_execution_retention_period)
@@ -166,7 +167,8 @@ def _info(namespace: Namespace) -> NamespaceInfo:
         id=namespace.id,
     )
     # Only what is true: clients switch features on by these.
-    info.capabilities.SetInParent()
+    info.capabilities.sync_update = True
+    info.capabilities.async_update = True
     info.limits.blob_size_limit_error = BLOB_BYTES_MAX
     info.limits.memo_size_limit_error = BLOB_BYTES_MAX
     return info

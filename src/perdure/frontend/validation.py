@@ -26,6 +26,7 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.validation import (
     ID_LENGTH_MAX,
+    NUL,
     duration_fault,
     retry_policy_fault,
     with_defaults,
@@ -44,6 +45,11 @@ Types = Mapping[str, IndexedValueType.ValueType]
 
 def is_too_long(text: str) -> bool:
     return len(text) > ID_LENGTH_MAX // 4 and len(text.encode()) > ID_LENGTH_MAX
+
+
+def check_no_nul(text: str, what: str) -> None:
+    if NUL in text:
+        raise invalid_argument(f"{what} must not contain a NUL character.")
 
 
 # What many requests have
@@ -70,6 +76,7 @@ def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
     execution: WorkflowExecution = getattr(request, name)
     if not execution.workflow_id:
         raise invalid_argument("WorkflowId is not set on request.")
+    check_no_nul(execution.workflow_id, "WorkflowId")
     check_run_id(execution.run_id)
     return execution
 
@@ -86,6 +93,7 @@ def check_queue_name(queue: TaskQueue) -> None:
         raise invalid_argument("missing task queue name")
     if is_too_long(name) or is_too_long(queue.normal_name):
         raise invalid_argument("taskQueue length exceeds limit")
+    check_no_nul(name, "TaskQueue")
     if name.startswith("/_sys/"):
         raise invalid_argument("task queue name cannot start with reserved prefix /_sys/")
     if name == "temporal-sys-per-ns-tq":
@@ -137,6 +145,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types) -> Policie
         raise invalid_argument("WorkflowType is not set on request.")
     if is_too_long(request.workflow_type.name):
         raise invalid_argument("WorkflowType length exceeds limit.")
+    check_no_nul(request.workflow_type.name, "WorkflowType")
     check_task_queue(request)
     _check_timeouts(request)
     if is_too_long(request.request_id):
@@ -170,6 +179,7 @@ def check_signal_with_start(
     if not request.workflow_type.name:
         raise invalid_argument("workflow type not set")
     _check_length("workflow type name", request.workflow_type.name)
+    check_no_nul(request.workflow_type.name, "WorkflowType")
     check_task_queue(request)
     _check_length("Request ID", request.request_id)
     _check_timeouts(request)
@@ -195,6 +205,7 @@ def _check_workflow_id(workflow_id: str) -> None:
     if not workflow_id:
         raise invalid_argument("WorkflowId is not set on request.")
     _check_length("WorkflowId", workflow_id)
+    check_no_nul(workflow_id, "WorkflowId")
 
 
 def _check_length(what: str, text: str) -> None:

@@ -15,6 +15,7 @@ from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
     ID_LENGTH_MAX,
+    NUL,
     duration_fault,
     retry_policy_fault,
     task_queue_fault,
@@ -46,6 +47,8 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
             f" WorkflowId={workflow_id} Namespace={state.namespace}",
         )
     for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
+        if NUL in value:
+            raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
         length = len(value.encode())
         if length > ID_LENGTH_MAX:
             raise BadCommand(

@@ -18,6 +18,7 @@ from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
 from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.validation import (
     ID_LENGTH_MAX,
+    NUL,
     duration_fault,
     retry_policy_fault,
     with_defaults,
@@ -85,6 +86,8 @@ def _complete_attributes(step: Step, command: Command) -> None:
     if not wanted.workflow_type.name:
         wanted.workflow_type.name = state.workflow_type
     kind = wanted.workflow_type.name
+    if NUL in kind or NUL in wanted.task_queue.name:
+        raise BadCommand(_CAUSE, f"Names on {name} must not contain a NUL character.")
     if len(kind.encode()) > ID_LENGTH_MAX:
         raise BadCommand(
             _CAUSE,

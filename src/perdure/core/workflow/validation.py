@@ -12,6 +12,8 @@ from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.times import SECOND_NS, duration_ns
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: PostgreSQL has no text with it in it.
+NUL = "\0"
 #: Temporal: limit.maxIDLength.
 ID_LENGTH_MAX = 1000
 #: Temporal: longer durations are cut to this (100 years).
@@ -64,6 +66,8 @@ def task_queue_fault(queue: TaskQueue) -> str | None:
         return "missing task queue name"
     if len(queue.name.encode()) > ID_LENGTH_MAX:
         return "taskQueue length exceeds limit"
+    if NUL in queue.name:
+        return "taskQueue must not contain a NUL character"
     if queue.name.startswith("/_sys/"):
         return "task queue name cannot start with reserved prefix /_sys/"
     return None
