@@ -70,7 +70,7 @@ class Server:
             self.node, settings.cluster.name, cluster_id, self._settings.store.url.partition(":")[0]
         )
         measure_node(self.metrics, self.node)
-        self._grpc = GrpcServer(rpcs(services), self.metrics)
+        self._grpc = GrpcServer(rpcs(services), self.metrics, services.check_namespace)
         try:
             port = await self._grpc.start(settings.server.ip, settings.server.port)
             self._metrics_page = MetricsPage(
@@ -117,9 +117,16 @@ def _namespaces(settings: Settings) -> list[Namespace]:
             description="Temporal internal system namespace",
             owner_email="temporal-core@temporal.io",
             retention_ns=7 * DAY_NS,
+            is_built_in=True,
         ),
         *(
-            Namespace(id="", name=name, retention_ns=retention_ns, search_attribute_aliases=own)
+            Namespace(
+                id="",
+                name=name,
+                retention_ns=retention_ns,
+                search_attribute_aliases=own,
+                is_built_in=True,
+            )
             for name in settings.namespaces
         ),
     ]
@@ -146,6 +153,9 @@ def _limits(settings: Settings) -> Limits:
                 "history.workflowTaskRetryMaxInterval",
                 defaults.workflow_task_retry_max_interval_ns / 1e9,
             )
+        ),
+        checks_reuse_interval=dynamic.boolean(
+            "history.enableWorkflowIdReuseStartTimeValidation", defaults.checks_reuse_interval
         ),
         workflow_id_reuse_minimal_interval_ns=_ns(
             dynamic.seconds(

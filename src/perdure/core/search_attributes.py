@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -77,7 +77,7 @@ def fault(
         if kind is None:
             return f"Namespace {namespace} has no mapping defined for search attribute {name}"
         if not _is_valid(payload, kind):
-            shown = payload.data.decode(errors="replace")
+            shown = _shown(payload)
             return f"invalid value for search attribute {name} of type {_NAMES[kind]}: {shown}"
         if len(payload.data) > VALUE_BYTES_MAX:
             return (
@@ -106,8 +106,36 @@ def _is_valid(payload: Payload, kind: Type.ValueType) -> bool:
         value = json.loads(payload.data)
     except ValueError:
         return False
+    if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST and not isinstance(value, list):
+        return False
     values = value if isinstance(value, list) else [value]
     return all(_fits(each, kind) for each in values)
+
+
+def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.ValueType]) -> None:
+    """Temporal: every stored value says of which type it is."""
+    for name in list(fields):
+        kind = custom.get(name) or PREDEFINED.get(name)
+        if kind is not None and "type" not in fields[name].metadata:
+            fields[name].metadata["type"] = _NAMES[kind].encode()
+
+
+def _shown(payload: Payload) -> str:
+    """Return a value as the API's error texts show it."""
+    try:
+        return _as_go(json.loads(payload.data))
+    except ValueError:
+        return payload.data.decode(errors="replace")
+
+
+def _as_go(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_as_go(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(_as_go(each) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "<nil>" if value is None else f"{value}"
 
 
 def _fits(value: Any, kind: Type.ValueType) -> bool:

@@ -121,7 +121,7 @@ class Activities:
             key,
             FailActivity(
                 ref,
-                request.failure,
+                request.failure if request.HasField("failure") else None,
                 request.identity,
                 _payloads(request, "last_heartbeat_details"),
                 request.worker_version.SerializeToString(),
@@ -175,7 +175,10 @@ class Activities:
         await self._ask(
             key,
             FailActivity(
-                ref, request.failure, request.identity, _payloads(request, "last_heartbeat_details")
+                ref,
+                request.failure if request.HasField("failure") else None,
+                request.identity,
+                _payloads(request, "last_heartbeat_details"),
             ),
         )
         return RespondActivityTaskFailedByIdResponse()

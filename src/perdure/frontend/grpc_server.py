@@ -47,7 +47,14 @@ class CannotListen(Exception):
 
 
 class GrpcServer:
-    def __init__(self, rpcs: Mapping[str, Rpc], metrics: Registry) -> None:
+    def __init__(
+        self,
+        rpcs: Mapping[str, Rpc],
+        metrics: Registry,
+        check_namespace: Callable[[str], object],
+    ) -> None:
+        """`check_namespace` raises `Rejected` for the name of a namespace that is not there."""
+        self._check_namespace = check_namespace
         self._measured = _Measured(metrics)
         self._health = {
             name: _SERVING
@@ -104,6 +111,7 @@ class GrpcServer:
 
     def _method(self, rpc: Rpc) -> Method:
         decode, handler, measured = rpc.request.FromString, rpc.handler, self._measured
+        known = self._check_namespace
 
         async def answer(encoded: bytes, context: Any) -> bytes:
             began = perf_counter()
@@ -112,7 +120,7 @@ class GrpcServer:
                 request = decode(encoded)
                 namespace = getattr(request, "namespace", "")
                 call = _call(context)
-                check_versions(call)
+                check_versions(call, lambda: known(namespace))
                 reply = await handler(request, call)
                 measured.answered(rpc.name, namespace, perf_counter() - began)
                 return reply if isinstance(reply, bytes) else reply.SerializeToString()

@@ -152,7 +152,12 @@ class NamespaceService:
             replication_config=NamespaceReplicationConfig(
                 active_cluster_name=cluster,
                 clusters=[ClusterReplicationConfig(cluster_name=cluster)],
-                state=ReplicationState.REPLICATION_STATE_NORMAL,
+                # Temporal: those that the server made for itself have none.
+                state=(
+                    ReplicationState.REPLICATION_STATE_UNSPECIFIED
+                    if namespace.is_built_in
+                    else ReplicationState.REPLICATION_STATE_NORMAL
+                ),
             ),
         )
 
@@ -171,6 +176,7 @@ def _info(namespace: Namespace) -> NamespaceInfo:
     info.capabilities.async_update = True
     info.limits.blob_size_limit_error = BLOB_BYTES_MAX
     info.limits.memo_size_limit_error = BLOB_BYTES_MAX
+    info.limits.workflow_task_completion_size_limit_error = 40 * 1024 * 1024
     return info
 
 

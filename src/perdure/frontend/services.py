@@ -43,6 +43,11 @@ class Services:
             raise _deleted(namespace)
         return namespace
 
+    def check_namespace(self, name: str) -> None:
+        """Raise `Rejected` if a namespace is named that is not there."""
+        if name:
+            self.namespaces.get(name)
+
     def key(self, namespace: str, workflow_id: str, run_id: str = "") -> RunKey:
         return self.node.engine.key(self.namespace(namespace).id, workflow_id, run_id)
 

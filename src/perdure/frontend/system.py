@@ -1,5 +1,6 @@
 """What the server is and can do, and which clients it works with."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from temporalio.api.errordetails.v1 import (
@@ -68,14 +69,18 @@ class SystemInfo:
         )
 
 
-def check_versions(call: Call) -> None:
-    """Refuse a client that says that it and this server are not made for one another."""
+def check_versions(call: Call, check_namespace: Callable[[], object]) -> None:
+    """Refuse a client that says that it and this server are not made for one another.
+
+    Temporal: a namespace that is not there is refused first.
+    """
     name = call.metadata.get("client-name", "")
     version = call.metadata.get("client-version", "")
     wanted = call.metadata.get("supported-server-versions", "")
     if name or wanted:
         refusal = _version_refusal(name, version, wanted)
         if refusal is not None:
+            check_namespace()
             raise Rejected(refusal.code, refusal.message, refusal.detail)
 
 

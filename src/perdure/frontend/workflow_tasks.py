@@ -106,7 +106,7 @@ class WorkflowTasks:
             FailWorkflowTask(
                 ref=ref,
                 cause=request.cause,
-                failure=request.failure,
+                failure=request.failure if request.HasField("failure") else None,
                 identity=request.identity,
                 binary_checksum=request.binary_checksum,
                 worker_version=request.worker_version.SerializeToString(),

@@ -223,14 +223,15 @@ class Engine:
             raise
         except Exception as error:
             log.exception(
-                "bug: a transition failed; memory is thrown away",
-                namespace_id=live.key.namespace_id,
+                "bug: a transition failed; the run is loaded again",
+                namespace=live.state.namespace,
                 workflow_id=live.key.workflow_id,
                 run_id=live.key.run_id,
                 request=type(request).__name__,
                 seq=live.seq,
             )
-            self._lose_everything([], "internal error")
+            self.residency.forget(live)
+            live.notify()
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
         live.is_parking = False
         self._carry_out(live, outcome)

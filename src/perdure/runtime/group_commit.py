@@ -22,7 +22,7 @@ BATCH_ROWS_MAX = 1024
 class OpenBatch:
     """What will be written together, and what must happen once it is durable."""
 
-    __slots__ = ("effects", "rows", "runs", "updates", "visibility", "waiters")
+    __slots__ = ("effects", "is_settled", "rows", "runs", "updates", "visibility", "waiters")
 
     def __init__(self) -> None:
         self.rows = Batch()
@@ -32,6 +32,7 @@ class OpenBatch:
         self.runs: dict[str, LiveRun] = {}
         self.effects: list[tuple[LiveRun, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
+        self.is_settled = False
 
     def is_empty(self) -> bool:
         return not (self.rows.journal or self.rows.executions or self.updates)
@@ -46,6 +47,7 @@ class OpenBatch:
         return future
 
     def settle(self, error: Rejected | None) -> None:
+        self.is_settled = True
         for waiter in self.waiters:
             if waiter.done():
                 continue

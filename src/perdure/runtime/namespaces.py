@@ -44,6 +44,8 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     bad_binaries: dict[str, BadBinary] = {}
     #: Field name ("Int01") → the name that users gave it. The field's name tells its type.
     search_attribute_aliases: dict[str, str] = {}
+    #: Made by the server at its start.
+    is_built_in: bool = False
     version: int = 1
 
     def search_attribute_types(self) -> Mapping[str, IndexedValueType.ValueType]:
@@ -100,6 +102,11 @@ class Namespaces:
     def search_attribute_types(self, namespace_id: str) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes of a namespace: name → type."""
         return self._types.get(namespace_id, {})
+
+    def retention_ns(self, namespace_id: str) -> int:
+        """Return for how long the closed runs of a namespace are kept."""
+        namespace = self._by_id.get(namespace_id)
+        return namespace.retention_ns if namespace is not None else DAY_NS
 
     def listed(self) -> list[Namespace]:
         """Return all, in the order of their ids."""

@@ -133,7 +133,12 @@ class Node:
     ) -> None:
         self._random = randomness if randomness is not None else random.SystemRandom()
         self.namespaces = Namespaces(store, self.fresh_id)
-        world = World(limits, self.fresh_id, self.namespaces.search_attribute_types)
+        world = World(
+            limits,
+            self.fresh_id,
+            self.namespaces.search_attribute_types,
+            self.namespaces.retention_ns,
+        )
         self.clock = clock
         self.store = store
         self.engine = Engine(
@@ -365,6 +370,7 @@ class Node:
                 identity=info.identity,
                 request_id=self.fresh_id(),
                 nonce=self.nonce(),
+                queue=name.name,
                 version_stamp=version_stamp,
             )
             try:

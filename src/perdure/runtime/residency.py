@@ -8,9 +8,11 @@ backlogged: loaded when a worker polls its task, before its next timer, or as so
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import structlog
 
+from perdure.core.errors import Rejected
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.records import encode_state
@@ -66,6 +68,8 @@ class Residency:
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
         self._backlogged: list[tuple[int, RunKey]] = []
+        #: What runs that were thrown away have written, and may not be durable yet. By (namespace id, workflow id).
+        self._unsettled: dict[tuple[str, str], OpenBatch] = {}
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
         self.generation = 0
 
@@ -148,6 +152,7 @@ class Residency:
         generation = self.generation
         for start in range(0, len(keys), LOAD_AT_ONCE_MAX):
             chunk = keys[start : start + LOAD_AT_ONCE_MAX]
+            await self._wait_for_unsettled(chunk)
             found = await self._store.load(chunk)
             if generation != self.generation:
                 raise StoreError("this node has lost its lease meanwhile")
@@ -167,6 +172,13 @@ class Residency:
                 live.used_at_ns = self._clock.monotonic_ns()
                 self._runs[run_id] = live
                 self._adopted(live)
+
+    async def _wait_for_unsettled(self, keys: list[RunKey]) -> None:
+        for key in keys:
+            batch = self._unsettled.pop((key.namespace_id, key.workflow_id), None)
+            if batch is not None and not batch.is_settled:
+                with suppress(Rejected):  # Memory is thrown away then, and what is read counts.
+                    await batch.durable()
 
     # Taking over
 
@@ -220,12 +232,19 @@ class Residency:
                 heapq.heappush(self._backlogged, (until_ns, key))
             raise
 
+    def forget(self, live: LiveRun) -> None:
+        """Throw one run away. It is loaded again when somebody asks, once what it wrote is durable."""
+        self._drop(live)
+        if live.batch is not None:
+            self._unsettled[(live.key.namespace_id, live.key.workflow_id)] = live.batch
+
     def forget_all(self) -> list[LiveRun]:
         """Throw memory away; return what was in it."""
         self.generation += 1
         lost = list(self._runs.values())
         self._runs.clear()
         self._backlogged.clear()
+        self._unsettled.clear()
         self._current.clear()
         self._absent.clear()
         return lost

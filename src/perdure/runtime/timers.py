@@ -24,7 +24,8 @@ class Timers:
     def __init__(self, clock: Clock, fire: Callable[[LiveRun, Timer], None]) -> None:
         self._clock = clock
         self._fire = fire
-        self._heap: list[tuple[int, int, weakref.ref[LiveRun], Timer]] = []
+        #: Of what is due at one time, the lower kind goes first.
+        self._heap: list[tuple[int, int, int, weakref.ref[LiveRun], Timer]] = []
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None
         self._handle_at_ns = 0
@@ -35,7 +36,8 @@ class Timers:
         return len(self._heap)
 
     def ask(self, live: LiveRun, timer: Timer) -> None:
-        heapq.heappush(self._heap, (timer.fire_at_ns, next(self._order), live.reference, timer))
+        entry = (timer.fire_at_ns, timer.kind, next(self._order), live.reference, timer)
+        heapq.heappush(self._heap, entry)
         if self._handle is None or timer.fire_at_ns < self._handle_at_ns:
             self._arm()
 
@@ -45,7 +47,8 @@ class Timers:
     def replace(self, needed: Iterable[tuple[LiveRun, Timer]]) -> None:
         """Start anew with what is `needed` now. Called when `is_overgrown`: the cost is spread over the growth."""
         self._heap = [
-            (timer.fire_at_ns, next(self._order), live.reference, timer) for live, timer in needed
+            (timer.fire_at_ns, timer.kind, next(self._order), live.reference, timer)
+            for live, timer in needed
         ]
         heapq.heapify(self._heap)
         self._clean_at = 2 * len(self._heap) + GROWTH_BEFORE_CLEANING
@@ -74,7 +77,7 @@ class Timers:
         for _ in range(FIRED_AT_ONCE_MAX):
             if not self._heap or self._heap[0][0] > now_ns:
                 break
-            _, _, reference, timer = heapq.heappop(self._heap)
+            _, _, _, reference, timer = heapq.heappop(self._heap)
             live = reference()
             if live is not None:
                 self._fire(live, timer)

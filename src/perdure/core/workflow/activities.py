@@ -95,7 +95,7 @@ class CompleteActivity:
 @dataclass(frozen=True, slots=True)
 class FailActivity:
     ref: ActivityRef
-    failure: Failure
+    failure: Failure | None
     identity: str
     last_heartbeat_details: Payloads | None = None
     worker_version: bytes = b""
@@ -167,7 +167,7 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
 def complete(step: Step, request: CompleteActivity) -> None:
     # Temporal: an activity may be completed by its id before any worker has started it.
     activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
-    started_event_id = _record_started(step, activity)
+    started_event_id = _record_started(step, activity, completed_by=request.identity)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     attributes = event.activity_task_completed_event_attributes
     if request.result is not None:
@@ -185,14 +185,16 @@ def fail(step: Step, request: FailActivity) -> None:
     activity = _find(step, request.ref)
     if request.last_heartbeat_details is not None:
         _note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
-    decided = verdict(activity, request.failure, step.now_ns)
+    failure = request.failure if request.failure is not None else Failure()
+    decided = verdict(activity, failure, step.now_ns)
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
-        _retry(step, activity, request.failure, decided.backoff_ns)
+        _retry(step, activity, failure, decided.backoff_ns)
         return
     started_event_id = _record_started(step, activity)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
     attributes = event.activity_task_failed_event_attributes
-    attributes.failure.CopyFrom(request.failure)
+    if request.failure is not None:
+        attributes.failure.CopyFrom(request.failure)
     attributes.scheduled_event_id = activity.scheduled_event_id
     attributes.started_event_id = started_event_id
     attributes.identity = request.identity
@@ -403,21 +405,24 @@ def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
 # What is recorded on the way
 
 
-def _record_started(step: Step, activity: PendingActivity) -> int:
-    """Write the started event of the last attempt. Return its id: 0 if there was none, or it is not known yet."""
-    if not activity.started_at_ns:
+def _record_started(step: Step, activity: PendingActivity, *, completed_by: str = "") -> int:
+    """Write the started event of the last attempt. Return its id: 0 if there was none, or it is not known yet.
+
+    Temporal: who completes an activity that no worker has started counts as having started it.
+    """
+    if not activity.started_at_ns and not completed_by:
         return 0
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
     attributes = event.activity_task_started_event_attributes
     attributes.scheduled_event_id = activity.scheduled_event_id
-    attributes.identity = activity.started_identity
+    attributes.identity = activity.started_identity or completed_by
     attributes.request_id = activity.request_id
     attributes.attempt = activity.attempt
     if activity.last_failure:
         attributes.last_failure.MergeFromString(activity.last_failure)
     if activity.started_version:
         attributes.worker_version.MergeFromString(activity.started_version)
-    event.event_time.FromNanoseconds(activity.started_at_ns)
+    event.event_time.FromNanoseconds(activity.started_at_ns or step.now_ns)
     return step.record_or_buffer(event).event_id
 
 

@@ -170,14 +170,20 @@ def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
         workflow_id=initiated.workflow_id,
         workflow_type=initiated.workflow_type,
         task_queue=initiated.task_queue,
-        workflow_execution_timeout=initiated.workflow_execution_timeout,
-        workflow_run_timeout=initiated.workflow_run_timeout,
         workflow_task_timeout=initiated.workflow_task_timeout,
         workflow_id_reuse_policy=initiated.workflow_id_reuse_policy,
         cron_schedule=initiated.cron_schedule,
         request_id=errand.request_id,
     )
-    for part in ("input", "header", "memo", "search_attributes", "retry_policy"):
+    for part in (
+        "workflow_execution_timeout",
+        "workflow_run_timeout",
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "retry_policy",
+    ):
         if initiated.HasField(part):
             getattr(request, part).CopyFrom(getattr(initiated, part))
     priority = Priority.FromString(errand.priority)

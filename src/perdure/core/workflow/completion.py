@@ -45,6 +45,8 @@ from perdure.core.workflow.workflow_task import (
     schedule_speculative,
 )
 
+#: Temporal: history.historyMaxAutoResetPoints.
+_RESET_POINTS_MAX = 20
 #: Temporal: history.discardSpeculativeWorkflowTaskMaximumEventsCount.
 _SEEN_AGAIN_MAX = 10
 COMMANDS: Commands = {
@@ -277,7 +279,7 @@ def _refuse(
     if task.attempt > 1 and error.cause != unhandled:
         # Temporal: a task that keeps failing is left to time out, so that it is not tried in a tight loop.
         raise refusal
-    failure = Failure(message=message, source="Server")
+    failure = Failure(message=message)
     failure.server_failure_info.SetInParent()
     attributes = request.event.workflow_task_completed_event_attributes
     record_failed(
@@ -302,6 +304,8 @@ def _give_up_heartbeats(step: Step) -> Rejected:
 def _camel(enum: object, value: int) -> str:
     """Temporal: error texts name an enum's value in camel case, without the enum's own name."""
     if enum is CommandType:
+        if value not in CommandType.values():
+            return str(value)
         name = CommandType.Name(CommandType.ValueType(value)).removeprefix("COMMAND_TYPE_")
     else:
         name = WorkflowTaskFailedCause.Name(WorkflowTaskFailedCause.ValueType(value)).removeprefix(
@@ -319,18 +323,25 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task = None
     state.workflow_task_attempt = 1
     state.last_task_failed_cause = 0
-    build_id = attributes.worker_version.build_id or attributes.binary_checksum
+    if attributes.HasField("worker_version"):
+        state.last_worker_version = attributes.worker_version.SerializeToString()
+    build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
     if build_id and build_id not in state.build_ids:
         state.build_ids.append(build_id)
+    if checksum and checksum not in state.binary_checksums:
+        state.binary_checksums.append(checksum)
+    known = {(point.build_id, point.binary_checksum) for point in state.reset_points}
+    if (build_id, checksum) not in known:
         state.reset_points.append(
             ResetPoint(
-                build_id=attributes.worker_version.build_id,
-                binary_checksum=attributes.binary_checksum,
+                build_id=build_id,
+                binary_checksum=checksum,
                 run_id=state.run_id,
                 first_workflow_task_completed_id=event.event_id,
                 created_at_ns=timestamp_ns(event.event_time),
             )
         )
+        del state.reset_points[:-_RESET_POINTS_MAX]
 
 
 # What must hold

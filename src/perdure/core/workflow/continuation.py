@@ -130,8 +130,6 @@ def _complete_attributes(step: Step, command: Command) -> None:
     if run_timeout:
         task_timeout = min(task_timeout, run_timeout)
     set_duration(wanted.workflow_task_timeout, task_timeout)
-    if wanted.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_UNSPECIFIED:
-        wanted.initiator = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
 
 
 def _new_started_attributes(
@@ -146,14 +144,15 @@ def _new_started_attributes(
         original_execution_run_id=new_run_id,
         first_execution_run_id=state.first_run_id,
         continued_execution_run_id=state.run_id,
-        initiator=wanted.initiator,
+        initiator=wanted.initiator or ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
         attempt=1,
         workflow_id=state.workflow_id,
         cron_schedule=wanted.cron_schedule,
         workflow_run_timeout=wanted.workflow_run_timeout,
         workflow_task_timeout=wanted.workflow_task_timeout,
     )
-    set_duration(new.workflow_execution_timeout, state.execution_timeout_ns)
+    if before.HasField("workflow_execution_timeout"):
+        new.workflow_execution_timeout.CopyFrom(before.workflow_execution_timeout)
     if state.execution_expiration_ns:
         set_timestamp(new.workflow_execution_expiration_time, state.execution_expiration_ns)
     for part in (
@@ -191,6 +190,11 @@ def _new_started_attributes(
             resettable=point.resettable,
         )
         set_timestamp(rolled.create_time, point.created_at_ns)
+        # Temporal: what a reset to it needs is gone when its run's retention is over.
+        expires_at_ns = point.expires_at_ns or (
+            step.now_ns + step.world.retention_ns(state.namespace_id)
+        )
+        set_timestamp(rolled.expire_time, expires_at_ns)
     return new
 
 

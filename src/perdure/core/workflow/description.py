@@ -1,7 +1,6 @@
 """What a client is told of a run: its state in the API's words. Pure: the run is only read."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import (
     ParentClosePolicy,
     PendingActivityState,
@@ -35,8 +34,8 @@ def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
     state = run.state
     started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     reply = DescribeWorkflowExecutionResponse(
-        execution_config=_config(state),
-        workflow_execution_info=_info(state, started),
+        execution_config=_config(state, started),
+        workflow_execution_info=_info(run, started),
         workflow_extended_info=_extended(state),
         pending_activities=[
             _pending_activity(activity, now_ns) for activity in state.activities.values()
@@ -62,24 +61,28 @@ def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
     return reply
 
 
-def _config(state: RunState) -> WorkflowExecutionConfig:
+def _config(
+    state: RunState, started: WorkflowExecutionStartedEventAttributes
+) -> WorkflowExecutionConfig:
     config = WorkflowExecutionConfig()
     config.task_queue.name = state.task_queue
     config.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
-    set_duration(config.workflow_execution_timeout, state.execution_timeout_ns)
-    set_duration(config.workflow_run_timeout, state.run_timeout_ns)
+    if started.HasField("workflow_execution_timeout"):
+        set_duration(config.workflow_execution_timeout, state.execution_timeout_ns)
+    if started.HasField("workflow_run_timeout"):
+        set_duration(config.workflow_run_timeout, state.run_timeout_ns)
     set_duration(config.default_workflow_task_timeout, state.workflow_task_timeout_ns)
     if state.user_metadata:
         config.user_metadata.MergeFromString(state.user_metadata)
     return config
 
 
-def _info(
-    state: RunState, started: WorkflowExecutionStartedEventAttributes
-) -> WorkflowExecutionInfo:
+def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> WorkflowExecutionInfo:
+    state, held = run.state, run.in_flight.started
+    is_held = held is not None and len(held.events) == 1
     info = WorkflowExecutionInfo(
         status=WorkflowExecutionStatus.ValueType(state.status),
-        history_length=state.next_event_id - 1,
+        history_length=state.next_event_id - 1 + is_held,
         task_queue=state.task_queue,
         state_transition_count=state.transition_count,
         history_size_bytes=state.history_size_bytes,
@@ -101,6 +104,7 @@ def _info(
     if state.close_time_ns:
         set_timestamp(info.close_time, state.close_time_ns)
         set_duration(info.execution_duration, max(0, state.close_time_ns - state.execution_time_ns))
+    info.auto_reset_points.SetInParent()
     for point in state.reset_points:
         added = info.auto_reset_points.points.add(
             build_id=point.build_id,
@@ -110,12 +114,12 @@ def _info(
             resettable=point.resettable,
         )
         set_timestamp(added.create_time, point.created_at_ns)
-    if state.build_ids and state.build_ids[-1]:
-        info.most_recent_worker_version_stamp.build_id = state.build_ids[-1]
+        if point.expires_at_ns:
+            set_timestamp(added.expire_time, point.expires_at_ns)
+    if state.last_worker_version:
+        info.most_recent_worker_version_stamp.MergeFromString(state.last_worker_version)
     if started.HasField("priority"):
         info.priority.CopyFrom(started.priority)
-    else:
-        info.priority.CopyFrom(Priority())
     return info
 
 
@@ -171,13 +175,12 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
         info.heartbeat_details.MergeFromString(activity.heartbeat_details)
     if activity.last_heartbeat_at_ns:
         set_timestamp(info.last_heartbeat_time, activity.last_heartbeat_at_ns)
+    set_timestamp(info.scheduled_time, activity.scheduled_at_ns)
     if activity.started_at_ns:
         set_timestamp(info.last_started_time, activity.started_at_ns)
-    else:
-        set_timestamp(info.scheduled_time, activity.scheduled_at_ns)
-        if activity.scheduled_at_ns > now_ns:
-            set_timestamp(info.next_attempt_schedule_time, activity.scheduled_at_ns)
-            set_duration(info.current_retry_interval, activity.current_retry_interval_ns)
+    elif activity.scheduled_at_ns > now_ns:
+        set_timestamp(info.next_attempt_schedule_time, activity.scheduled_at_ns)
+        set_duration(info.current_retry_interval, activity.current_retry_interval_ns)
     if activity.schedule_to_close_ns:
         set_timestamp(
             info.expiration_time, activity.first_scheduled_at_ns + activity.schedule_to_close_ns
@@ -191,7 +194,8 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
     if scheduled.HasField("priority"):
         info.priority.CopyFrom(scheduled.priority)
     options = info.activity_options
-    options.task_queue.CopyFrom(scheduled.task_queue)
+    # Temporal: as if the queue were a sticky one.
+    options.task_queue.name = options.task_queue.normal_name = scheduled.task_queue.name
     options.schedule_to_close_timeout.CopyFrom(scheduled.schedule_to_close_timeout)
     options.schedule_to_start_timeout.CopyFrom(scheduled.schedule_to_start_timeout)
     options.start_to_close_timeout.CopyFrom(scheduled.start_to_close_timeout)

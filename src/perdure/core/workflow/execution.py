@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEven
 from temporalio.api.sdk.v1 import UserMetadata
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.search_attributes import with_types
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
 from perdure.core.workflow.signals import Signal, check_parent, record_signal
@@ -81,9 +82,15 @@ def start(step: Step, request: Start) -> None:
     if request.user_metadata is not None:
         event.user_metadata.CopyFrom(request.user_metadata)
     event.links.extend(request.links)
+    with_types(
+        event.workflow_execution_started_event_attributes.search_attributes.indexed_fields,
+        step.world.search_attribute_types(request.namespace_id),
+    )
     step.record(event)
     if request.request_id:
-        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, event.event_id)
+        # Temporal: a start that comes with a signal goes by the signal's event.
+        event_id = event.event_id if request.signal is None else event.event_id + 1
+        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, event_id)
         step.note(RequestAttached(request.request_id, info))
     if request.signal is not None:
         record_signal(step, request.signal)
@@ -277,6 +284,7 @@ def started(state: RunState, event: HistoryEvent) -> None:
                 first_workflow_task_completed_id=point.first_workflow_task_completed_id,
                 created_at_ns=timestamp_ns(point.create_time),
                 resettable=point.resettable,
+                expires_at_ns=timestamp_ns(point.expire_time),
             )
         )
 
@@ -384,3 +392,4 @@ APPLIERS: Appliers = {
     Identified: identified,
     RequestAttached: request_attached,
 }
+NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: options_updated}

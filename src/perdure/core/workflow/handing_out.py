@@ -34,6 +34,8 @@ class StartWorkflowTask:
     #: Id of this poll; ends up in the started event.
     request_id: str
     nonce: int
+    #: That was polled. A worker that polls its own sticky queue has the run in its cache.
+    queue: str = ""
     build_id: str = ""
     #: The serialized `WorkerVersionStamp` for the started event; empty for none.
     version_stamp: bytes = b""
@@ -133,7 +135,11 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         ref=TaskRef(task.scheduled_event_id, task.attempt, request.nonce),
         workflow_type=state.workflow_type,
         task_queue=state.task_queue,
-        is_sticky=bool(task.sticky_queue) and state.previous_started_event_id > 0,
+        is_sticky=(
+            bool(task.sticky_queue)
+            and task.sticky_queue == request.queue
+            and state.previous_started_event_id > 0
+        ),
         previous_started_event_id=state.previous_started_event_id,
         started_event_id=started.event_id,
         scheduled_at_ns=task.scheduled_at_ns,

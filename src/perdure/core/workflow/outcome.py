@@ -201,6 +201,8 @@ class Limits:
     #: Total time that a workflow task may be kept alive by heartbeats alone.
     workflow_task_heartbeat_timeout_ns: int = 30 * 60 * 10**9
     workflow_task_retry_max_interval_ns: int = 10 * 60 * 10**9
+    #: Whether the interval below holds for starts, too; it always holds for a run that continues as new.
+    checks_reuse_interval: bool = False
     #: 0: a workflow id may be used again at once.
     workflow_id_reuse_minimal_interval_ns: int = 10**9
     max_workflow_task_timeout_ns: int = 120 * 10**9
@@ -223,3 +225,5 @@ class World:
     fresh_id: Callable[[], str]
     #: Namespace id → its custom search attributes: name → type.
     search_attribute_types: Callable[[str], Mapping[str, IndexedValueType.ValueType]] = lambda _: {}
+    #: Namespace id → for how long its closed runs are kept.
+    retention_ns: Callable[[str], int] = lambda _: 0

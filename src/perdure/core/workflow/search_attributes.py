@@ -7,7 +7,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.search_attributes import fault, is_nothing
+from perdure.core.search_attributes import fault, is_nothing, with_types
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
 
@@ -35,6 +35,10 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
     attributes = event.upsert_workflow_search_attributes_event_attributes
     attributes.workflow_task_completed_event_id = completed_event_id
     attributes.search_attributes.CopyFrom(wanted.search_attributes)
+    with_types(
+        attributes.search_attributes.indexed_fields,
+        step.world.search_attribute_types(step.state.namespace_id),
+    )
     step.record(event)
 
 

@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected, busy_workflow
-from perdure.core.workflow.state import RequestIdInfo, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import ensure
 
@@ -83,20 +83,6 @@ def signaled(state: RunState, event: HistoryEvent) -> None:
     request_id = event.workflow_execution_signaled_event_attributes.request_id
     if request_id:
         state.signal_request_ids.add(request_id)
-        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
-
-
-def number_request_id(state: RunState, event: HistoryEvent) -> None:
-    """A buffered event gets its id: so does what is known by its request id."""
-    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
-        request_id = event.workflow_execution_signaled_event_attributes.request_id
-    elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
-        attributes = event.workflow_execution_options_updated_event_attributes
-        request_id = attributes.attached_request_id
-    else:
-        return
-    if request_id:
-        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
 
 
 # What must hold
@@ -108,7 +94,3 @@ def check(run: Run) -> None:
 
 REQUESTS: Requests = {Signal: signal}
 APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled}
-NUMBERED: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: number_request_id,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: number_request_id,
-}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import (
     EventType,
+    TaskQueueKind,
     WorkflowExecutionStatus,
     WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy,
@@ -61,7 +62,9 @@ def decide(
     if known is not None:
         return UseCurrent(known.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
     since_ns = now_ns - current.start_time_ns
-    too_soon = since_ns <= limits.workflow_id_reuse_minimal_interval_ns > 0
+    too_soon = limits.checks_reuse_interval and (
+        since_ns <= limits.workflow_id_reuse_minimal_interval_ns > 0
+    )
     if current.is_open:
         if conflict == WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING:
             return UseCurrent(is_retry=False)
@@ -143,9 +146,12 @@ def started_attributes(
         workflow_id=request.workflow_id,
         cron_schedule=request.cron_schedule,
     )
-    set_duration(attributes.workflow_execution_timeout, execution_timeout)
-    set_duration(attributes.workflow_run_timeout, run_timeout)
+    if execution_timeout or request.HasField("workflow_execution_timeout"):
+        set_duration(attributes.workflow_execution_timeout, execution_timeout)
+    if run_timeout or request.HasField("workflow_run_timeout"):
+        set_duration(attributes.workflow_run_timeout, run_timeout)
     set_duration(attributes.workflow_task_timeout, task_timeout)
+    attributes.task_queue.kind = request.task_queue.kind or TaskQueueKind.TASK_QUEUE_KIND_NORMAL
     for part in ("input", "header", "memo", "search_attributes", "priority"):
         if request.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(request, part))

@@ -135,6 +135,8 @@ class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     first_workflow_task_completed_id: int
     created_at_ns: int
     resettable: bool = True
+    #: 0 while its run is the current one.
+    expires_at_ns: int = 0
 
 
 class RunState(msgspec.Struct, omit_defaults=True):
@@ -191,6 +193,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     sticky_schedule_to_start_ns: int = 0
     #: Build ids of the workers that completed tasks, oldest first.
     build_ids: list[str] = []
+    binary_checksums: list[str] = []
+    #: Serialized `WorkerVersionStamp` of the last completed workflow task.
+    last_worker_version: bytes = b""
     reset_points: list[ResetPoint] = []
 
     #: None if no workflow started this one.

@@ -53,7 +53,7 @@ class TaskRef:
 class FailWorkflowTask:
     ref: TaskRef
     cause: WorkflowTaskFailedCause.ValueType
-    failure: Failure
+    failure: Failure | None
     identity: str
     binary_checksum: str = ""
     worker_version: bytes = b""
@@ -284,8 +284,14 @@ def first_task_due(step: Step, timer: Timer) -> None:
 def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
     """Return the events of the pending task that history shows but that are not recorded (yet)."""
     task, started = run.state.workflow_task, run.in_flight.started
-    if started is not None:
+    if started is not None and len(started.events) == 1:
         return started.events
+    if started is not None:
+        # Temporal: of a task that failed before, clients are not shown who has it now.
+        shown = HistoryEvent()
+        shown.CopyFrom(started.events[-1])
+        shown.workflow_task_started_event_attributes.ClearField("identity")
+        return (*started.events[:-1], shown)
     if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
         return ()
     return (transient_event(run.state, task),)
