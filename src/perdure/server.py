@@ -169,6 +169,8 @@ def _limits(settings: Settings) -> Limits:
         max_signals_per_execution=dynamic.integer(
             "history.maximumSignalsPerExecution", defaults.max_signals_per_execution
         ),
+        blob_size=dynamic.integer("limit.blobSize.error", defaults.blob_size),
+        memo_size=dynamic.integer("limit.memoSize.error", defaults.memo_size),
         max_buffered_queries=dynamic.integer(
             "history.MaxBufferedQueryCount", defaults.max_buffered_queries
         ),

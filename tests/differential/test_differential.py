@@ -20,7 +20,7 @@ def _cases() -> Iterator[object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "name"), _cases())
+@pytest.mark.parametrize(("kind", "name"), list(_cases()))
 def test_same(stage: Stage, kind: str, name: str) -> None:
     script = SCRIPTS[name]
     theirs = stage.transcript(REAL, script)

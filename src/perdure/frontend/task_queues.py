@@ -39,7 +39,10 @@ class TaskQueueDescriptions:
         self, request: DescribeTaskQueueRequest, call: Call
     ) -> DescribeTaskQueueResponse:
         namespace = self._services.namespace(request.namespace)
-        check_task_queue(request)
+        if not request.task_queue.name.startswith(
+            "/_sys/"
+        ):  # A part of a queue: it has no tasks here.
+            check_task_queue(request)
         if request.api_mode == DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
             raise Rejected(
                 Code.UNIMPLEMENTED, "DescribeTaskQueue's enhanced mode is not implemented"

@@ -34,7 +34,7 @@ from perdure.core.workflow.step import (
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, retry_policy
+from perdure.core.workflow.validation import check_size, TIMEOUT_TYPE_NAMES, retry_policy
 from perdure.core.workflow.workflow_task import ensure
 
 _TIMEOUTS = {
@@ -326,6 +326,12 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
             "invalid history builder state for action: add-activitytask-scheduled-event,"
             f" ActivityID: {wanted.activity_id}",
         )
+    check_size(
+        step.world.limits.blob_size,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
+        wanted.input,
+        "ScheduleActivityTaskCommandAttributes.Input exceeds size limit.",
+    )
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
@@ -415,7 +421,8 @@ def _record_started(step: Step, activity: PendingActivity, *, completed_by: str 
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
     attributes = event.activity_task_started_event_attributes
     attributes.scheduled_event_id = activity.scheduled_event_id
-    attributes.identity = activity.started_identity or completed_by
+    identity = activity.started_identity if activity.started_at_ns else completed_by
+    attributes.identity = identity
     attributes.request_id = activity.request_id
     attributes.attempt = activity.attempt
     if activity.last_failure:

@@ -42,6 +42,8 @@ def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAtt
             raise BadCommand(
                 _CAUSE, f"{name} exceeds length limit. Length={length} Limit={ID_LENGTH_MAX}"
             )
+    if wanted.priority.priority_key < 0:
+        raise BadCommand(_CAUSE, "invalid priorities: priority key can't be negative")
     _fill_timeouts(state, wanted)
     return wanted
 
@@ -57,6 +59,12 @@ def _check_task_queue(state: RunState, wanted: ScheduleActivityTaskCommandAttrib
         raise BadCommand(_CAUSE, "taskQueue length exceeds limit")
     if queue.name.startswith("/_sys/"):
         raise BadCommand(_CAUSE, "task queue name cannot start with reserved prefix /_sys/")
+    if queue.name == "temporal-sys-per-ns-tq":
+        raise BadCommand(
+            _CAUSE,
+            f"cannot use internal per-namespace task queue:{queue.name}"
+            f" (in parent component task queue: {state.task_queue})",
+        )
     if queue.kind == TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED:
         queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
 

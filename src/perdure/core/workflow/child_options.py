@@ -16,6 +16,7 @@ from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
     ID_LENGTH_MAX,
     NUL,
+    check_size,
     duration_fault,
     retry_policy_fault,
     task_queue_fault,
@@ -84,7 +85,11 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
     fault = task_queue_fault(wanted.task_queue)
     if fault is not None:
         raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
-    limit = step.world.limits.max_pending_children
+    limits = step.world.limits
+    for part, size in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
+        message = f"{COMMAND}Attributes. {part} exceeds size limit."
+        check_size(size, CAUSE, getattr(wanted, part.lower()), message)
+    limit = limits.max_pending_children
     if 0 < limit <= len(state.children):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,

@@ -289,6 +289,9 @@ def _refuse(
         identity=attributes.identity,
         binary_checksum=attributes.binary_checksum,
     )
+    if error.is_final:
+        execution.record_terminated(step, message, None, "history-service")
+        return refusal
     schedule(step)
     step.in_flight.close_attempted = error.cause == unhandled
     return refusal

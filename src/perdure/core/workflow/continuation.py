@@ -19,8 +19,10 @@ from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, se
 from perdure.core.workflow.validation import (
     ID_LENGTH_MAX,
     NUL,
+    check_size,
     duration_fault,
     retry_policy_fault,
+    task_queue_fault,
     with_defaults,
 )
 
@@ -97,6 +99,11 @@ def _complete_attributes(step: Step, command: Command) -> None:
     if not wanted.task_queue.name:
         wanted.task_queue.name = state.task_queue
     wanted.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    queue = wanted.task_queue.name
+    where = f'WorkflowType={kind} TaskQueue=name:"{queue}" kind:TASK_QUEUE_KIND_NORMAL'
+    fault = task_queue_fault(wanted.task_queue)
+    if fault is not None:
+        raise BadCommand(_CAUSE, f"error validating {name} TaskQueue: {fault}. {where}")
     for label, timeout in (
         ("WorkflowRunTimeout", wanted.workflow_run_timeout),
         ("WorkflowTaskTimeout", wanted.workflow_task_timeout),
@@ -104,14 +111,17 @@ def _complete_attributes(step: Step, command: Command) -> None:
     ):
         fault = duration_fault(timeout)
         if fault is not None:
-            raise BadCommand(
-                _CAUSE, f"An invalid {label} is set on {name}: {fault}. WorkflowType={kind}"
-            )
+            raise BadCommand(_CAUSE, f"Invalid {label} on {name}: {fault}. {where}")
     if wanted.HasField("retry_policy"):
         with_defaults(wanted.retry_policy)
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
-            raise BadCommand(_CAUSE, fault)
+            raise BadCommand(_CAUSE, f"invalid WorkflowRetryPolicy on {name}: {fault}. {where}")
+    limits = step.world.limits
+    for part, limit in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
+        # Temporal: with this blank.
+        message = f"ContinueAsNewWorkflowExecutionCommandAttributes. {part} exceeds size limit."
+        check_size(limit, _CAUSE, getattr(wanted, part.lower()), message)
     fault = search_attributes_fault(
         wanted.search_attributes.indexed_fields,
         step.world.search_attribute_types(state.namespace_id),

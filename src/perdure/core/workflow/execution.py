@@ -32,7 +32,7 @@ from perdure.core.workflow.step import (
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import retry_policy
+from perdure.core.workflow.validation import check_size, retry_policy
 from perdure.core.workflow.workflow_task import force_close, schedule
 
 # What can be asked
@@ -151,9 +151,11 @@ def time_out(step: Step, timer: Timer) -> None:
         return
     force_close(step)
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
+    state = step.state
+    is_over = 0 < state.execution_expiration_ns <= step.now_ns
     event.workflow_execution_timed_out_event_attributes.retry_state = (
         RetryState.RETRY_STATE_TIMEOUT
-        if step.state.retry_policy is not None
+        if is_over or state.retry_policy is not None
         else RetryState.RETRY_STATE_RETRY_POLICY_NOT_SET
     )
     step.record(event)
@@ -169,6 +171,13 @@ def complete(step: Step, command: Command, completed_event_id: int) -> None:
             "CompleteWorkflowExecutionCommandAttributes is not set on CompleteWorkflowExecutionCommand.",
         )
     wanted = command.complete_workflow_execution_command_attributes
+    check_size(
+        step.world.limits.blob_size,
+        # Temporal: with this cause.
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
+        wanted.result,
+        "CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit.",
+    )
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
     attributes = event.workflow_execution_completed_event_attributes
     if wanted.HasField("result"):
@@ -189,6 +198,12 @@ def fail(step: Step, command: Command, completed_event_id: int) -> None:
     wanted = command.fail_workflow_execution_command_attributes
     if not wanted.HasField("failure"):
         raise BadCommand(cause, "Failure is not set on FailWorkflowExecutionCommand.")
+    check_size(
+        step.world.limits.blob_size,
+        cause,
+        wanted.failure,
+        "FailWorkflowExecutionCommandAttributes.Failure exceeds size limit.",
+    )
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
     attributes = event.workflow_execution_failed_event_attributes
     attributes.failure.CopyFrom(wanted.failure)

@@ -31,7 +31,7 @@ from perdure.core.workflow.step import (
     Step,
     new_event,
 )
-from perdure.core.workflow.validation import ID_LENGTH_MAX, is_uuid
+from perdure.core.workflow.validation import ID_LENGTH_MAX, check_size, is_uuid
 from perdure.core.workflow.workflow_task import ensure
 
 _BAD_SIGNAL = (
@@ -130,6 +130,12 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
             f"SignalName is not set on {_SIGNAL}. WorkflowId={target.workflow_id}"
             f" Namespace={wanted.namespace} RunId={target.run_id}",
         )
+    check_size(
+        step.world.limits.blob_size,
+        _BAD_SIGNAL,
+        wanted.input,
+        f"{_SIGNAL}Attributes.Input exceeds size limit.",
+    )
     _check_count(step, "signals", step.world.limits.max_pending_signals, is_signal=True)
     event = new_event(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.signal_external_workflow_execution_initiated_event_attributes

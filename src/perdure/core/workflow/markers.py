@@ -5,7 +5,7 @@ from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCa
 
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
-from perdure.core.workflow.validation import check_id
+from perdure.core.workflow.validation import check_id, check_size
 
 # What a worker can command
 
@@ -16,6 +16,13 @@ def record(step: Step, command: Command, completed_event_id: int) -> None:
         raise BadCommand(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
     wanted = command.record_marker_command_attributes
     check_id(cause, "MarkerName", wanted.marker_name, "RecordMarkerCommand")
+    for details in wanted.details.values():
+        check_size(
+            step.world.limits.blob_size,
+            cause,
+            details,
+            "RecordMarkerCommandAttributes.Details exceeds size limit.",
+        )
     event = new_event(EventType.EVENT_TYPE_MARKER_RECORDED)
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)

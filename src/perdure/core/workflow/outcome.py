@@ -212,6 +212,8 @@ class Limits:
     #: 0: no limit, as for all of these.
     max_in_flight_updates: int = 10
     max_total_updates: int = 2000
+    blob_size: int = 2 * 1024 * 1024
+    memo_size: int = 2 * 1024 * 1024
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000

@@ -10,6 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.search_attributes import fault, is_nothing, with_types
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
+from perdure.core.workflow.validation import check_size
 
 # What a worker can command
 
@@ -54,6 +55,12 @@ def modify_properties(step: Step, command: Command, completed_event_id: int) -> 
         raise BadCommand(cause, f"UpsertedMemo is not set on {name}.")
     if not wanted.upserted_memo.fields:
         raise BadCommand(cause, f"UpsertedMemo.Fields is not set on {name}.")
+    check_size(
+        step.world.limits.memo_size,
+        cause,
+        wanted.upserted_memo,
+        "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",
+    )
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
     attributes = event.workflow_properties_modified_event_attributes
     attributes.workflow_task_completed_event_id = completed_event_id

@@ -62,10 +62,14 @@ _SHOWN = {
 class BadCommand(Exception):
     """The worker sent a command that breaks the rules; its workflow task must be failed with `cause`."""
 
-    def __init__(self, cause: WorkflowTaskFailedCause.ValueType, message: str) -> None:
+    def __init__(
+        self, cause: WorkflowTaskFailedCause.ValueType, message: str, *, is_final: bool = False
+    ) -> None:
         super().__init__(message)
         self.cause = cause
         self.message = message
+        #: The worker would only send the same again: the run is terminated.
+        self.is_final = is_final
 
 
 class Checkpoint(NamedTuple):

@@ -3,6 +3,7 @@
 import re
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -38,6 +39,14 @@ def check_id(cause: WorkflowTaskFailedCause.ValueType, name: str, value: str, co
             cause,
             f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={ID_LENGTH_MAX}",
         )
+
+
+def check_size(
+    limit: int, cause: WorkflowTaskFailedCause.ValueType, blob: Message, message: str
+) -> None:
+    """Temporal: a run whose worker sends what is too big is terminated."""
+    if 0 < limit < blob.ByteSize():
+        raise BadCommand(cause, message, is_final=True)
 
 
 def duration_fault(duration: Duration) -> str | None:
