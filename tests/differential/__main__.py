@@ -41,7 +41,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     failed = 0
     for script, (theirs, ours, took) in zip(chosen, results, strict=True):
         if arguments.against == REAL:
-            script = dataclasses.replace(script, intended=())
+            script = dataclasses.replace(script, intended=())  # noqa: PLW2901
         failed += _report(script, theirs, ours, took, show=arguments.show)
     print(f"{len(chosen) - failed} of {len(chosen)} scripts agree")
     return 1 if failed else 0

@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 
 #: Temporal: a server takes messages up to this size.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
+#: A stopping server waits for this long without a new call, but not for longer than the maximum.
+QUIET_S = 0.05
+QUIET_MAX_S = 1.0
+_GOING = Rejected(Code.UNAVAILABLE, "the server is shutting down")
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _OPTIONS = [
@@ -65,6 +69,8 @@ class GrpcServer:
                 _ADMIN_SERVICE,
             )
         }
+        self._is_draining = False
+        self._last_call_at = 0.0
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (_Dispatch({name: self._method(rpc) for name, rpc in rpcs.items()}, self._check),)
@@ -90,12 +96,22 @@ class GrpcServer:
         return bound
 
     def drain(self) -> None:
-        """Say to whoever asks for our health that we are going."""
+        """Take no new calls: clients are told to try again, and whoever asks for our health that we are going."""
+        self._is_draining = True
+        self._last_call_at = asyncio.get_running_loop().time()
         for name in self._health:
             self._health[name] = health_pb2.HealthCheckResponse.NOT_SERVING
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new calls, and wait for those under way."""
+        """Wait for the calls under way, for up to `grace_s`, and close the connections.
+
+        grpcio cancels the calls that it has received and not yet handed over when it is stopped, and clients do not
+        try a cancelled call again: so it is stopped in a quiet moment.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(grace_s, QUIET_MAX_S)
+        while loop.time() < min(until, quiet_at := self._last_call_at + QUIET_S):  # noqa: ASYNC110
+            await asyncio.sleep(min(until, quiet_at) - loop.time())
         await self._server.stop(grace_s)
 
     async def _check(self, encoded: bytes, context: Any) -> bytes:
@@ -114,6 +130,9 @@ class GrpcServer:
         known = self._check_namespace
 
         async def answer(encoded: bytes, context: Any) -> bytes:
+            if self._is_draining:
+                self._last_call_at = asyncio.get_running_loop().time()
+                return await _abort(context, _GOING)
             began = perf_counter()
             namespace = ""
             try:

@@ -34,7 +34,7 @@ from perdure.core.workflow.step import (
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import check_size, TIMEOUT_TYPE_NAMES, retry_policy
+from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, check_size, retry_policy
 from perdure.core.workflow.workflow_task import ensure
 
 _TIMEOUTS = {
