@@ -70,7 +70,12 @@ class Server:
             self.node, settings.cluster.name, cluster_id, self._settings.store.url.partition(":")[0]
         )
         measure_node(self.metrics, self.node)
-        self._grpc = GrpcServer(rpcs(services), self.metrics, services.check_namespace)
+        self._grpc = GrpcServer(
+            rpcs(services),
+            self.metrics,
+            check_namespace=services.check_namespace,
+            is_serving=lambda: self.node.engine.is_serving,
+        )
         try:
             port = await self._grpc.start(settings.server.ip, settings.server.port)
             self._metrics_page = MetricsPage(

@@ -33,6 +33,7 @@ QUIET_MAX_S = 1.0
 _GOING = Rejected(Code.UNAVAILABLE, "the server is shutting down")
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -55,20 +56,23 @@ class GrpcServer:
         self,
         rpcs: Mapping[str, Rpc],
         metrics: Registry,
+        *,
         check_namespace: Callable[[str], object],
+        is_serving: Callable[[], bool],
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that is not there."""
+        """`check_namespace` raises `Rejected` for the name of a namespace that is not there.
+
+        `is_serving` says whether there is any use in sending calls here, for whoever balances load.
+        """
+        self._is_serving = is_serving
         self._check_namespace = check_namespace
         self._measured = _Measured(metrics)
-        self._health = {
-            name: _SERVING
-            for name in (
-                "",
-                WORKFLOW_SERVICE.full_name,
-                OPERATOR_SERVICE.full_name,
-                _ADMIN_SERVICE,
-            )
-        }
+        self._health_names = (
+            "",
+            WORKFLOW_SERVICE.full_name,
+            OPERATOR_SERVICE.full_name,
+            _ADMIN_SERVICE,
+        )
         self._is_draining = False
         self._last_call_at = 0.0
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -99,8 +103,6 @@ class GrpcServer:
         """Take no new calls: clients are told to try again, and whoever asks for our health that we are going."""
         self._is_draining = True
         self._last_call_at = asyncio.get_running_loop().time()
-        for name in self._health:
-            self._health[name] = health_pb2.HealthCheckResponse.NOT_SERVING
 
     async def stop(self, grace_s: float) -> None:
         """Wait for the calls under way, for up to `grace_s`, and close the connections.
@@ -119,9 +121,10 @@ class GrpcServer:
             service = health_pb2.HealthCheckRequest.FromString(encoded).service
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, "cannot decode the request")
-        status = self._health.get(service)
-        if status is None:
+        if service not in self._health_names:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        serves = self._is_serving() and not self._is_draining
+        status = _SERVING if serves else _NOT_SERVING
         reply: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
         return reply
 

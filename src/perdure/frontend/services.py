@@ -38,7 +38,11 @@ class Services:
             raise invalid_argument("Namespace is empty.")
         if len(name) > NAMESPACE_BYTES_MAX // 4 and len(name.encode()) > NAMESPACE_BYTES_MAX:
             raise invalid_argument("Namespace length exceeds limit.")
-        namespace = self.namespaces.get(name)
+        try:
+            namespace = self.namespaces.get(name)
+        except Rejected as refusal:
+            self.node.engine.check_serving()
+            raise refusal
         if namespace.state == NamespaceState.NAMESPACE_STATE_DELETED:
             raise _deleted(namespace)
         return namespace

@@ -7,7 +7,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
@@ -65,6 +65,8 @@ class Engine:
         self._timers = Timers(clock, self._fire)
         #: Called when memory has been thrown away.
         self.forgot: Callable[[], None] = lambda: None
+        #: Called when the lease is ours, before anything is answered. Raises `StoreError`.
+        self.prepare: Callable[[], Awaitable[None]] = _nothing_to_prepare
         self._is_serving = False
         self._serving = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
@@ -80,6 +82,7 @@ class Engine:
                 log.info("waiting for a lease: another node holds the whole key space")
             waited = True
             await asyncio.sleep(RETRY_S)
+        await self.prepare()
         self._spawn(self._commits.run(self))
         self._spawn(self.leases.keep(self._lose_lease))
         self._spawn(self.residency.look_ahead(lambda: self.leases.held))
@@ -148,6 +151,7 @@ class Engine:
         while True:
             try:
                 if await self.leases.claim():
+                    await self.prepare()
                     self._serve()
                     await self._take_over()
                     return
@@ -165,9 +169,9 @@ class Engine:
 
     async def find(self, key: RunKey) -> LiveRun | None:
         """Return the run or None. The caller goes on without waiting, or asks again."""
-        self._check_serving(key)
+        self._check_owner(key)
         live = await self.residency.find(key)
-        self._check_serving(key)
+        self._check_owner(key)
         return live
 
     async def get(self, key: RunKey) -> LiveRun:
@@ -207,11 +211,15 @@ class Engine:
         elif not self.leases.is_certain():
             raise unavailable("this node is not certain of its lease")
 
-    def _check_serving(self, key: RunKey) -> None:
-        if not self._is_serving or not self.leases.covers(key.shard_key):
-            raise unavailable(
-                "this node does not own the workflow: it is starting, or has lost the store"
-            )
+    def check_serving(self) -> None:
+        """Raise `Rejected` while this node owns nothing: a worker that polls it would wait in vain."""
+        if not self._is_serving:
+            raise unavailable("this node does not serve: it is starting, or has lost the store")
+
+    def _check_owner(self, key: RunKey) -> None:
+        self.check_serving()
+        if not self.leases.covers(key.shard_key):
+            raise unavailable("this node does not own the workflow")
 
     # Moving runs forward. Nothing below waits.
 
@@ -342,6 +350,10 @@ class Engine:
     def _send(self, live: LiveRun, effects: list[Effect]) -> None:
         for effect in effects:
             self._deliver(live.key, effect)
+
+
+async def _nothing_to_prepare() -> None:
+    pass
 
 
 def not_found(key: RunKey) -> Rejected:

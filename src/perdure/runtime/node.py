@@ -149,12 +149,12 @@ class Node:
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
-        self.engine.forgot = self.updates.forget
+        self.engine.forgot = self._forget
+        self.engine.prepare = self.namespaces.load
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
-        await self.namespaces.load()
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self.task_queues.sweep()))
         self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
@@ -172,6 +172,10 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.errands.stop()
         await self.engine.stop()
+
+    def _forget(self) -> None:
+        self.updates.forget()
+        self.task_queues.forget()
 
     def fresh_id(self) -> str:
         """Return a UUID that is larger than those before: rows of runs that are busy now lie side by side."""
@@ -355,6 +359,7 @@ class Node:
     ) -> WorkflowTaskReply | QueryTaskReply | None:
         """Return a task for this poller; None if there is none until `deadline` (loop time)."""
         while True:
+            self.engine.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
             if offer is None:
                 return None
@@ -432,6 +437,7 @@ class Node:
         self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes
     ) -> ActivityTaskReply | None:
         while True:
+            self.engine.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
             if offer is None:
                 return None

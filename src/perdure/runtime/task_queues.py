@@ -133,6 +133,12 @@ class TaskQueues:
             queue.last_poll_at_ns = 0
             queue.pollers.clear()
 
+    def forget(self) -> None:
+        """Another node may own the runs now: end all polls, with nothing, and drop what waits here."""
+        for taken in list(self._polls):
+            _end(taken)
+        self._queues.clear()
+
     def drain(self) -> None:
         """End all polls, with nothing."""
         self._draining = True

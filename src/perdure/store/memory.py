@@ -4,7 +4,7 @@ Nothing survives the process. A server without a file runs on SQLite in memory, 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from perdure.store.port import (
@@ -179,6 +179,18 @@ class MemoryStore:
         else:
             part = rows[bisect_right(rows, after_seq, key=lambda row: row.seq) :]
         return [row for row in part if row.event_count][:limit]
+
+    # For whoever checks what is stored
+
+    def journals(self) -> Iterator[tuple[str, list[JournalRow]]]:
+        """Yield every run id with its journal."""
+        yield from self._journal.items()
+
+    def journal(self, run_id: str) -> list[JournalRow]:
+        return self._journal.get(run_id, [])
+
+    def rows(self) -> Iterator[ExecutionRow]:
+        yield from self._executions.values()
 
     # Visibility
 
