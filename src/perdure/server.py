@@ -8,6 +8,7 @@ import uuid
 
 import structlog
 
+from perdure.core.errors import Rejected
 from perdure.core.workflow.outcome import Limits
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.metrics_page import MetricsPage
@@ -63,7 +64,7 @@ class Server:
             await self.node.start()
             self._is_started = True
             await self.node.namespaces.ensure(_namespaces(settings))
-        except StoreError as error:
+        except (StoreError, Rejected) as error:
             await self.stop(0)
             raise StartupError(str(error)) from error
         services = Services(

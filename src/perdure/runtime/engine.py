@@ -88,7 +88,10 @@ class Engine:
         self._spawn(self.residency.look_ahead(lambda: self.leases.held))
         self._spawn(self.residency.sweep())
         self._serve()
-        await self._take_over()
+        try:
+            await self._take_over()
+        except StoreError as error:
+            self._lose_everything([], f"the store is not there: {error}")
 
     async def stop(self) -> None:
         """Finish the commits in flight and give the leases back."""

@@ -51,6 +51,9 @@ class Queries:
             return await waiting.answer
         finally:
             timeout.cancel()
+            waiting.answer.cancel()  # It may hold a refusal that nobody waits for.
+            if waiting.answer.done() and not waiting.answer.cancelled():
+                waiting.answer.exception()
             del self._waiting[query_id]
             if waiting.fall_back is not None:
                 waiting.fall_back.cancel()

@@ -54,7 +54,8 @@ class TaskQueues:
         self._clock = clock
         self._queues: dict[QueueName, TaskQueue[Offer]] = {}
         self._draining = False
-        self._polls: set[asyncio.Future[Offer | None]] = set()
+        #: In the order of their arrival.
+        self._polls: dict[asyncio.Future[Offer | None], None] = {}
 
     # Tasks come
 
@@ -105,7 +106,7 @@ class TaskQueues:
         taken: asyncio.Future[Offer | None] = loop.create_future()
         poller: Poller[Offer] = Poller(info.identity, taken.set_result)
         queue.wait(poller)
-        self._polls.add(taken)
+        self._polls[taken] = None
         timeout = loop.call_at(deadline, _end, taken)
         try:
             return await taken
@@ -115,7 +116,7 @@ class TaskQueues:
             raise
         finally:
             timeout.cancel()
-            self._polls.discard(taken)
+            self._polls.pop(taken, None)
             queue.leave(poller)
 
     def give_back(self, name: QueueName, offer: Offer) -> None:

@@ -125,8 +125,7 @@ class ModelWorker:
             result.CopyFrom(_query_result(events))
         request.sticky_attributes.worker_task_queue.name = self._sticky_queue
         request.sticky_attributes.schedule_to_start_timeout.FromSeconds(5)
-        reply = await self._server.call(request)
-        assert isinstance(reply, RespondWorkflowTaskCompletedResponse)
+        reply = await self._completed(request)
         run_id = task.workflow_execution.run_id
         if reply.reset_history_event_id:
             del events[reply.reset_history_event_id :]
@@ -137,6 +136,20 @@ class ModelWorker:
             self._cache.pop(run_id, None)
             return nothing  # The reply was lost, and with it the next task.
         return reply.workflow_task
+
+    async def _completed(
+        self, request: RespondWorkflowTaskCompletedRequest
+    ) -> RespondWorkflowTaskCompletedResponse:
+        for _ in range(5):
+            try:
+                reply = await self._server.call(request)
+                assert isinstance(reply, RespondWorkflowTaskCompletedResponse)
+                return reply
+            except Rejected as refusal:
+                if refusal.code is not Code.UNAVAILABLE:
+                    raise
+            await self._sleep(self._random.uniform(0.05, 0.5))
+        raise Rejected(Code.UNAVAILABLE, "simulated: given up")
 
     async def _history(self, task: PollWorkflowTaskQueueResponse) -> list[HistoryEvent] | None:
         """Return the whole history; None if the task builds on a cache that this worker has lost."""
