@@ -34,7 +34,7 @@ check: .venv/.dev
 	$(BIN)/python -m pytest -q -m "not slow"
 
 simulate: .venv/.dev
-	$(BIN)/python -m perdure.testing.simulate $(SEED)
+	$(BIN)/python -m perdure.testing.simulator.simulate $(SEED)
 
 bench: .venv/.dev
 	$(BIN)/python -m bench $(ARGS)

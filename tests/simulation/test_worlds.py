@@ -2,8 +2,8 @@
 
 import pytest
 
-from perdure.testing.planted import BUGS, notices
-from perdure.testing.simulate import tried
+from perdure.testing.simulator.planted import BUGS, notices
+from perdure.testing.simulator.simulate import tried
 
 #: Enough for a bug to be noticed by one of them at least; see docs/simulation.md for how many notice which.
 SEEDS = range(12)

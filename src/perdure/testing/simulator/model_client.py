@@ -18,7 +18,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
-from perdure.testing.model_worker import CONTINUE, NAMESPACE, QUEUE, SIGNAL, STEPS, Server
+from perdure.testing.simulator.model_worker import CONTINUE, NAMESPACE, QUEUE, SIGNAL, STEPS, Server
 
 #: The server cannot answer now, or did and the answer was lost.
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)

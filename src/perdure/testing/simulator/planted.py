@@ -1,4 +1,4 @@
-"""Bugs on purpose: how many worlds notice each? `python -m perdure.testing.planted [SEEDS] [--write]`.
+"""Bugs on purpose: how many worlds notice each? `python -m perdure.testing.simulator.planted [SEEDS] [--write]`.
 
 A simulator that finds nothing is either in front of a server without bugs or blind; this says which. `--write` puts the
 table into docs/simulation.md.
@@ -22,10 +22,10 @@ from perdure.runtime.leases import Leases
 from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import TaskQueues
 from perdure.store.memory import MemoryStore
-from perdure.testing.simulate import tried
+from perdure.testing.simulator.simulate import tried
 
 SEEDS = 40
-PAGE = Path(__file__).parents[3] / "docs" / "simulation.md"
+PAGE = Path(__file__).parents[4] / "docs" / "simulation.md"
 MARK = "<!-- planted -->"
 
 Plant = Callable[[], Any]

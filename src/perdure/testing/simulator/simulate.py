@@ -1,4 +1,4 @@
-"""`python -m perdure.testing.simulate [SEED]`: one world by its seed, or a thousand of them.
+"""`python -m perdure.testing.simulator.simulate [SEED]`: one world by its seed, or a thousand of them.
 
 The same seed always gives the same world, so a failure is told by its seed alone.
 """
@@ -11,7 +11,7 @@ import traceback
 
 import structlog
 
-from perdure.testing.world import simulate
+from perdure.testing.simulator.world import simulate
 
 SEEDS = 1000
 
