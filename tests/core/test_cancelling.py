@@ -1,5 +1,6 @@
 """Somebody asks the workflow to stop, or stops it."""
 
+from perdure.core.workflow.activities import CompleteActivity
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.execution import Terminate
 from tests.core.run import OneRun
@@ -89,8 +90,6 @@ def test_a_run_is_terminated_with_everything_that_is_pending() -> None:
     terminated = run.event(7)
     assert (terminated.reason, terminated.identity) == ("why", "me")
     assert terminated.details == payloads("d")
-    from perdure.core.workflow.activities import CompleteActivity
-
     assert run.refused(CompleteActivity(token, None, "worker")) == CLOSED
     run.wait(2000)
     assert run.history().endswith("7 WorkflowExecutionTerminated")

@@ -71,6 +71,7 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     if was_open and not run.state.is_open:
         children.let_go(step)
         updates.let_go(step)
+        queries.let_go(step)
     outcome = step.finish(reply)
     if outcome.is_recorded:
         _settle(run.state, len(outcome.events))

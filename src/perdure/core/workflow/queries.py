@@ -17,6 +17,7 @@ from perdure.core.workflow.step import Requests, Step
 
 #: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
 _FAIL_FAST_ATTEMPT = 3
+_NEVER_SEEN = "Workflow execution closed before WorkflowTaskStarted event"
 
 # What can be asked
 
@@ -42,13 +43,9 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     if rejected is not None:
         return rejected
     if not state.has_had_workflow_task:
-        raise _not_ready(
-            "Workflow task is not scheduled yet."
-            if state.is_open
-            else "Workflow execution closed before WorkflowTaskStarted event"
-        )
+        raise _not_ready("Workflow task is not scheduled yet." if state.is_open else _NEVER_SEEN)
     if not state.is_open and not state.previous_started_event_id:
-        raise _not_ready("Workflow execution closed before WorkflowTaskStarted event")
+        raise _not_ready(_NEVER_SEEN)
     encoded = request.query.SerializeToString()
     task = step.run.pending_task
     if not state.is_open or (task is None and not state.buffered):
@@ -97,6 +94,16 @@ def release_unanswered(step: Step) -> None:
     """No workflow task is pending any more: what still waits can be dispatched by itself."""
     for query_id, encoded in step.in_flight.queries.items():
         step.send(_dispatch(step.state, query_id, encoded))
+    step.in_flight.queries.clear()
+
+
+def let_go(step: Step) -> None:
+    """The run has closed while queries waited for its next task: a worker answers from history, if one ever saw it."""
+    if step.state.previous_started_event_id:
+        release_unanswered(step)
+        return
+    for query_id in step.in_flight.queries:
+        step.send(AnswerQuery(query_id, None, _not_ready(_NEVER_SEEN)))
     step.in_flight.queries.clear()
 
 
