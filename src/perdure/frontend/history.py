@@ -114,6 +114,7 @@ class WorkflowHistory:
                 response.next_page_token = encode(HistoryToken(live.key.run_id, 1, follows=True))
             return with_submessage(response, _HISTORY_FIELD, b"")
         last = live.state.next_event_id - 1
+        await self._node.engine.settle(live)  # It may have closed just now.
         page = await self._node.histories.page_back(live, last + 1, events_max=1)
         return with_submessage(response, _HISTORY_FIELD, page.events)
 

@@ -153,10 +153,7 @@ class Engine:
         delay_s = RETRY_S
         while True:
             try:
-                if await self.leases.claim():
-                    await self.prepare()
-                    self._serve()
-                    await self._take_over()
+                if await self.leases.claim() and await self._resume(self.generation):
                     return
                 delay_s = RETRY_S
             except StoreError as error:
@@ -164,6 +161,14 @@ class Engine:
                 log.warning("the store is not there yet", error=str(error), retry_in_s=delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
             await asyncio.sleep(delay_s)
+
+    async def _resume(self, generation: int) -> bool:
+        """Serve again. Return False if everything was lost again meanwhile: nobody else would recover from that."""
+        await self.prepare()
+        if generation == self.generation:
+            self._serve()
+            await self._take_over()
+        return generation == self.generation
 
     # Asking
 

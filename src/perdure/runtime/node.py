@@ -409,17 +409,17 @@ class Node:
     async def _query_task(self, offer: QueryOffer) -> QueryTaskReply | None:
         try:
             live = await self.engine.find(offer.key)
+            if live is None:
+                return None
+            state = live.state
+            end_event_id = state.next_event_id
+            await self.engine.settle(live)
         except Rejected:
             return None
-        if live is None:
-            return None
-        state = live.state
         page = Page(b"", 0)
         if not offer.is_sticky:
-            page = await self.histories.page(
-                live, 1, state.next_event_id, events_max=POLL_EVENTS_MAX
-            )
-            if page.next_event_id >= state.next_event_id:
+            page = await self.histories.page(live, 1, end_event_id, events_max=POLL_EVENTS_MAX)
+            if page.next_event_id >= end_event_id:
                 page = page._replace(next_event_id=0)
         return QueryTaskReply(
             key=offer.key,

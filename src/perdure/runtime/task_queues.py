@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from perdure.core.matching.task_queue import Poller, PollerInfo, TaskQueue
@@ -104,7 +105,7 @@ class TaskQueues:
             return offer
         loop = asyncio.get_running_loop()
         taken: asyncio.Future[Offer | None] = loop.create_future()
-        poller: Poller[Offer] = Poller(info.identity, taken.set_result)
+        poller: Poller[Offer] = Poller(info.identity, partial(_hand_over, taken))
         queue.wait(poller)
         self._polls[taken] = None
         timeout = loop.call_at(deadline, _end, taken)
@@ -173,6 +174,14 @@ class TaskQueues:
         if queue is None:
             queue = self._queues[name] = TaskQueue()
         return queue
+
+
+def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:
+    """Return False when the poll has ended, or was cancelled, and its task has not run since."""
+    if taken.done():
+        return False
+    taken.set_result(offer)
+    return True
 
 
 def _end(taken: asyncio.Future[Offer | None]) -> None:

@@ -32,10 +32,13 @@ class PollerInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poller(Generic[T]):
-    """Somebody waits. `take` is called once, with a task, when it is this poller's turn."""
+    """Somebody waits. `take` is called once, with a task, when it is this poller's turn.
+
+    It returns whether the task is taken: whoever has given up a moment ago may not have left yet.
+    """
 
     identity: str
-    take: Callable[[T], None]
+    take: Callable[[T], bool]
 
 
 @dataclass(slots=True)
@@ -76,12 +79,12 @@ class TaskQueue(Generic[T]):
             self._urgent.remove(task)
 
     def _hand_over(self, task: T) -> bool:
-        if not self._waiting:
-            return False
-        poller = next(iter(self._waiting))
-        del self._waiting[poller]
-        poller.take(task)
-        return True
+        while self._waiting:
+            poller = next(iter(self._waiting))
+            del self._waiting[poller]
+            if poller.take(task):
+                return True
+        return False
 
     def poll(self, info: PollerInfo) -> T | None:
         """Return a task that waits, or None: the poller may `wait`."""
