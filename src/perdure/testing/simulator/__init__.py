@@ -1,10 +1,14 @@
 """A world for the server to live in, without sockets, threads or real time: everything in it follows from one seed.
 
-virtual_loop.py   time jumps to the next deadline
-faulty_store.py   a node's way to the store, which is slow, fails, lies about failing and goes away
-model_worker.py   a worker that replays small programs, and loses and repeats its answers
-model_client.py   clients that insist, and remember what they were promised
-world.py          nodes that crash, freeze and come back as zombies; what must hold, whatever happens
-simulate.py       the command: one seed, or a thousand
-planted.py        bugs on purpose: what the simulator would notice
+virtual_loop.py     time jumps to the next deadline; processes that can be paused and killed
+faulty_store.py     a node's way to the store, which is slow, fails, and lies about failing
+simulated_node.py   a node as a process, called as over a network
+program.py          the small programs that workflows run
+witness.py          what clients and workers were told, and so must be true for ever
+model_worker.py     a worker that replays the programs, and loses and repeats its answers
+model_client.py     a client that insists, and looks at what it is shown
+checks.py           what must hold at every moment, in a quiet one, and at the end
+world.py            all of them together, in bad times and then in good ones
+simulate.py         the command: one seed, or a thousand
+planted.py          bugs on purpose: what the simulator would notice
 """

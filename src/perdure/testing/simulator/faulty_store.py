@@ -1,13 +1,15 @@
 """One node's way to the store that all nodes share: slow, unreliable, and sometimes a lie.
 
-A call may fail before it does anything, or after it has done everything: its caller cannot tell the two apart. While a
-node is frozen its calls wait; once it is dead they wait for ever, as if the process were gone.
+A call may fail before it does anything, after it has done everything, or fail now and be done later: its caller cannot
+tell the three apart. The store is no part of the node: a call that is under way goes on when its caller is paused or
+killed.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
@@ -26,50 +28,71 @@ T = TypeVar("T")
 
 
 class Faults:
-    """How bad the world is. All nodes of a world share it; set to nothing, the world is a good one."""
+    """How bad the world is. All nodes of a world share it; after `stop`, the world is a good one."""
 
     def __init__(self, randomness: random.Random) -> None:
         self.random = randomness
+        #: Nothing was done.
         self.fails_before = 0.0
+        #: Everything was done.
         self.fails_after = 0.0
+        #: Nothing was done yet: it is done after the caller was told that it failed.
+        self.fails_early = 0.0
         self.stalls = 0.0
         self.stall_max_s = 12.0
+        #: The database is down, for everybody.
+        self.is_down = False
+        #: Between clients and nodes.
+        self.loses_messages = 0.0
 
     def stop(self) -> None:
-        self.fails_before = self.fails_after = self.stalls = 0.0
+        self.fails_before = self.fails_after = self.fails_early = self.stalls = 0.0
+        self.loses_messages = 0.0
+        self.is_down = False
 
 
 class FaultyStore:
-    """A `store.port.Store`."""
+    """A `store.port.Store`. Make it outside of any process: what it does for a node goes on without the node."""
 
     def __init__(self, store: MemoryStore, faults: Faults) -> None:
         self._store = store
         self._faults = faults
-        self._may_go_on = asyncio.Event()
-        self._may_go_on.set()
-
-    def freeze(self) -> None:
-        """Hold all calls. For ever, if nobody thaws the node: then it is dead."""
-        self._may_go_on.clear()
-
-    def thaw(self) -> None:
-        self._may_go_on.set()
+        self._outside = copy_context()
+        self._under_way: set[asyncio.Task[object]] = set()
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        work = asyncio.get_running_loop().create_task(self._serve(call), context=self._outside)
+        self._go_on(work)
+        return await asyncio.shield(work)
+
+    def _go_on(self, work: asyncio.Task[Any]) -> None:
+        self._under_way.add(work)
+        work.add_done_callback(self._done, context=self._outside)
+
+    def _done(self, work: asyncio.Task[Any]) -> None:
+        self._under_way.discard(work)
+        if not work.cancelled():
+            work.exception()  # Seen: the caller may be gone.
+
+    async def _serve(self, call: Callable[[], Awaitable[T]]) -> T:
         faults, draw = self._faults, self._faults.random
-        await self._may_go_on.wait()
         await asyncio.sleep(draw.expovariate(1 / 0.002))
         if draw.random() < faults.stalls:
             await asyncio.sleep(draw.uniform(0, faults.stall_max_s))
-        await self._may_go_on.wait()
-        if draw.random() < faults.fails_before:
+        if faults.is_down or draw.random() < faults.fails_before:
             raise Unavailable("simulated: not done")
+        if draw.random() < faults.fails_early:
+            self._go_on(asyncio.get_running_loop().create_task(self._do_late(call)))
+            raise Unavailable("simulated: not done yet, and not told")
         result = await call()
         await asyncio.sleep(draw.expovariate(1 / 0.001))
-        await self._may_go_on.wait()
-        if draw.random() < faults.fails_after:
+        if faults.is_down or draw.random() < faults.fails_after:
             raise Unavailable("simulated: done, and not told")
         return result
+
+    async def _do_late(self, call: Callable[[], Awaitable[T]]) -> T:
+        await asyncio.sleep(self._faults.random.uniform(0, self._faults.stall_max_s))
+        return await call()
 
     async def open(self) -> None:
         pass

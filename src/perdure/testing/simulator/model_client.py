@@ -1,13 +1,16 @@
-"""Clients that ask again until they are answered, and remember what they were promised."""
+"""A client that sees one workflow through its life: it asks until it is answered, and believes what it is told."""
 
+import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType, HistoryEventFilterType, WorkflowExecutionStatus
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest,
     ListWorkflowExecutionsRequest,
     QueryWorkflowRequest,
     RequestCancelWorkflowExecutionRequest,
@@ -18,56 +21,62 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
-from perdure.testing.simulator.model_worker import CONTINUE, NAMESPACE, QUEUE, SIGNAL, STEPS, Server
+from perdure.testing.simulator.program import (
+    CONTINUE,
+    NAMESPACE,
+    QUEUE,
+    SIGNAL,
+    STEPS,
+    WEIGHTS,
+    check_result,
+    program_of,
+)
+from perdure.testing.simulator.witness import Server, Witness
 
 #: The server cannot answer now, or did and the answer was lost.
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
-
-
-@dataclass
-class Promises:
-    """What was acknowledged, and so must be true for ever."""
-
-    started: set[str] = field(default_factory=set)
-    signals: set[tuple[str, str]] = field(default_factory=set)
-    updates: set[tuple[str, str]] = field(default_factory=set)
-    terminated: set[str] = field(default_factory=set)
+PAGE_EVENTS = 7
+COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+_CLOSING = (
+    COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+)
 
 
 class ModelClient:
-    """Sees one workflow through its life."""
-
     def __init__(
-        self,
-        workflow_id: str,
-        server: Server,
-        promises: Promises,
-        randomness: random.Random,
-        sleep: Callable[[float], Awaitable[None]],
+        self, workflow_id: str, server: Server, witness: Witness, randomness: random.Random
     ) -> None:
         self.workflow_id = workflow_id
         self._server = server
-        self._promises = promises
+        self._witness = witness
         self._random = randomness
-        self._sleep = sleep
-        steps = randomness.choices(STEPS, weights=[3, 2, 2, 2, 1, 1], k=randomness.randint(1, 6))
+        steps = randomness.choices(STEPS, weights=WEIGHTS, k=randomness.randint(1, 6))
+        self._is_started = asyncio.Event()
         self._program = [step for step in steps if step != CONTINUE or randomness.random() < 0.7]
 
     async def live(self) -> None:
-        await self._sleep(self._random.uniform(0, 20))
+        await asyncio.sleep(self._random.uniform(0, 20))
         await self._start()
         for number in range(self._random.randint(0, 3) + self._program.count(SIGNAL)):
-            await self._sleep(self._random.uniform(0, 15))
+            await asyncio.sleep(self._random.uniform(0, 15))
             if not await self.signal(f"s{number}"):
                 return
-            if self._random.random() < 0.4:
-                await self._query()
-            if self._random.random() < 0.4:
-                await self._update(f"u{number}")
-            if self._random.random() < 0.03:
-                await self._terminate()
-            if self._random.random() < 0.03:
-                await self._cancel()
+            for what, likely in (
+                (self._query, 0.4),
+                (self._history, 0.3),
+                (self._describe, 0.3),
+                (lambda number=number: self._update(f"u{number}"), 0.4),
+                (self._terminate, 0.02),
+                (self._cancel, 0.03),
+            ):
+                if self._random.random() < likely:
+                    await what()
+
+    # What changes something
 
     async def _start(self) -> None:
         request = StartWorkflowExecutionRequest(
@@ -78,16 +87,18 @@ class ModelClient:
         request.workflow_type.name = "Program"
         request.task_queue.name = QUEUE
         request.input.payloads.add(data=json.dumps(self._program).encode())
+        run_id = ""
         try:
-            first = await self.insist(request)
+            run_id = (await self.insist(request)).run_id
             if self._random.random() < 0.2 and CONTINUE not in self._program:
                 second = await self.insist(request)
-                assert second.run_id == first.run_id, "one start, two runs"
+                assert second.run_id == run_id, "one start, two runs"
         except Rejected as refusal:
             # It has gone on as a new run since an earlier try, which does not know the request any more.
             if refusal.code is not Code.ALREADY_EXISTS or CONTINUE not in self._program:
                 raise
-        self._promises.started.add(self.workflow_id)
+        self._witness.started[self.workflow_id] = run_id
+        self._is_started.set()
         listed = await self.insist(ListWorkflowExecutionsRequest(namespace=NAMESPACE))
         found = {info.execution.workflow_id for info in listed.executions}
         assert self.workflow_id in found, f"{self.workflow_id} was started, and no list shows it"
@@ -98,30 +109,12 @@ class ModelClient:
             namespace=NAMESPACE, signal_name=name, request_id=f"{self.workflow_id}/{name}"
         )
         request.workflow_execution.workflow_id = self.workflow_id
-        try:
-            await self.insist(request)
-        except Rejected as refusal:
-            if refusal.code is not Code.NOT_FOUND:
-                raise
+        if not await self._insist_if_open(request):
             return False
-        self._promises.signals.add((self.workflow_id, name))
+        self._witness.signals.add((self.workflow_id, name))
         if self._random.random() < 0.2:
             await self._call_once(request)  # A retry whose first answer was lost.
         return True
-
-    async def _query(self) -> None:
-        """What a query shows may be of a later run, but no signal to this one may be missing."""
-        request = QueryWorkflowRequest(
-            namespace=NAMESPACE, query=WorkflowQuery(query_type="signals")
-        )
-        request.execution.workflow_id = self.workflow_id
-        known = {
-            name for workflow_id, name in self._promises.signals if workflow_id == self.workflow_id
-        }
-        reply = await self._call_once(request)
-        if reply is not None and CONTINUE not in self._program:
-            seen = set(json.loads(reply.query_result.payloads[0].data))
-            assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
 
     async def _update(self, update_id: str) -> None:
         request = UpdateWorkflowExecutionRequest(namespace=NAMESPACE)
@@ -136,32 +129,156 @@ class ModelClient:
             return
         if reply.outcome.HasField("success"):
             assert reply.outcome.success.payloads[0].data.decode() == update_id
-            self._promises.updates.add((self.workflow_id, update_id))
+            self._witness.updates.add((self.workflow_id, update_id))
 
     async def _terminate(self) -> None:
         request = TerminateWorkflowExecutionRequest(namespace=NAMESPACE)
         request.workflow_execution.workflow_id = self.workflow_id
+        if await self._insist_if_open(request):
+            self._witness.terminated.add(self.workflow_id)
+
+    async def _cancel(self) -> None:
+        request = RequestCancelWorkflowExecutionRequest(
+            namespace=NAMESPACE, request_id=f"{self.workflow_id}/cancel"
+        )
+        request.workflow_execution.workflow_id = self.workflow_id
+        await self.insist(request)
+        # Temporal: to ask a closed run to stop is no error, and has no effect.
+        info = await self._describe()
+        if info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
+            self._witness.cancelled.add(self.workflow_id)
+
+    # What looks
+
+    def _known_signals(self) -> set[str]:
+        return {
+            name for workflow_id, name in self._witness.signals if workflow_id == self.workflow_id
+        }
+
+    async def _query(self) -> None:
+        """What a query shows may be of a later run, but no signal to this one may be missing."""
+        request = QueryWorkflowRequest(
+            namespace=NAMESPACE, query=WorkflowQuery(query_type="signals")
+        )
+        request.execution.workflow_id = self.workflow_id
+        known = self._known_signals()
+        reply = await self._call_once(request)
+        if reply is not None and CONTINUE not in self._program:
+            seen = set(json.loads(reply.query_result.payloads[0].data))
+            assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
+
+    async def _describe(self) -> Any:
+        """What is described is not older than what somebody has seen."""
+        request = DescribeWorkflowExecutionRequest(namespace=NAMESPACE)
+        request.execution.workflow_id = self.workflow_id
+        shown = {run_id: max(events) for run_id, events in self._witness.shown.items() if events}
+        reply = await self.insist(request)
+        info = reply.workflow_execution_info
+        seen = shown.get(info.execution.run_id, 0)
+        assert info.history_length >= seen, (
+            f"{self.workflow_id}: {info.history_length} events described, {seen} seen before"
+        )
+        return info
+
+    async def _history(self) -> list[HistoryEvent]:
+        """Return the history of the current run, page by page."""
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE, maximum_page_size=PAGE_EVENTS
+        )
+        request.execution.workflow_id = self.workflow_id
+        request.execution.run_id = (await self._describe()).execution.run_id
+        events: list[HistoryEvent] = []
+        while True:
+            page = await self.insist(request)
+            events += page.history.events
+            if not page.next_page_token:
+                break
+            request.next_page_token = page.next_page_token
+        self._witness.saw_history(request.execution.run_id, events)
+        return events
+
+    async def follow(self) -> None:
+        """Read the first run's history as it grows, until it has ended."""
+        await self._is_started.wait()
+        if not self._witness.started[self.workflow_id]:
+            return  # Which run was the first one, nobody was told.
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE, maximum_page_size=PAGE_EVENTS, wait_new_event=True
+        )
+        request.execution.workflow_id = self.workflow_id
+        request.execution.run_id = self._witness.started[self.workflow_id]
+        events: list[HistoryEvent] = []
+        while True:
+            page = await self.insist(request, timeout_s=30.0)
+            events += page.history.events
+            ids = [event.event_id for event in events]
+            assert ids == list(range(1, len(ids) + 1)), (
+                f"{self.workflow_id}: pages do not fit: {ids}"
+            )
+            if not page.next_page_token:
+                break
+            request.next_page_token = page.next_page_token
+        assert events[-1].event_type in _CLOSING, f"{self.workflow_id}: the last page came early"
+        self._witness.saw_history(request.execution.run_id, events)
+
+    async def wait_for_end(self) -> None:
+        """Ask for nothing but the last event of the first run."""
+        await self._is_started.wait()
+        if not self._witness.started[self.workflow_id]:
+            return  # Which run was the first one, nobody was told.
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE,
+            wait_new_event=True,
+            history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+        )
+        request.execution.workflow_id = self.workflow_id
+        request.execution.run_id = self._witness.started[self.workflow_id]
+        while True:
+            page = await self.insist(request, timeout_s=30.0)
+            if page.history.events:
+                break
+            assert page.next_page_token, f"{self.workflow_id}: no end, and no way to go on"
+            request.next_page_token = page.next_page_token
+        [event] = page.history.events
+        assert event.event_type in _CLOSING, f"{self.workflow_id}: {event} is no end"
+        self._witness.saw_history(request.execution.run_id, [event])
+
+    async def look_back(self) -> None:
+        """Everything has ended: what it came to is right, and descriptions and lists say so."""
+        events = await self._history()
+        info = await self._describe()
+        last = events[-1]
+        assert info.history_length == len(events) == last.event_id
+        if last.event_type == COMPLETED:
+            check_result(events)
+        program = program_of(events)
+        assert self._program[len(self._program) - len(program) :] == program, "another's program"
+        listed = await self.insist(ListWorkflowExecutionsRequest(namespace=NAMESPACE))
+        statuses = {each.execution.run_id: each.status for each in listed.executions}
+        assert statuses[info.execution.run_id] == info.status, "the list shows another status"
+        assert info.status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+
+    # Calls
+
+    async def _insist_if_open(self, request: Any) -> bool:
+        """Return whether there was an open run."""
         try:
             await self.insist(request)
         except Rejected as refusal:
             if refusal.code is not Code.NOT_FOUND:
                 raise
-        self._promises.terminated.add(self.workflow_id)
+            return False
+        return True
 
-    async def _cancel(self) -> None:
-        request = RequestCancelWorkflowExecutionRequest(namespace=NAMESPACE)
-        request.workflow_execution.workflow_id = self.workflow_id
-        await self.insist(request)
-
-    async def insist(self, request: Any, tries: int = 1000) -> Any:
+    async def insist(self, request: Any, *, tries: int = 1000, timeout_s: float = 10.0) -> Any:
         """Call until there is an answer. Raises `Rejected` for one that will not change."""
         for attempt in range(tries):
             try:
-                return await self._server.call(request)
+                return await self._server.call(request, timeout_s)
             except Rejected as refusal:
                 if refusal.code not in AGAIN or attempt == tries - 1:
                     raise
-            await self._sleep(self._random.uniform(0.05, 1.0))
+            await asyncio.sleep(self._random.uniform(0.05, 1.0))
         raise AssertionError("unreachable")
 
     async def _call_once(self, request: Any) -> Any:

@@ -1,0 +1,217 @@
+"""What must hold: at every moment, once nothing moves, and when everything has ended.
+
+Everything is derived from the journals in the store, which are read row by row as they grow.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import History, HistoryEvent
+
+from perdure.core.workflow import machine
+from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
+from perdure.core.workflow.records import decode_state
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.runtime.live import LiveRun
+from perdure.runtime.task_queues import ActivityOffer, WorkflowOffer
+from perdure.store.memory import MemoryStore
+from perdure.store.port import NEVER_NS, ExecutionRow, JournalRow
+from perdure.testing.simulator.simulated_node import SKEW_MAX_S, SimulatedNode
+from perdure.testing.simulator.witness import Witness
+
+
+@dataclass(slots=True)
+class Told:
+    """What one journal says so far."""
+
+    rows: list[JournalRow] = field(default_factory=list)
+    state: RunState = field(default_factory=RunState)
+    events: list[HistoryEvent] = field(default_factory=list)
+    #: What was last looked at: due time and snapshot of the run's row, and how long the journal was then.
+    looked_at: tuple[int, int, int] = (-1, -1, -1)
+
+
+class Checks:
+    def __init__(self, store: MemoryStore, witness: Witness) -> None:
+        self._store = store
+        self._witness = witness
+        self.told: defaultdict[str, Told] = defaultdict(Told)
+
+    def open_runs(self) -> list[str]:
+        self._read()
+        return [run_id for run_id, told in self.told.items() if told.state.is_open]
+
+    def _read(self) -> None:
+        """Read on where the journals have grown. What was written before must still be there."""
+        for run_id, rows in self._store.journals():
+            told = self.told[run_id]
+            known = len(told.rows)
+            assert rows[:known] == told.rows, f"{run_id}: what was written has changed"
+            for row in rows[known:]:
+                assert row.seq == len(told.rows) + 1, f"{run_id}: row {row.seq} leaves a gap"
+                machine.fold(told.state, [(row.events, row.internal)])
+                told.events += History.FromString(row.events).events
+                told.rows.append(row)
+
+    # At every moment
+
+    def at_any_time(self, nodes: Iterable[SimulatedNode]) -> None:
+        self._read()
+        open_runs: set[tuple[str, str]] = set()
+        for row in self._store.rows():
+            told = self.told[row.run_id]
+            place = (row.namespace_id, row.workflow_id)
+            assert told.rows, f"{row.run_id} has a row and no journal"
+            assert not (told.state.is_open and place in open_runs), f"{place} has two open runs"
+            if told.state.is_open:
+                open_runs.add(place)
+            seen = (row.due_at_ns, row.snapshot_seq, len(told.rows))
+            if seen != told.looked_at:
+                told.looked_at = seen
+                self._check_row(row, told)
+        for node in nodes:
+            if self._is_owner(node):
+                for live in node.node.engine.residency.runs():
+                    if live.batch is None:
+                        self._check_memory(node, live)
+
+    def _check_row(self, row: ExecutionRow, told: Told) -> None:
+        """Whoever takes over relies on the snapshot, and on the time at which the run is due."""
+        run = Run(told.state)
+        machine.check(run)
+        assert row.status == told.state.status, f"{row.run_id}: the row says {row.status}"
+        ids = [event.event_id for event in told.events]
+        assert ids == list(range(1, len(ids) + 1)), f"{row.run_id}: ids are not 1, 2, 3 …: {ids}"
+        if row.snapshot:
+            state = machine.fold(
+                decode_state(row.snapshot),
+                ((each.events, each.internal) for each in told.rows[row.snapshot_seq :]),
+            )
+            assert state == told.state, f"{row.run_id}: its snapshot is wrong"
+        if machine.owed(run, 0):
+            due_at_ns = 0
+        else:
+            timers = machine.needed_timers(run, 0)
+            due_at_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
+        assert row.due_at_ns <= due_at_ns, f"{row.run_id}: due {row.due_at_ns}, needed {due_at_ns}"
+
+    def _is_owner(self, node: SimulatedNode) -> bool:
+        leases = node.node.engine.leases
+        return (
+            node.is_serving
+            and node.process.held is None
+            and leases.is_certain()
+            and bool(leases.held)
+            and all(lease in self._store._leases for lease in leases.held)
+        )
+
+    def _check_memory(self, node: SimulatedNode, live: LiveRun) -> None:
+        """What the owner has in memory is what the journal says, and it will be called back in time."""
+        told = self.told[live.key.run_id]
+        assert live.seq == len(told.rows), f"{live.key}: {live.seq} rows, {len(told.rows)} stored"
+        assert live.state == told.state, f"{live.key}: memory differs from the journal"
+        machine.check(live.run)
+        engine = node.node.engine
+        asked = [timer for *_, reference, timer in engine._timers._heap if reference() is live]
+        for timer in machine.needed_timers(live.run, engine.clock.now_ns()):
+            assert any(
+                each.kind == timer.kind and each.fire_at_ns <= timer.fire_at_ns for each in asked
+            ), f"{live.key}: nobody waits for {timer}; there are {asked}"
+
+    # Once nothing moves
+
+    def when_quiet(self, nodes: Iterable[SimulatedNode]) -> None:
+        """No worker polls, and none has a task: what the owner's runs owe waits in its task queues."""
+        self.at_any_time(nodes)
+        for node in nodes:
+            if not self._is_owner(node):
+                continue
+            queues = node.node.task_queues
+            waiting = {task for name in queues.names() for task in queues.describe(name)._backlog}
+            for live in node.node.engine.residency.runs():
+                for effect in machine.owed(live.run, node.node.clock.now_ns()):
+                    if isinstance(effect, DispatchWorkflowTask):
+                        offer: object = WorkflowOffer(
+                            live.key, effect.scheduled_event_id, effect.attempt
+                        )
+                    elif isinstance(effect, DispatchActivityTask):
+                        offer = ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt)
+                    else:
+                        continue
+                    assert offer in waiting, f"{offer} is owed, and waits nowhere"
+
+    # When everything has ended
+
+    def at_the_end(self) -> None:
+        self._read()
+        self._check_acknowledged()
+        for run_id, shown in self._witness.shown.items():
+            events = self.told[run_id].events
+            for event_id, encoded in shown.items():
+                assert event_id <= len(events), f"{run_id}: event {event_id} was shown and is lost"
+                durable = events[event_id - 1].SerializeToString(deterministic=True)
+                assert encoded == durable, f"{run_id}: event {event_id} was shown as another one"
+        for run_id, told in self.told.items():
+            _check_timers(run_id, told.events)
+
+    def _check_acknowledged(self) -> None:
+        found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        for run_id, told in self.told.items():
+            workflow_id = told.state.workflow_id
+            in_this_run: set[tuple[str, str]] = set()
+            for event in told.events:
+                what, name = _asked_for(event)
+                if not what:
+                    continue
+                # A run does not know what reached the one before it: there, a retry is new.
+                assert (what, name) not in in_this_run, f"{run_id}: {what} {name} came twice"
+                in_this_run.add((what, name))
+                found[what].add((workflow_id, name))
+        for workflow_id, run_id in self._witness.started.items():
+            runs = [run for run, told in self.told.items() if told.state.workflow_id == workflow_id]
+            assert runs, f"the start of {workflow_id} was acknowledged, and is lost"
+            assert not run_id or run_id in runs, f"run {run_id} was acknowledged, and is lost"
+        for what, told_of in (("signal", self._witness.signals), ("update", self._witness.updates)):
+            lost = told_of - found[what]
+            assert not lost, f"acknowledged {what}s are lost: {sorted(lost)}"
+        for what, workflow_ids in (
+            ("termination", self._witness.terminated),
+            ("cancellation", self._witness.cancelled),
+        ):
+            lost_ids = workflow_ids - {workflow_id for workflow_id, _ in found[what]}
+            assert not lost_ids, f"acknowledged {what}s are lost: {sorted(lost_ids)}"
+
+
+def _asked_for(event: HistoryEvent) -> tuple[str, str]:
+    """Return which request of a client the event answers, and its name."""
+    kind = event.event_type
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+        return "signal", event.workflow_execution_signaled_event_attributes.signal_name
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+        meta = event.workflow_execution_update_completed_event_attributes.meta
+        return "update", meta.update_id
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+        return "termination", ""
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+        return "cancellation", ""
+    return "", ""
+
+
+def _check_timers(run_id: str, events: list[HistoryEvent]) -> None:
+    """No timer fires early, or twice, or after it was cancelled."""
+    running: dict[int, int] = {}
+    for event in events:
+        if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            started = event.timer_started_event_attributes
+            running[event.event_id] = timestamp_ns(event.event_time) + duration_ns(
+                started.start_to_fire_timeout
+            )
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_CANCELED:
+            del running[event.timer_canceled_event_attributes.started_event_id]
+        elif event.event_type == EventType.EVENT_TYPE_TIMER_FIRED:
+            due_ns = running.pop(event.timer_fired_event_attributes.started_event_id)
+            early_ns = due_ns - timestamp_ns(event.event_time)
+            assert early_ns <= 2 * SKEW_MAX_S * 1e9, f"{run_id}: a timer fired {early_ns} ns early"

@@ -1,0 +1,267 @@
+"""The small programs that model workers run. Pure: what is decided follows from the history that was given alone.
+
+A program is a list of steps, one after the other. Any worker may take any task of any run.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import CommandType, EventType, ParentClosePolicy, QueryResultType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.query.v1 import WorkflowQueryResult
+from temporalio.api.update.v1 import Acceptance, Request, Response
+from temporalio.api.workflowservice.v1 import RespondWorkflowTaskCompletedRequest
+
+QUEUE = "programs"
+NAMESPACE = "default"
+
+#: Sleep. Run an activity once. Run one until it does not fail. Wait for a signal. Run a child. Go on as a new run.
+TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE = (
+    "timer",
+    "once",
+    "retried",
+    "signal",
+    "child",
+    "continue",
+)
+#: An activity beside a timer that is set again, under the same id, when the activity has ended. End with a failure.
+RACE, FAIL = "race", "fail"
+STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, FAIL)
+WEIGHTS = (3, 2, 2, 2, 1, 1, 2, 0.3)
+
+RACE_S = 4
+RACE_AGAIN_S = 15
+#: What may come of an activity with one attempt: it may get lost with its worker.
+OK, LOST = "ok", "lost"
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What history says about the steps, by their indexes."""
+
+    begun: dict[int, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    timer_starts: Counter[str] = field(default_factory=Counter)
+    timer_ends: Counter[str] = field(default_factory=Counter)
+    signals: int = 0
+    is_cancelled: bool = False
+
+
+def program_of(events: Sequence[HistoryEvent]) -> list[str]:
+    started = events[0].workflow_execution_started_event_attributes
+    steps: list[str] = json.loads(started.input.payloads[0].data)
+    return steps
+
+
+def decide(events: Sequence[HistoryEvent]) -> list[Command]:
+    """Return the commands of a workflow that has seen `events`: the next step of its program, or its end."""
+    program = program_of(events)
+    progress = _progress(events)
+    if progress.is_cancelled:
+        command = Command(command_type=CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION)
+        command.cancel_workflow_execution_command_attributes.SetInParent()
+        return [command]
+    used_signals = 0
+    for index, step in enumerate(program):
+        key = str(index)
+        if step == SIGNAL:
+            used_signals += 1
+            if progress.signals < used_signals:
+                return []
+        elif step == CONTINUE:
+            return [_continue(program[index + 1 :])]
+        elif step == FAIL:
+            return [_fail()]
+        elif key not in progress.begun.values():
+            return _begin(step, index, events[0])
+        elif key not in progress.ended:
+            return []
+        elif step == RACE:
+            running = progress.timer_starts[key] - progress.timer_ends[key]
+            if progress.timer_starts[key] == 1:
+                return [*([_cancel_timer(key)] if running else []), _timer(key, RACE_AGAIN_S)]
+            if running:
+                return []
+    return [_complete(program, progress)]
+
+
+def check_result(events: Sequence[HistoryEvent]) -> None:
+    """Assert that a completed run did all that its program says, and nothing else."""
+    result = json.loads(
+        events[-1].workflow_execution_completed_event_attributes.result.payloads[0].data
+    )
+    program = program_of(events)
+    assert CONTINUE not in program
+    assert FAIL not in program
+    assert result["signals"] >= program.count(SIGNAL)
+    wanted = [(step, index) for index, step in enumerate(program) if step != SIGNAL]
+    for (step, index), outcome in zip(wanted, result["results"], strict=True):
+        allowed = (OK, LOST) if step == ONCE else (OK,)
+        assert outcome in allowed, f"step {index} ({step}) came to {outcome}"
+
+
+def _progress(events: Sequence[HistoryEvent]) -> _Progress:
+    found = _Progress()
+    for event in events:
+        kind = str(event.WhichOneof("attributes"))
+        attributes = getattr(event, kind)
+        if kind == "timer_started_event_attributes":
+            found.timer_starts[attributes.timer_id] += 1
+            found.begun[event.event_id] = attributes.timer_id
+        elif kind == "activity_task_scheduled_event_attributes":
+            found.begun[event.event_id] = attributes.activity_id
+        elif kind == "start_child_workflow_execution_initiated_event_attributes":
+            found.begun[event.event_id] = attributes.workflow_id.rpartition("/")[2]
+        elif kind in ("timer_fired_event_attributes", "timer_canceled_event_attributes"):
+            found.timer_ends[attributes.timer_id] += 1
+            if program_of(events)[int(attributes.timer_id)] == TIMER:
+                found.ended[attributes.timer_id] = OK
+        elif kind == "workflow_execution_signaled_event_attributes":
+            found.signals += 1
+        elif kind == "workflow_execution_cancel_requested_event_attributes":
+            found.is_cancelled = True
+        elif event.event_type in _ENDS:
+            key = "scheduled_event_id" if "activity" in kind else "initiated_event_id"
+            step = found.begun[getattr(attributes, key)]
+            assert step not in found.ended, f"step {step} has ended twice"
+            found.ended[step] = _outcome(event, step, attributes)
+    return found
+
+
+def _outcome(event: HistoryEvent, step: str, attributes: Any) -> str:
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        assert attributes.result.payloads[0].data.decode() == step, "another activity's result"
+    return OK if event.event_type in _GOOD_ENDS else LOST
+
+
+_GOOD_ENDS = frozenset(
+    (
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+    )
+)
+_ENDS = _GOOD_ENDS | frozenset(
+    getattr(EventType, f"EVENT_TYPE_{name}")
+    for name in (
+        "ACTIVITY_TASK_FAILED",
+        "ACTIVITY_TASK_TIMED_OUT",
+        "CHILD_WORKFLOW_EXECUTION_FAILED",
+        "CHILD_WORKFLOW_EXECUTION_TIMED_OUT",
+        "CHILD_WORKFLOW_EXECUTION_TERMINATED",
+        "CHILD_WORKFLOW_EXECUTION_CANCELED",
+        "START_CHILD_WORKFLOW_EXECUTION_FAILED",
+    )
+)
+
+
+def _begin(step: str, index: int, first: HistoryEvent) -> list[Command]:
+    key = str(index)
+    if step == TIMER:
+        return [_timer(key, 1 + 7 * index)]
+    if step == CHILD:
+        return [_child(key, first)]
+    if step == RACE:
+        return [_timer(key, RACE_S), _activity(key, RETRIED)]
+    return [_activity(key, step)]
+
+
+def _timer(timer_id: str, seconds: int) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_START_TIMER)
+    attributes = command.start_timer_command_attributes
+    attributes.timer_id = timer_id
+    attributes.start_to_fire_timeout.FromSeconds(seconds)
+    return command
+
+
+def _cancel_timer(timer_id: str) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_CANCEL_TIMER)
+    command.cancel_timer_command_attributes.timer_id = timer_id
+    return command
+
+
+def _activity(activity_id: str, kind: str) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK)
+    activity = command.schedule_activity_task_command_attributes
+    activity.activity_id = activity_id
+    activity.activity_type.name = kind
+    activity.task_queue.name = QUEUE
+    activity.start_to_close_timeout.FromSeconds(20)
+    activity.retry_policy.maximum_attempts = 1 if kind == ONCE else 0
+    return command
+
+
+def _child(key: str, first: HistoryEvent) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION)
+    child = command.start_child_workflow_execution_command_attributes
+    started = first.workflow_execution_started_event_attributes
+    child.workflow_id = f"{started.workflow_id}/{started.original_execution_run_id}/{key}"
+    child.workflow_type.name = "Program"
+    child.task_queue.name = QUEUE
+    child.parent_close_policy = ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
+    child.input.payloads.add(data=json.dumps([TIMER, ONCE]).encode())
+    return command
+
+
+def _continue(rest: list[str]) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION)
+    attributes = command.continue_as_new_workflow_execution_command_attributes
+    attributes.input.payloads.add(data=json.dumps(rest).encode())
+    return command
+
+
+def _fail() -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION)
+    command.fail_workflow_execution_command_attributes.failure.message = "as the program says"
+    return command
+
+
+def _complete(program: list[str], progress: _Progress) -> Command:
+    results = [progress.ended[str(index)] for index, step in enumerate(program) if step != SIGNAL]
+    done = Command(command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION)
+    done.complete_workflow_execution_command_attributes.result.payloads.add(
+        data=json.dumps({"results": results, "signals": progress.signals}).encode()
+    )
+    return done
+
+
+def query_result(events: Sequence[HistoryEvent]) -> WorkflowQueryResult:
+    """Answer with what signals there were: a query must see every event before it."""
+    names = [
+        event.workflow_execution_signaled_event_attributes.signal_name
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+    result = WorkflowQueryResult(result_type=QueryResultType.QUERY_RESULT_TYPE_ANSWERED)
+    result.answer.payloads.add(data=json.dumps(names).encode())
+    return result
+
+
+def answer_update(message: Message, request: RespondWorkflowTaskCompletedRequest) -> None:
+    """Accept the update and complete it, both in this task."""
+    update = Request.FromString(message.body.value)
+    acceptance = Acceptance(
+        accepted_request_message_id=message.id,
+        accepted_request_sequencing_event_id=message.event_id,
+        accepted_request=update,
+    )
+    response = Response(meta=update.meta)
+    response.outcome.success.payloads.add(data=update.meta.update_id.encode())
+    places = []
+    for suffix, body in (("accept", acceptance), ("complete", response)):
+        answer = request.messages.add(
+            id=f"{message.protocol_instance_id}/{suffix}",
+            protocol_instance_id=message.protocol_instance_id,
+        )
+        answer.body.Pack(body)
+        place = Command(command_type=CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE)
+        place.protocol_message_command_attributes.message_id = answer.id
+        places.append(place)
+    # Before the other commands: one of them may close the run.
+    others = [*places, *request.commands]
+    del request.commands[:]
+    request.commands.extend(others)
