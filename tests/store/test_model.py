@@ -40,6 +40,7 @@ class Write(NamedTuple):
     journal: list[tuple[Some, int]]
     updates: list[tuple[Some, int, int, int]]
     visibility: list[tuple[Some, int, int]]
+    deletes: list[Some]
     is_stale: bool
 
 
@@ -77,6 +78,7 @@ writes = st.builds(
     st.lists(st.tuples(somes, st.sampled_from([*[0] * 9, 1])), max_size=5),
     st.lists(st.tuples(somes, small, st.sampled_from(DUE), small), max_size=3),
     st.lists(st.tuples(somes, small, small), max_size=3),
+    st.one_of(st.just([]), st.lists(somes, max_size=3)),
     st.sampled_from([*[False] * 9, True]),
 )
 steps = st.one_of(
@@ -136,6 +138,10 @@ class World:
             )
             for some, start, close in write.visibility
         ]
+        batch.deletes = [self._key(some, True) for some in write.deletes]
+        gone = {key.run_id for key in batch.deletes}
+        for rows in (batch.executions, batch.journal, batch.updates, batch.visibility):
+            rows[:] = [row for row in rows if row.run_id not in gone]  # type: ignore[attr-defined]
         return batch
 
     async def claim(self):
@@ -155,6 +161,8 @@ class World:
                 await self._store.commit(batch)
                 for row in batch.journal:
                     self._written[row.run_id] = max(row.seq, self._written.get(row.run_id, 0))
+                for key in batch.deletes:
+                    self._written.pop(key.run_id, None)
             case Claim():
                 await self.claim()
             case Load(keys):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from perdure.store.port import (
+    DELETED,
     NEVER_NS,
     SHARD_KEY_END,
     Batch,
@@ -111,6 +112,25 @@ class MemoryStore:
                 )
         for shown in batch.visibility:
             self._visibility[shown.run_id] = shown
+        self._delete(batch.deletes)
+
+    def _delete(self, keys: Sequence[RunKey]) -> None:
+        gone = {key.run_id for key in keys}
+        for key in keys:
+            self._journal.pop(key.run_id, None)
+            self._visibility.pop(key.run_id, None)
+            row = self._executions.get(key.run_id)
+            if row is not None:
+                self._executions[key.run_id] = row._replace(
+                    status=DELETED, due_at_ns=NEVER_NS, snapshot=b"", snapshot_seq=0
+                )
+        for place in {(key.namespace_id, key.workflow_id) for key in keys}:
+            runs = self._runs.get(place, {})
+            is_used = any(self._executions[run_id].status != DELETED for run_id in runs.values())
+            latest = max(runs, default=0)
+            for number, run_id in list(runs.items()):
+                if not is_used or (run_id in gone and number != latest):
+                    del self._executions[run_id], runs[number]
 
     def _check_new(self, batch: Batch) -> None:
         run_ids: set[str] = set()

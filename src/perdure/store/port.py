@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 #: `due_at_ns` of a run that nothing but a request can move.
 NEVER_NS = 2**63 - 1
 SHARD_KEY_END = 2**32
+#: Status of a row that only keeps the number of a deleted run, see `Batch.deletes`.
+DELETED = -1
 
 
 class StoreError(Exception):
@@ -161,6 +163,10 @@ class Batch:
     updates: list[ExecutionUpdate] = field(default_factory=list)
     #: At most one row per run (the last counts).
     visibility: list[VisibilityRow] = field(default_factory=list)
+    #: Runs that go, with all their rows; nothing happens if they are gone already. Nothing else in the batch is theirs.
+    #: No older run becomes the current one by that: while a workflow id has other runs, the row of its latest stays,
+    #: with the status `DELETED` and without a snapshot, so that the next one gets a larger number.
+    deletes: list[RunKey] = field(default_factory=list)
 
 
 def check_covered(batch: Batch) -> None:
@@ -168,6 +174,7 @@ def check_covered(batch: Batch) -> None:
     keys = {row.shard_key for row in batch.journal}
     keys.update(row.shard_key for row in batch.executions)
     keys.update(update.shard_key for update in batch.updates)
+    keys.update(key.shard_key for key in batch.deletes)
     for key in keys:
         if not any(lease.lo <= key < lease.hi for lease in batch.leases):
             raise LeaseLost(f"no lease covers {key:#x}")
@@ -207,7 +214,10 @@ class Store(Protocol):
         """Write `batch` in one durable transaction. Raises `LeaseLost`, `Conflict` or `Unavailable`."""
 
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
-        """Return one result for each key, in order; None where there is no such run."""
+        """Return one result for each key, in order; None where there is no such run.
+
+        A row with the status `DELETED` is no run either: it is returned for its number alone.
+        """
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         """Return runs with lo <= shard_key < hi and after_ns < due_at_ns <= until_ns, ordered by due_at_ns.

@@ -7,7 +7,7 @@ table was empty must still be right when it holds millions of rows.
 
 from functools import cache
 
-from perdure.store.port import NEVER_NS, ExecutionRow, JournalRow, VisibilityRow
+from perdure.store.port import DELETED, NEVER_NS, ExecutionRow, JournalRow, RunKey, VisibilityRow
 
 #: Settings of every session of the store.
 SESSION = {
@@ -101,7 +101,9 @@ RELEASE = (
 
 
 @cache
-def commit(*, executions: bool, journal: bool, updates: bool, visibility: bool) -> str:
+def commit(
+    *, executions: bool, journal: bool, updates: bool, visibility: bool, deletes: bool
+) -> str:
     """Return the statement that writes these parts of a batch, if all leases are held. Its one value says if they were.
 
     Arguments: the columns of the leases, then those of each part that there is.
@@ -140,7 +142,45 @@ def commit(*, executions: bool, journal: bool, updates: bool, visibility: bool) 
             f" SELECT new.* FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
             f" ON CONFLICT (run_id) DO UPDATE SET {_replace(VisibilityRow._fields)})"
         )
+        first += len(types)
+    if deletes:
+        parts += _deletes(first)
     return f"{', '.join([_FENCE, *parts])} SELECT {_HOLDS}"
+
+
+def _deletes(first: int) -> list[str]:
+    """Return the parts that delete the runs whose keys are the arrays $first, $first+1 …
+
+    What is deleted is named by arrays and not joined: the planner has no choice but the index then.
+    """
+    shard_keys, run_ids = f"${first}::bigint[]", f"${first + 3}::text[]"
+    place = (
+        "FROM executions AS run WHERE run.shard_key = place.shard_key"
+        " AND run.namespace_id = place.namespace_id AND run.workflow_id = place.workflow_id"
+    )
+    row = f"shard_key = ANY({shard_keys}) AND run_id = ANY({{ids}}) AND {_HOLDS}"
+    dead = (
+        f"{run_ids} || ARRAY(SELECT other.run_id FROM places AS place"
+        f" CROSS JOIN LATERAL (SELECT run.run_id {place} OFFSET 0) AS other WHERE NOT place.is_used)"
+    )
+    return [
+        # Whether a run is left of each workflow id, and which one has the largest number.
+        "places AS MATERIALIZED (SELECT place.*,"
+        f" EXISTS (SELECT 1 {place} AND run.status <> {DELETED} AND run.run_id <> ALL({run_ids})) AS is_used,"
+        f" (SELECT run.run_id {place} ORDER BY run.run_number DESC LIMIT 1) AS latest"
+        " FROM (SELECT DISTINCT shard_key, namespace_id, workflow_id"
+        f" FROM {_arrays('key', RunKey.__annotations__, first)}) AS place)",
+        f"buried AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
+        f" SELECT old.*, {DELETED}, {NEVER_NS}, ''::bytea, 0 FROM places AS place CROSS JOIN LATERAL"
+        f" (SELECT {_IDENTITY} FROM executions AS old WHERE old.shard_key = place.shard_key"
+        f" AND old.run_id = place.latest LIMIT 1) AS old WHERE {_HOLDS} AND place.is_used"
+        f" AND place.latest = ANY({run_ids})"
+        f" ON CONFLICT (shard_key, run_id) DO UPDATE SET {_replace(_STATE)} RETURNING run_id)",
+        f"removed AS (DELETE FROM executions WHERE {row.format(ids=dead)}"
+        " AND run_id <> ALL(ARRAY(SELECT run_id FROM buried)))",
+        f"forgotten AS (DELETE FROM journal WHERE {row.format(ids=run_ids)})",
+        f"hidden AS (DELETE FROM visibility WHERE run_id = ANY({run_ids}) AND {_HOLDS})",
+    ]
 
 
 #: A row a key that has a run: its position, the run, and an array a column of the journal rows after the snapshot.

@@ -140,9 +140,10 @@ class PostgresStore:
             journal=bool(batch.journal),
             updates=bool(updates),
             visibility=bool(visibility),
+            deletes=bool(batch.deletes),
         )
         arguments = _columns(batch.leases, statements.LEASE_TYPES)
-        for rows in (executions, batch.journal, updates, visibility.values()):
+        for rows in (executions, batch.journal, updates, visibility.values(), batch.deletes):
             arguments += _transposed(rows)
         if not await self._write(lambda connection: connection.fetchval(sql, *arguments)):
             raise _lost(batch.leases)
@@ -235,7 +236,9 @@ def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
 def _is_covered(batch: Batch) -> bool:
     """Return whether there is a lease for every row: what nothing fences must not be written."""
     shard_keys = {
-        row.shard_key for rows in (batch.executions, batch.journal, batch.updates) for row in rows
+        row.shard_key
+        for rows in (batch.executions, batch.journal, batch.updates, batch.deletes)
+        for row in rows
     }
     return all(any(lo <= key < hi for lo, hi, _, _ in batch.leases) for key in shard_keys) and (
         bool(batch.leases) or not batch.visibility

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from perdure.store.port import (
+    DELETED,
     NEVER_NS,
     SHARD_KEY_END,
     Batch,
@@ -61,6 +62,13 @@ _PUT_VISIBILITY = (
     f" VALUES ({', '.join('?' * len(VisibilityRow._fields))})"
 )
 _EXECUTION = ", ".join(ExecutionRow._fields)
+_BURY = (
+    f"UPDATE executions SET status = {DELETED}, due_at_ns = {NEVER_NS}, snapshot = x'', snapshot_seq = 0"
+    " WHERE run_id = ?"
+)
+_PLACE = "executions WHERE namespace_id = ? AND workflow_id = ?"
+_IS_USED = f"SELECT 1 FROM {_PLACE} AND status <> {DELETED} LIMIT 1"
+_LATEST = f"SELECT run_id FROM {_PLACE} ORDER BY run_number DESC LIMIT 1"
 _LIST = (
     f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ?{{after}}"
     " ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
@@ -313,6 +321,24 @@ def _commit(db: sqlite3.Connection, batch: Batch) -> None:
                 for row in batch.visibility
             ],
         )
+    if batch.deletes:
+        _delete(db, batch.deletes)
+
+
+def _delete(db: sqlite3.Connection, keys: Sequence[RunKey]) -> None:
+    run_ids = [(key.run_id,) for key in keys]
+    db.executemany("DELETE FROM journal WHERE run_id = ?", run_ids)
+    db.executemany("DELETE FROM visibility WHERE run_id = ?", run_ids)
+    db.executemany(_BURY, run_ids)
+    kept = set()
+    for place in {(key.namespace_id, key.workflow_id) for key in keys}:
+        if db.execute(_IS_USED, place).fetchone() is None:
+            db.execute(f"DELETE FROM {_PLACE}", place)
+        else:
+            kept.add(db.execute(_LATEST, place).fetchone())
+    db.executemany(
+        "DELETE FROM executions WHERE run_id = ?", [each for each in run_ids if each not in kept]
+    )
 
 
 def _load(db: sqlite3.Connection, key: RunKey) -> LoadedRun | None:
