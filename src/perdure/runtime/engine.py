@@ -31,6 +31,7 @@ from perdure.store.port import (
     ExecutionRow,
     ExecutionUpdate,
     JournalRow,
+    Lease,
     RunKey,
     Store,
     StoreError,
@@ -85,7 +86,7 @@ class Engine:
         await self.prepare()
         self._spawn(self._commits.run(self))
         self._spawn(self.leases.keep(self._lose_lease))
-        self._spawn(self.residency.look_ahead(lambda: self.leases.held))
+        self._spawn(self.residency.look_ahead(self._served))
         self._spawn(self.residency.sweep())
         self._serve()
         try:
@@ -122,6 +123,9 @@ class Engine:
     @property
     def is_serving(self) -> bool:
         return self._is_serving
+
+    def _served(self) -> tuple[Lease, ...]:
+        return self.leases.held if self._is_serving else ()
 
     async def _take_over(self) -> None:
         count = await self.residency.take_over(self.leases.held)

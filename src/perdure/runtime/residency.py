@@ -63,7 +63,7 @@ class Residency:
         #: (namespace id, workflow id) → run id of the current run; "" if it is known that there is none.
         self._current: dict[tuple[str, str], str] = {}
         self._absent: list[tuple[str, str]] = []
-        self._wanted: dict[RunKey, asyncio.Future[None]] = {}
+        self._wanted: dict[RunKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
@@ -93,10 +93,16 @@ class Residency:
 
         Nothing happens between the return and the caller's next step: what it sees is current.
         """
+        generation = self.generation
         live = self.peek(key)
-        if live is None and not self._is_known_absent(key):
-            await self._load(key)
+        while live is None and not self._is_known_absent(key):
+            is_there = await self._load(key)
+            if generation != self.generation:
+                raise unavailable("this node has lost its lease meanwhile")
             live = self.peek(key)
+            if not is_there:
+                break
+            # If it is there and not in memory, it was let go before this caller had its turn.
         if live is not None:
             live.used_at_ns = self._clock.monotonic_ns()
         return live
@@ -118,38 +124,45 @@ class Residency:
 
     # Loading
 
-    def _load(self, key: RunKey) -> asyncio.Future[None]:
-        """Ask for a run. What is asked for in one turn of the loop is read with one query."""
+    def _load(self, key: RunKey) -> asyncio.Future[bool]:
+        """Ask for a run; say whether there is one. What is asked for in one turn of the loop is read with one query."""
         future = self._wanted.get(key)
         if future is None:
             loop = asyncio.get_running_loop()
             if not self._wanted:
-                loop.call_soon(self._start_loading)
+                loop.call_soon(self._start_loading, self.generation)
             future = self._wanted[key] = loop.create_future()
         # A caller that is cancelled must not cancel the others.
         return asyncio.shield(future)
 
-    def _start_loading(self) -> None:
+    def _start_loading(self, generation: int) -> None:
         wanted, self._wanted = self._wanted, {}
-        task = asyncio.get_running_loop().create_task(self._load_wanted(wanted))
+        task = asyncio.get_running_loop().create_task(self._load_wanted(wanted, generation))
         self._loads.add(task)
         task.add_done_callback(self._loads.discard)
 
-    async def _load_wanted(self, wanted: dict[RunKey, asyncio.Future[None]]) -> None:
+    async def _load_wanted(
+        self, wanted: dict[RunKey, asyncio.Future[bool]], generation: int
+    ) -> None:
         try:
-            await self._load_keys(list(wanted))
+            found = await self._load_keys(list(wanted), generation)
         except (StoreError, asyncio.CancelledError) as error:
             for future in wanted.values():
                 if not future.done():
                     future.set_exception(unavailable(f"the store cannot be read: {error}"))
                     future.exception()  # Seen: a caller may be gone.
             return
-        for future in wanted.values():
+        for key, future in wanted.items():
             if not future.done():
-                future.set_result(None)
+                future.set_result(key in found)
 
-    async def _load_keys(self, keys: list[RunKey]) -> None:
-        generation = self.generation
+    async def _load_keys(self, keys: list[RunKey], generation: int) -> set[RunKey]:
+        """Read runs into memory; return which of them there are.
+
+        `generation` is that of the lease under which they were asked for: under another one, or none, what is read
+        may belong to somebody else.
+        """
+        there: set[RunKey] = set()
         for start in range(0, len(keys), LOAD_AT_ONCE_MAX):
             chunk = keys[start : start + LOAD_AT_ONCE_MAX]
             await self._wait_for_unsettled(chunk)
@@ -163,6 +176,7 @@ class Residency:
                         self._current[place] = ""
                         self._absent.append(place)
                     continue
+                there.add(key)
                 run_id = stored.row.run_id
                 if not key.run_id and not self._current.get(place):
                     self._current[place] = run_id
@@ -172,6 +186,7 @@ class Residency:
                 live.used_at_ns = self._clock.monotonic_ns()
                 self._runs[run_id] = live
                 self._adopted(live)
+        return there
 
     async def _wait_for_unsettled(self, keys: list[RunKey]) -> None:
         for key in keys:
@@ -186,12 +201,13 @@ class Residency:
         """Load every run of the ranges that is due. Return how many."""
         until_ns = self._clock.now_ns() + HORIZON_NS
         self._horizon_ns = until_ns
-        return await self._load_due(leases, -1, until_ns)
+        return await self._load_due(leases, -1, until_ns, self.generation)
 
     async def look_ahead(self, leases: Callable[[], Iterable[Lease]]) -> None:
-        """Move the horizon on, for ever: load what becomes due before it does."""
+        """Move the horizon on, for ever: load what becomes due before it does. No `leases` while nobody is served."""
         while True:
             await asyncio.sleep(LOOK_AHEAD_EVERY_S)
+            generation = self.generation
             after_ns, until_ns = self._horizon_ns, self._clock.now_ns() + HORIZON_NS
             held = tuple(leases())
             if not held or until_ns <= after_ns:
@@ -199,13 +215,15 @@ class Residency:
             # First the horizon, then the reading: whoever parks a run meanwhile sees the new one.
             self._horizon_ns = until_ns
             try:
-                await self._load_due(held, after_ns, until_ns)
-                await self._load_backlogged(until_ns)
+                await self._load_due(held, after_ns, until_ns, generation)
+                await self._load_backlogged(until_ns, generation)
             except StoreError as error:
                 self._horizon_ns = after_ns
                 log.warning("due runs not loaded", error=str(error))
 
-    async def _load_due(self, leases: Iterable[Lease], after_ns: int, until_ns: int) -> int:
+    async def _load_due(
+        self, leases: Iterable[Lease], after_ns: int, until_ns: int, generation: int
+    ) -> int:
         loaded = 0
         for lease in leases:
             after = after_ns
@@ -216,17 +234,17 @@ class Residency:
                 if not due:
                     break
                 keys = [each.key for each in due if each.key.run_id not in self._runs]
-                await self._load_keys(keys)
+                await self._load_keys(keys, generation)
                 loaded += len(keys)
                 after = due[-1].due_at_ns
         return loaded
 
-    async def _load_backlogged(self, until_ns: int) -> None:
+    async def _load_backlogged(self, until_ns: int, generation: int) -> None:
         keys = []
         while self._backlogged and self._backlogged[0][0] <= until_ns:
             keys.append(heapq.heappop(self._backlogged)[1])
         try:
-            await self._load_keys([key for key in keys if key.run_id not in self._runs])
+            await self._load_keys([key for key in keys if key.run_id not in self._runs], generation)
         except StoreError:
             for key in keys:
                 heapq.heappush(self._backlogged, (until_ns, key))
