@@ -5,6 +5,8 @@ from typing import Any
 from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    DeleteWorkflowExecutionResponse,
     DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
     RequestCancelWorkflowExecutionRequest,
@@ -159,6 +161,14 @@ class Workflows:
             ),
         )
         return TerminateWorkflowExecutionResponse()
+
+    async def DeleteWorkflowExecution(
+        self, request: DeleteWorkflowExecutionRequest, call: Call
+    ) -> DeleteWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_execution(request, "workflow_execution")
+        await self._node.engine.delete(self._key(namespace.id, execution))
+        return DeleteWorkflowExecutionResponse()
 
     async def DescribeWorkflowExecution(
         self, request: DescribeWorkflowExecutionRequest, call: Call

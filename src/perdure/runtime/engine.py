@@ -14,6 +14,8 @@ import structlog
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.shards import shard_key
+from perdure.core.workflow import deletion
+from perdure.core.workflow.deletion import Delete
 from perdure.core.workflow.execution import Start
 from perdure.core.workflow.machine import needed_timers, owed, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
@@ -259,6 +261,7 @@ class Engine:
 
     def create(self, key: RunKey, run_number: int, start: Start) -> LiveRun:
         """Begin a new run of a workflow id, which becomes the current one."""
+        run_number = max(run_number, self.residency.number_kept(key) + 1)
         live = LiveRun(key, run_number, Run())
         batch = self._commits.batch()
         batch.rows.executions.append(
@@ -277,6 +280,15 @@ class Engine:
         self.residency.add_current(live)
         self.advance(live, start)
         return live
+
+    async def delete(self, key: RunKey) -> None:
+        """Delete a run, or begin to: it goes when what it owes is done. Raises `Rejected` if it is not there."""
+        live = await self.get(key)
+        if live.batch is not None:
+            # A run that is not stored yet cannot be deleted: the number that it has taken would be forgotten.
+            await live.batch.durable()
+            live = await self.get(live.key)
+        await self.answer(live, lambda: self.advance(live, Delete()))
 
     def _carry_out(self, live: LiveRun, outcome: Outcome) -> None:
         for timer in outcome.timers:
@@ -332,6 +344,9 @@ class Engine:
             )
         if is_closing or live.seq == 1 or outcome.shows:
             batch.visibility[key.run_id] = visibility_row(state)
+        if deletion.is_due(state):
+            batch.deletes[key.run_id] = key
+            self.residency.forget(live)
 
     def _adopt(self, live: LiveRun) -> None:
         """A run came in from the store: ask again for its timers, and deliver again what it owes."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import Effect
 from perdure.runtime.live import LiveRun
-from perdure.store.port import Batch, ExecutionUpdate, Lease, Store, VisibilityRow
+from perdure.store.port import Batch, ExecutionUpdate, Lease, RunKey, Store, VisibilityRow
 
 #: A batch takes no more journal rows than this; the rest waits for the next one.
 BATCH_ROWS_MAX = 1024
@@ -22,7 +22,16 @@ BATCH_ROWS_MAX = 1024
 class OpenBatch:
     """What will be written together, and what must happen once it is durable."""
 
-    __slots__ = ("effects", "is_settled", "rows", "runs", "updates", "visibility", "waiters")
+    __slots__ = (
+        "deletes",
+        "effects",
+        "is_settled",
+        "rows",
+        "runs",
+        "updates",
+        "visibility",
+        "waiters",
+    )
 
     def __init__(self) -> None:
         self.rows = Batch()
@@ -30,12 +39,29 @@ class OpenBatch:
         self.updates: dict[str, ExecutionUpdate] = {}
         self.visibility: dict[str, VisibilityRow] = {}
         self.runs: dict[str, LiveRun] = {}
+        #: By run id: nothing else of these runs is written.
+        self.deletes: dict[str, RunKey] = {}
         self.effects: list[tuple[LiveRun, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
         self.is_settled = False
 
     def is_empty(self) -> bool:
-        return not (self.rows.journal or self.rows.executions or self.updates)
+        return not (self.rows.journal or self.rows.executions or self.updates or self.deletes)
+
+    def seal(self, leases: tuple[Lease, ...]) -> Batch:
+        """Return what is to be written; nothing may be added any more."""
+        rows, gone = self.rows, self.deletes
+        if gone:
+            assert not any(row.run_id in gone for row in rows.executions), "a run that never was"
+            rows.journal = [row for row in rows.journal if row.run_id not in gone]
+            for run_id in gone:
+                self.updates.pop(run_id, None)
+                self.visibility.pop(run_id, None)
+        rows.leases = leases
+        rows.updates = list(self.updates.values())
+        rows.visibility = list(self.visibility.values())
+        rows.deletes = list(gone.values())
+        return rows
 
     def durable(self) -> asyncio.Future[None]:
         """Return a future that is done when this batch is durable, or fails with a `Rejected` that may be retried.
@@ -109,11 +135,8 @@ class GroupCommit:
             if batch is None:
                 continue
             self._in_flight = batch
-            batch.rows.leases = self._leases()
-            batch.rows.updates = list(batch.updates.values())
-            batch.rows.visibility = list(batch.visibility.values())
             try:
-                await self._store.commit(batch.rows)
+                await self._store.commit(batch.seal(self._leases()))
             except (
                 Exception
             ) as error:  # Whatever it was: the outcome is unknown, see `commit_failed`.

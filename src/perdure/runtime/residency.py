@@ -20,10 +20,12 @@ from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.live import LiveRun
 from perdure.store.port import (
+    DELETED,
     NEVER_NS,
     SHARD_KEY_END,
     ExecutionUpdate,
     Lease,
+    LoadedRun,
     RunKey,
     Store,
     StoreError,
@@ -63,8 +65,12 @@ class Residency:
         #: (namespace id, workflow id) → run id of the current run; "" if it is known that there is none.
         self._current: dict[tuple[str, str], str] = {}
         self._absent: list[tuple[str, str]] = []
+        #: What older runs there are have smaller numbers than this. For places where the current run was deleted.
+        self._numbers: dict[tuple[str, str], int] = {}
         self._wanted: dict[RunKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
+        #: Of each reading that is under way: the places of runs that were thrown away since it began.
+        self._reads: list[set[tuple[str, str]]] = []
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
         self._backlogged: list[tuple[int, RunKey]] = []
@@ -116,6 +122,10 @@ class Residency:
         self._runs[live.key.run_id] = live
         self._current[live.key.namespace_id, live.key.workflow_id] = live.key.run_id
 
+    def number_kept(self, key: RunKey) -> int:
+        """Return the number of the deleted run that was the current one last; 0 if there is none."""
+        return self._numbers.get((key.namespace_id, key.workflow_id), 0)
+
     def runs(self) -> Iterator[LiveRun]:
         return iter(self._runs.values())
 
@@ -163,37 +173,55 @@ class Residency:
         may belong to somebody else.
         """
         there: set[RunKey] = set()
-        for start in range(0, len(keys), LOAD_AT_ONCE_MAX):
-            chunk = keys[start : start + LOAD_AT_ONCE_MAX]
+        while keys:
+            chunk, keys = keys[:LOAD_AT_ONCE_MAX], keys[LOAD_AT_ONCE_MAX:]
             await self._wait_for_unsettled(chunk)
-            found = await self._store.load(chunk)
+            stale: set[tuple[str, str]] = set()
+            self._reads.append(stale)
+            try:
+                found = await self._store.load(chunk)
+            finally:
+                self._reads.remove(stale)
             if generation != self.generation:
                 raise StoreError("this node has lost its lease meanwhile")
             for key, stored in zip(chunk, found, strict=True):
-                place = (key.namespace_id, key.workflow_id)
-                if stored is None:
-                    if not key.run_id and place not in self._current:
-                        self._current[place] = ""
-                        self._absent.append(place)
-                    continue
-                there.add(key)
-                run_id = stored.row.run_id
-                if not key.run_id and not self._current.get(place):
-                    self._current[place] = run_id
-                if run_id in self._runs:
-                    continue
-                live = LiveRun.loaded(key._replace(run_id=run_id), stored)
-                live.used_at_ns = self._clock.monotonic_ns()
-                self._runs[run_id] = live
-                self._adopted(live)
+                if (key.namespace_id, key.workflow_id) in stale:
+                    keys.append(key)  # Thrown away while it was read: what was read is too old.
+                elif self._take_in(key, stored):
+                    there.add(key)
         return there
+
+    def _take_in(self, key: RunKey, stored: LoadedRun | None) -> bool:
+        """Return whether there is such a run."""
+        place = (key.namespace_id, key.workflow_id)
+        if stored is None or stored.row.status == DELETED:
+            if not key.run_id and place not in self._current:
+                self._current[place] = ""
+                self._absent.append(place)
+                if stored is not None:
+                    self._numbers[place] = stored.row.run_number
+            return False
+        run_id = stored.row.run_id
+        if not key.run_id and not self._current.get(place):
+            self._current[place] = run_id
+        if run_id in self._runs:
+            return True
+        live = LiveRun.loaded(key._replace(run_id=run_id), stored)
+        live.used_at_ns = self._clock.monotonic_ns()
+        self._runs[run_id] = live
+        self._adopted(live)
+        return True
 
     async def _wait_for_unsettled(self, keys: list[RunKey]) -> None:
         for key in keys:
-            batch = self._unsettled.pop((key.namespace_id, key.workflow_id), None)
-            if batch is not None and not batch.is_settled:
-                with suppress(Rejected):  # Memory is thrown away then, and what is read counts.
-                    await batch.durable()
+            place = (key.namespace_id, key.workflow_id)
+            while (batch := self._unsettled.get(place)) is not None:
+                if not batch.is_settled:
+                    with suppress(Rejected):  # Memory is thrown away then, and what is read counts.
+                        await batch.durable()
+                # Not before: others may ask for the same, and must wait, too.
+                if self._unsettled.get(place) is batch:
+                    del self._unsettled[place]
 
     # Taking over
 
@@ -253,8 +281,11 @@ class Residency:
     def forget(self, live: LiveRun) -> None:
         """Throw one run away. It is loaded again when somebody asks, once what it wrote is durable."""
         self._drop(live)
+        place = (live.key.namespace_id, live.key.workflow_id)
+        for stale in self._reads:
+            stale.add(place)
         if live.batch is not None:
-            self._unsettled[(live.key.namespace_id, live.key.workflow_id)] = live.batch
+            self._unsettled[place] = live.batch
 
     def forget_all(self) -> list[LiveRun]:
         """Throw memory away; return what was in it."""
@@ -265,6 +296,7 @@ class Residency:
         self._unsettled.clear()
         self._current.clear()
         self._absent.clear()
+        self._numbers.clear()
         return lost
 
     # Parking
@@ -277,6 +309,7 @@ class Residency:
 
     def make_room(self) -> None:
         for place in self._absent:
+            self._numbers.pop(place, None)
             if self._current.get(place) == "":
                 del self._current[place]
         self._absent.clear()

@@ -1,39 +1,7 @@
 """The scripts, a file for a topic. Importing this registers all of them."""
 
-from tests.differential.scripts import (
-    activities,
-    activity_timeouts,
-    attributes,
-    bad_commands,
-    continuing,
-    ending,
-    histories,
-    looking,
-    namespaces,
-    queries,
-    refusals,
-    signalling,
-    starting,
-    sticky,
-    timers,
-    workflow_tasks,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "activities",
-    "activity_timeouts",
-    "attributes",
-    "bad_commands",
-    "continuing",
-    "ending",
-    "histories",
-    "looking",
-    "namespaces",
-    "queries",
-    "refusals",
-    "signalling",
-    "starting",
-    "sticky",
-    "timers",
-    "workflow_tasks",
-]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -26,6 +26,7 @@ can command, how records change the state, what must hold, the tables.
     queries.py            somebody asks it something
     continuation.py       it goes on as a new run
     markers.py            it leaves a note to itself
+    deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
     description.py        what a client is told of a run
 

@@ -10,6 +10,7 @@ from perdure.core.workflow import (
     children,
     completion,
     continuation,
+    deletion,
     execution,
     externals,
     handing_out,
@@ -42,6 +43,7 @@ _CONCEPTS = (
     search_attributes,
     queries,
     updates,
+    deletion,
 )
 
 REQUESTS: Requests = {}

@@ -127,6 +127,10 @@ class ExternalRequested(msgspec.Struct, frozen=True, tag="ext"):
     request_id: str
 
 
+class DeletionRequested(msgspec.Struct, frozen=True, tag="del"):
+    """The run is closed, and goes as soon as it owes nothing."""
+
+
 Internal = (
     Identified
     | Buffered
@@ -143,6 +147,7 @@ Internal = (
     | ChildReleased
     | ParentTold
     | ExternalRequested
+    | DeletionRequested
 )
 Record = HistoryEvent | Internal
 

@@ -231,6 +231,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     flushing: int = 0
     #: The run that this one continued as; empty if it did not.
     new_run_id: str = ""
+    #: It is closed, and is deleted when its parent and children know that.
+    deletion_requested: bool = False
 
     @property
     def exists(self) -> bool:

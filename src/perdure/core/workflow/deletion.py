@@ -1,0 +1,54 @@
+"""The run is to be forgotten: with its history, and with what lists show of it.
+
+An open run is terminated first, and what a closed run still owes to its parent and its children is done first: nobody
+else must notice that it is gone. Then all its rows go at once, so there is no run that is deleted in part.
+"""
+
+from dataclasses import dataclass
+
+from perdure.core.workflow.children import owed
+from perdure.core.workflow.execution import record_terminated
+from perdure.core.workflow.records import DeletionRequested
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step
+
+#: Temporal: what a parent reads of a child that was open when it was deleted.
+_REASON = "Delete workflow execution"
+_IDENTITY = "history-service"
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Forget the run. Asking twice is asking once."""
+
+
+def delete(step: Step, request: Delete) -> None:
+    if step.state.is_open:
+        record_terminated(step, _REASON, None, _IDENTITY)
+    if not step.state.deletion_requested:
+        step.note(DeletionRequested())
+
+
+# How records change the state
+
+
+def requested(state: RunState, record: DeletionRequested) -> None:
+    state.deletion_requested = True
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert not (run.state.is_open and run.state.deletion_requested)
+
+
+def is_due(state: RunState) -> bool:
+    """Whether nothing is to be waited for any more: the run's rows are to be deleted with the next commit."""
+    return state.deletion_requested and not owed(state)
+
+
+REQUESTS: Requests = {Delete: delete}
+APPLIERS: Appliers = {DeletionRequested: requested}
