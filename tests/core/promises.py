@@ -34,6 +34,14 @@ ACTIVITY_ENDS = {
     _E.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
     _E.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
 }
+CHILD_ENDS = {
+    getattr(_E, f"EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_{end}"): (
+        f"child_workflow_execution_{end.lower()}_event_attributes"
+    )
+    for end in ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED", "TERMINATED")
+}
+#: They get the id of what they end when they get their own, and come after all else that waited.
+ENDS = ACTIVITY_ENDS | CHILD_ENDS
 RUN_ENDS = {
     _E.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
     _E.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
@@ -79,8 +87,8 @@ class Journal:
             del self.waiting[record.index]
         elif isinstance(record, Flushed):
             assert record.count == len(self.waiting), "some buffered events were left behind"
-            ends = [event for event in self.waiting if event.event_type in ACTIVITY_ENDS]
-            others = [event for event in self.waiting if event.event_type not in ACTIVITY_ENDS]
+            ends = [event for event in self.waiting if event.event_type in ENDS]
+            others = [event for event in self.waiting if event.event_type not in ENDS]
             self._flushing, self.waiting = [*others, *ends], []
 
 
@@ -89,8 +97,8 @@ def _bare(event: HistoryEvent) -> HistoryEvent:
     bare = HistoryEvent()
     bare.CopyFrom(event)
     bare.event_id = 0
-    if bare.event_type in ACTIVITY_ENDS:
-        getattr(bare, ACTIVITY_ENDS[bare.event_type]).started_event_id = 0
+    if bare.event_type in ENDS:
+        getattr(bare, ENDS[bare.event_type]).started_event_id = 0
     return bare
 
 
@@ -125,6 +133,7 @@ def check_between_steps(
     _check_restart(run, journal.folded, now_ns)
     _check_pending(state, journal.events)
     _check_tasks(run, journal.events)
+    _check_starts(journal.events)
     ends = [event.event_id for event in journal.events if event.event_type in RUN_ENDS]
     assert ends == ([] if state.is_open else [len(journal.events)])
 
@@ -180,6 +189,26 @@ def _check_pending(state: RunState, events: list[HistoryEvent]) -> None:
             del open_timers[event.timer_canceled_event_attributes.timer_id]
     assert set(state.activities) == open_activities
     assert {name: timer.started_event_id for name, timer in state.timers.items()} == open_timers
+
+
+def _check_starts(events: list[HistoryEvent]) -> None:
+    """What ends an activity or child names the event that started it, and none if nothing did."""
+    started: dict[int, int] = {}
+    for event in events:
+        if event.event_type == _E.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+            attributes = event.activity_task_started_event_attributes
+            started[attributes.scheduled_event_id] = event.event_id
+        elif event.event_type == _E.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            child = event.child_workflow_execution_started_event_attributes
+            started[child.initiated_event_id] = event.event_id
+        elif event.event_type in ENDS:
+            end = getattr(event, ENDS[event.event_type])
+            begun_by = (
+                end.scheduled_event_id
+                if event.event_type in ACTIVITY_ENDS
+                else end.initiated_event_id
+            )
+            assert end.started_event_id == started.get(begun_by, 0)
 
 
 def _check_tasks(run: Run, events: list[HistoryEvent]) -> None:

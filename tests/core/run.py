@@ -10,14 +10,17 @@ import itertools
 import re
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType, IndexedValueType, QueryRejectCondition
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.update.v1 import Acceptance, Rejection, Response
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
@@ -281,6 +284,16 @@ class OneRun:
         return (self.now_ns - T0_NS) / SECOND_NS
 
 
+def update_messages(update_id: str, *bodies: Acceptance | Rejection | Response) -> list[Message]:
+    """Return what a worker says of an update."""
+    messages = []
+    for number, body in enumerate(bodies):
+        message = Message(id=f"{update_id}/{number}", protocol_instance_id=update_id)
+        message.body.Pack(body)
+        messages.append(message)
+    return messages
+
+
 def name_of(event: HistoryEvent) -> str:
     """Return "TimerFired" for an event of the type EVENT_TYPE_TIMER_FIRED."""
     words = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").split("_")
@@ -296,7 +309,7 @@ def loosely(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def seconds(message: Message | Any) -> float:
+def seconds(span: Duration | Timestamp) -> float:
     """Return a duration, or a time since the script began, in seconds."""
-    nanoseconds = message.seconds * SECOND_NS + message.nanos
+    nanoseconds = span.seconds * SECOND_NS + span.nanos
     return (nanoseconds - (T0_NS if nanoseconds >= T0_NS else 0)) / SECOND_NS

@@ -1,5 +1,7 @@
 """An attempt of an activity fails, and there is another one, or not."""
 
+from collections.abc import Mapping
+
 import pytest
 from temporalio.api.enums.v1 import RetryState
 from temporalio.api.failure.v1 import Failure
@@ -10,7 +12,7 @@ from tests.core.run import OneRun, seconds
 from tests.differential.commands import cancel_activity, failure, payloads, schedule_activity
 
 
-def scheduled(policy: dict[str, object] | None = None, **fields: object) -> OneRun:
+def scheduled(policy: Mapping[str, object] | None = None, **fields: object) -> OneRun:
     run = OneRun()
     run.work(schedule_activity("a", "q", retry_policy=policy or {}, **fields))
     run.take_activity()

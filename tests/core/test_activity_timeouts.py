@@ -1,5 +1,6 @@
 """An activity is not done in time: it is not begun, not ended, or not heard of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from temporalio.api.enums.v1 import RetryState, TimeoutType
@@ -15,7 +16,7 @@ NO_TIME = (
 )
 
 
-def scheduled(policy: dict[str, object] | None = None, **fields: object) -> OneRun:
+def scheduled(policy: Mapping[str, object] | None = None, **fields: object) -> OneRun:
     run = OneRun()
     run.work(schedule_activity("a", "q", retry_policy=policy or {}, **fields))
     return run

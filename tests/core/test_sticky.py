@@ -88,6 +88,17 @@ def test_a_worker_that_lost_its_cache_says_so() -> None:
     assert run.last("WorkflowTaskScheduled").task_queue.name == "q"
 
 
+def test_a_task_that_waits_for_a_worker_that_lost_its_cache_keeps_its_time() -> None:
+    run = stuck()
+    run.signal()
+    run.ask(ResetSticky())
+    run.crash()
+    run.wait(4.9)
+    assert run.history().endswith("6 WorkflowTaskScheduled")
+    run.wait(0.1)
+    assert run.history().endswith("7 WorkflowTaskTimedOut 8 WorkflowTaskScheduled")
+
+
 def test_a_completion_without_a_sticky_queue_takes_it_away() -> None:
     run = stuck()
     run.signal()

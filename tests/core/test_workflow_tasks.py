@@ -4,7 +4,7 @@ from temporalio.api.enums.v1 import PendingWorkflowTaskState, TimeoutType, Workf
 
 from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import DispatchWorkflowTask
-from perdure.core.workflow.workflow_task import TaskRef
+from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
 from tests.core.run import OneRun, loosely, seconds
 from tests.differential.commands import complete_workflow, start_timer
 
@@ -288,3 +288,6 @@ def test_a_closed_run_takes_no_answer() -> None:
     run.take()
     run.terminate()
     assert run.refused(run.completion()) == STALE
+    assert run.task is not None
+    failed = FailWorkflowTask(run.task.ref, CAUSE, None, "worker")
+    assert run.refused(failed) == "NOT_FOUND: workflow execution already completed"

@@ -395,7 +395,8 @@ def timed_out(state: RunState, event: HistoryEvent) -> None:
 
 def sticky_set(state: RunState, record: StickySet) -> None:
     state.sticky_queue = record.queue
-    state.sticky_schedule_to_start_ns = record.schedule_to_start_ns
+    if record.queue:  # A task that waits in the queue which is taken away keeps its time.
+        state.sticky_schedule_to_start_ns = record.schedule_to_start_ns
 
 
 def flushed(state: RunState, record: Flushed) -> None:

@@ -1,0 +1,128 @@
+"""A client asks the workflow to change something. Only what is accepted leaves a trace."""
+
+from temporalio.api.protocol.v1 import Message
+from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
+
+from perdure.core.errors import Code
+from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
+from tests.core.run import OneRun, update_messages
+from tests.differential.commands import command, complete_workflow, start_timer
+
+ACCEPT = Acceptance(accepted_request_message_id="u/request")
+REJECT = Rejection()
+DONE = Outcome()
+DONE.success.SetInParent()
+RESPOND = Response(outcome=DONE)
+
+
+def asked() -> OneRun:
+    """Return an idle run whose worker has just been given the update "u"."""
+    run = OneRun()
+    run.work()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.news()
+    [message] = run.take().messages
+    assert (message.id, message.protocol_instance_id) == ("u/request", "u")
+    return run
+
+
+def says(*bodies: Acceptance | Rejection | Response) -> list[Message]:
+    return update_messages("u", *bodies)
+
+
+def told(run: OneRun) -> list[SettleUpdate]:
+    return run.dispatched(SettleUpdate)
+
+
+def test_an_update_is_accepted_and_done() -> None:
+    run = asked()
+    run.complete(messages=says(ACCEPT, RESPOND))
+    assert run.news() == (
+        "5 WorkflowTaskScheduled 6 WorkflowTaskStarted 7 WorkflowTaskCompleted"
+        " 8 WorkflowExecutionUpdateAccepted 9 WorkflowExecutionUpdateCompleted"
+    )
+    assert (run.event(8).protocol_instance_id, run.event(9).accepted_event_id) == ("u", 8)
+    assert told(run) == [SettleUpdate("u", COMPLETED, DONE.SerializeToString())]
+
+
+def test_an_update_is_accepted_now_and_done_later() -> None:
+    run = asked()
+    run.complete(start_timer("t", 5), messages=says(ACCEPT))
+    assert told(run) == [SettleUpdate("u", ACCEPTED, b"")]
+    run.wait(5)
+    run.crash()
+    run.work(messages=says(RESPOND))
+    assert told(run) == [SettleUpdate("u", COMPLETED, DONE.SerializeToString())]
+
+
+def test_commands_say_where_the_news_of_an_update_belong() -> None:
+    run = asked()
+    accepted = command("PROTOCOL_MESSAGE", message_id="u/0")
+    run.complete(start_timer("a", 5), accepted, start_timer("b", 5), messages=says(ACCEPT, RESPOND))
+    assert run.news().endswith(
+        "8 TimerStarted 9 WorkflowExecutionUpdateAccepted 10 TimerStarted"
+        " 11 WorkflowExecutionUpdateCompleted"
+    )
+
+
+def test_a_rejected_update_leaves_no_trace() -> None:
+    run = asked()
+    reply = run.complete(messages=says(REJECT))
+    assert run.news() == ""
+    assert reply.reset_to_event_id == 3
+    [settled] = told(run)
+    assert settled.stage == COMPLETED
+    assert run.history().endswith("4 WorkflowTaskCompleted")
+
+
+def test_what_the_worker_does_not_mention_is_rejected() -> None:
+    run = asked()
+    run.complete()
+    [settled] = told(run)
+    failure = Outcome.FromString(settled.outcome).failure
+    assert failure.application_failure_info.type == "UnprocessedUpdate"
+
+
+def test_what_comes_after_makes_its_task_a_normal_one() -> None:
+    run = asked()
+    run.signal()
+    assert run.news() == "5 WorkflowTaskScheduled"
+    run.complete(messages=says(REJECT))
+    assert run.news().startswith("6 WorkflowTaskStarted 7 WorkflowTaskCompleted")
+
+
+def test_an_update_that_a_closing_run_accepts_is_aborted() -> None:
+    """Nothing comes after the event that closes a run."""
+    run = asked()
+    run.complete(complete_workflow(), messages=says(ACCEPT))
+    assert run.news().endswith("7 WorkflowTaskCompleted 8 WorkflowExecutionCompleted")
+    [settled] = told(run)
+    assert settled.refusal is not None
+    assert settled.refusal.code is Code.NOT_FOUND
+    assert settled.refusal.message == "workflow update was aborted by closing workflow"
+
+
+def test_an_update_that_a_closing_run_rejects_is_rejected() -> None:
+    run = asked()
+    run.complete(complete_workflow(), messages=says(REJECT))
+    [settled] = told(run)
+    assert (settled.stage, settled.refusal) == (COMPLETED, None)
+
+
+def test_an_update_that_a_closing_run_leaves_undone_has_failed() -> None:
+    run = asked()
+    run.complete(messages=says(ACCEPT))
+    run.signal()
+    run.work(complete_workflow(), messages=says(RESPOND))
+    assert run.history().endswith("12 WorkflowTaskCompleted 13 WorkflowExecutionCompleted")
+    settled = told(run)[-1]
+    failure = Outcome.FromString(settled.outcome).failure
+    assert failure.application_failure_info.type == "AcceptedUpdateCompletedWorkflow"
+
+
+def test_an_update_that_was_not_accepted_is_lost_in_a_crash() -> None:
+    run = asked()
+    run.crash()
+    assert run.run.pending_task is None
+    assert run.history().endswith("4 WorkflowTaskCompleted")
