@@ -11,12 +11,17 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.workflow import machine
-from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
+from perdure.core.workflow.outcome import (
+    ERRANDS,
+    DispatchActivityTask,
+    DispatchWorkflowTask,
+    Effect,
+)
 from perdure.core.workflow.records import decode_state
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.runtime.live import LiveRun
-from perdure.runtime.task_queues import ActivityOffer, WorkflowOffer
+from perdure.runtime.task_queues import ActivityOffer, Offer, WorkflowOffer
 from perdure.store.memory import MemoryStore
 from perdure.store.port import NEVER_NS, ExecutionRow, JournalRow
 from perdure.testing.simulator.simulated_node import SKEW_MAX_S, SimulatedNode
@@ -133,15 +138,7 @@ class Checks:
             waiting = {task for name in queues.names() for task in queues.describe(name)._backlog}
             for live in node.node.engine.residency.runs():
                 for effect in machine.owed(live.run, node.node.clock.now_ns()):
-                    if isinstance(effect, DispatchWorkflowTask):
-                        offer: object = WorkflowOffer(
-                            live.key, effect.scheduled_event_id, effect.attempt
-                        )
-                    elif isinstance(effect, DispatchActivityTask):
-                        offer = ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt)
-                    else:
-                        continue
-                    assert offer in waiting, f"{offer} is owed, and waits nowhere"
+                    assert _is_seen_to(node, live, effect, waiting), f"nobody sees to {effect}"
 
     # When everything has ended
 
@@ -183,6 +180,18 @@ class Checks:
         ):
             lost_ids = workflow_ids - {workflow_id for workflow_id, _ in found[what]}
             assert not lost_ids, f"acknowledged {what}s are lost: {sorted(lost_ids)}"
+
+
+def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set[Offer]) -> bool:
+    """Whether a task waits for a worker, or an errand is under way."""
+    if isinstance(effect, DispatchWorkflowTask):
+        return WorkflowOffer(live.key, effect.scheduled_event_id, effect.attempt) in waiting
+    if isinstance(effect, DispatchActivityTask):
+        return ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt) in waiting
+    assert isinstance(effect, ERRANDS)
+    generation = node.node.engine.generation
+    name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
+    return name in node.node.errands._under_way
 
 
 def _asked_for(event: HistoryEvent) -> tuple[str, str]:

@@ -32,6 +32,8 @@ class Faults:
 
     def __init__(self, randomness: random.Random) -> None:
         self.random = randomness
+        #: What a call takes, on average.
+        self.latency_s = 0.003
         #: Nothing was done.
         self.fails_before = 0.0
         #: Everything was done.
@@ -57,8 +59,22 @@ class FaultyStore:
     def __init__(self, store: MemoryStore, faults: Faults) -> None:
         self._store = store
         self._faults = faults
+        #: This node cannot reach the store; others can. Its calls fail, or they hang.
+        self._is_cut = False
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
         self._outside = copy_context()
         self._under_way: set[asyncio.Task[object]] = set()
+
+    def cut(self, *, hangs: bool) -> None:
+        if hangs:
+            self._goes_on.clear()
+        else:
+            self._is_cut = True
+
+    def mend(self) -> None:
+        self._is_cut = False
+        self._goes_on.set()
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         work = asyncio.get_running_loop().create_task(self._serve(call), context=self._outside)
@@ -76,19 +92,24 @@ class FaultyStore:
 
     async def _serve(self, call: Callable[[], Awaitable[T]]) -> T:
         faults, draw = self._faults, self._faults.random
-        await asyncio.sleep(draw.expovariate(1 / 0.002))
+        await asyncio.sleep(draw.expovariate(1.5 / faults.latency_s))
         if draw.random() < faults.stalls:
             await asyncio.sleep(draw.uniform(0, faults.stall_max_s))
-        if faults.is_down or draw.random() < faults.fails_before:
+        await self._goes_on.wait()
+        if self._is_gone() or draw.random() < faults.fails_before:
             raise Unavailable("simulated: not done")
         if draw.random() < faults.fails_early:
             self._go_on(asyncio.get_running_loop().create_task(self._do_late(call)))
             raise Unavailable("simulated: not done yet, and not told")
         result = await call()
-        await asyncio.sleep(draw.expovariate(1 / 0.001))
-        if faults.is_down or draw.random() < faults.fails_after:
+        await asyncio.sleep(draw.expovariate(3 / faults.latency_s))
+        await self._goes_on.wait()
+        if self._is_gone() or draw.random() < faults.fails_after:
             raise Unavailable("simulated: done, and not told")
         return result
+
+    def _is_gone(self) -> bool:
+        return self._faults.is_down or self._is_cut
 
     async def _do_late(self, call: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(self._faults.random.uniform(0, self._faults.stall_max_s))

@@ -167,18 +167,28 @@ class ModelClient:
             seen = set(json.loads(reply.query_result.payloads[0].data))
             assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
 
-    async def _describe(self) -> Any:
+    async def _describe(self, tries: int = 1000) -> Any:
         """What is described is not older than what somebody has seen."""
         request = DescribeWorkflowExecutionRequest(namespace=NAMESPACE)
         request.execution.workflow_id = self.workflow_id
         shown = {run_id: max(events) for run_id, events in self._witness.shown.items() if events}
-        reply = await self.insist(request)
+        try:
+            reply = await self.insist(request, tries=tries)
+        except Rejected as refusal:
+            if tries == 1 and refusal.code in AGAIN:
+                return None
+            raise
         info = reply.workflow_execution_info
         seen = shown.get(info.execution.run_id, 0)
         assert info.history_length >= seen, (
             f"{self.workflow_id}: {info.history_length} events described, {seen} seen before"
         )
         return info
+
+    async def glance(self) -> None:
+        """Describe it if it is there, with one try."""
+        if self._is_started.is_set():
+            await self._describe(tries=1)
 
     async def _history(self) -> list[HistoryEvent]:
         """Return the history of the current run, page by page."""

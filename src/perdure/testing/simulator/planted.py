@@ -13,18 +13,32 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from perdure.core.workflow import activities, children, machine, queries, signals, timers
-from perdure.core.workflow.outcome import DispatchActivityTask
+from temporalio.api.enums.v1 import EventType
+
+from perdure.core.workflow import (
+    activities,
+    children,
+    machine,
+    queries,
+    signals,
+    starting,
+    timers,
+)
+from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.step import Step
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
 from perdure.runtime.group_commit import GroupCommit, OpenBatch
 from perdure.runtime.leases import Leases
+from perdure.runtime.live import LiveRun
+from perdure.runtime.node import Node
 from perdure.runtime.residency import Residency
-from perdure.runtime.task_queues import TaskQueues
+from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch
 from perdure.testing.simulator.simulate import tried
 
-SEEDS = 40
+SEEDS = 100
 PAGE = Path(__file__).parents[4] / "docs" / "simulation.md"
 MARK = "<!-- planted -->"
 
@@ -32,7 +46,13 @@ Plant = Callable[[], Any]
 
 
 def _store_ignores_epochs() -> Any:
-    return patch.object(MemoryStore, "_check", lambda self, leases: None)
+    original = MemoryStore.commit
+
+    async def commit(self: MemoryStore, batch: Batch) -> None:
+        batch.leases = tuple(self._leases)
+        await original(self, batch)
+
+    return patch.object(MemoryStore, "commit", commit)
 
 
 def _reply_before_commit() -> Any:
@@ -51,11 +71,18 @@ def _cache_survives_a_failed_commit() -> Any:
 
 
 def _no_effects_after_a_restart() -> Any:
-    return patch.object(machine, "owed", lambda run, now_ns: [])
+    def adopt(self: Engine, live: LiveRun) -> None:
+        for timer in machine.needed_timers(live.run, self.clock.now_ns()):
+            self._timers.ask(live, timer)
+
+    return patch.object(Engine, "_adopt", adopt)
 
 
 def _no_timers_after_a_restart() -> Any:
-    return patch("perdure.runtime.engine.needed_timers", lambda run, now_ns: [])
+    def adopt(self: Engine, live: LiveRun) -> None:
+        self._send(live, machine.owed(live.run, self.clock.now_ns()))
+
+    return patch.object(Engine, "_adopt", adopt)
 
 
 def _due_too_late() -> Any:
@@ -120,15 +147,105 @@ def _query_does_not_wait_for_the_task() -> Any:
     return patch.dict(machine.REQUESTS, {queries.Query: query})
 
 
+def _stale_timer_is_not_recognised() -> Any:
+    """It is known by nothing but its kind: the one that was set again under the same id fires in its place."""
+
+    def fire(step: Any, timer: Timer) -> None:
+        running = [each.started_event_id for each in step.state.timers.values()]
+        if running:
+            timers.fire(step, timer._replace(event_id=running[0]))
+
+    return patch.dict(machine.TIMERS, {TimerKind.USER_TIMER: fire})
+
+
 def _timer_fires_twice() -> Any:
     def fired(state: Any, event: Any) -> None:
         """The timer stays."""
 
-    kind = next(kind for kind, applier in timers.APPLIERS.items() if applier is timers.fired)
-    return patch.dict(machine.APPLIERS, {kind: fired})
+    return patch.dict(machine.APPLIERS, {EventType.EVENT_TYPE_TIMER_FIRED: fired})
 
 
-def _parent_is_not_told() -> Any:
+def _activity_start_is_not_persisted() -> Any:
+    def unrecorded(run: Any, request: object, **others: Any) -> Any:
+        outcome = machine.transition(run, request, **others)
+        if isinstance(request, activities.StartActivity):
+            outcome.events = outcome.internal = b""
+        return outcome
+
+    return patch("perdure.runtime.engine.transition", unrecorded)
+
+
+def _buffered_events_are_lost() -> Any:
+    """A flush keeps the first only."""
+    original = Step.flush
+
+    def flush(self: Step) -> bool:
+        del self.state.buffered[1:]
+        return original(self)
+
+    return patch.object(Step, "flush", flush)
+
+
+def _starts_come_twice() -> Any:
+    """A retried start is not recognised by its request id."""
+    original = starting.decide
+
+    def decide(current: Any, *, request_id: str, **others: Any) -> Any:
+        return original(current, request_id="", **others)
+
+    return patch("perdure.runtime.node.decide", decide)
+
+
+def _sticky_queue_has_no_fallback() -> Any:
+    """A task waits for the worker that had the run in its cache, for ever."""
+
+    def offer(self: TaskQueues, namespace_id: str, sticky_queue: str, task_queue: str) -> Any:
+        name = sticky_queue or task_queue
+        return self._queue(QueueName(namespace_id, name, WORKFLOW_QUEUE))
+
+    @contextmanager
+    def both() -> Iterator[None]:
+        stays = {TimerKind.STICKY_SCHEDULE_TO_START: lambda step, timer: None}
+        with (
+            patch.object(TaskQueues, "_served_or_normal", offer),
+            patch.dict(machine.TIMERS, stays),
+        ):
+            yield
+
+    return both()
+
+
+def _commits_go_on_after_a_failure() -> Any:
+    """What waited behind a failed batch is written all the same."""
+    return patch.object(GroupCommit, "abandon", lambda self: [])
+
+
+def _serves_without_a_lease() -> Any:
+    """As a server did here once: a recovery that is overtaken by another loss ends in serving without a lease."""
+
+    async def resume(self: Engine, generation: int) -> bool:
+        await self.prepare()
+        self._serve()
+        await self._take_over()
+        return True
+
+    return patch.object(Engine, "_resume", resume)
+
+
+def _queries_see_what_is_not_durable() -> Any:
+    original = Node._query_task
+
+    async def query_task(self: Node, offer: Any) -> Any:
+        async def at_once(live: object) -> None:
+            """Nobody waits."""
+
+        with patch.object(self.engine, "settle", at_once):
+            return await original(self, offer)
+
+    return patch.object(Node, "_query_task", query_task)
+
+
+def _nobody_is_told_of_the_end() -> Any:
     return patch.object(children, "let_go", lambda step: None)
 
 
@@ -146,35 +263,42 @@ def _task_lost_with_its_poller() -> Any:
     return patch.object(TaskQueues, "give_back", lambda self, name, offer: None)
 
 
-def _one_batch_overtakes_another() -> Any:
+def _a_commit_drops_a_row() -> Any:
     original = GroupCommit._next
 
-    def last_first(self: GroupCommit) -> OpenBatch | None:
+    def shorter(self: GroupCommit) -> OpenBatch | None:
         batch = original(self)
         if batch is not None and len(batch.rows.journal) > 1:
             batch.rows.journal.pop()
         return batch
 
-    return patch.object(GroupCommit, "_next", last_first)
+    return patch.object(GroupCommit, "_next", shorter)
 
 
 BUGS: dict[str, Plant] = {
     "the store takes commits under an old epoch": _store_ignores_epochs,
+    "a lease is trusted for ever": _stale_lease_is_trusted,
     "a reply does not wait for its commit": _reply_before_commit,
     "memory is kept after a failed commit": _cache_survives_a_failed_commit,
+    "commits go on after one that failed": _commits_go_on_after_a_failure,
+    "a commit drops a row": _a_commit_drops_a_row,
     "what a run owes is not delivered after a restart": _no_effects_after_a_restart,
     "timers are not asked for after a restart": _no_timers_after_a_restart,
     "a run is due later than its first timer": _due_too_late,
+    "a node serves without a lease": _serves_without_a_lease,
+    "a start's request id is not looked at": _starts_come_twice,
     "a signal's request id is not remembered": _signals_come_twice,
-    "an activity may be started twice": _activity_start_not_refused,
+    "buffered events are lost": _buffered_events_are_lost,
+    "an activity's start is not persisted": _activity_start_is_not_persisted,
     "a started activity is dispatched again": _activity_is_given_out_again,
-    "a lease is trusted for ever": _stale_lease_is_trusted,
-    "a query does not wait for the workflow task": _query_does_not_wait_for_the_task,
     "a timer that has fired stays": _timer_fires_twice,
-    "a closed child does not tell its parent": _parent_is_not_told,
+    "a stale timer is not recognised": _stale_timer_is_not_recognised,
+    "a sticky queue has no fallback": _sticky_queue_has_no_fallback,
+    "a query does not wait for the workflow task": _query_does_not_wait_for_the_task,
+    "a query's history is not durable": _queries_see_what_is_not_durable,
+    "a closed run tells neither parent nor children": _nobody_is_told_of_the_end,
     "an errand is tried once": _errands_are_not_repeated,
     "a task is lost with the poller that took it": _task_lost_with_its_poller,
-    "a commit drops a row": _one_batch_overtakes_another,
 }
 
 

@@ -32,7 +32,7 @@ TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE = (
 #: An activity beside a timer that is set again, under the same id, when the activity has ended. End with a failure.
 RACE, FAIL = "race", "fail"
 STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, FAIL)
-WEIGHTS = (3, 2, 2, 2, 1, 1, 2, 0.3)
+WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 0.3)
 
 RACE_S = 4
 RACE_AGAIN_S = 15

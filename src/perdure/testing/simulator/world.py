@@ -40,7 +40,14 @@ RESTART_S = 1.0
 #: Of what happened last, for whoever reads of a failure.
 TRACE_LINES = 80
 
-KILL, PAUSE, STOP, OUTAGE, WORKER = "kills", "pauses", "stops", "outages", "worker deaths"
+KILL, PAUSE, STOP, CUT, OUTAGE, WORKER = (
+    "kills",
+    "pauses",
+    "stops",
+    "cuts",
+    "outages",
+    "worker deaths",
+)
 
 
 class World:
@@ -150,6 +157,7 @@ class World:
             for _ in range(WORKERS):
                 self._add_worker(group)
             watching = group.create_task(self._watch())
+            looking = group.create_task(self._look(clients))
             breaking = group.create_task(self._break_things(group))
             followers = [
                 group.create_task(what())
@@ -175,6 +183,7 @@ class World:
             self.checks.at_any_time(self.nodes)
             self.checks.at_the_end()
             watching.cancel()
+            looking.cancel()
             self._stop_workers()
         assert not self.bugs, "\n".join(self.bugs)
         return self._summary()
@@ -202,6 +211,12 @@ class World:
             await asyncio.sleep(self.random.uniform(0.5, 5))
             self.checks.at_any_time(self.nodes)
 
+    async def _look(self, clients: list[ModelClient]) -> None:
+        """Somebody always looks at something: what is shown is never older than what was shown before."""
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / 0.4))
+            await self.random.choice(clients).glance()
+
     # Bad times
 
     def _choose_faults(self) -> None:
@@ -216,7 +231,10 @@ class World:
         ):
             if draw.random() < 0.6:
                 setattr(faults, name, draw.uniform(0, rate))
-        self._kinds = [kind for kind in (KILL, PAUSE, STOP, OUTAGE, WORKER) if draw.random() < 0.7]
+        faults.latency_s = draw.choice((0.003, 0.003, 0.05, 0.3))
+        self._kinds = [
+            kind for kind in (KILL, PAUSE, STOP, CUT, OUTAGE, WORKER) if draw.random() < 0.7
+        ]
         self._every_s = draw.choice((5.0, 10.0, 20.0))
 
     async def _break_things(self, group: asyncio.TaskGroup) -> None:
@@ -252,6 +270,9 @@ class World:
             self.add_node()
         elif kind == STOP:
             victim.stop()
+        elif kind == CUT:
+            victim.store.cut(hangs=self.random.random() < 0.7)
+            self.loop.call_later(self.random.uniform(1, 20), self._mend, victim)
         else:
             # It is thought dead, and wakes up when another one has taken over. Or it does not take that long.
             victim.process.pause()
@@ -262,6 +283,10 @@ class World:
         self.note(node.name, "goes on")
         node.process.resume()
 
+    def _mend(self, node: SimulatedNode) -> None:
+        self.note(node.name, "reaches the store again")
+        node.store.mend()
+
     def _heal(self) -> None:
         self.note("the world", "is a good one from now on")
         self._is_bad = False
@@ -269,6 +294,7 @@ class World:
         for worker, _ in self._crews:
             worker.is_reliable = True
         for node in self.nodes:
+            node.store.mend()
             node.process.resume()
 
     async def _everything_ends(self, clients: list[ModelClient]) -> None:
