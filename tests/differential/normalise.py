@@ -39,6 +39,10 @@ _BYTES = frozenset({"data", "encoding", "type"})
 _IGNORED = frozenset({"task_id", "poller_scaling_decision"})
 
 
+#: The default timeout of a workflow task, and at least four of the five seconds that a late attempt gets on top.
+_FIRST_BACKED_OFF_S = 14
+
+
 class Normaliser:
     """For one transcript: an id means the same thing in all of its steps."""
 
@@ -125,12 +129,16 @@ def _without_what_is_over(mapping: dict[str, Any]) -> dict[str, Any]:
     return rest | {"workflow_execution_info": info}
 
 
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
+
+
 def _without_jitter(mapping: dict[str, Any]) -> dict[str, Any]:
     """Mask the durations that depend on chance or on when the call was made."""
     masked = dict(mapping)
     # Temporal: after a few attempts a workflow task gets more time, with a random part.
-    late = int(masked.get("attempt", 0)) > 3 and "start_to_close_timeout" in masked
-    if late or "." in masked.get("start_to_close_timeout", ""):
+    timeout = masked.get("start_to_close_timeout", "")
+    if timeout and "attempt" in masked and _seconds(timeout) >= _FIRST_BACKED_OFF_S:
         masked["start_to_close_timeout"] = "<jittered>"
     # Temporal: a new run waits for what is left of the shortest time between two runs.
     backoff = masked.get("first_workflow_task_backoff", "")
@@ -139,5 +147,5 @@ def _without_jitter(mapping: dict[str, Any]) -> dict[str, Any]:
     # Temporal: measured between two readings of the clock, so a few microseconds too long.
     interval = masked.get("current_retry_interval", "")
     if interval:
-        masked["current_retry_interval"] = f"{float(interval.removesuffix('s')):.2f}s"
+        masked["current_retry_interval"] = f"{_seconds(interval):.2f}s"
     return masked

@@ -1,7 +1,6 @@
 """Pages that are lists of what the code holds are what the code holds."""
 
 from perdure.frontend.registry import implemented
-
 from tools import api_coverage, settings_table
 
 

@@ -19,6 +19,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def serve(settings: Settings, *, shows_http: bool) -> int:
     """Run a server; return the exit code when it has stopped. Raises `Refused` if it cannot start."""
+    _check_ports(settings)
     logging.configure(settings.log.format, settings.log.level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(settings, shows_http))
@@ -55,7 +56,7 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
     return 0
 
 
-def check_ports(settings: Settings) -> None:
+def _check_ports(settings: Settings) -> None:
     """Refuse a port that is in use before anything else is done. The server may still find it taken."""
     server = settings.server
     metrics_ip = server.metrics_ip or server.ip

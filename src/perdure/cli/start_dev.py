@@ -97,9 +97,8 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if options.log_config:
         print(settings.to_toml(), end="", file=sys.stderr)
-    from perdure.cli.serving import check_ports, serve
+    from perdure.cli.serving import serve
 
-    check_ports(settings)
     return serve(settings, shows_http=options.http_port != 0)
 
 

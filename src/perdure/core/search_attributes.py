@@ -8,6 +8,8 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
+from perdure.core.workflow.outcome import Limits
+
 #: Facts about a run that nobody can set.
 SYSTEM: dict[str, Type.ValueType] = {
     "WorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
@@ -42,9 +44,6 @@ PREDEFINED: dict[str, Type.ValueType] = {
     "TemporalReportedProblems": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
 #: Temporal: limit for the value of one attribute.
-VALUE_BYTES_MAX = 2 * 1024
-TOTAL_BYTES_MAX = 40 * 1024
-COUNT_MAX = 100
 
 _NAMES = {
     Type.INDEXED_VALUE_TYPE_TEXT: "Text",
@@ -61,14 +60,18 @@ TYPES_BY_NAME = {name: kind for kind, name in _NAMES.items()}
 
 
 def fault(
-    fields: Mapping[str, Payload], custom: Mapping[str, Type.ValueType], namespace: str
+    fields: Mapping[str, Payload],
+    custom: Mapping[str, Type.ValueType],
+    namespace: str,
+    limits: Limits,
 ) -> str | None:
     """Return what is wrong with the attributes that a request sets, in the API's words; None if nothing is.
 
     `custom` holds those that were added to the namespace.
     """
-    if len(fields) > COUNT_MAX:
-        return f"number of search attributes {len(fields)} exceeds limit {COUNT_MAX}"
+    if 0 < limits.search_attributes_count < len(fields):
+        limit = limits.search_attributes_count
+        return f"number of search attributes {len(fields)} exceeds limit {limit}"
     total = 0
     for name, payload in fields.items():
         if name in SYSTEM:
@@ -79,14 +82,15 @@ def fault(
         if not _is_valid(payload, kind):
             shown = _shown(payload)
             return f"invalid value for search attribute {name} of type {_NAMES[kind]}: {shown}"
-        if len(payload.data) > VALUE_BYTES_MAX:
+        if 0 < limits.search_attribute_value_size < len(payload.data):
             return (
                 f"search attribute {name} value size {len(payload.data)}"
-                f" exceeds size limit {VALUE_BYTES_MAX}"
+                f" exceeds size limit {limits.search_attribute_value_size}"
             )
         total += len(name) + len(payload.data)
-    if total > TOTAL_BYTES_MAX:
-        return f"total size of search attributes {total} exceeds size limit {TOTAL_BYTES_MAX}"
+    limit = limits.search_attributes_size
+    if 0 < limit < total:
+        return f"total size of search attributes {total} exceeds size limit {limit}"
     return None
 
 

@@ -58,8 +58,8 @@ class Activities:
     ) -> Message:
         namespace = self._services.namespace(request.namespace)
         deadline = self._services.poll_deadline(call)
-        check_task_queue(request)
-        check_identity(request.identity)
+        check_task_queue(request, self._services.limits)
+        check_identity(request.identity, self._services.limits)
         info = PollerInfo(
             request.identity,
             self._node.clock.now_ns(),
@@ -98,7 +98,7 @@ class Activities:
         self, request: RespondActivityTaskCompletedRequest, call: Call
     ) -> RespondActivityTaskCompletedResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity)
+        check_identity(request.identity, self._services.limits)
         await self._ask(
             key,
             CompleteActivity(
@@ -116,7 +116,7 @@ class Activities:
         key, ref = self._by_token(request.task_token, request.namespace)
         if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
             raise invalid_argument("Failure must have ApplicationFailureInfo.")
-        check_identity(request.identity)
+        check_identity(request.identity, self._services.limits)
         await self._ask(
             key,
             FailActivity(
@@ -133,7 +133,7 @@ class Activities:
         self, request: RespondActivityTaskCanceledRequest, call: Call
     ) -> RespondActivityTaskCanceledResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity)
+        check_identity(request.identity, self._services.limits)
         await self._ask(
             key,
             CancelActivity(
@@ -205,7 +205,7 @@ class Activities:
         if not request.activity_id:
             raise invalid_argument("ActivityId is not set on request.")
         if check:
-            check_identity(request.identity)
+            check_identity(request.identity, self._services.limits)
         if not request.workflow_id:
             # Temporal: without a workflow id it is an activity that stands alone.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")

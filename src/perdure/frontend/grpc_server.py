@@ -42,6 +42,8 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+#: Answered by handlers of their own.
+_ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
@@ -150,7 +152,7 @@ class GrpcServer:
                 measured.refused(rpc.name, namespace, refusal.code, perf_counter() - began)
                 return await _abort(context, refusal)
             except DecodeError:
-                fault = "grpc: error unmarshalling request: cannot parse invalid wire-format data"
+                fault = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
                 measured.refused(rpc.name, namespace, Code.INTERNAL, perf_counter() - began)
                 return await _abort(context, Rejected(Code.INTERNAL, fault))
             except asyncio.CancelledError:
@@ -178,17 +180,17 @@ class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         if handler is not None:
             return handler
         service, _, method = name.removeprefix("/").rpartition("/")
+        if service in _ELSEWHERE:
+            return None
+        fault = f"unknown service {service}"
         if service in self._services:
-            return grpc.unary_unary_rpc_method_handler(_unknown(service, method))
-        return None
+            fault = f"unknown method {method} for service {service}"
+        return grpc.unary_unary_rpc_method_handler(_unknown(fault))
 
 
-def _unknown(service: str, method: str) -> Method:
+def _unknown(fault: str) -> Method:
     async def refuse(encoded: bytes, context: Any) -> bytes:
-        return await _abort(
-            context,
-            Rejected(Code.UNIMPLEMENTED, f"unknown method {method} for service {service}"),
-        )
+        return await _abort(context, Rejected(Code.UNIMPLEMENTED, fault))
 
     return refuse
 

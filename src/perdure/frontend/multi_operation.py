@@ -89,7 +89,7 @@ class MultiOperation:
             if start.namespace and start.namespace != namespace.name:
                 raise invalid_argument("Operation namespace did not match request's namespace.")
             start.namespace = namespace.name
-            policies = check_start(start, types)
+            policies = check_start(start, types, self._services.limits)
             if start.cron_schedule:
                 raise invalid_argument("CronSchedule is not allowed.")
             if start.request_eager_execution:
@@ -103,7 +103,7 @@ class MultiOperation:
                 raise invalid_argument("Operation namespace did not match request's namespace.")
             update.namespace = namespace.name
             check_execution(update, "workflow_execution")
-            stage = check_update(update, self._node.fresh_id())
+            stage = check_update(update, self._node.fresh_id(), self._services.limits)
             if update.first_execution_run_id:
                 raise invalid_argument("FirstExecutionRunId is not allowed.")
             if update.workflow_execution.run_id:

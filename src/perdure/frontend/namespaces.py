@@ -24,10 +24,11 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import invalid_argument
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp, timestamp_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.validation import BLOB_BYTES_MAX, check_no_nul, is_too_long
+from perdure.frontend.validation import check_no_nul, is_too_long
 from perdure.runtime.namespaces import HOUR_NS, BadBinary, Namespace
 
 LIST_PAGE_SIZE = 100
@@ -52,8 +53,7 @@ class NamespaceService:
         name = request.namespace
         if not name:
             raise invalid_argument(_NOT_SET)
-        if is_too_long(name):
-            raise invalid_argument("Namespace length exceeds limit.")
+        _check_length(name, self._services.limits)
         check_no_nul(name, "Namespace")
         if request.is_global_namespace:
             raise invalid_argument("Cannot register global namespace when not enabled")
@@ -85,6 +85,7 @@ class NamespaceService:
         if request.id:
             namespace = self._namespaces.get_by_id(request.id)
         elif request.namespace:
+            _check_length(request.namespace, self._services.limits)
             namespace = self._namespaces.get(request.namespace)
         else:
             raise invalid_argument(_NOT_SET)
@@ -116,6 +117,7 @@ class NamespaceService:
     ) -> UpdateNamespaceResponse:
         if not request.namespace:
             raise invalid_argument(_NOT_SET)
+        _check_length(request.namespace, self._services.limits)
         self._namespaces.get(request.namespace)
         self._refuse_replication(request)
         now_ns = self._services.node.clock.now_ns()
@@ -147,7 +149,7 @@ class NamespaceService:
     def _described(self, namespace: Namespace) -> DescribeNamespaceResponse:
         cluster = self._services.cluster_name
         return DescribeNamespaceResponse(
-            namespace_info=_info(namespace),
+            namespace_info=_info(namespace, self._services.limits),
             config=_config(namespace),
             replication_config=NamespaceReplicationConfig(
                 active_cluster_name=cluster,
@@ -162,7 +164,12 @@ class NamespaceService:
         )
 
 
-def _info(namespace: Namespace) -> NamespaceInfo:
+def _check_length(name: str, limits: Limits) -> None:
+    if is_too_long(name, limits):
+        raise invalid_argument("Namespace length exceeds limit.")
+
+
+def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info = NamespaceInfo(
         name=namespace.name,
         state=NamespaceState.ValueType(namespace.state),
@@ -174,8 +181,8 @@ def _info(namespace: Namespace) -> NamespaceInfo:
     # Only what is true: clients switch features on by these.
     info.capabilities.sync_update = True
     info.capabilities.async_update = True
-    info.limits.blob_size_limit_error = BLOB_BYTES_MAX
-    info.limits.memo_size_limit_error = BLOB_BYTES_MAX
+    info.limits.blob_size_limit_error = limits.blob_size
+    info.limits.memo_size_limit_error = limits.memo_size
     info.limits.workflow_task_completion_size_limit_error = 40 * 1024 * 1024
     return info
 

@@ -7,6 +7,7 @@ from temporalio.api.enums.v1 import NamespaceState
 from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.workflow.outcome import Limits
 from perdure.frontend.call import Call
 from perdure.frontend.tokens import TaskToken, task_token
 from perdure.runtime.namespaces import Namespace, Namespaces
@@ -31,6 +32,11 @@ class Services:
     @property
     def namespaces(self) -> Namespaces:
         return self.node.namespaces
+
+    @property
+    def limits(self) -> Limits:
+        """What is set now: it may change while the server runs."""
+        return self.node.engine.world.limits
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
@@ -57,8 +63,9 @@ class Services:
 
     def token(self, encoded: bytes, namespace: str) -> TaskToken:
         """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""
+        named = self.namespace(namespace) if namespace else None
         token = task_token(encoded)
-        if namespace and self.namespace(namespace).id != token.namespace_id:
+        if named is not None and named.id != token.namespace_id:
             raise invalid_argument("Operation requested with a token from a different namespace.")
         return token
 

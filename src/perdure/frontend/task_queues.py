@@ -3,7 +3,6 @@
 from temporalio.api.enums.v1 import (
     DescribeTaskQueueMode,
     RateLimitSource,
-    TaskQueueKind,
     TaskQueueType,
 )
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueStats
@@ -42,7 +41,7 @@ class TaskQueueDescriptions:
         if not request.task_queue.name.startswith(
             "/_sys/"
         ):  # A part of a queue: it has no tasks here.
-            check_task_queue(request)
+            check_task_queue(request, self._services.limits)
         if request.api_mode == DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
             raise Rejected(
                 Code.UNIMPLEMENTED, "DescribeTaskQueue's enhanced mode is not implemented"
@@ -64,9 +63,8 @@ class TaskQueueDescriptions:
             )
             set_timestamp(poller.last_access_time, info.last_poll_at_ns)
             response.pollers.append(poller)
-        if request.task_queue.kind != TaskQueueKind.TASK_QUEUE_KIND_STICKY:
-            response.versioning_info.current_version = "__unversioned__"
-            response.versioning_info.update_time.seconds = _NO_TIME_S
+        response.versioning_info.current_version = "__unversioned__"
+        response.versioning_info.update_time.seconds = _NO_TIME_S
         response.effective_rate_limit.requests_per_second = 0.0
         response.effective_rate_limit.rate_limit_source = RateLimitSource.RATE_LIMIT_SOURCE_SYSTEM
         if request.include_task_queue_status:

@@ -14,6 +14,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -41,7 +42,7 @@ class WorkflowUpdates:
     ) -> UpdateWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         check_execution(request, "workflow_execution")
-        stage = check_update(request, self._node.fresh_id())
+        stage = check_update(request, self._node.fresh_id(), self._services.limits)
         execution = request.workflow_execution
         reply = await self._node.updates.update(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
@@ -75,12 +76,12 @@ class WorkflowUpdates:
         return response
 
 
-def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str) -> int:
+def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits: Limits) -> int:
     """Check an update, give it an id if it has none, and return the stage to wait for."""
     inner = request.request
     if not inner.HasField("meta"):
         raise invalid_argument("Update meta is not set on request.")
-    if is_too_long(inner.meta.update_id):
+    if is_too_long(inner.meta.update_id, limits):
         raise invalid_argument("UpdateId length exceeds limit.")
     if not inner.meta.update_id:
         inner.meta.update_id = fresh_id
@@ -97,8 +98,8 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str) -> int:
         )
     if inner.completion_callbacks:
         raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
-    check_links(inner.links)
-    check_size(inner.input.args)
+    check_links(inner.links, limits)
+    check_size(inner.input.args, limits)
     return stage
 
 

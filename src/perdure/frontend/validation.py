@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
@@ -24,16 +25,16 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.validation import (
-    ID_LENGTH_MAX,
     NUL,
     duration_fault,
     retry_policy_fault,
     with_defaults,
 )
 
-BLOB_BYTES_MAX = 2 * 1024 * 1024
-LINKS_MAX = 10
+log = structlog.get_logger(__name__)
+
 FAIRNESS_KEY_BYTES_MAX = 64
 
 Conflict = WorkflowIdConflictPolicy
@@ -43,8 +44,9 @@ Policies = tuple[WorkflowIdReusePolicy.ValueType, WorkflowIdConflictPolicy.Value
 Types = Mapping[str, IndexedValueType.ValueType]
 
 
-def is_too_long(text: str) -> bool:
-    return len(text) > ID_LENGTH_MAX // 4 and len(text.encode()) > ID_LENGTH_MAX
+def is_too_long(text: str, limits: Limits) -> bool:
+    limit = limits.max_id_length
+    return len(text) > limit // 4 and len(text.encode()) > limit
 
 
 def check_no_nul(text: str, what: str) -> None:
@@ -55,8 +57,8 @@ def check_no_nul(text: str, what: str) -> None:
 # What many requests have
 
 
-def check_identity(identity: str) -> None:
-    if is_too_long(identity):
+def check_identity(identity: str, limits: Limits) -> None:
+    if is_too_long(identity, limits):
         raise invalid_argument("Identity length exceeds limit.")
 
 
@@ -81,17 +83,17 @@ def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
     return execution
 
 
-def check_task_queue(request: Any) -> None:
+def check_task_queue(request: Any, limits: Limits) -> None:
     if not request.HasField("task_queue"):
         raise invalid_argument("taskQueue is not set")
-    check_queue_name(request.task_queue)
+    check_queue_name(request.task_queue, limits)
 
 
-def check_queue_name(queue: TaskQueue) -> None:
+def check_queue_name(queue: TaskQueue, limits: Limits) -> None:
     name = queue.name
     if not name:
         raise invalid_argument("missing task queue name")
-    if is_too_long(name) or is_too_long(queue.normal_name):
+    if is_too_long(name, limits) or is_too_long(queue.normal_name, limits):
         raise invalid_argument("taskQueue length exceeds limit")
     check_no_nul(name, "TaskQueue")
     if name.startswith("/_sys/"):
@@ -102,15 +104,26 @@ def check_queue_name(queue: TaskQueue) -> None:
         )
 
 
-def check_size(blob: Message, what: str = "Blob data") -> None:
-    if blob.ByteSize() > BLOB_BYTES_MAX:
+def check_size(blob: Message, limits: Limits) -> None:
+    _check_bytes(blob, limits.blob_size, limits.blob_size_warn, "Blob data")
+
+
+def check_memo(memo: Message, limits: Limits) -> None:
+    _check_bytes(memo, limits.memo_size, limits.memo_size_warn, "Memo")
+
+
+def _check_bytes(blob: Message, limit: int, warn: int, what: str) -> None:
+    size = blob.ByteSize()
+    if 0 < limit < size:
         raise invalid_argument(f"{what} size exceeds limit.")
+    if 0 < warn < size:
+        log.warning(f"{what} size exceeds the warning limit", size=size, limit=warn)
 
 
-def check_links(links: Sequence[Link]) -> None:
-    if len(links) > LINKS_MAX:
+def check_links(links: Sequence[Link], limits: Limits) -> None:
+    if len(links) > limits.max_links:
         raise invalid_argument(
-            f"cannot attach more than {LINKS_MAX} links per request, got {len(links)}"
+            f"cannot attach more than {limits.max_links} links per request, got {len(links)}"
         )
     for link in links:
         kind = link.WhichOneof("variant")
@@ -134,21 +147,21 @@ def check_links(links: Sequence[Link]) -> None:
 # Starting
 
 
-def check_start(request: StartWorkflowExecutionRequest, types: Types) -> Policies:
+def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Limits) -> Policies:
     """Check a start, fill in its retry policy, and return its policies, complete."""
     reuse, conflict = _complete_policies(request, Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
-    _check_workflow_id(request.workflow_id)
+    _check_workflow_id(request.workflow_id, limits)
     _check_retry_policy(request)
     _check_start_delay(request)
     _check_cron(request.cron_schedule)
     if not request.workflow_type.name:
         raise invalid_argument("WorkflowType is not set on request.")
-    if is_too_long(request.workflow_type.name):
+    if is_too_long(request.workflow_type.name, limits):
         raise invalid_argument("WorkflowType length exceeds limit.")
     check_no_nul(request.workflow_type.name, "WorkflowType")
-    check_task_queue(request)
+    check_task_queue(request, limits)
     _check_timeouts(request)
-    if is_too_long(request.request_id):
+    if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
     _check_policies(request, reuse)
     options = request.on_conflict_options
@@ -156,32 +169,32 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types) -> Policie
         raise invalid_argument(
             "attaching request ID is required for attaching completion callbacks"
         )
-    _check_search_attributes(request, types)
+    _check_search_attributes(request, types, limits)
     _check_priority(request.priority)
     if request.completion_callbacks:
         raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
-    check_links(request.links)
+    check_links(request.links, limits)
     _check_not_built(request)
-    check_size(request.memo, "Memo")
-    check_size(request.input)
+    check_memo(request.memo, limits)
+    check_size(request.input, limits)
     return reuse, conflict
 
 
 def check_signal_with_start(
-    request: SignalWithStartWorkflowExecutionRequest, types: Types
+    request: SignalWithStartWorkflowExecutionRequest, types: Types, limits: Limits
 ) -> Policies:
     reuse, conflict = _complete_policies(request, Conflict.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
     _check_cron(request.cron_schedule)
-    _check_workflow_id(request.workflow_id)
+    _check_workflow_id(request.workflow_id, limits)
     if not request.signal_name:
         raise invalid_argument("signal not set")
-    _check_length("signal name", request.signal_name)
+    _check_length("signal name", request.signal_name, limits)
     if not request.workflow_type.name:
         raise invalid_argument("workflow type not set")
-    _check_length("workflow type name", request.workflow_type.name)
+    _check_length("workflow type name", request.workflow_type.name, limits)
     check_no_nul(request.workflow_type.name, "WorkflowType")
-    check_task_queue(request)
-    _check_length("Request ID", request.request_id)
+    check_task_queue(request, limits)
+    _check_length("Request ID", request.request_id, limits)
     _check_timeouts(request)
     _check_retry_policy(request)
     _check_start_delay(request)
@@ -191,27 +204,27 @@ def check_signal_with_start(
             "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL"
             " is not supported for this operation."
         )
-    _check_search_attributes(request, types)
+    _check_search_attributes(request, types, limits)
     _check_priority(request.priority)
-    check_links(request.links)
+    check_links(request.links, limits)
     _check_not_built(request)
-    check_size(request.signal_input)
-    check_size(request.input)
-    check_size(request.memo, "Memo")
+    check_size(request.signal_input, limits)
+    check_size(request.input, limits)
+    check_memo(request.memo, limits)
     return reuse, conflict
 
 
-def _check_workflow_id(workflow_id: str) -> None:
+def _check_workflow_id(workflow_id: str, limits: Limits) -> None:
     if not workflow_id:
         raise invalid_argument("WorkflowId is not set on request.")
-    _check_length("WorkflowId", workflow_id)
+    _check_length("WorkflowId", workflow_id, limits)
     check_no_nul(workflow_id, "WorkflowId")
 
 
-def _check_length(what: str, text: str) -> None:
-    if is_too_long(text):
+def _check_length(what: str, text: str, limits: Limits) -> None:
+    if is_too_long(text, limits):
         raise invalid_argument(
-            f"{what} exceeds maximum allowed length ({len(text.encode())}/{ID_LENGTH_MAX})"
+            f"{what} exceeds maximum allowed length ({len(text.encode())}/{limits.max_id_length})"
         )
 
 
@@ -282,9 +295,9 @@ def _check_cron(schedule: str) -> None:
         raise Rejected(Code.UNIMPLEMENTED, "cron_schedule is not implemented")
 
 
-def _check_search_attributes(request: Any, types: Types) -> None:
+def _check_search_attributes(request: Any, types: Types, limits: Limits) -> None:
     fault = search_attributes_fault(
-        request.search_attributes.indexed_fields, types, request.namespace
+        request.search_attributes.indexed_fields, types, request.namespace, limits
     )
     if fault is not None:
         raise invalid_argument(fault)
@@ -311,24 +324,24 @@ def _check_not_built(request: Any) -> None:
 # Signals and queries
 
 
-def check_signal(request: SignalWorkflowExecutionRequest) -> WorkflowExecution:
+def check_signal(request: SignalWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:
     execution = check_execution(request, "workflow_execution")
     if not request.signal_name:
         raise invalid_argument("SignalName is not set on request.")
-    if is_too_long(request.signal_name):
+    if is_too_long(request.signal_name, limits):
         raise invalid_argument("SignalName length exceeds limit.")
-    if is_too_long(request.request_id):
+    if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
-    check_links(request.links)
-    check_size(request.input)
+    check_links(request.links, limits)
+    check_size(request.input, limits)
     return execution
 
 
-def check_query(request: QueryWorkflowRequest) -> WorkflowExecution:
+def check_query(request: QueryWorkflowRequest, limits: Limits) -> WorkflowExecution:
     execution = check_execution(request)
     if not request.HasField("query"):
         raise invalid_argument("WorkflowQuery is not set on request.")
     if not request.query.query_type:
         raise invalid_argument("QueryType is not set on request.")
-    check_size(request.query.query_args)
+    check_size(request.query.query_args, limits)
     return execution

@@ -52,8 +52,8 @@ class WorkflowTasks:
     ) -> Message | bytes:
         namespace = self._services.namespace(request.namespace)
         deadline = self._services.poll_deadline(call)
-        check_identity(request.identity)
-        check_task_queue(request)
+        check_identity(request.identity, self._services.limits)
+        check_task_queue(request, self._services.limits)
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
         task = await self._node.poll_workflow_task(
             name, poller_info(request, self._node.clock.now_ns()), deadline, version_stamp(request)
@@ -68,7 +68,7 @@ class WorkflowTasks:
         self, request: RespondWorkflowTaskCompletedRequest, call: Call
     ) -> Message | bytes:
         token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity)
+        check_identity(request.identity, self._services.limits)
         key, ref = self._task(token)
         sticky = request.sticky_attributes
         completed = await self._node.engine.ask(
@@ -99,7 +99,7 @@ class WorkflowTasks:
         self, request: RespondWorkflowTaskFailedRequest, call: Call
     ) -> RespondWorkflowTaskFailedResponse:
         token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity)
+        check_identity(request.identity, self._services.limits)
         key, ref = self._task(token)
         await self._node.engine.ask(
             key,

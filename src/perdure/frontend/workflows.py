@@ -52,7 +52,7 @@ class Workflows:
     ) -> StartWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
-        reuse, conflict = check_start(request, types)
+        reuse, conflict = check_start(request, types, self._services.limits)
         request.request_id = request.request_id or self._node.fresh_id()
         attaches = request.on_conflict_options.attach_request_id
         reply = await self._node.start_workflow(
@@ -80,7 +80,7 @@ class Workflows:
     ) -> SignalWithStartWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
-        reuse, conflict = check_signal_with_start(request, types)
+        reuse, conflict = check_signal_with_start(request, types, self._services.limits)
         request.request_id = request.request_id or self._node.fresh_id()
         signal = Signal(
             name=request.signal_name,
@@ -108,7 +108,7 @@ class Workflows:
         self, request: SignalWorkflowExecutionRequest, call: Call
     ) -> SignalWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_signal(request)
+        execution = check_signal(request, self._services.limits)
         signal = Signal(
             name=request.signal_name,
             input=request.input if request.HasField("input") else None,
@@ -131,7 +131,7 @@ class Workflows:
     ) -> RequestCancelWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
-        check_links(request.links)
+        check_links(request.links, self._services.limits)
         await self._node.engine.ask(
             self._key(namespace.id, execution),
             RequestCancel(
@@ -149,7 +149,7 @@ class Workflows:
     ) -> TerminateWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
-        check_links(request.links)
+        check_links(request.links, self._services.limits)
         await self._node.engine.ask(
             self._key(namespace.id, execution),
             Terminate(

@@ -306,7 +306,8 @@ class Node:
         now_ns = self.clock.now_ns()
         decision = decide(
             current.state if current is not None else None,
-            request_id=request.request_id,
+            # Temporal: a start that comes with a signal is known by the signal alone.
+            request_id=request.request_id if signal is None else "",
             reuse=reuse,
             conflict=conflict,
             now_ns=now_ns,

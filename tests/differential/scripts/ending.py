@@ -186,10 +186,10 @@ async def start_delay(world: World) -> None:
 
 @script
 async def start_delay_and_timeouts(world: World) -> None:
-    """The delay does not count against the timeouts."""
+    """The delay counts against the execution timeout, and not against the run timeout."""
     workflow = world.workflow()
     await workflow.start(
-        workflow_start_delay="1s", workflow_run_timeout="1s", workflow_execution_timeout="2s"
+        workflow_start_delay="1s", workflow_run_timeout="1s", workflow_execution_timeout="1.5s"
     )
     await workflow.describe("delayed")
     await workflow.until(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)

@@ -154,13 +154,7 @@ async def system_info(world: World) -> None:
     await world.attempt(api.GetSystemInfoRequest())
 
 
-@script(
-    intended=[
-        Intended("*.persistence_store", "perdure names its own stores"),
-        Intended("*.visibility_store", "perdure names its own stores"),
-        Intended("*.history_shard_count", "perdure has ranges, which can be split, for shards"),
-    ]
-)
+@script
 async def cluster_info(world: World) -> None:
     reply = await world.do(api.GetClusterInfoRequest())
     assert not isinstance(reply, Refusal)

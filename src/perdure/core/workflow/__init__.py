@@ -13,10 +13,11 @@ can command, how records change the state, what must hold, the tables.
 
     starting.py           what a start request means, given the runs before
     execution.py          a run starts and closes
-    workflow_task.py      a worker is asked to move the workflow forward
+    workflow_task.py      a worker is asked to move the workflow forward (with workflow_task_timers.py)
     handing_out.py        a worker is given that task
     completion.py         it did: its commands are carried out
-    activities.py         something is done in the outside world (with activity_options.py, activity_retries.py)
+    activities.py         something is done in the outside world (with activity_attempts.py, activity_commands.py,
+                          activity_options.py, activity_retries.py)
     children.py           it starts another workflow (with child_options.py)
     externals.py          it signals another workflow, or asks it to stop
     updates.py            somebody asks it to change something, and wants to know what came of it
@@ -26,6 +27,7 @@ can command, how records change the state, what must hold, the tables.
     queries.py            somebody asks it something
     continuation.py       it goes on as a new run
     markers.py            it leaves a note to itself
+    history_limits.py     its history has become too long
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
     description.py        what a client is told of a run

@@ -6,35 +6,42 @@ History shows only the last one: its started event is written together with what
 
 from dataclasses import dataclass
 
-from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import (
-    CommandType,
     EventType,
     RetryState,
     TimeoutType,
-    WorkflowTaskFailedCause,
 )
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.activity_options import checked
+from perdure.core.workflow.activity_attempts import (
+    END_ATTRIBUTES,
+    dispatch,
+    due_at_ns,
+    note_heartbeat,
+    record_canceled,
+    record_started,
+    retry,
+    retry_timer,
+    running_timers,
+    timeout_timer,
+    waiting_timers,
+)
 from perdure.core.workflow.activity_retries import verdict
-from perdure.core.workflow.outcome import DispatchActivityTask, Effect, Timer, TimerKind
+from perdure.core.workflow.outcome import Effect, Timer, TimerKind
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
 from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.step import (
     Appliers,
-    BadCommand,
-    Commands,
     Requests,
     Step,
     Timers,
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, check_size, retry_policy
+from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, retry_policy
 from perdure.core.workflow.workflow_task import ensure
 
 _TIMEOUTS = {
@@ -160,14 +167,14 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
             request.version_stamp,
         )
     )
-    for timer in _running_timers(activity):
+    for timer in running_timers(activity):
         step.call_back(timer)
 
 
 def complete(step: Step, request: CompleteActivity) -> None:
     # Temporal: an activity may be completed by its id before any worker has started it.
     activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
-    started_event_id = _record_started(step, activity, completed_by=request.identity)
+    started_event_id = record_started(step, activity, completed_by=request.identity)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     attributes = event.activity_task_completed_event_attributes
     if request.result is not None:
@@ -184,13 +191,13 @@ def complete(step: Step, request: CompleteActivity) -> None:
 def fail(step: Step, request: FailActivity) -> None:
     activity = _find(step, request.ref)
     if request.last_heartbeat_details is not None:
-        _note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
+        note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
     failure = request.failure if request.failure is not None else Failure()
     decided = verdict(activity, failure, step.now_ns)
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
-        _retry(step, activity, failure, decided.backoff_ns)
+        retry(step, activity, failure, decided.backoff_ns)
         return
-    started_event_id = _record_started(step, activity)
+    started_event_id = record_started(step, activity)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
     attributes = event.activity_task_failed_event_attributes
     if request.failure is not None:
@@ -212,8 +219,8 @@ def cancel(step: Step, request: CancelActivity) -> None:
             Code.INVALID_ARGUMENT,
             "unable to mark activity as canceled without activity being request canceled first",
         )
-    started_event_id = _record_started(step, activity)
-    _record_canceled(
+    started_event_id = record_started(step, activity)
+    record_canceled(
         step,
         activity,
         started_event_id,
@@ -226,7 +233,7 @@ def cancel(step: Step, request: CancelActivity) -> None:
 
 def heartbeat(step: Step, request: HeartbeatActivity) -> HeartbeatReply:
     activity = _find(step, request.ref)
-    _note_heartbeat(step, activity, request.details, request.identity)
+    note_heartbeat(step, activity, request.details, request.identity)
     return HeartbeatReply(cancel_requested=activity.cancel_requested_event_id > 0)
 
 
@@ -264,7 +271,7 @@ def retry_due(step: Step, timer: Timer) -> None:
         return
     if activity.scheduled_at_ns > step.now_ns:
         return
-    step.send(_dispatch(activity))
+    step.send(dispatch(activity))
 
 
 def time_out(step: Step, timer: Timer) -> None:
@@ -274,18 +281,18 @@ def time_out(step: Step, timer: Timer) -> None:
     per_attempt = timer.kind != TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE
     if per_attempt and activity.attempt != timer.attempt:
         return
-    due_at_ns = _due_at_ns(activity, timer.kind)
-    if due_at_ns is None:
+    due_ns = due_at_ns(activity, timer.kind)
+    if due_ns is None:
         return
-    if due_at_ns > step.now_ns:
+    if due_ns > step.now_ns:
         # A heartbeat came since: look again when the next one would be late.
-        step.call_back(timer._replace(fire_at_ns=due_at_ns))
+        step.call_back(timer._replace(fire_at_ns=due_ns))
         return
     timeout = _TIMEOUTS[timer.kind]
     failure = _timeout_failure(f"activity {TIMEOUT_TYPE_NAMES[timeout]} timeout", timeout)
     decided = verdict(activity, failure, step.now_ns)
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
-        _retry(step, activity, failure, decided.backoff_ns, completed=False)
+        retry(step, activity, failure, decided.backoff_ns, completed=False)
         return
     if (
         decided.state == RetryState.RETRY_STATE_TIMEOUT
@@ -303,7 +310,7 @@ def time_out(step: Step, timer: Timer) -> None:
         )
     if activity.last_failure:
         failure.cause.MergeFromString(activity.last_failure)
-    started_event_id = _record_started(step, activity)
+    started_event_id = record_started(step, activity)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
     attributes = event.activity_task_timed_out_event_attributes
     attributes.failure.CopyFrom(failure)
@@ -312,185 +319,6 @@ def time_out(step: Step, timer: Timer) -> None:
     attributes.retry_state = decided.state
     step.record_or_buffer(event)
     ensure(step)
-
-
-# What a worker can command
-
-
-def schedule(step: Step, command: Command, completed_event_id: int) -> None:
-    wanted = checked(step.state, command)
-    state = step.state
-    if wanted.activity_id in state.activity_ids:
-        raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
-            "invalid history builder state for action: add-activitytask-scheduled-event,"
-            f" ActivityID: {wanted.activity_id}",
-        )
-    check_size(
-        step.world.limits.blob_size,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
-        wanted.input,
-        "ScheduleActivityTaskCommandAttributes.Input exceeds size limit.",
-    )
-    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
-    attributes = event.activity_task_scheduled_event_attributes
-    attributes.activity_id = wanted.activity_id
-    attributes.activity_type.CopyFrom(wanted.activity_type)
-    attributes.task_queue.CopyFrom(wanted.task_queue)
-    if wanted.HasField("header"):
-        attributes.header.CopyFrom(wanted.header)
-    if wanted.HasField("input"):
-        attributes.input.CopyFrom(wanted.input)
-    attributes.schedule_to_close_timeout.CopyFrom(wanted.schedule_to_close_timeout)
-    attributes.schedule_to_start_timeout.CopyFrom(wanted.schedule_to_start_timeout)
-    attributes.start_to_close_timeout.CopyFrom(wanted.start_to_close_timeout)
-    attributes.heartbeat_timeout.CopyFrom(wanted.heartbeat_timeout)
-    attributes.workflow_task_completed_event_id = completed_event_id
-    attributes.retry_policy.CopyFrom(wanted.retry_policy)
-    attributes.use_workflow_build_id = wanted.use_workflow_build_id
-    if wanted.HasField("priority"):
-        attributes.priority.CopyFrom(wanted.priority)
-    step.record(event)
-    activity = state.activities[event.event_id]
-    for timer in _waiting_timers(activity):
-        step.call_back(timer)
-    if not wanted.request_eager_execution:
-        step.send(_dispatch(activity))
-
-
-def request_cancel(step: Step, command: Command, completed_event_id: int) -> None:
-    wanted = command.request_cancel_activity_task_command_attributes
-    cause = (
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES
-    )
-    if not command.HasField("request_cancel_activity_task_command_attributes"):
-        raise BadCommand(
-            cause,
-            "RequestCancelActivityTaskCommandAttributes is not set on RequestCancelActivityTaskCommand.",
-        )
-    if wanted.scheduled_event_id <= 0:
-        raise BadCommand(cause, "ScheduledEventId is not set on RequestCancelActivityTaskCommand.")
-    activity = step.state.activities.get(wanted.scheduled_event_id)
-    if activity is None and not _has_buffered_end(step.state, wanted.scheduled_event_id):
-        raise BadCommand(
-            cause,
-            "invalid history builder state for action: add-activitytask-cancel-requested-event,"
-            f" ScheduledEventID: {wanted.scheduled_event_id}",
-        )
-    if activity is not None and activity.cancel_requested_event_id:
-        raise BadCommand(
-            cause,
-            "invalid history builder state for action: add-activitytask-cancel-requested-event,"
-            f" ScheduledEventID: {wanted.scheduled_event_id}",
-        )
-    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
-    attributes = event.activity_task_cancel_requested_event_attributes
-    attributes.scheduled_event_id = wanted.scheduled_event_id
-    attributes.workflow_task_completed_event_id = completed_event_id
-    step.record(event)
-    if activity is not None and not activity.started_at_ns:
-        details = Payloads(
-            payloads=[
-                Payload(metadata={"encoding": b"json/plain"}, data=b'"ACTIVITY_ID_NOT_STARTED"')
-            ]
-        )
-        identity = step.in_flight.started.identity if step.in_flight.started else ""
-        _record_canceled(step, activity, 0, details, identity=identity, worker_version=b"")
-
-
-def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
-    return any(
-        getattr(event, attributes).scheduled_event_id == scheduled_event_id
-        for event in state.buffered
-        if (attributes := _END_ATTRIBUTES.get(event.event_type)) is not None
-    )
-
-
-# What is recorded on the way
-
-
-def _record_started(step: Step, activity: PendingActivity, *, completed_by: str = "") -> int:
-    """Write the started event of the last attempt. Return its id: 0 if there was none, or it is not known yet.
-
-    Temporal: who completes an activity that no worker has started counts as having started it.
-    """
-    if not activity.started_at_ns and not completed_by:
-        return 0
-    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
-    attributes = event.activity_task_started_event_attributes
-    attributes.scheduled_event_id = activity.scheduled_event_id
-    identity = activity.started_identity if activity.started_at_ns else completed_by
-    attributes.identity = identity
-    attributes.request_id = activity.request_id
-    attributes.attempt = activity.attempt
-    if activity.last_failure:
-        attributes.last_failure.MergeFromString(activity.last_failure)
-    if activity.started_version:
-        attributes.worker_version.MergeFromString(activity.started_version)
-    event.event_time.FromNanoseconds(activity.started_at_ns or step.now_ns)
-    return step.record_or_buffer(event).event_id
-
-
-def _record_canceled(
-    step: Step,
-    activity: PendingActivity,
-    started_event_id: int,
-    details: Payloads | None,
-    *,
-    identity: str,
-    worker_version: bytes,
-) -> None:
-    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
-    attributes = event.activity_task_canceled_event_attributes
-    if details is not None:
-        attributes.details.CopyFrom(details)
-    attributes.latest_cancel_requested_event_id = activity.cancel_requested_event_id
-    attributes.scheduled_event_id = activity.scheduled_event_id
-    attributes.started_event_id = started_event_id
-    attributes.identity = identity
-    if worker_version:
-        attributes.worker_version.MergeFromString(worker_version)
-    step.record_or_buffer(event)
-
-
-def _retry(
-    step: Step,
-    activity: PendingActivity,
-    failure: Failure,
-    backoff_ns: int,
-    *,
-    completed: bool = True,
-) -> None:
-    step.note(
-        ActivityRetried(
-            activity.scheduled_event_id,
-            activity.attempt + 1,
-            step.now_ns + backoff_ns,
-            backoff_ns,
-            step.now_ns if completed else activity.last_attempt_complete_at_ns,
-            failure.SerializeToString(),
-            activity.started_identity,
-        )
-    )
-    step.call_back(_retry_timer(activity))
-    if activity.schedule_to_start_ns:
-        step.call_back(_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
-
-
-def _note_heartbeat(
-    step: Step, activity: PendingActivity, details: Payloads | None, identity: str
-) -> None:
-    step.note(
-        ActivityHeartbeat(
-            activity.scheduled_event_id,
-            step.now_ns,
-            details.SerializeToString() if details is not None else b"",
-            details is not None,
-            identity,
-        )
-    )
 
 
 def _timeout_failure(message: str, timeout: TimeoutType.ValueType) -> Failure:
@@ -557,16 +385,8 @@ def cancel_requested(state: RunState, event: HistoryEvent) -> None:
         activity.cancel_requested_event_id = event.event_id
 
 
-_END_ATTRIBUTES = {
-    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
-}
-
-
 def ended(state: RunState, event: HistoryEvent) -> None:
-    scheduled_event_id = getattr(event, _END_ATTRIBUTES[event.event_type]).scheduled_event_id
+    scheduled_event_id = getattr(event, END_ATTRIBUTES[event.event_type]).scheduled_event_id
     activity = state.activities.pop(scheduled_event_id)
     del state.activity_ids[activity.activity_id]
 
@@ -587,74 +407,22 @@ def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
     timers: list[Timer] = []
     for activity in state.activities.values():
         if activity.started_at_ns:
-            timers += _running_timers(activity)
+            timers += running_timers(activity)
             if activity.schedule_to_close_ns:
-                timers.append(_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
+                timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
         else:
-            timers += _waiting_timers(activity)
+            timers += waiting_timers(activity)
             if activity.scheduled_at_ns > now_ns:
-                timers.append(_retry_timer(activity))
+                timers.append(retry_timer(activity))
     return timers
 
 
 def owed(state: RunState, now_ns: int) -> list[Effect]:
     return [
-        _dispatch(activity)
+        dispatch(activity)
         for activity in state.activities.values()
         if not activity.started_at_ns and activity.scheduled_at_ns <= now_ns
     ]
-
-
-def _dispatch(activity: PendingActivity) -> DispatchActivityTask:
-    return DispatchActivityTask(activity.task_queue, activity.scheduled_event_id, activity.attempt)
-
-
-def _retry_timer(activity: PendingActivity) -> Timer:
-    return Timer(
-        activity.scheduled_at_ns,
-        TimerKind.ACTIVITY_RETRY,
-        activity.scheduled_event_id,
-        activity.attempt,
-    )
-
-
-def _waiting_timers(activity: PendingActivity) -> list[Timer]:
-    timers = []
-    if activity.schedule_to_close_ns:
-        timers.append(_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
-    if activity.schedule_to_start_ns:
-        timers.append(_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
-    return timers
-
-
-def _running_timers(activity: PendingActivity) -> list[Timer]:
-    timers = []
-    if activity.start_to_close_ns:
-        timers.append(_timer(activity, TimerKind.ACTIVITY_START_TO_CLOSE))
-    if activity.heartbeat_timeout_ns:
-        timers.append(_timer(activity, TimerKind.ACTIVITY_HEARTBEAT))
-    return timers
-
-
-def _timer(activity: PendingActivity, kind: TimerKind) -> Timer:
-    due_at_ns = _due_at_ns(activity, kind)
-    assert due_at_ns is not None
-    return Timer(due_at_ns, kind, activity.scheduled_event_id, activity.attempt)
-
-
-def _due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
-    """Return when a timeout of `activity` strikes; None if it does not apply now."""
-    is_started = activity.started_at_ns > 0
-    if kind == TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE:
-        return activity.first_scheduled_at_ns + activity.schedule_to_close_ns
-    if kind == TimerKind.ACTIVITY_SCHEDULE_TO_START:
-        return None if is_started else activity.scheduled_at_ns + activity.schedule_to_start_ns
-    if not is_started:
-        return None
-    if kind == TimerKind.ACTIVITY_START_TO_CLOSE:
-        return activity.started_at_ns + activity.start_to_close_ns
-    last_sign = max(activity.started_at_ns, activity.last_heartbeat_at_ns)
-    return last_sign + activity.heartbeat_timeout_ns
 
 
 REQUESTS: Requests = {
@@ -664,10 +432,6 @@ REQUESTS: Requests = {
     CancelActivity: cancel,
     HeartbeatActivity: heartbeat,
 }
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: schedule,
-    CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: request_cancel,
-}
 TIMERS: Timers = {
     TimerKind.ACTIVITY_RETRY: retry_due,
     **dict.fromkeys(_TIMEOUTS, time_out),
@@ -675,7 +439,7 @@ TIMERS: Timers = {
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
-    **dict.fromkeys(_END_ATTRIBUTES, ended),
+    **dict.fromkeys(END_ATTRIBUTES, ended),
     ActivityStarted: started,
     ActivityHeartbeat: beaten,
     ActivityRetried: retried,

@@ -7,7 +7,6 @@ from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
-    ID_LENGTH_MAX,
     duration_fault,
     retry_policy_fault,
     with_defaults,
@@ -16,7 +15,9 @@ from perdure.core.workflow.validation import (
 _CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES
 
 
-def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAttributes:
+def checked(
+    state: RunState, command: Command, max_id_length: int
+) -> ScheduleActivityTaskCommandAttributes:
     """Return the command's attributes with every timeout, the retry policy and the task queue filled in."""
     if not command.HasField("schedule_activity_task_command_attributes"):
         raise BadCommand(
@@ -24,7 +25,7 @@ def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAtt
             "ScheduleActivityTaskCommandAttributes is not set on ScheduleActivityTaskCommand.",
         )
     wanted = command.schedule_activity_task_command_attributes
-    _check_task_queue(state, wanted)
+    _check_task_queue(state, wanted, max_id_length)
     if not wanted.activity_id:
         raise BadCommand(_CAUSE, "activityId is not set")
     if not wanted.activity_type.name:
@@ -38,9 +39,9 @@ def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAtt
         ("activityType", wanted.activity_type.name),
     ):
         length = len(value.encode())
-        if length > ID_LENGTH_MAX:
+        if length > max_id_length:
             raise BadCommand(
-                _CAUSE, f"{name} exceeds length limit. Length={length} Limit={ID_LENGTH_MAX}"
+                _CAUSE, f"{name} exceeds length limit. Length={length} Limit={max_id_length}"
             )
     if wanted.priority.priority_key < 0:
         raise BadCommand(_CAUSE, "invalid priorities: priority key can't be negative")
@@ -48,14 +49,16 @@ def checked(state: RunState, command: Command) -> ScheduleActivityTaskCommandAtt
     return wanted
 
 
-def _check_task_queue(state: RunState, wanted: ScheduleActivityTaskCommandAttributes) -> None:
+def _check_task_queue(
+    state: RunState, wanted: ScheduleActivityTaskCommandAttributes, max_id_length: int
+) -> None:
     queue = wanted.task_queue
     if not wanted.HasField("task_queue"):
         raise BadCommand(_CAUSE, "taskQueue is not set")
     if not queue.name:
         raise BadCommand(_CAUSE, "missing task queue name")
     length = len(queue.name.encode())
-    if length > ID_LENGTH_MAX:
+    if length > max_id_length:
         raise BadCommand(_CAUSE, "taskQueue length exceeds limit")
     if queue.name.startswith("/_sys/"):
         raise BadCommand(_CAUSE, "task queue name cannot start with reserved prefix /_sys/")

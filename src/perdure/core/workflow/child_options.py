@@ -14,7 +14,6 @@ from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
-    ID_LENGTH_MAX,
     NUL,
     check_size,
     duration_fault,
@@ -30,7 +29,7 @@ _DEFAULT_TASK_TIMEOUT_NS = 10 * 10**9
 
 def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
     """Refuse what the real server refuses, in its order; fill in what is inherited."""
-    state = step.state
+    state, limits = step.state, step.world.limits
     if wanted.namespace and wanted.namespace != state.namespace:
         raise BadCommand(CAUSE, "cross namespace commands are not allowed")
     workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
@@ -51,11 +50,11 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         if NUL in value:
             raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
         length = len(value.encode())
-        if length > ID_LENGTH_MAX:
+        if length > limits.max_id_length:
             raise BadCommand(
                 CAUSE,
                 f"{name} on {COMMAND} exceeds length limit. {name}={value}"
-                f" Length={length} Limit={ID_LENGTH_MAX}",
+                f" Length={length} Limit={limits.max_id_length}",
             )
     for name, timeout in (
         ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
@@ -74,6 +73,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         wanted.search_attributes.indexed_fields,
         step.world.search_attribute_types(state.namespace_id),
         state.namespace,
+        limits,
     )
     if fault is not None:
         raise BadCommand(
@@ -82,10 +82,9 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         )
     if not wanted.task_queue.name:
         wanted.task_queue.name = state.task_queue
-    fault = task_queue_fault(wanted.task_queue)
+    fault = task_queue_fault(wanted.task_queue, limits.max_id_length)
     if fault is not None:
         raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
-    limits = step.world.limits
     for part, size in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
         message = f"{COMMAND}Attributes. {part} exceeds size limit."
         check_size(size, CAUSE, getattr(wanted, part.lower()), message)

@@ -17,6 +17,7 @@ from temporalio.api.protocol.v1 import Message
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow import (
     activities,
+    activity_commands,
     children,
     continuation,
     execution,
@@ -51,7 +52,7 @@ _RESET_POINTS_MAX = 20
 _SEEN_AGAIN_MAX = 10
 COMMANDS: Commands = {
     **execution.COMMANDS,
-    **activities.COMMANDS,
+    **activity_commands.COMMANDS,
     **timers.COMMANDS,
     **markers.COMMANDS,
     **search_attributes.COMMANDS,

@@ -17,7 +17,6 @@ from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
 from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.validation import (
-    ID_LENGTH_MAX,
     NUL,
     check_size,
     duration_fault,
@@ -82,7 +81,7 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
 
 def _complete_attributes(step: Step, command: Command) -> None:
     """Check the command, and fill in what the new run takes over from this one."""
-    state = step.state
+    state, limits = step.state, step.world.limits
     wanted = command.continue_as_new_workflow_execution_command_attributes
     name = "ContinueAsNewWorkflowExecutionCommand"
     if not wanted.workflow_type.name:
@@ -90,18 +89,18 @@ def _complete_attributes(step: Step, command: Command) -> None:
     kind = wanted.workflow_type.name
     if NUL in kind or NUL in wanted.task_queue.name:
         raise BadCommand(_CAUSE, f"Names on {name} must not contain a NUL character.")
-    if len(kind.encode()) > ID_LENGTH_MAX:
+    if len(kind.encode()) > limits.max_id_length:
         raise BadCommand(
             _CAUSE,
             f"WorkflowType on {name} exceeds length limit."
-            f" WorkflowType={kind} Length={len(kind.encode())} Limit={ID_LENGTH_MAX}",
+            f" WorkflowType={kind} Length={len(kind.encode())} Limit={limits.max_id_length}",
         )
     if not wanted.task_queue.name:
         wanted.task_queue.name = state.task_queue
     wanted.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
     queue = wanted.task_queue.name
     where = f'WorkflowType={kind} TaskQueue=name:"{queue}" kind:TASK_QUEUE_KIND_NORMAL'
-    fault = task_queue_fault(wanted.task_queue)
+    fault = task_queue_fault(wanted.task_queue, limits.max_id_length)
     if fault is not None:
         raise BadCommand(_CAUSE, f"error validating {name} TaskQueue: {fault}. {where}")
     for label, timeout in (
@@ -117,7 +116,6 @@ def _complete_attributes(step: Step, command: Command) -> None:
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(_CAUSE, f"invalid WorkflowRetryPolicy on {name}: {fault}. {where}")
-    limits = step.world.limits
     for part, limit in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
         # Temporal: with this blank.
         message = f"ContinueAsNewWorkflowExecutionCommandAttributes. {part} exceeds size limit."
@@ -126,6 +124,7 @@ def _complete_attributes(step: Step, command: Command) -> None:
         wanted.search_attributes.indexed_fields,
         step.world.search_attribute_types(state.namespace_id),
         state.namespace,
+        limits,
     )
     if fault is not None:
         raise BadCommand(

@@ -31,7 +31,7 @@ from perdure.core.workflow.step import (
     Step,
     new_event,
 )
-from perdure.core.workflow.validation import ID_LENGTH_MAX, check_size, is_uuid
+from perdure.core.workflow.validation import check_size, is_uuid
 from perdure.core.workflow.workflow_task import ensure
 
 _BAD_SIGNAL = (
@@ -123,7 +123,7 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
     target = wanted.execution
     _check_namespace(step.state, wanted.namespace, _BAD_SIGNAL)
     where = f"Namespace={wanted.namespace} RunId={target.run_id} SignalName={wanted.signal_name}"
-    _check_target(target, _BAD_SIGNAL, _SIGNAL, where)
+    _check_target(step, target, _BAD_SIGNAL, _SIGNAL, where)
     if not wanted.signal_name:
         raise BadCommand(
             _BAD_SIGNAL,
@@ -159,7 +159,7 @@ def cancel_external(step: Step, command: Command, completed_event_id: int) -> No
     target = WorkflowExecution(workflow_id=wanted.workflow_id, run_id=wanted.run_id)
     _check_namespace(step.state, wanted.namespace, _BAD_CANCEL)
     where = f"Namespace={wanted.namespace} RunId={wanted.run_id}"
-    _check_target(target, _BAD_CANCEL, _CANCEL, where)
+    _check_target(step, target, _BAD_CANCEL, _CANCEL, where)
     if any(
         child.workflow_id == wanted.workflow_id and child.initiated_event_id > completed_event_id
         for child in step.state.children.values()
@@ -190,6 +190,7 @@ def _check_namespace(
 
 
 def _check_target(
+    step: Step,
     target: WorkflowExecution,
     cause: WorkflowTaskFailedCause.ValueType,
     command: str,
@@ -198,11 +199,12 @@ def _check_target(
     if not target.workflow_id:
         raise BadCommand(cause, f"WorkflowId is not set on {command}. {where}")
     length = len(target.workflow_id.encode())
-    if length > ID_LENGTH_MAX:
+    limit = step.world.limits.max_id_length
+    if length > limit:
         raise BadCommand(
             cause,
             f"WorkflowId on {command} exceeds length limit. WorkflowId={target.workflow_id}"
-            f" Length={length} Limit={ID_LENGTH_MAX} {where}",
+            f" Length={length} Limit={limit} {where}",
         )
     if target.run_id and not is_uuid(target.run_id):
         raise BadCommand(

@@ -17,9 +17,9 @@ from perdure.core.workflow.step import Requests, Step, new_event
 from perdure.core.workflow.workflow_task import (
     TaskRef,
     record_scheduled,
-    timeout_timer,
     transient_event,
 )
+from perdure.core.workflow.workflow_task_timers import timeout_timer
 
 # What can be asked
 
@@ -89,8 +89,8 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
     task = step.run.pending_task
     assert task is not None
     if not task.is_recorded and task.scheduled_event_id != state.next_event_id:
-        # Temporal: new events turn a transient task into a normal one.
-        record_scheduled(step, attempt=1, original_scheduled_at_ns=task.original_scheduled_at_ns)
+        # Temporal: new events turn a transient task into a normal one, which keeps the time that it was given.
+        record_scheduled(step, task.start_to_close_ns, task.original_scheduled_at_ns)
         task = state.workflow_task
         assert task is not None
     events: list[HistoryEvent] = []

@@ -14,6 +14,7 @@ from perdure.core.workflow import (
     execution,
     externals,
     handing_out,
+    history_limits,
     markers,
     queries,
     search_attributes,
@@ -66,10 +67,13 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     """
     step = Step(run, now_ns, world, apply)
     was_open = run.state.is_open
+    guard = history_limits.guard(step, request) if was_open else None
     if type(request) is Timer:
         reply: object = TIMERS[request.kind](step, request) if run.state.is_open else None
     else:
         reply = REQUESTS[type(request)](step, request)
+    if guard is not None:
+        reply = history_limits.enforce(step, guard) or reply
     if was_open and not run.state.is_open:
         children.let_go(step)
         updates.let_go(step)

@@ -15,7 +15,13 @@ def record(step: Step, command: Command, completed_event_id: int) -> None:
     if not command.HasField("record_marker_command_attributes"):
         raise BadCommand(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
     wanted = command.record_marker_command_attributes
-    check_id(cause, "MarkerName", wanted.marker_name, "RecordMarkerCommand")
+    check_id(
+        step.world.limits.max_id_length,
+        cause,
+        "MarkerName",
+        wanted.marker_name,
+        "RecordMarkerCommand",
+    )
     for details in wanted.details.values():
         check_size(
             step.world.limits.blob_size,

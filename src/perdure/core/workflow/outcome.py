@@ -211,9 +211,24 @@ class Limits:
     max_buffered_queries: int = 1000
     #: 0: no limit, as for all of these.
     max_in_flight_updates: int = 10
+    max_in_flight_update_payloads: int = 20 * 1024 * 1024
     max_total_updates: int = 2000
     blob_size: int = 2 * 1024 * 1024
+    blob_size_warn: int = 512 * 1024
     memo_size: int = 2 * 1024 * 1024
+    memo_size_warn: int = 2 * 1024
+    #: Events, and their bytes.
+    history_count: int = 50 * 1024
+    history_count_warn: int = 10 * 1024
+    history_size: int = 50 * 1024 * 1024
+    history_size_warn: int = 10 * 1024 * 1024
+    #: Of names and ids, in bytes.
+    max_id_length: int = 1000
+    search_attributes_count: int = 100
+    search_attribute_value_size: int = 2 * 1024
+    search_attributes_size: int = 40 * 1024
+    max_links: int = 10
+    max_pending_activities: int = 2000
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000

@@ -29,6 +29,7 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
         wanted.search_attributes.indexed_fields,
         step.world.search_attribute_types(step.state.namespace_id),
         step.state.namespace,
+        step.world.limits,
     )
     if wrong is not None:
         raise BadCommand(cause, wrong)

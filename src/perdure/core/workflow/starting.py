@@ -158,11 +158,15 @@ def started_attributes(
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(request.retry_policy)
         with_defaults(attributes.retry_policy)
+    if isinstance(request, StartWorkflowExecutionRequest):
+        if request.HasField("continued_failure"):
+            attributes.continued_failure.CopyFrom(request.continued_failure)
+        if request.HasField("last_completion_result"):
+            attributes.last_completion_result.CopyFrom(request.last_completion_result)
     delay = duration_ns(request.workflow_start_delay)
     set_duration(attributes.first_workflow_task_backoff, delay)
     if execution_timeout:
-        # Temporal: the start delay does not count.
-        set_timestamp(
-            attributes.workflow_execution_expiration_time, now_ns + delay + execution_timeout
-        )
+        # Temporal: a start delay counts against it, and it is kept to the millisecond.
+        ends_at_ns = round(now_ns + execution_timeout, -6)
+        set_timestamp(attributes.workflow_execution_expiration_time, ends_at_ns)
     return attributes

@@ -90,6 +90,7 @@ class Step:
 
     __slots__ = (
         "_apply",
+        "_bufferable_count",
         "_effects",
         "_events",
         "_first_event_id",
@@ -117,6 +118,7 @@ class Step:
         self.arrived_meanwhile = False
         self._apply = apply
         self._first_event_id = run.state.next_event_id
+        self._bufferable_count = 0
         self._events: list[HistoryEvent] = []
         self._internal: list[tuple[int, Internal]] = []
         self._timers: list[Timer] = []
@@ -150,6 +152,7 @@ class Step:
         """
         if self.in_flight.started is None:
             self.flush()
+            self._bufferable_count += 1
             return self.record(event)
         self.convert()
         if not event.HasField("event_time"):
@@ -177,6 +180,7 @@ class Step:
             return False
         ordered = [event for event in buffered if event.event_type not in _ENDS]
         ordered += [event for event in buffered if event.event_type in _ENDS]
+        self._bufferable_count += len(ordered)
         self.note(Flushed(len(ordered)))
         started_ids: dict[int, int] = {}
         for event in ordered:
@@ -193,6 +197,15 @@ class Step:
                     attributes.started_event_id = started_id
             self.record(event)
         return True
+
+    @property
+    def has_recorded(self) -> bool:
+        return bool(self._events or self._internal)
+
+    @property
+    def own_event_count(self) -> int:
+        """How many events were recorded so far, without those that a worker's task would have held back."""
+        return len(self._events) - self._bufferable_count
 
     # Undoing
 

@@ -35,7 +35,9 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES
     if not command.HasField("start_timer_command_attributes"):
         raise BadCommand(cause, "StartTimerCommandAttributes is not set on StartTimerCommand.")
-    check_id(cause, "TimerId", wanted.timer_id, "StartTimerCommand")
+    check_id(
+        step.world.limits.max_id_length, cause, "TimerId", wanted.timer_id, "StartTimerCommand"
+    )
     checked_duration(
         cause,
         wanted.start_to_fire_timeout,
@@ -65,7 +67,9 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES
     if not command.HasField("cancel_timer_command_attributes"):
         raise BadCommand(cause, "CancelTimerCommandAttributes is not set on CancelTimerCommand.")
-    check_id(cause, "TimerId", wanted.timer_id, "CancelTimerCommand")
+    check_id(
+        step.world.limits.max_id_length, cause, "TimerId", wanted.timer_id, "CancelTimerCommand"
+    )
     timer = step.state.timers.get(wanted.timer_id)
     if timer is not None:
         started_event_id = timer.started_event_id

@@ -80,14 +80,14 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
         raise busy_workflow("workflow operation can not be applied because workflow is closing")
     if known is not None:
         return known
-    _check_limits(step)
+    _check_limits(step, len(request.request))
     in_flight.updates[request.update_id] = AdmittedUpdate(request.request)
     if step.run.pending_task is None:
         schedule_speculative(step)
     return UpdateStatus(ADMITTED)
 
 
-def _check_limits(step: Step) -> None:
+def _check_limits(step: Step, size: int) -> None:
     state, limits = step.state, step.world.limits
     accepted = sum(not update.completed_event_id for update in state.updates.values())
     if 0 < limits.max_in_flight_updates <= len(step.in_flight.updates) + accepted:
@@ -95,6 +95,17 @@ def _check_limits(step: Step) -> None:
             Code.RESOURCE_EXHAUSTED,
             "limit on number of concurrent in-flight updates has been reached"
             f" ({limits.max_in_flight_updates})",
+            ResourceExhaustedFailure(
+                cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
+                scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
+            ),
+        )
+    bytes_in_flight = sum(len(update.request) for update in step.in_flight.updates.values())
+    if 0 < limits.max_in_flight_update_payloads <= bytes_in_flight + size:
+        raise Rejected(
+            Code.RESOURCE_EXHAUSTED,
+            "limit on total payload size of in-flight updates has been reached"
+            f" ({limits.max_in_flight_update_payloads} bytes)",
             ResourceExhaustedFailure(
                 cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
                 scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,

@@ -15,8 +15,6 @@ from perdure.core.workflow.times import SECOND_NS, duration_ns
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: PostgreSQL has no text with it in it.
 NUL = "\0"
-#: Temporal: limit.maxIDLength.
-ID_LENGTH_MAX = 1000
 #: Temporal: longer durations are cut to this (100 years).
 DURATION_MAX_S = 100 * 365 * 24 * 3600
 
@@ -30,14 +28,16 @@ TIMEOUT_TYPE_NAMES = {
 }
 
 
-def check_id(cause: WorkflowTaskFailedCause.ValueType, name: str, value: str, command: str) -> None:
+def check_id(
+    limit: int, cause: WorkflowTaskFailedCause.ValueType, name: str, value: str, command: str
+) -> None:
     if not value:
         raise BadCommand(cause, f"{name} is not set on {command}.")
     length = len(value.encode())
-    if length > ID_LENGTH_MAX:
+    if length > limit:
         raise BadCommand(
             cause,
-            f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={ID_LENGTH_MAX}",
+            f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={limit}",
         )
 
 
@@ -69,11 +69,11 @@ def checked_duration(
         raise BadCommand(cause, message.format(fault))
 
 
-def task_queue_fault(queue: TaskQueue) -> str | None:
+def task_queue_fault(queue: TaskQueue, max_id_length: int) -> str | None:
     """Return what is wrong with a task queue that a worker names, in the API's words, or None."""
     if not queue.name:
         return "missing task queue name"
-    if len(queue.name.encode()) > ID_LENGTH_MAX:
+    if len(queue.name.encode()) > max_id_length:
         return "taskQueue length exceeds limit"
     if NUL in queue.name:
         return "taskQueue must not contain a NUL character"

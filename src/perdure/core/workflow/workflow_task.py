@@ -19,7 +19,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Timer, TimerKind
+from perdure.core.workflow.outcome import Effect, Timer, TimerKind
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import (
     Flushed,
@@ -31,9 +31,14 @@ from perdure.core.workflow.records import (
 from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
 from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, timestamp_ns
+from perdure.core.workflow.workflow_task_timers import (
+    dispatch_of,
+    speculative_timer,
+    sticky_timer,
+    timeout_timer,
+)
 
 #: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
-_SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
 _BACKOFF_AFTER_ATTEMPT = 3
 _BACKOFF_INITIAL_NS = 5 * SECOND_NS
 
@@ -80,6 +85,8 @@ def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
 
 
 def fail(step: Step, request: FailWorkflowTask) -> None:
+    if not step.state.is_open:
+        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
     held(step, request.ref)
     step.convert()
     record_failed(
@@ -124,8 +131,8 @@ def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
     )
     step.in_flight.speculative = Speculative(task, event)
     if dispatch:
-        step.send(_dispatch(state, task))
-    step.call_back(_speculative_timer(task))
+        step.send(dispatch_of(state, task))
+    step.call_back(speculative_timer(task))
 
 
 def ensure(step: Step, *, despite_delay: bool = False) -> None:
@@ -147,18 +154,18 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
     # Temporal: new events mean that this is not just another attempt of what failed before.
     attempt = 1 if step.flush() else state.workflow_task_attempt
     original = original_scheduled_at_ns or step.now_ns
+    timeout = state.workflow_task_timeout_ns
+    timeout += _backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
     if attempt == 1:
-        record_scheduled(step, attempt=1, original_scheduled_at_ns=original)
+        record_scheduled(step, timeout, original)
     else:
-        timeout = state.workflow_task_timeout_ns
-        timeout += _backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
         step.note(TaskRescheduled(attempt, step.now_ns, original, timeout))
     task = state.workflow_task
     assert task is not None
     if dispatch:
-        step.send(_dispatch(state, task))
+        step.send(dispatch_of(state, task))
     if task.sticky_queue:
-        step.call_back(_sticky_timer(state, task))
+        step.call_back(sticky_timer(state, task))
 
 
 def record_started(step: Step) -> tuple[WorkflowTask, int]:
@@ -268,7 +275,7 @@ def sticky_time_out(step: Step, timer: Timer) -> None:
         return
     if task.scheduled_event_id != timer.event_id or task.attempt != timer.attempt:
         return
-    if is_speculative and _speculative_timer(task) != timer:
+    if is_speculative and speculative_timer(task) != timer:
         return
     # A failure takes the stickiness away, so a transient task has none.
     assert task.is_recorded or is_speculative
@@ -307,14 +314,14 @@ def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
 # How records change the state
 
 
-def record_scheduled(step: Step, *, attempt: int, original_scheduled_at_ns: int) -> None:
-    step.record(_scheduled_event(step.state, attempt, step.state.workflow_task_timeout_ns))
+def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_ns: int) -> None:
+    step.record(_scheduled_event(step.state, 1, start_to_close_ns))
     if original_scheduled_at_ns != step.now_ns:
         task = step.state.workflow_task
         assert task is not None
         step.note(
             TaskRescheduled(
-                attempt, task.scheduled_at_ns, original_scheduled_at_ns, task.start_to_close_ns
+                1, task.scheduled_at_ns, original_scheduled_at_ns, task.start_to_close_ns
             )
         )
 
@@ -448,49 +455,15 @@ def needed_timers(run: Run) -> list[Timer]:
     if started is not None:
         return [timeout_timer(task, started.started_at_ns)]
     if run.in_flight.speculative is not None:
-        return [_speculative_timer(task)]
-    return [_sticky_timer(state, task)] if task.sticky_queue else []
+        return [speculative_timer(task)]
+    return [sticky_timer(state, task)] if task.sticky_queue else []
 
 
 def owed(run: Run) -> list[Effect]:
     task = run.pending_task
     if task is None or run.in_flight.started is not None:
         return []
-    return [_dispatch(run.state, task)]
-
-
-def _dispatch(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
-    return DispatchWorkflowTask(
-        state.task_queue, task.sticky_queue, task.scheduled_event_id, task.attempt
-    )
-
-
-def timeout_timer(task: WorkflowTask, started_at_ns: int) -> Timer:
-    return Timer(
-        started_at_ns + task.start_to_close_ns,
-        TimerKind.WORKFLOW_TASK_TIMEOUT,
-        task.scheduled_event_id,
-        task.attempt,
-    )
-
-
-def _sticky_timer(state: RunState, task: WorkflowTask) -> Timer:
-    return Timer(
-        task.scheduled_at_ns + state.sticky_schedule_to_start_ns,
-        TimerKind.STICKY_SCHEDULE_TO_START,
-        task.scheduled_event_id,
-        task.attempt,
-    )
-
-
-def _speculative_timer(task: WorkflowTask) -> Timer:
-    """Temporal: nobody took a speculative task, from whichever queue: it becomes a normal one."""
-    return Timer(
-        task.scheduled_at_ns + _SPECULATIVE_SCHEDULE_TO_START_NS,
-        TimerKind.STICKY_SCHEDULE_TO_START,
-        task.scheduled_event_id,
-        task.attempt,
-    )
+    return [dispatch_of(run.state, task)]
 
 
 REQUESTS: Requests = {

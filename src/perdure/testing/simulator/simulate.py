@@ -42,8 +42,9 @@ def tried(seed: int) -> tuple[int, str, str]:
     _called_bugs.clear()
     try:
         summary = simulate(seed)
-    except BaseException:
-        return seed, "", "\n".join([*_called_bugs, traceback.format_exc()])
+    except BaseException as error:
+        told = "".join(traceback.format_exception(error))
+        return seed, "", "\n".join([*_called_bugs, told])
     return seed, summary, "\n".join(_called_bugs)
 
 

@@ -1,0 +1,151 @@
+"""What is recorded of an attempt at an activity on its way, and when its timeouts strike."""
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+
+from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
+from perdure.core.workflow.state import PendingActivity
+from perdure.core.workflow.step import Step, new_event
+
+END_ATTRIBUTES = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
+}
+
+
+def record_started(step: Step, activity: PendingActivity, *, completed_by: str = "") -> int:
+    """Write the started event of the last attempt. Return its id: 0 if there was none, or it is not known yet.
+
+    Temporal: who completes an activity that no worker has started counts as having started it.
+    """
+    if not activity.started_at_ns and not completed_by:
+        return 0
+    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)
+    attributes = event.activity_task_started_event_attributes
+    attributes.scheduled_event_id = activity.scheduled_event_id
+    identity = activity.started_identity if activity.started_at_ns else completed_by
+    attributes.identity = identity
+    attributes.request_id = activity.request_id
+    attributes.attempt = activity.attempt
+    if activity.last_failure:
+        attributes.last_failure.MergeFromString(activity.last_failure)
+    if activity.started_version:
+        attributes.worker_version.MergeFromString(activity.started_version)
+    event.event_time.FromNanoseconds(activity.started_at_ns or step.now_ns)
+    return step.record_or_buffer(event).event_id
+
+
+def record_canceled(
+    step: Step,
+    activity: PendingActivity,
+    started_event_id: int,
+    details: Payloads | None,
+    *,
+    identity: str,
+    worker_version: bytes,
+) -> None:
+    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+    attributes = event.activity_task_canceled_event_attributes
+    if details is not None:
+        attributes.details.CopyFrom(details)
+    attributes.latest_cancel_requested_event_id = activity.cancel_requested_event_id
+    attributes.scheduled_event_id = activity.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.identity = identity
+    if worker_version:
+        attributes.worker_version.MergeFromString(worker_version)
+    step.record_or_buffer(event)
+
+
+def retry(
+    step: Step,
+    activity: PendingActivity,
+    failure: Failure,
+    backoff_ns: int,
+    *,
+    completed: bool = True,
+) -> None:
+    step.note(
+        ActivityRetried(
+            activity.scheduled_event_id,
+            activity.attempt + 1,
+            step.now_ns + backoff_ns,
+            backoff_ns,
+            step.now_ns if completed else activity.last_attempt_complete_at_ns,
+            failure.SerializeToString(),
+            activity.started_identity,
+        )
+    )
+    step.call_back(retry_timer(activity))
+    if activity.schedule_to_start_ns:
+        step.call_back(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
+
+
+def note_heartbeat(
+    step: Step, activity: PendingActivity, details: Payloads | None, identity: str
+) -> None:
+    step.note(
+        ActivityHeartbeat(
+            activity.scheduled_event_id,
+            step.now_ns,
+            details.SerializeToString() if details is not None else b"",
+            details is not None,
+            identity,
+        )
+    )
+
+
+def dispatch(activity: PendingActivity) -> DispatchActivityTask:
+    return DispatchActivityTask(activity.task_queue, activity.scheduled_event_id, activity.attempt)
+
+
+def retry_timer(activity: PendingActivity) -> Timer:
+    return Timer(
+        activity.scheduled_at_ns,
+        TimerKind.ACTIVITY_RETRY,
+        activity.scheduled_event_id,
+        activity.attempt,
+    )
+
+
+def waiting_timers(activity: PendingActivity) -> list[Timer]:
+    timers = []
+    if activity.schedule_to_close_ns:
+        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
+    if activity.schedule_to_start_ns:
+        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
+    return timers
+
+
+def running_timers(activity: PendingActivity) -> list[Timer]:
+    timers = []
+    if activity.start_to_close_ns:
+        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_START_TO_CLOSE))
+    if activity.heartbeat_timeout_ns:
+        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_HEARTBEAT))
+    return timers
+
+
+def timeout_timer(activity: PendingActivity, kind: TimerKind) -> Timer:
+    at_ns = due_at_ns(activity, kind)
+    assert at_ns is not None
+    return Timer(at_ns, kind, activity.scheduled_event_id, activity.attempt)
+
+
+def due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
+    """Return when a timeout of `activity` strikes; None if it does not apply now."""
+    is_started = activity.started_at_ns > 0
+    if kind == TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE:
+        return activity.first_scheduled_at_ns + activity.schedule_to_close_ns
+    if kind == TimerKind.ACTIVITY_SCHEDULE_TO_START:
+        return None if is_started else activity.scheduled_at_ns + activity.schedule_to_start_ns
+    if not is_started:
+        return None
+    if kind == TimerKind.ACTIVITY_START_TO_CLOSE:
+        return activity.started_at_ns + activity.start_to_close_ns
+    last_sign = max(activity.started_at_ns, activity.last_heartbeat_at_ns)
+    return last_sign + activity.heartbeat_timeout_ns
