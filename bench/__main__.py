@@ -35,7 +35,7 @@ def run_compare(options: argparse.Namespace) -> None:
         scenario=options.scenario,
         kinds=chosen_kinds(options.servers, tuple(Kind)),
         rounds_count=options.rounds or (1 if options.quick else 5),
-        concurrencies=tuple(options.at_once),
+        concurrencies=tuple(options.at_once or SCENARIOS[options.scenario].at_once),
         warm_up_seconds=0.5 if options.quick else 3.0,
         window_seconds=options.seconds or (2.5 if options.quick else 10.0),
         idle_seconds=1.5 if options.quick else 5.0,
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--quick", action="store_true", help="one round, in under two minutes")
     one.add_argument("--rounds", type=int, help="rounds over all servers (default: 5)")
     one.add_argument("--seconds", type=float, help="length of a measuring window (default: 10)")
-    one.add_argument("--at-once", type=int, nargs="+", default=[1, 19, 100], metavar="N")
+    one.add_argument("--at-once", type=int, nargs="+", default=[], metavar="N")
     one.add_argument(
         "--unthrottled",
         action="store_true",

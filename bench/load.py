@@ -22,8 +22,6 @@ from bench import usage
 from bench.lab import give, run_client
 from bench.scenarios import SCENARIOS, TASK_QUEUE, Scenario
 
-#: A window stays open until this many workflows have completed, however slow the server is.
-COMPLETED_COUNT_MIN = 20
 POLLERS_COUNT = 20
 
 
@@ -101,11 +99,14 @@ class Loops:
 
 async def measure(client: Client, order: Order, concurrency: int, before: int) -> Level:
     """Run one level from warm-up to its last workflow."""
-    loops = Loops(client, SCENARIOS[order.scenario], concurrency)
+    scenario = SCENARIOS[order.scenario]
+    loops = Loops(client, scenario, concurrency)
     await loops.run_for(order.warm_up_seconds, completed_count=concurrency)
     first = len(loops.spans)
     began = usage.Clock.read(order.server_pid, order.database_pid)
-    await loops.run_for(order.window_seconds, completed_count=max(concurrency, COMPLETED_COUNT_MIN))
+    await loops.run_for(
+        order.window_seconds, completed_count=max(concurrency, scenario.completed_count_min)
+    )
     spent = usage.Clock.read(order.server_pid, order.database_pid).minus(began)
     latencies = sorted(ended - started for started, ended in loops.spans[first:])
     level = Level(

@@ -6,7 +6,7 @@ from perdure.testing.simulator.planted import BUGS, notices
 from perdure.testing.simulator.simulate import tried
 
 #: Enough for a bug to be noticed by one of them at least; see docs/simulation.md for how many notice which.
-SEEDS = range(12)
+SEEDS = range(40)
 
 
 @pytest.mark.parametrize("seed", range(6))
