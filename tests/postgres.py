@@ -169,7 +169,12 @@ def _programs(place: Path, user: str | None) -> Path:
             [install / "bin" / "postgres", "--version"], user=user, check=True, capture_output=True
         )
     except (OSError, subprocess.CalledProcessError):
-        install = shutil.copytree(install, place / "install", symlinks=True)
+        # The wheel's libraries lie beside the package, and the programs look for them there.
+        packages = install.parent.parent
+        for name in (install.parent.name, f"{install.parent.name}.libs"):
+            if (packages / name).exists():
+                shutil.copytree(packages / name, place / "packages" / name, symlinks=True)
+        install = place / "packages" / install.relative_to(packages)
     return install / "bin"
 
 

@@ -1,6 +1,7 @@
 """What all handlers share: the node, the namespaces, and how long a poll may last."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import NamespaceState
@@ -19,6 +20,14 @@ POLL_MARGIN_S = 1.0
 POLL_MAX_S = 60.0
 POLL_MIN_S = 2.0
 NAMESPACE_BYTES_MAX = 1000
+
+_STATE_NAMES = {
+    NamespaceState.NAMESPACE_STATE_REGISTERED: "Registered",
+    NamespaceState.NAMESPACE_STATE_DEPRECATED: "Deprecated",
+    NamespaceState.NAMESPACE_STATE_DELETED: "Deleted",
+}
+_ALLOWED_TO_START = (NamespaceState.NAMESPACE_STATE_REGISTERED,)
+_ALLOWED = (*_ALLOWED_TO_START, NamespaceState.NAMESPACE_STATE_DEPRECATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +58,15 @@ class Services:
         except Rejected as refusal:
             self.node.engine.check_serving()
             raise refusal
-        if namespace.state == NamespaceState.NAMESPACE_STATE_DELETED:
-            raise _deleted(namespace)
+        if namespace.state not in _ALLOWED:
+            raise _invalid_state(namespace, _ALLOWED)
+        return namespace
+
+    def namespace_to_start_in(self, name: str) -> Namespace:
+        """As `namespace`, for a request that starts a workflow execution: a deprecated one takes no new ones."""
+        namespace = self.namespace(name)
+        if namespace.state not in _ALLOWED_TO_START:
+            raise _invalid_state(namespace, _ALLOWED_TO_START)
         return namespace
 
     def check_namespace(self, name: str) -> None:
@@ -79,13 +95,11 @@ class Services:
         return min(call.deadline - POLL_MARGIN_S, now + POLL_MAX_S)
 
 
-def _deleted(namespace: Namespace) -> Rejected:
+def _invalid_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Rejected:
+    state = NamespaceState.ValueType(namespace.state)
+    wanted = " or ".join(_STATE_NAMES[each] for each in allowed)
     return Rejected(
         Code.FAILED_PRECONDITION,
-        "Namespace has invalid state: Deleted. Must be Registered.",
-        NamespaceInvalidStateFailure(
-            namespace=namespace.name,
-            state=NamespaceState.NAMESPACE_STATE_DELETED,
-            allowed_states=[NamespaceState.NAMESPACE_STATE_REGISTERED],
-        ),
+        f"Namespace has invalid state: {_STATE_NAMES[state]}. Must be {wanted}.",
+        NamespaceInvalidStateFailure(namespace=namespace.name, state=state, allowed_states=allowed),
     )

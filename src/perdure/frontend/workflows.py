@@ -50,7 +50,7 @@ class Workflows:
     async def StartWorkflowExecution(
         self, request: StartWorkflowExecutionRequest, call: Call
     ) -> StartWorkflowExecutionResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._services.namespace_to_start_in(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
         reuse, conflict = check_start(request, types, self._services.limits)
         request.request_id = request.request_id or self._node.fresh_id()
@@ -78,7 +78,7 @@ class Workflows:
     async def SignalWithStartWorkflowExecution(
         self, request: SignalWithStartWorkflowExecutionRequest, call: Call
     ) -> SignalWithStartWorkflowExecutionResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._services.namespace_to_start_in(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
         reuse, conflict = check_signal_with_start(request, types, self._services.limits)
         request.request_id = request.request_id or self._node.fresh_id()

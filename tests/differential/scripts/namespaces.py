@@ -112,15 +112,24 @@ async def namespace_changed(world: World) -> None:
 
 @script(intended=[_OWN_CAPABILITIES])
 async def namespace_deprecated(world: World) -> None:
+    """What runs there goes on; nothing new is started."""
     await _register(world, **_named(world, "ours"))
+    world.namespace = world.id("ours")
+    started = world.workflow()
+    await started.start()
     update = api.UpdateNamespaceRequest
     deprecated: dict[str, Any] = {"update_info": {"state": "NAMESPACE_STATE_DEPRECATED"}}
     await world.attempt(update(), "deprecated", **_named(world, "ours"), **deprecated)
     registered: dict[str, Any] = {"update_info": {"state": "NAMESPACE_STATE_REGISTERED"}}
     await world.attempt(update(), "and back", **_named(world, "ours"), **registered)
-    world.namespace = world.id("ours")
-    workflow = world.workflow()
-    await workflow.start("still possible")
+    await started.describe("of one that runs")
+    await started.signal()
+    late = world.workflow("late")
+    # Temporal: what a namespace has become is seen some seconds later.
+    while not isinstance(await world.attempt(late.start_request(), quiet=True), Refusal):
+        await world.wait(0.5)
+    await late.try_start("refused")
+    await late.signal_with_start("refused")
 
 
 @script
