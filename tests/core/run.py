@@ -40,7 +40,7 @@ from perdure.core.workflow.activities import (
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.description import describe
-from perdure.core.workflow.execution import Start, Terminate
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
 from perdure.core.workflow.machine import fold, needed_timers, owed, transition
 from perdure.core.workflow.outcome import (
@@ -54,7 +54,7 @@ from perdure.core.workflow.outcome import (
 from perdure.core.workflow.queries import Query
 from perdure.core.workflow.records import Record, decode_row, decode_state, encode_state
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import started_attributes
+from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef, unrecorded

@@ -6,9 +6,8 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 from perdure.core.workflow import deletion
 from perdure.core.workflow.children import AcknowledgeParentTold
 from perdure.core.workflow.deletion import Delete
-from perdure.core.workflow.execution import Start
 from perdure.core.workflow.outcome import Limits, TellParent
-from perdure.core.workflow.starting import started_attributes
+from perdure.core.workflow.starting import Start, started_attributes
 from tests.core.run import T0_NS, OneRun
 
 

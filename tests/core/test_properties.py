@@ -46,12 +46,13 @@ from perdure.core.workflow.children import (
     RecordChildStarted,
 )
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.execution import AttachRequest, Start, Terminate
+from perdure.core.workflow.execution import AttachRequest, Terminate
 from perdure.core.workflow.externals import RecordExternalSignaled
 from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery, SettleUpdate, Timer
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, PendingChild, RunState
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import COMPLETED, AdmitUpdate

@@ -7,10 +7,10 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.errordetails.v1 import WorkflowExecutionAlreadyStartedFailure
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.execution import AttachRequest, Start
+from perdure.core.workflow.execution import AttachRequest
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import StartNew, UseCurrent, decide
+from perdure.core.workflow.starting import Start, StartNew, UseCurrent, decide
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, fail_workflow
 

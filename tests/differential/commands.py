@@ -73,6 +73,15 @@ def continue_as_new(**fields: Any) -> Command:
     return command("CONTINUE_AS_NEW_WORKFLOW_EXECUTION", **fields)
 
 
+def start_child(workflow_id: str, queue: str, /, **fields: Any) -> Command:
+    wanted: dict[str, Any] = {
+        "workflow_id": workflow_id,
+        "workflow_type": {"name": "Child"},
+        "task_queue": {"name": queue},
+    } | fields
+    return command("START_CHILD_WORKFLOW_EXECUTION", **wanted)
+
+
 def payload(text: str) -> Payload:
     return Payload(metadata={"encoding": b"json/plain"}, data=f'"{text}"'.encode())
 

@@ -1,14 +1,15 @@
 """Every script answers the same on the real server and on perdure, in memory and with a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.differential.compare import differences
 from tests.differential.known import EVERYWHERE, PENDING
-from tests.differential.registry import SCRIPTS
+from tests.differential.registry import SCRIPTS, Script
 from tests.differential.servers import FILE, MEMORY, REAL
 from tests.differential.session import Stage, stopped
+from tests.differential.transcript import Step
 
 
 def _cases() -> Iterator[object]:
@@ -25,10 +26,18 @@ def _cases() -> Iterator[object]:
 @pytest.mark.parametrize(("kind", "name"), list(_cases()))
 def test_same(stage: Stage, kind: str, name: str) -> None:
     script = SCRIPTS[name]
-    theirs = stage.transcript(REAL, script)
-    assert stopped(theirs) is None, "the script does not even run against the real server"
-    ours = stage.transcript(kind, script)
-    found, stale = differences(theirs, ours, (*script.intended, *EVERYWHERE))
+    faults = _faults(stage.transcript, kind, script)
+    if faults and name not in PENDING:
+        # Timers race with whatever else the machine does: what is really different is so again.
+        faults = _faults(stage.again, kind, script)
+    assert not faults, f"{len(faults)} differences\n  " + "\n  ".join(faults)
+
+
+def _faults(play: Callable[[str, Script], list[Step]], kind: str, script: Script) -> list[str]:
+    theirs = play(REAL, script)
+    why = stopped(theirs)
+    if why is not None:
+        return [f"the script does not even run against the real server: {why}"]
+    found, stale = differences(theirs, play(kind, script), (*script.intended, *EVERYWHERE))
     stale = [known for known in stale if known not in EVERYWHERE]
-    assert not found, f"{len(found)} differences\n  " + "\n  ".join(found)
-    assert not stale, f"no longer different: {[known.where for known in stale]}"
+    return [*found, *(f"no longer different: {known.where}" for known in stale)]

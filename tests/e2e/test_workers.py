@@ -12,11 +12,12 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import (
     WithStartWorkflowOperation,
+    WorkflowContinuedAsNewError,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     CancelledError,
     TerminatedError,
@@ -32,9 +33,11 @@ from tests.e2e.workflows import (
     Cancelling,
     Collecting,
     Counting,
+    FailingAtFirst,
     Family,
     Greeting,
     Parent,
+    Regular,
     Retrying,
     wait_for_cancel,
 )
@@ -129,6 +132,40 @@ async def test_continue_as_new(client, queue, name):
     assert (await client.get_workflow_handle(name("n")).describe()).run_id != (
         handle.first_execution_run_id
     )
+
+
+async def test_a_failed_run_is_retried(client, queue, name):
+    """The client follows the chain of runs to its end."""
+    async with worker(client, queue):
+        handle = await client.start_workflow(
+            FailingAtFirst.run,
+            3,
+            id=name("r"),
+            task_queue=queue,
+            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=100)),
+        )
+        assert await handle.result() == ["3", "attempt 2"]
+    last = await client.get_workflow_handle(name("r")).describe()
+    assert last.run_id != handle.first_execution_run_id
+
+
+async def test_a_cron_schedule(client, queue, name):
+    """Each run is given the result of the one before."""
+    async with worker(client, queue):
+        handle = await client.start_workflow(
+            Regular.run, id=name("c"), task_queue=queue, cron_schedule="@every 1s"
+        )
+        run_id = str(handle.first_execution_run_id)
+        for count in (1, 2):
+            run = client.get_workflow_handle_for(Regular.run, name("c"), run_id=run_id)
+            with pytest.raises(WorkflowContinuedAsNewError) as ended:
+                await run.result(follow_runs=False)
+            run_id = ended.value.new_execution_run_id
+            run = client.get_workflow_handle_for(Regular.run, name("c"), run_id=run_id)
+            started = (await run.fetch_history()).events[0]
+            attributes = started.workflow_execution_started_event_attributes
+            assert attributes.last_completion_result.payloads[0].data == str(count).encode()
+        await handle.terminate()
 
 
 async def test_a_cancelled_activity_learns_it_by_its_heartbeat(client, queue, name):

@@ -155,5 +155,37 @@ class Parent:
         return Family(greeting, failed)
 
 
-WORKFLOWS = [Greeting, Retrying, Cancelling, Collecting, Counting, Failing, Parent]
+@workflow.defn
+class FailingAtFirst:
+    """Fails until the given attempt of the run."""
+
+    @workflow.run
+    async def run(self, attempt: int) -> list[str]:
+        info = workflow.info()
+        if info.attempt < attempt:
+            raise ApplicationError(f"attempt {info.attempt}")
+        failure = workflow.get_last_failure()
+        return [str(info.attempt), str(failure)]
+
+
+@workflow.defn
+class Regular:
+    """Runs by a schedule, and counts its runs."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return (workflow.get_last_completion_result(int) or 0) + 1
+
+
+WORKFLOWS = [
+    Greeting,
+    Retrying,
+    Cancelling,
+    Collecting,
+    Counting,
+    Failing,
+    Parent,
+    FailingAtFirst,
+    Regular,
+]
 ACTIVITIES = [greet, fail_until, wait_for_cancel]

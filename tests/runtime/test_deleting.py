@@ -8,9 +8,9 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.execution import Start, Terminate
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.starting import started_attributes
+from perdure.core.workflow.starting import Start, started_attributes
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore

@@ -6,7 +6,8 @@ at its end the workflow task that a worker holds.
 
 import asyncio
 
-from temporalio.api.enums.v1 import HistoryEventFilterType
+from temporalio.api.enums.v1 import EventType, HistoryEventFilterType
+from temporalio.api.history.v1 import History, HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
     GetWorkflowExecutionHistoryResponse,
@@ -15,6 +16,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import invalid_argument
+from perdure.core.workflow.execution import TIMED_OUT
 from perdure.core.workflow.workflow_task import unrecorded
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -26,6 +28,8 @@ from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
 
 PAGE_EVENTS_MAX = 256
+#: What a client says that it can do.
+_FOLLOWS = "follows-next-run-id"
 #: Temporal: a long poll lasts at most this long,
 LONG_POLL_MAX_S = 20.0
 #: and ends this long before the caller gives up.
@@ -56,7 +60,8 @@ class WorkflowHistory:
             request.history_event_filter_type
             == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
         ):
-            return await self._close_event(live, request.wait_new_event, deadline)
+            follows = _FOLLOWS in call.metadata.get("supported-features", "").split(",")
+            return await self._close_event(live, request.wait_new_event, deadline, follows)
         if request.wait_new_event:
             return await self._followed(live, request, token, deadline)
         return await self._page(live, request.maximum_page_size, token, follows=False)
@@ -103,7 +108,9 @@ class WorkflowHistory:
             live = await self._run(live.key)
         return await self._page(live, request.maximum_page_size, token, follows=True)
 
-    async def _close_event(self, live: LiveRun, waits: bool, deadline: float) -> bytes:
+    async def _close_event(
+        self, live: LiveRun, waits: bool, deadline: float, follows: bool
+    ) -> bytes:
         while live.state.is_open:
             if not await self._node.histories.wait_for_event(live, deadline):
                 break
@@ -116,7 +123,10 @@ class WorkflowHistory:
         last = live.state.next_event_id - 1
         await self._node.engine.settle(live)  # It may have closed just now.
         page = await self._node.histories.page_back(live, last + 1, events_max=1)
-        return with_submessage(response, _HISTORY_FIELD, page.events)
+        events = page.events
+        if live.state.new_run_id and not follows:
+            events = serialized([_continued_as_new(History.FromString(events).events[0])])
+        return with_submessage(response, _HISTORY_FIELD, events)
 
     async def GetWorkflowExecutionHistoryReverse(
         self, request: GetWorkflowExecutionHistoryReverseRequest, call: Call
@@ -139,6 +149,33 @@ class WorkflowHistory:
                 HistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
             )
         return with_submessage(response, _REVERSE_FIELD, serialized(at_the_end) + page.events)
+
+
+def _continued_as_new(event: HistoryEvent) -> HistoryEvent:
+    """Temporal: a client that does not know that a run can fail and go on is shown something that it can follow."""
+    shown = HistoryEvent(
+        event_id=event.event_id,
+        event_time=event.event_time,
+        event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+    )
+    attributes = shown.workflow_execution_continued_as_new_event_attributes
+    match event.WhichOneof("attributes"):
+        case "workflow_execution_completed_event_attributes":
+            completed = event.workflow_execution_completed_event_attributes
+            attributes.new_execution_run_id = completed.new_execution_run_id
+            if completed.HasField("result"):
+                attributes.last_completion_result.CopyFrom(completed.result)
+        case "workflow_execution_failed_event_attributes":
+            failed = event.workflow_execution_failed_event_attributes
+            attributes.new_execution_run_id = failed.new_execution_run_id
+            attributes.failure.CopyFrom(failed.failure)
+        case "workflow_execution_timed_out_event_attributes":
+            timed_out = event.workflow_execution_timed_out_event_attributes
+            attributes.new_execution_run_id = timed_out.new_execution_run_id
+            attributes.failure.CopyFrom(TIMED_OUT)
+        case _:
+            return event
+    return shown
 
 
 def _token(encoded: bytes, run_id: str) -> HistoryToken | None:

@@ -23,6 +23,7 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionRequest,
 )
 
+from perdure.core import cron
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.outcome import Limits
@@ -291,8 +292,9 @@ def _check_duration(name: str, duration: Any) -> None:
 
 
 def _check_cron(schedule: str) -> None:
-    if schedule:
-        raise Rejected(Code.UNIMPLEMENTED, "cron_schedule is not implemented")
+    fault = cron.fault(schedule)
+    if fault is not None:
+        raise invalid_argument(fault)
 
 
 def _check_search_attributes(request: Any, types: Types, limits: Limits) -> None:

@@ -89,6 +89,7 @@ class Workflows:
             request_id=request.request_id,
             header=request.header if request.HasField("header") else None,
             links=request.links,
+            skips_delay=True,
         )
         reply = await self._node.start_workflow(
             namespace.id, request, reuse=reuse, conflict=conflict, signal=signal

@@ -16,10 +16,10 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.shards import shard_key
 from perdure.core.workflow import deletion
 from perdure.core.workflow.deletion import Delete
-from perdure.core.workflow.execution import Start
 from perdure.core.workflow.machine import needed_timers, owed, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
 from perdure.core.workflow.records import encode_state
+from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable

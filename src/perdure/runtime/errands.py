@@ -35,7 +35,7 @@ from perdure.core.workflow.children import (
     start_request,
     with_parent,
 )
-from perdure.core.workflow.execution import Start, Terminate
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
 from perdure.core.workflow.outcome import (
     CancelExternal,
@@ -46,7 +46,7 @@ from perdure.core.workflow.outcome import (
     TellParent,
 )
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import StartNew, decide, started_attributes
+from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
 from perdure.runtime.engine import Engine
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey

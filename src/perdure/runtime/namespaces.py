@@ -67,14 +67,17 @@ class Namespaces:
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
         self._types: dict[str, Mapping[str, IndexedValueType.ValueType]] = {}
+        #: What was read before a change must not replace what was written by it.
+        self._in_turn = asyncio.Lock()
 
     async def load(self) -> None:
         """Read all namespaces. Raises `StoreError`."""
-        rows = await self._store.namespaces()
-        namespaces = [_decoder.decode(row.data) for row in rows]
-        self._by_name = {namespace.name: namespace for namespace in namespaces}
-        self._by_id = {namespace.id: namespace for namespace in namespaces}
-        self._types = {namespace.id: namespace.search_attribute_types() for namespace in namespaces}
+        async with self._in_turn:
+            rows = await self._store.namespaces()
+            found = [_decoder.decode(row.data) for row in rows]
+            self._by_name = {namespace.name: namespace for namespace in found}
+            self._by_id = {namespace.id: namespace for namespace in found}
+            self._types = {namespace.id: namespace.search_attribute_types() for namespace in found}
 
     async def keep_fresh(self) -> None:
         """See what other nodes change, for ever."""
@@ -156,14 +159,15 @@ class Namespaces:
         row = NamespaceRow(
             namespace.id, namespace.name, _encoder.encode(namespace), namespace.version
         )
-        try:
-            await self._store.put_namespace(row)
-        except Conflict:
-            raise
-        except StoreError as error:
-            raise unavailable(f"the store did not take the change: {error}") from error
-        self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
-        self._types[namespace.id] = namespace.search_attribute_types()
+        async with self._in_turn:
+            try:
+                await self._store.put_namespace(row)
+            except Conflict:
+                raise
+            except StoreError as error:
+                raise unavailable(f"the store did not take the change: {error}") from error
+            self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
+            self._types[namespace.id] = namespace.search_attribute_types()
         return namespace
 
     async def _reload(self) -> None:

@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
-from perdure.core.workflow.execution import AttachRequest, Start, Terminate
+from perdure.core.workflow.execution import AttachRequest, Terminate
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
 from perdure.core.workflow.outcome import (
     AnswerQuery,
@@ -33,7 +33,7 @@ from perdure.core.workflow.outcome import (
     World,
 )
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import StartNew, decide, started_attributes
+from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
 from perdure.core.workflow.updates import AdmitUpdate, UpdateStatus, status
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine

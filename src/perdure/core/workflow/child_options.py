@@ -9,6 +9,7 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import StartChildWorkflowExecutionInitiatedEventAttributes
 
+from perdure.core import cron
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand, Step
@@ -69,6 +70,9 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(CAUSE, f"invalid WorkflowRetryPolicy on {COMMAND}: {fault}. {where}")
+    fault = cron.fault(wanted.cron_schedule)
+    if fault is not None:
+        raise BadCommand(CAUSE, f"invalid CronSchedule on {COMMAND}: {fault}. {where}")
     fault = search_attributes_fault(
         wanted.search_attributes.indexed_fields,
         step.world.search_attribute_types(state.namespace_id),
@@ -85,14 +89,19 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
     fault = task_queue_fault(wanted.task_queue, limits.max_id_length)
     if fault is not None:
         raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
+    _check_room(step, wanted)
+
+
+def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+    limits = step.world.limits
     for part, size in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
         message = f"{COMMAND}Attributes. {part} exceeds size limit."
         check_size(size, CAUSE, getattr(wanted, part.lower()), message)
     limit = limits.max_pending_children
-    if 0 < limit <= len(state.children):
+    if 0 < limit <= len(step.state.children):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
-            f"the number of pending child workflow executions, {len(state.children)},"
+            f"the number of pending child workflow executions, {len(step.state.children)},"
             f" has reached the per-workflow limit of {limit}",
         )
 

@@ -28,7 +28,7 @@ from perdure.core.workflow.child_options import (
     initiated_attributes,
 )
 from perdure.core.workflow.outcome import Effect, ReleaseChild, StartChild, TellParent
-from perdure.core.workflow.records import ChildReleased, ChildRequested, ParentTold
+from perdure.core.workflow.records import ChildReleased, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
 from perdure.core.workflow.step import (
     Appliers,
@@ -154,8 +154,6 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
     step.record(event)
-    request_id = step.world.fresh_id()
-    step.note(ChildRequested(event.event_id, request_id))
     step.send(_start(step.state, step.state.children[event.event_id]))
 
 
@@ -306,11 +304,9 @@ def initiated(state: RunState, event: HistoryEvent) -> None:
         parent_close_policy=attributes.parent_close_policy,
         attributes=attributes.SerializeToString(),
         user_metadata=event.user_metadata.SerializeToString(),
+        # Temporal: run, event and version of the parent's history.
+        request_id=f"{state.run_id}:{event.event_id}:0",
     )
-
-
-def requested(state: RunState, record: ChildRequested) -> None:
-    state.children[record.initiated_event_id].request_id = record.request_id
 
 
 def started(state: RunState, event: HistoryEvent) -> None:
@@ -412,7 +408,6 @@ APPLIERS: Appliers = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
     **dict.fromkeys(_CLOSED, ended),
-    ChildRequested: requested,
     ChildReleased: child_released,
     ParentTold: told,
 }

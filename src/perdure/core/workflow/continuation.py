@@ -11,11 +11,11 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
 from perdure.core.search_attributes import fault as search_attributes_fault
-from perdure.core.workflow.execution import Start, refuse_unhandled
-from perdure.core.workflow.outcome import NewRun
+from perdure.core.workflow.execution import refuse_unhandled
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
-from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
+from perdure.core.workflow.succession import first_backoff_ns, follow, inherited
+from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
     NUL,
     check_size,
@@ -26,8 +26,6 @@ from perdure.core.workflow.validation import (
 )
 
 _CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
-#: Temporal: a run that lived for less than this is followed by its successor only when it is over.
-_MINIMAL_INTERVAL_NS = SECOND_NS
 
 # What a worker can command
 
@@ -39,7 +37,6 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
         raise BadCommand(_CAUSE, f"{name}Attributes is not set on {name}.")
     _complete_attributes(step, command)
     wanted = command.continue_as_new_workflow_execution_command_attributes
-    state = step.state
     new_run_id = step.world.fresh_id()
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
     if command.HasField("user_metadata"):
@@ -66,17 +63,7 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
     attributes.initiator = wanted.initiator
     attributes.inherit_build_id = wanted.inherit_build_id
     step.record(event)
-    step.new_run = NewRun(
-        new_run_id,
-        Start(
-            namespace_id=state.namespace_id,
-            namespace=state.namespace,
-            workflow_id=state.workflow_id,
-            run_id=new_run_id,
-            attributes=_new_started_attributes(step, command, new_run_id),
-            request_id=step.world.fresh_id(),
-        ),
-    )
+    follow(step, new_run_id, _new_started_attributes(step, command, new_run_id))
 
 
 def _complete_attributes(step: Step, command: Command) -> None:
@@ -147,23 +134,13 @@ def _new_started_attributes(
     state = step.state
     wanted = command.continue_as_new_workflow_execution_command_attributes
     before = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
-    new = WorkflowExecutionStartedEventAttributes(
-        workflow_type=wanted.workflow_type,
-        task_queue=wanted.task_queue,
-        original_execution_run_id=new_run_id,
-        first_execution_run_id=state.first_run_id,
-        continued_execution_run_id=state.run_id,
-        initiator=wanted.initiator or ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
-        attempt=1,
-        workflow_id=state.workflow_id,
-        cron_schedule=wanted.cron_schedule,
-        workflow_run_timeout=wanted.workflow_run_timeout,
-        workflow_task_timeout=wanted.workflow_task_timeout,
-    )
-    if before.HasField("workflow_execution_timeout"):
-        new.workflow_execution_timeout.CopyFrom(before.workflow_execution_timeout)
-    if state.execution_expiration_ns:
-        set_timestamp(new.workflow_execution_expiration_time, state.execution_expiration_ns)
+    initiator = wanted.initiator or ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
+    new = inherited(step, before, new_run_id, initiator)
+    new.cron_schedule = wanted.cron_schedule
+    new.workflow_type.CopyFrom(wanted.workflow_type)
+    new.task_queue.CopyFrom(wanted.task_queue)
+    new.workflow_run_timeout.CopyFrom(wanted.workflow_run_timeout)
+    new.workflow_task_timeout.CopyFrom(wanted.workflow_task_timeout)
     for part in (
         "input",
         "header",
@@ -176,34 +153,8 @@ def _new_started_attributes(
             getattr(new, part).CopyFrom(getattr(wanted, part))
     if wanted.HasField("failure"):
         new.continued_failure.CopyFrom(wanted.failure)
-    if before.HasField("priority"):
-        new.priority.CopyFrom(before.priority)
-    if before.HasField("parent_workflow_execution"):
-        new.parent_workflow_namespace = before.parent_workflow_namespace
-        new.parent_workflow_namespace_id = before.parent_workflow_namespace_id
-        new.parent_workflow_execution.CopyFrom(before.parent_workflow_execution)
-        new.parent_initiated_event_id = before.parent_initiated_event_id
-    if before.HasField("root_workflow_execution"):
-        new.root_workflow_execution.CopyFrom(before.root_workflow_execution)
-    backoff_ns = duration_ns(wanted.backoff_start_interval)
-    lived_ns = step.now_ns - state.execution_time_ns
-    if lived_ns < _MINIMAL_INTERVAL_NS:
-        backoff_ns = max(backoff_ns, _MINIMAL_INTERVAL_NS - lived_ns)
+    backoff_ns = first_backoff_ns(step, duration_ns(wanted.backoff_start_interval))
     set_duration(new.first_workflow_task_backoff, backoff_ns)
-    for point in state.reset_points:
-        rolled = new.prev_auto_reset_points.points.add(
-            build_id=point.build_id,
-            binary_checksum=point.binary_checksum,
-            run_id=point.run_id,
-            first_workflow_task_completed_id=point.first_workflow_task_completed_id,
-            resettable=point.resettable,
-        )
-        set_timestamp(rolled.create_time, point.created_at_ns)
-        # Temporal: what a reset to it needs is gone when its run's retention is over.
-        expires_at_ns = point.expires_at_ns or (
-            step.now_ns + step.world.retention_ns(state.namespace_id)
-        )
-        set_timestamp(rolled.expire_time, expires_at_ns)
     return new
 
 

@@ -10,17 +10,19 @@ from temporalio.api.enums.v1 import (
     EventType,
     ParentClosePolicy,
     RetryState,
+    TimeoutType,
     WorkflowExecutionStatus,
     WorkflowTaskFailedCause,
 )
-from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
-from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.failure.v1 import Failure, TimeoutFailureInfo
+from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import with_types
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
-from perdure.core.workflow.signals import Signal, check_parent, record_signal
+from perdure.core.workflow.signals import check_parent, record_signal
+from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
 from perdure.core.workflow.step import (
     Appliers,
@@ -31,27 +33,18 @@ from perdure.core.workflow.step import (
     Timers,
     new_event,
 )
+from perdure.core.workflow.succession import after_failure, after_success, begin, last_result
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.validation import check_size, retry_policy
 from perdure.core.workflow.workflow_task import force_close, schedule
 
+TIMED_OUT = Failure(
+    message="workflow timeout",
+    source="Server",
+    timeout_failure_info=TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE),
+)
+
 # What can be asked
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin a run. `attributes` are complete and belong to this request: `starting.py` makes them."""
-
-    namespace_id: str
-    namespace: str
-    workflow_id: str
-    run_id: str
-    attributes: WorkflowExecutionStartedEventAttributes
-    request_id: str
-    user_metadata: UserMetadata | None = None
-    links: Sequence[Link] = ()
-    #: A signal that arrives together with the start.
-    signal: Signal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +144,13 @@ def time_out(step: Step, timer: Timer) -> None:
         return
     force_close(step)
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
-    state = step.state
-    is_over = 0 < state.execution_expiration_ns <= step.now_ns
-    event.workflow_execution_timed_out_event_attributes.retry_state = (
-        RetryState.RETRY_STATE_TIMEOUT
-        if is_over or state.retry_policy is not None
-        else RetryState.RETRY_STATE_RETRY_POLICY_NOT_SET
-    )
+    attributes = event.workflow_execution_timed_out_event_attributes
+    attributes.retry_state = RetryState.RETRY_STATE_TIMEOUT
+    if not 0 < step.state.execution_expiration_ns <= step.now_ns:
+        attributes.retry_state, successor = after_failure(step, TIMED_OUT)
+        if successor is not None:
+            attributes.new_execution_run_id = successor.run_id
+            begin(step, successor, result=last_result(step), failure=TIMED_OUT)
     step.record(event)
 
 
@@ -183,6 +176,11 @@ def complete(step: Step, command: Command, completed_event_id: int) -> None:
     if wanted.HasField("result"):
         attributes.result.CopyFrom(wanted.result)
     attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
+    successor = after_success(step)
+    if successor is not None:
+        attributes.new_execution_run_id = successor.run_id
+        begin(step, successor, result=wanted.result if wanted.HasField("result") else None)
     _close(step, command, event)
 
 
@@ -207,8 +205,15 @@ def fail(step: Step, command: Command, completed_event_id: int) -> None:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
     attributes = event.workflow_execution_failed_event_attributes
     attributes.failure.CopyFrom(wanted.failure)
-    attributes.retry_state = RetryState.RETRY_STATE_RETRY_POLICY_NOT_SET
     attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
+    attributes.retry_state, successor = after_failure(step, wanted.failure)
+    if successor is not None:
+        attributes.new_execution_run_id = successor.run_id
+        # Temporal: a retry forgets the last result; the next run of a schedule does not.
+        is_retry = attributes.retry_state == RetryState.RETRY_STATE_IN_PROGRESS
+        result = None if is_retry else last_result(step)
+        begin(step, successor, result=result, failure=wanted.failure)
     _close(step, command, event)
 
 
@@ -224,11 +229,11 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
     if wanted.HasField("details"):
         attributes.details.CopyFrom(wanted.details)
     attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
     _close(step, command, event)
 
 
 def _close(step: Step, command: Command, event: HistoryEvent) -> None:
-    refuse_unhandled(step)
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
     step.record(event)
@@ -286,6 +291,8 @@ def started(state: RunState, event: HistoryEvent) -> None:
     state.attempt = attributes.attempt
     if attributes.HasField("retry_policy"):
         state.retry_policy = retry_policy(attributes.retry_policy)
+    state.cron_schedule = attributes.cron_schedule
+    state.start_links = [link.SerializeToString() for link in event.links]
     for key, payload in attributes.memo.fields.items():
         state.memo[key] = payload.SerializeToString()
     for key, payload in attributes.search_attributes.indexed_fields.items():
@@ -335,6 +342,21 @@ _STATUSES = {
 }
 
 
+#: Close events that may name the run that follows → what their attributes are called.
+_NAMES_OF_NEXT_RUN = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
+        "workflow_execution_completed_event_attributes"
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: "workflow_execution_failed_event_attributes",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
+        "workflow_execution_timed_out_event_attributes"
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: (
+        "workflow_execution_continued_as_new_event_attributes"
+    ),
+}
+
+
 def closed(state: RunState, event: HistoryEvent) -> None:
     """Whatever closes it: nothing is pending any more."""
     state.status = _STATUSES[event.event_type]
@@ -354,9 +376,8 @@ def closed(state: RunState, event: HistoryEvent) -> None:
             del state.children[child.initiated_event_id]
     if state.parent is not None:
         state.close_event = event.SerializeToString()
-    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
-        continued = event.workflow_execution_continued_as_new_event_attributes
-        state.new_run_id = continued.new_execution_run_id
+    name = _NAMES_OF_NEXT_RUN.get(event.event_type)
+    state.new_run_id = getattr(event, name).new_execution_run_id if name else ""
 
 
 # What must hold

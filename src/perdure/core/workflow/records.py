@@ -103,13 +103,6 @@ class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     info: RequestIdInfo
 
 
-class ChildRequested(msgspec.Struct, frozen=True, tag="child"):
-    """The id that the start of a child goes by."""
-
-    initiated_event_id: int
-    request_id: str
-
-
 class ChildReleased(msgspec.Struct, frozen=True, tag="child-"):
     """This run has closed, and the child knows what that means for it."""
 
@@ -143,7 +136,6 @@ Internal = (
     | ActivityHeartbeat
     | ActivityRetried
     | RequestAttached
-    | ChildRequested
     | ChildReleased
     | ParentTold
     | ExternalRequested

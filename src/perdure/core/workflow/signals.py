@@ -28,6 +28,8 @@ class Signal:
     sender: WorkflowExecution | None = None
     #: Refused by a run that is not the sender's child.
     child_only: bool = False
+    #: The workflow is woken although its first task is not due yet.
+    skips_delay: bool = False
 
 
 def signal(step: Step, request: Signal) -> None:
@@ -43,7 +45,8 @@ def signal(step: Step, request: Signal) -> None:
         # Temporal: a workflow that gets signals faster than it can close would never close.
         raise busy_workflow("workflow operation can not be applied because workflow is closing")
     record_signal(step, request)
-    ensure(step)
+    # Temporal: a signal that might have started the run, had it not been there, does not wait.
+    ensure(step, despite_delay=request.skips_delay)
 
 
 def check_parent(state: RunState, sender: WorkflowExecution | None) -> None:

@@ -1,8 +1,11 @@
 """What a start request means, given the runs before it: a new run, the one there is, or a refusal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from temporalio.api.common.v1 import Link
 from temporalio.api.enums.v1 import (
+    ContinueAsNewInitiator,
     EventType,
     TaskQueueKind,
     WorkflowExecutionStatus,
@@ -11,13 +14,16 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.errordetails.v1 import WorkflowExecutionAlreadyStartedFailure
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
+from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.workflowservice.v1 import (
     SignalWithStartWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
 )
 
+from perdure.core import cron
 from perdure.core.errors import Code, Rejected, busy_workflow
 from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.validation import with_defaults
@@ -29,6 +35,22 @@ _FAILED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED,
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a run. `attributes` are complete and belong to this request."""
+
+    namespace_id: str
+    namespace: str
+    workflow_id: str
+    run_id: str
+    attributes: WorkflowExecutionStartedEventAttributes
+    request_id: str
+    user_metadata: UserMetadata | None = None
+    links: Sequence[Link] = ()
+    #: A signal that arrives together with the start.
+    signal: Signal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +186,9 @@ def started_attributes(
         if request.HasField("last_completion_result"):
             attributes.last_completion_result.CopyFrom(request.last_completion_result)
     delay = duration_ns(request.workflow_start_delay)
+    if request.cron_schedule:
+        attributes.initiator = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+        delay = cron.backoff_ns(request.cron_schedule, now_ns, now_ns) or 0
     set_duration(attributes.first_workflow_task_backoff, delay)
     if execution_timeout:
         # Temporal: a start delay counts against it, and it is kept to the millisecond.

@@ -173,6 +173,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     execution_expiration_ns: int = 0
     attempt: int = 1
     retry_policy: RetryPolicy | None = None
+    cron_schedule: str = ""
+    #: Serialized `Link`s of the start, which the runs that follow take over.
+    start_links: list[bytes] = []
     #: The id that the start request came with, and ids of later requests that were attached to this run.
     request_ids: dict[str, RequestIdInfo] = {}
     #: Key → serialized `Payload`.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.workflow import machine
@@ -145,6 +145,7 @@ class Checks:
     def at_the_end(self) -> None:
         self._read()
         self._check_acknowledged()
+        self._check_chains()
         for run_id, shown in self._witness.shown.items():
             events = self.told[run_id].events
             for event_id, encoded in shown.items():
@@ -153,6 +154,24 @@ class Checks:
                 assert encoded == durable, f"{run_id}: event {event_id} was shown as another one"
         for run_id, told in self.told.items():
             _check_timers(run_id, told.events)
+
+    def _check_chains(self) -> None:
+        """A run that says which one follows it is followed by that one, and by no other."""
+        follows: dict[str, str] = {}
+        for run_id, told in self.told.items():
+            started = told.events[0].workflow_execution_started_event_attributes
+            before = started.continued_execution_run_id
+            if not before:
+                continue
+            assert before not in follows, f"{before}: both {run_id} and {follows[before]} follow it"
+            follows[before] = run_id
+            assert self.told[before].state.first_run_id == told.state.first_run_id
+            retried = started.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_RETRY
+            attempt = self.told[before].state.attempt + 1 if retried else 1
+            assert started.attempt == attempt, f"{run_id} is attempt {started.attempt}"
+        for run_id, told in self.told.items():
+            wanted = told.state.new_run_id
+            assert follows.get(run_id, "") == wanted, f"{run_id}: {wanted} does not follow it"
 
     def _check_acknowledged(self) -> None:
         found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)

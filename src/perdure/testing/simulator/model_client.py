@@ -23,8 +23,12 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.testing.simulator.program import (
     CONTINUE,
+    FAIL,
+    FLAKY,
     NAMESPACE,
+    POLICY,
     QUEUE,
+    SCHEDULE,
     SIGNAL,
     STEPS,
     WEIGHTS,
@@ -57,6 +61,10 @@ class ModelClient:
         steps = randomness.choices(STEPS, weights=WEIGHTS, k=randomness.randint(1, 6))
         self._is_started = asyncio.Event()
         self._program = [step for step in steps if step != CONTINUE or randomness.random() < 0.7]
+        self._is_retried = bool({FAIL, FLAKY} & set(steps)) and randomness.random() < 0.8
+        self._is_by_schedule = randomness.random() < 0.1
+        #: The first run may not be the last.
+        self._goes_on = CONTINUE in self._program or self._is_retried or self._is_by_schedule
 
     async def live(self) -> None:
         await asyncio.sleep(self._random.uniform(0, 20))
@@ -87,15 +95,19 @@ class ModelClient:
         request.workflow_type.name = "Program"
         request.task_queue.name = QUEUE
         request.input.payloads.add(data=json.dumps(self._program).encode())
+        if self._is_retried:
+            request.retry_policy.CopyFrom(POLICY)
+        if self._is_by_schedule:
+            request.cron_schedule = SCHEDULE
         run_id = ""
         try:
             run_id = (await self.insist(request)).run_id
-            if self._random.random() < 0.2 and CONTINUE not in self._program:
+            if self._random.random() < 0.2 and not self._goes_on:
                 second = await self.insist(request)
                 assert second.run_id == run_id, "one start, two runs"
         except Rejected as refusal:
             # It has gone on as a new run since an earlier try, which does not know the request any more.
-            if refusal.code is not Code.ALREADY_EXISTS or CONTINUE not in self._program:
+            if refusal.code is not Code.ALREADY_EXISTS or not self._goes_on:
                 raise
         self._witness.started[self.workflow_id] = run_id
         self._is_started.set()
@@ -163,7 +175,7 @@ class ModelClient:
         request.execution.workflow_id = self.workflow_id
         known = self._known_signals()
         reply = await self._call_once(request)
-        if reply is not None and CONTINUE not in self._program:
+        if reply is not None and not self._goes_on:
             seen = set(json.loads(reply.query_result.payloads[0].data))
             assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
 
@@ -251,7 +263,9 @@ class ModelClient:
             request.next_page_token = page.next_page_token
         [event] = page.history.events
         assert event.event_type in _CLOSING, f"{self.workflow_id}: {event} is no end"
-        self._witness.saw_history(request.execution.run_id, [event])
+        if not self._goes_on:
+            # A client that does not say that it follows retries is shown something else than there is.
+            self._witness.saw_history(request.execution.run_id, [event])
 
     async def look_back(self) -> None:
         """Everything has ended: what it came to is right, and descriptions and lists say so."""

@@ -4,6 +4,7 @@ A simulator that finds nothing is either in front of a server without bugs or bl
 table into docs/simulation.md.
 """
 
+import asyncio
 import multiprocessing
 import os
 import sys
@@ -22,6 +23,7 @@ from perdure.core.workflow import (
     queries,
     signals,
     starting,
+    succession,
     timers,
 )
 from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
@@ -257,6 +259,49 @@ def _errands_are_not_repeated() -> Any:
     return patch.object(Errands, "_run", run)
 
 
+def _parent_hears_of_a_run_that_goes_on() -> Any:
+    original = children.owed
+
+    def owed(state: Any) -> list[Any]:
+        goes_on, state.new_run_id = state.new_run_id, ""
+        try:
+            return original(state)
+        finally:
+            state.new_run_id = goes_on
+
+    return patch.object(children, "owed", owed)
+
+
+def _next_run_comes_in_a_later_commit() -> Any:
+    original = Engine._carry_out
+
+    def carry_out(self: Engine, live: LiveRun, outcome: Any) -> None:
+        new_run, outcome.new_run = outcome.new_run, None
+        original(self, live, outcome)
+        if new_run is not None:
+            key = live.key._replace(run_id=new_run.run_id)
+
+            def create() -> None:
+                with suppress(Exception):
+                    self.create(key, live.run_number + 1, new_run.start)
+
+            asyncio.get_running_loop().call_later(0.2, create)
+
+    return patch.object(Engine, "_carry_out", carry_out)
+
+
+def _retries_for_ever() -> Any:
+    """The attempt is not counted."""
+    original = succession.inherited
+
+    def inherited(*arguments: Any) -> Any:
+        new = original(*arguments)
+        new.attempt = 1
+        return new
+
+    return patch.object(succession, "inherited", inherited)
+
+
 def _task_lost_with_its_poller() -> Any:
     return patch.object(TaskQueues, "give_back", lambda self, name, offer: None)
 
@@ -291,6 +336,9 @@ BUGS: dict[str, Plant] = {
     "a sticky queue has no fallback": _sticky_queue_has_no_fallback,
     "a query does not wait for the workflow task": _query_does_not_wait_for_the_task,
     "a closed run tells neither parent nor children": _nobody_is_told_of_the_end,
+    "the parent hears of a run that goes on": _parent_hears_of_a_run_that_goes_on,
+    "the next run comes in a later commit": _next_run_comes_in_a_later_commit,
+    "attempts of a run are not counted": _retries_for_ever,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.

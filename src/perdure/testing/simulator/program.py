@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from temporalio.api.command.v1 import Command
-from temporalio.api.enums.v1 import CommandType, EventType, ParentClosePolicy, QueryResultType
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.common.v1 import RetryPolicy
+from temporalio.api.enums.v1 import (
+    CommandType,
+    ContinueAsNewInitiator,
+    EventType,
+    ParentClosePolicy,
+    QueryResultType,
+)
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQueryResult
 from temporalio.api.update.v1 import Acceptance, Request, Response
@@ -29,11 +37,20 @@ TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE = (
     "child",
     "continue",
 )
-#: An activity beside a timer that is set again, under the same id, when the activity has ended. End with a failure.
-RACE, FAIL = "race", "fail"
-STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, FAIL)
-WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 0.3)
+#: An activity beside a timer that is set again, under the same id, when the activity has ended.
+RACE = "race"
+#: End with a failure; do so unless this is a retry of the run.
+FAIL, FLAKY = "fail", "flaky"
+STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, FAIL, FLAKY)
+WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 0.3, 0.5)
+#: Steps that leave nothing in history while the run goes on.
+_WITHOUT_OUTCOME = (SIGNAL, FLAKY)
 
+#: How often, and when, a run that fails is tried again.
+POLICY = RetryPolicy(
+    initial_interval=Duration(seconds=2), backoff_coefficient=2, maximum_attempts=3
+)
+SCHEDULE = "@every 7s"
 RACE_S = 4
 RACE_AGAIN_S = 15
 #: What may come of an activity with one attempt: it may get lost with its worker.
@@ -53,8 +70,7 @@ class _Progress:
 
 
 def program_of(events: Sequence[HistoryEvent]) -> list[str]:
-    started = events[0].workflow_execution_started_event_attributes
-    steps: list[str] = json.loads(started.input.payloads[0].data)
+    steps: list[str] = json.loads(_started(events).input.payloads[0].data)
     return steps
 
 
@@ -63,9 +79,7 @@ def decide(events: Sequence[HistoryEvent]) -> list[Command]:
     program = program_of(events)
     progress = _progress(events)
     if progress.is_cancelled:
-        command = Command(command_type=CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION)
-        command.cancel_workflow_execution_command_attributes.SetInParent()
-        return [command]
+        return [_cancel()]
     used_signals = 0
     for index, step in enumerate(program):
         key = str(index)
@@ -75,8 +89,10 @@ def decide(events: Sequence[HistoryEvent]) -> list[Command]:
                 return []
         elif step == CONTINUE:
             return [_continue(program[index + 1 :])]
-        elif step == FAIL:
-            return [_fail()]
+        elif step == FAIL or (step == FLAKY and _started(events).attempt == 1):
+            return [_cancel() if _is_last_of_schedule(events) else _fail()]
+        elif step == FLAKY:
+            continue
         elif key not in progress.begun.values():
             return _begin(step, index, events[0])
         elif key not in progress.ended:
@@ -87,7 +103,18 @@ def decide(events: Sequence[HistoryEvent]) -> list[Command]:
                 return [*([_cancel_timer(key)] if running else []), _timer(key, RACE_AGAIN_S)]
             if running:
                 return []
-    return [_complete(program, progress)]
+    return [_cancel() if _is_last_of_schedule(events) else _complete(program, progress)]
+
+
+def _started(events: Sequence[HistoryEvent]) -> WorkflowExecutionStartedEventAttributes:
+    return events[0].workflow_execution_started_event_attributes
+
+
+def _is_last_of_schedule(events: Sequence[HistoryEvent]) -> bool:
+    """A program that runs by a cron schedule does so twice, and ends that by cancelling itself."""
+    started = _started(events)
+    by_schedule = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+    return bool(started.initiator == by_schedule and started.continued_execution_run_id)
 
 
 def check_result(events: Sequence[HistoryEvent]) -> None:
@@ -98,8 +125,9 @@ def check_result(events: Sequence[HistoryEvent]) -> None:
     program = program_of(events)
     assert CONTINUE not in program
     assert FAIL not in program
+    assert FLAKY not in program or _started(events).attempt > 1
     assert result["signals"] >= program.count(SIGNAL)
-    wanted = [(step, index) for index, step in enumerate(program) if step != SIGNAL]
+    wanted = [(step, index) for index, step in enumerate(program) if step not in _WITHOUT_OUTCOME]
     for (step, index), outcome in zip(wanted, result["results"], strict=True):
         allowed = (OK, LOST) if step == ONCE else (OK,)
         assert outcome in allowed, f"step {index} ({step}) came to {outcome}"
@@ -203,7 +231,11 @@ def _child(key: str, first: HistoryEvent) -> Command:
     child.workflow_type.name = "Program"
     child.task_queue.name = QUEUE
     child.parent_close_policy = ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
-    child.input.payloads.add(data=json.dumps([TIMER, ONCE]).encode())
+    is_flaky = int(key) % 2
+    program = [FLAKY, TIMER] if is_flaky else [TIMER, ONCE]
+    if is_flaky:
+        child.retry_policy.CopyFrom(POLICY)
+    child.input.payloads.add(data=json.dumps(program).encode())
     return command
 
 
@@ -214,6 +246,12 @@ def _continue(rest: list[str]) -> Command:
     return command
 
 
+def _cancel() -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION)
+    command.cancel_workflow_execution_command_attributes.SetInParent()
+    return command
+
+
 def _fail() -> Command:
     command = Command(command_type=CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION)
     command.fail_workflow_execution_command_attributes.failure.message = "as the program says"
@@ -221,7 +259,11 @@ def _fail() -> Command:
 
 
 def _complete(program: list[str], progress: _Progress) -> Command:
-    results = [progress.ended[str(index)] for index, step in enumerate(program) if step != SIGNAL]
+    results = [
+        progress.ended[str(index)]
+        for index, step in enumerate(program)
+        if step not in _WITHOUT_OUTCOME
+    ]
     done = Command(command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION)
     done.complete_workflow_execution_command_attributes.result.payloads.add(
         data=json.dumps({"results": results, "signals": progress.signals}).encode()
