@@ -160,6 +160,12 @@ def _limits(settings: Settings) -> Limits:
                 defaults.workflow_task_retry_max_interval_ns / 1e9,
             )
         ),
+        enable_eager_workflow_start=dynamic.boolean(
+            "system.enableEagerWorkflowStart", defaults.enable_eager_workflow_start
+        ),
+        enable_activity_eager_execution=dynamic.boolean(
+            "system.enableActivityEagerExecution", defaults.enable_activity_eager_execution
+        ),
         checks_reuse_interval=dynamic.boolean(
             "history.enableWorkflowIdReuseStartTimeValidation", defaults.checks_reuse_interval
         ),

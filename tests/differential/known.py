@@ -14,7 +14,6 @@ EVERYWHERE = (
 
 #: Scripts that perdure does not pass yet. Each must fail as long as it is listed here.
 PENDING = {
-    "eager_start": "the first task is not handed out with the answer to a start",
     "history_while_a_task_is_in_flight": "an odd page size cuts history elsewhere",
     "queues_refused": "the name of a queue's part is not looked into",
     "terminate_with_everything_pending": "a closed run shows no pending activities",

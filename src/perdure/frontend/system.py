@@ -50,6 +50,7 @@ class SystemInfo:
                 encoded_failure_attributes=True,
                 upsert_memo=True,
                 sdk_metadata=True,
+                eager_workflow_start=self._services.limits.enable_eager_workflow_start,
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
@@ -34,9 +35,14 @@ from perdure.frontend.validation import (
     check_signal_with_start,
     check_start,
 )
+from perdure.frontend.wire import with_submessage
+from perdure.frontend.workflow_tasks import workflow_task_response
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
 
+_EAGER_TASK_FIELD = StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
+    "eager_workflow_task"
+].number
 _SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 
 
@@ -49,7 +55,7 @@ class Workflows:
 
     async def StartWorkflowExecution(
         self, request: StartWorkflowExecutionRequest, call: Call
-    ) -> StartWorkflowExecutionResponse:
+    ) -> Message | bytes:
         namespace = self._services.namespace_to_start_in(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
         reuse, conflict = check_start(request, types, self._services.limits)
@@ -73,7 +79,11 @@ class Workflows:
         else:
             link.event_ref.event_id = 1
             link.event_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-        return response
+        if reply.task is None:
+            return response
+        key = self._node.engine.key(namespace.id, request.workflow_id, reply.run_id)
+        task = workflow_task_response(await self._node.workflow_task_reply(key, reply.task))
+        return with_submessage(response, _EAGER_TASK_FIELD, task)
 
     async def SignalWithStartWorkflowExecution(
         self, request: SignalWithStartWorkflowExecutionRequest, call: Call

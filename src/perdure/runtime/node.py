@@ -21,7 +21,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
 from perdure.core.workflow.execution import AttachRequest, Terminate
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
+from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, held_task
 from perdure.core.workflow.outcome import (
     AnswerQuery,
     DispatchActivityTask,
@@ -65,6 +65,8 @@ class StartReply:
     status: int
     #: The request id was attached to a run that it did not start.
     attached: bool = False
+    #: The first workflow task, for the client that starts the run: it has a worker too.
+    task: TaskStarted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,7 @@ class Node:
                     decision.is_retry,
                     state.status,
                     attached=attach_request_id and not decision.is_retry,
+                    task=_first_task(current, request) if decision.is_retry else None,
                 ),
                 current,
             )
@@ -334,6 +337,7 @@ class Node:
         if decision.terminate_current:
             assert current is not None
             engine.advance(current, _replaced_by(run_id))
+        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=engine.world.limits)
         live = engine.create(
             key._replace(run_id=run_id),
             current.run_number + 1 if current is not None else 1,
@@ -342,16 +346,16 @@ class Node:
                 namespace=request.namespace,
                 workflow_id=key.workflow_id,
                 run_id=run_id,
-                attributes=started_attributes(
-                    request, run_id, now_ns=now_ns, limits=engine.world.limits
-                ),
+                attributes=attributes,
                 request_id=request.request_id,
                 user_metadata=_user_metadata(request),
                 links=request.links,
                 signal=signal,
+                eager_nonce=self.nonce(),
             ),
         )
-        return StartReply(run_id, run_id, True, live.state.status), live
+        task = _first_task(live, request)
+        return StartReply(run_id, run_id, True, live.state.status, task=task), live
 
     # Polling
 
@@ -461,6 +465,19 @@ class Node:
             live = self.engine.residency.peek(offer.key)
             namespace = live.state.namespace if live is not None else ""
             return ActivityTaskReply(offer.key, namespace, task)
+
+
+def _first_task(
+    live: LiveRun, request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest
+) -> TaskStarted | None:
+    """Return the first workflow task if it was handed out and this request asks for it, also when it is repeated."""
+    if not isinstance(request, StartWorkflowExecutionRequest):
+        return None
+    if not request.request_eager_execution:
+        return None
+    task = held_task(live.run)
+    is_first = task is not None and task.started_event_id == 3 and task.ref.attempt == 1
+    return task if is_first else None
 
 
 def _replaced_by(run_id: str) -> Terminate:

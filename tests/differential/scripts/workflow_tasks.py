@@ -1,5 +1,7 @@
 """The life of workflow tasks: done, failed, timed out, tried again, made by force; what is buffered meanwhile."""
 
+from typing import Any
+
 from temporalio.api.enums.v1 import EventType
 
 from tests.differential.commands import (
@@ -11,6 +13,7 @@ from tests.differential.commands import (
     record_marker,
     start_timer,
 )
+from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.world import WorkflowTask, World
 
@@ -284,6 +287,52 @@ async def eager_start(world: World) -> None:
     reply = await world.do(workflow.start_request(), request_eager_execution=True)
     workflow.saw_run(reply.run_id)
     await workflow.describe()
+    await WorkflowTask(workflow, reply.eager_workflow_task).complete(complete_workflow())
+
+
+@script(
+    intended=[
+        Intended(
+            "08 *.history.events?2?",
+            "the real server leaves out the started event of a task that another worker polled",
+        )
+    ]
+)
+async def eager_start_again(world: World) -> None:
+    """A client that did not hear the answer asks again, and gets the same task until it is no longer the first."""
+    workflow = world.workflow()
+    eager: dict[str, Any] = {"request_eager_execution": True}
+    reply = await world.do(workflow.start_request(), **eager)
+    workflow.saw_run(reply.run_id)
+    again = await world.do(workflow.start_request(), "again", **eager)
+    await WorkflowTask(workflow, again.eager_workflow_task).complete(start_timer("t", 100))
+    await world.do(workflow.start_request(), "when it is done", **eager)
+    plain = world.workflow("plain")
+    await plain.start()
+    await plain.try_start("not polled yet", **eager)
+    await plain.poll()
+    await plain.try_start("polled by another", **eager)
+
+
+@script
+async def eager_start_times_out(world: World) -> None:
+    workflow = world.workflow()
+    request = workflow.start_request()
+    reply = await world.do(request, request_eager_execution=True, workflow_task_timeout="1s")
+    workflow.saw_run(reply.run_id)
+    await workflow.poll_and_complete(complete_workflow())
+    await WorkflowTask(workflow, reply.eager_workflow_task).complete(complete_workflow())
+
+
+@script
+async def eager_start_terminates_another(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    policy = "WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING"
+    fields: dict[str, Any] = {"workflow_id_conflict_policy": policy, "request_id": "second"}
+    request = workflow.start_request()
+    reply = await world.do(request, request_eager_execution=True, **fields)
+    workflow.saw_run(reply.run_id)
     await WorkflowTask(workflow, reply.eager_workflow_task).complete(complete_workflow())
 
 

@@ -216,7 +216,8 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
             )
         first_new_id = step.state.next_event_id
         handler(step, command, completed_event_id)
-        if command.schedule_activity_task_command_attributes.request_eager_execution:
+        wants_eager = command.schedule_activity_task_command_attributes.request_eager_execution
+        if wants_eager and step.world.limits.enable_activity_eager_execution:
             eager.append(first_new_id)
     inbox.take_rest(step)
     return [

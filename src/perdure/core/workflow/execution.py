@@ -19,6 +19,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import with_types
+from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
 from perdure.core.workflow.signals import check_parent, record_signal
@@ -91,9 +92,28 @@ def start(step: Step, request: Start) -> None:
     if state.execution_time_ns > state.start_time_ns:
         step.call_back(_first_task_timer(state))
     else:
-        schedule(step)
+        _schedule_first(step, request)
     for timer in _end_timers(state):
         step.call_back(timer)
+
+
+def _schedule_first(step: Step, request: Start) -> None:
+    if not request.attributes.eager_execution_accepted:
+        schedule(step)
+        return
+    schedule(step, dispatch=False)
+    task = step.run.pending_task
+    assert task is not None
+    hand_out(
+        step,
+        StartWorkflowTask(
+            scheduled_event_id=task.scheduled_event_id,
+            attempt=task.attempt,
+            identity=request.attributes.identity,
+            request_id=request.request_id,
+            nonce=request.eager_nonce,
+        ),
+    )
 
 
 def terminate(step: Step, request: Terminate) -> None:

@@ -131,23 +131,37 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         queries=frozenset(in_flight.queries),
     )
     step.call_back(timeout_timer(task, step.now_ns))
+    task_started = held_task(step.run, request.queue)
+    assert task_started is not None
+    return task_started
+
+
+def held_task(run: Run, queue: str = "") -> TaskStarted | None:
+    """Return what the worker that holds the task was told, or None if nobody holds one. `queue`: that it polled."""
+    task, started, state = run.pending_task, run.in_flight.started, run.state
+    if task is None or started is None:
+        return None
     return TaskStarted(
-        ref=TaskRef(task.scheduled_event_id, task.attempt, request.nonce),
+        ref=TaskRef(task.scheduled_event_id, task.attempt, started.nonce),
         workflow_type=state.workflow_type,
         task_queue=state.task_queue,
         is_sticky=(
             bool(task.sticky_queue)
-            and task.sticky_queue == request.queue
+            and task.sticky_queue == queue
             and state.previous_started_event_id > 0
         ),
         previous_started_event_id=state.previous_started_event_id,
-        started_event_id=started.event_id,
+        started_event_id=started.started_event_id,
         scheduled_at_ns=task.scheduled_at_ns,
-        started_at_ns=step.now_ns,
-        recorded_until=events[0].event_id,
-        events=tuple(events),
-        queries=dict(in_flight.queries),
-        messages=_messages(step, started.event_id),
+        started_at_ns=started.started_at_ns,
+        recorded_until=started.events[0].event_id,
+        events=started.events,
+        queries={
+            query_id: query
+            for query_id, query in run.in_flight.queries.items()
+            if query_id in started.queries
+        },
+        messages=_messages(run, started.started_event_id),
     )
 
 
@@ -156,10 +170,10 @@ def message_id(update_id: str) -> str:
     return f"{update_id}/request"
 
 
-def _messages(step: Step, started_event_id: int) -> tuple[Message, ...]:
+def _messages(run: Run, started_event_id: int) -> tuple[Message, ...]:
     """Return every update that the worker has not dealt with, also those of an earlier attempt."""
     messages = []
-    for update_id, update in step.in_flight.updates.items():
+    for update_id, update in run.in_flight.updates.items():
         update.is_sent = True
         message = Message(
             id=message_id(update_id),

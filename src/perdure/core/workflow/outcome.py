@@ -196,6 +196,9 @@ class Outcome:
 class Limits:
     """What the server's settings say about one run. The names are the dynamic-config keys' last parts."""
 
+    #: Whether the answer to a start, or to a completed workflow task, may bring the next task with it.
+    enable_eager_workflow_start: bool = True
+    enable_activity_eager_execution: bool = True
     suggest_continue_as_new_count: int = 4096
     suggest_continue_as_new_size: int = 4 * 1024 * 1024
     #: Total time that a workflow task may be kept alive by heartbeats alone.

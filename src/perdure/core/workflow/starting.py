@@ -51,6 +51,8 @@ class Start:
     links: Sequence[Link] = ()
     #: A signal that arrives together with the start.
     signal: Signal | None = None
+    #: Whoever starts the run takes its first workflow task at once, if the attributes say so.
+    eager_nonce: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +188,14 @@ def started_attributes(
         if request.HasField("last_completion_result"):
             attributes.last_completion_result.CopyFrom(request.last_completion_result)
     delay = duration_ns(request.workflow_start_delay)
+    eager = isinstance(request, StartWorkflowExecutionRequest) and request.request_eager_execution
+    attributes.eager_execution_accepted = eager and limits.enable_eager_workflow_start
     if request.cron_schedule:
         attributes.initiator = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
         delay = cron.backoff_ns(request.cron_schedule, now_ns, now_ns) or 0
     set_duration(attributes.first_workflow_task_backoff, delay)
+    if delay:
+        attributes.eager_execution_accepted = False
     if execution_timeout:
         # Temporal: a start delay counts against it, and it is kept to the millisecond.
         ends_at_ns = round(now_ns + execution_timeout, -6)
