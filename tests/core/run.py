@@ -53,6 +53,7 @@ from perdure.core.workflow.outcome import (
 )
 from perdure.core.workflow.queries import Query
 from perdure.core.workflow.records import Record, decode_row, decode_state, encode_state
+from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
@@ -68,7 +69,7 @@ class OneRun:
     """One run of workflow "w": begun by `started`, or a start request of these fields (in the JSON form of the API)."""
 
     def __init__(
-        self, *, limits: Limits | None = None, started: Start | None = None, **fields: Any
+        self, *, limits: Limits | None = None, started: Start | Rebuild | None = None, **fields: Any
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         ids = itertools.count(1)

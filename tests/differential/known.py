@@ -16,7 +16,6 @@ EVERYWHERE = (
 PENDING = {
     "history_while_a_task_is_in_flight": "an odd page size cuts history elsewhere",
     "queues_refused": "the name of a queue's part is not looked into",
-    "terminate_with_everything_pending": "a closed run shows no pending activities",
     "two_queries_at_once": "perdure lets more than one query wait for a task",
     "workflows_listed_by_pages": "perdure knows that a page is the last one",
 }

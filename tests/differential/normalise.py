@@ -35,8 +35,8 @@ _OPAQUE = frozenset(
 )
 #: Bytes that hold text in the scripts: read, so that the ids in them are seen.
 _BYTES = frozenset({"data", "encoding", "type"})
-#: Fields that no client can use: left out, set or not. `task_id` orders a server's own queues.
-_IGNORED = frozenset({"task_id", "poller_scaling_decision"})
+#: Fields that no client can use: left out, set or not. `task_id` orders a server's own queues; the hint is a guess.
+_IGNORED = frozenset({"task_id", "poller_scaling_decision", "backlog_count_hint"})
 
 
 #: The default timeout of a workflow task, and at least four of the five seconds that a late attempt gets on top.
@@ -114,7 +114,7 @@ def _blank(text: str) -> str:
 def _without_what_is_over(mapping: dict[str, Any]) -> dict[str, Any]:
     """Drop what the real server still shows of a closed run, and which means nothing any more.
 
-    That is the workflow task that was scheduled when it closed, and when its reset points expire.
+    That is what was pending when it closed, and when its reset points expire.
     """
     info = mapping.get("workflow_execution_info")
     if not isinstance(info, dict) or info.get("status") == "WORKFLOW_EXECUTION_STATUS_RUNNING":
@@ -125,7 +125,8 @@ def _without_what_is_over(mapping: dict[str, Any]) -> dict[str, Any]:
     ]
     if points:
         info = info | {"auto_reset_points": {"points": points}}
-    rest = {key: value for key, value in mapping.items() if key != "pending_workflow_task"}
+    over = ("pending_workflow_task", "pending_activities", "pending_children")
+    rest = {key: value for key, value in mapping.items() if key not in over}
     return rest | {"workflow_execution_info": info}
 
 

@@ -94,6 +94,19 @@ async def test_cancel_and_terminate(cli, worker, queue, name):
     assert "not found" in await cli("workflow", "describe", *of(name("nobody")), code=1)
 
 
+async def test_reset(cli, worker, queue, name):
+    start = "--task-queue", queue, "--type", "Greeting", "--input", '"Temporal"'
+    await cli("workflow", "execute", *start, *of(name("r")))
+    reset = await cli(
+        "workflow", "reset", *of(name("r")), "--type", "FirstWorkflowTask", "--reason", "once more"
+    )
+    result = await cli("workflow", "result", *of(name("r")))
+    assert result["result"] == "Hello Temporal!"
+    described = await cli("workflow", "describe", *of(name("r")))
+    assert described["workflowExecutionInfo"]["execution"]["runId"] == reset["runId"]
+    assert described["workflowExtendedInfo"]["lastResetTime"]
+
+
 async def test_list_and_count(cli, queue, name):
     start = "--task-queue", queue, "--type", "Collecting"
     before = int((await cli("workflow", "count"))["count"])

@@ -9,6 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
     GetWorkflowExecutionHistoryReverseRequest,
+    ResetWorkflowExecutionRequest,
 )
 from temporalio.client import (
     WithStartWorkflowOperation,
@@ -166,6 +167,32 @@ async def test_a_cron_schedule(client, queue, name):
             attributes = started.workflow_execution_started_event_attributes
             assert attributes.last_completion_result.payloads[0].data == str(count).encode()
         await handle.terminate()
+
+
+async def test_a_reset_takes_signals_and_updates_along(client, queue, name):
+    """The worker is told of both by the history of the new run."""
+    async with worker(client, queue):
+        handle = await client.start_workflow(
+            Collecting.run,
+            id=name("c"),
+            task_queue=queue,
+            start_signal="add",
+            start_signal_args=["a"],
+        )
+        await handle.execute_update(Collecting.append, "b")
+        reply = await client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace="default",
+                workflow_execution={"workflow_id": name("c")},
+                workflow_task_finish_event_id=4,
+                request_id="reset",
+                reason="why",
+            )
+        )
+        again = client.get_workflow_handle(name("c"), run_id=reply.run_id)
+        await again.signal(Collecting.add, "c")
+        await again.signal(Collecting.stop)
+        assert sorted(await again.result()) == ["a", "b", "c"]
 
 
 async def test_a_cancelled_activity_learns_it_by_its_heartbeat(client, queue, name):

@@ -12,12 +12,14 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
     IndexedValueType,
+    ResetReapplyType,
     WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy,
 )
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     QueryWorkflowRequest,
+    ResetWorkflowExecutionRequest,
     SignalWithStartWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
@@ -321,6 +323,31 @@ def _check_not_built(request: Any) -> None:
         )
     if request.HasField("versioning_override"):
         raise Rejected(Code.UNIMPLEMENTED, "versioning_override is not implemented")
+
+
+# Resets
+
+
+def check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:
+    execution = check_execution(request, "workflow_execution")
+    if not request.request_id:
+        raise invalid_argument("RequestId is not set on request.")
+    if is_too_long(request.request_id, limits):
+        raise invalid_argument("RequestId length exceeds limit.")
+    for operation in request.post_reset_operations:
+        raise _unsupported_operation(operation.WhichOneof("variant"))
+    if request.reset_reapply_type not in ResetReapplyType.values():
+        raise invalid_argument(f"unknown ResetReapplyType: {request.reset_reapply_type}")
+    return execution
+
+
+def _unsupported_operation(variant: str | None) -> Rejected:
+    if variant == "update_workflow_options":
+        return Rejected(Code.UNIMPLEMENTED, "post_reset_operations are not implemented")
+    # Temporal: with the name that this has in its own language.
+    words = "".join(word.capitalize() for word in (variant or "").split("_"))
+    name = f"*workflow.PostResetOperation_{words}_" if variant else "<nil>"
+    return invalid_argument(f"unsupported post reset operation: {name}")
 
 
 # Signals and queries

@@ -2,7 +2,7 @@
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import WorkerVersionStamp
-from temporalio.api.enums.v1 import EventType, QueryResultType, TaskQueueKind
+from temporalio.api.enums.v1 import CommandType, EventType, QueryResultType, TaskQueueKind
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
 from temporalio.api.workflowservice.v1 import (
@@ -42,6 +42,20 @@ _NEW_TASK_FIELD = RespondWorkflowTaskCompletedResponse.DESCRIPTOR.fields_by_name
 ].number
 
 
+#: Commands that may name a namespace, and what their attributes are called.
+_WITH_NAMESPACE = {
+    CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: (
+        "start_child_workflow_execution_command_attributes"
+    ),
+    CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: (
+        "signal_external_workflow_execution_command_attributes"
+    ),
+    CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: (
+        "request_cancel_external_workflow_execution_command_attributes"
+    ),
+}
+
+
 class WorkflowTasks:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -70,6 +84,7 @@ class WorkflowTasks:
         token = self._services.token(request.task_token, request.namespace)
         check_identity(request.identity, self._services.limits)
         key, ref = self._task(token)
+        self._check_namespaces(request)
         sticky = request.sticky_attributes
         completed = await self._node.engine.ask(
             key,
@@ -130,6 +145,14 @@ class WorkflowTasks:
         if result.result_type != QueryResultType.QUERY_RESULT_TYPE_UNSPECIFIED:
             self._node.queries.respond(token.query_id, result.SerializeToString())
         return RespondQueryTaskCompletedResponse()
+
+    def _check_namespaces(self, request: RespondWorkflowTaskCompletedRequest) -> None:
+        """Raise `Rejected` if a command names a namespace that is not there: the worker keeps its task."""
+        for command in request.commands:
+            name = _WITH_NAMESPACE.get(command.command_type)
+            namespace = getattr(command, name).namespace if name is not None else ""
+            if namespace:
+                self._services.namespaces.get(namespace)
 
     def _task(self, token: object) -> tuple[RunKey, TaskRef]:
         if not isinstance(token, WorkflowTaskToken):

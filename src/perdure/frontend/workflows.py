@@ -4,7 +4,12 @@ from typing import Any
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, WorkflowExecution
-from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import (
+    EventType,
+    ResetReapplyExcludeType,
+    ResetReapplyType,
+    WorkflowExecutionStatus,
+)
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
     DeleteWorkflowExecutionResponse,
@@ -12,6 +17,8 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     RequestCancelWorkflowExecutionRequest,
     RequestCancelWorkflowExecutionResponse,
+    ResetWorkflowExecutionRequest,
+    ResetWorkflowExecutionResponse,
     SignalWithStartWorkflowExecutionRequest,
     SignalWithStartWorkflowExecutionResponse,
     SignalWorkflowExecutionRequest,
@@ -31,6 +38,7 @@ from perdure.frontend.services import Services
 from perdure.frontend.validation import (
     check_execution,
     check_links,
+    check_reset,
     check_signal,
     check_signal_with_start,
     check_start,
@@ -38,11 +46,24 @@ from perdure.frontend.validation import (
 from perdure.frontend.wire import with_submessage
 from perdure.frontend.workflow_tasks import workflow_task_response
 from perdure.runtime.live import LiveRun
+from perdure.runtime.resets import Reset
 from perdure.store.port import RunKey
 
 _EAGER_TASK_FIELD = StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
     "eager_workflow_task"
 ].number
+#: Temporal: the older way to say what is not applied again.
+_EXCLUDED = {
+    ResetReapplyType.RESET_REAPPLY_TYPE_UNSPECIFIED: (),
+    ResetReapplyType.RESET_REAPPLY_TYPE_ALL_ELIGIBLE: (),
+    ResetReapplyType.RESET_REAPPLY_TYPE_SIGNAL: (
+        ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
+    ),
+    ResetReapplyType.RESET_REAPPLY_TYPE_NONE: (
+        ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
+        ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
+    ),
+}
 _SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 
 
@@ -172,6 +193,22 @@ class Workflows:
             ),
         )
         return TerminateWorkflowExecutionResponse()
+
+    async def ResetWorkflowExecution(
+        self, request: ResetWorkflowExecutionRequest, call: Call
+    ) -> ResetWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution = check_reset(request, self._services.limits)
+        reset = Reset(
+            event_id=request.workflow_task_finish_event_id,
+            reason=request.reason,
+            request_id=request.request_id,
+            excluded=frozenset(
+                (*request.reset_reapply_exclude_types, *_EXCLUDED[request.reset_reapply_type])
+            ),
+        )
+        run_id = await self._node.resets.reset(self._key(namespace.id, execution), reset)
+        return ResetWorkflowExecutionResponse(run_id=run_id)
 
     async def DeleteWorkflowExecution(
         self, request: DeleteWorkflowExecutionRequest, call: Call

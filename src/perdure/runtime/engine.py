@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
+from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.shards import shard_key
@@ -19,6 +20,7 @@ from perdure.core.workflow.deletion import Delete
 from perdure.core.workflow.machine import needed_timers, owed, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
 from perdure.core.workflow.records import encode_state
+from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
 from perdure.runtime.clock import Clock
@@ -259,8 +261,8 @@ class Engine:
         self._carry_out(live, outcome)
         return outcome.reply
 
-    def create(self, key: RunKey, run_number: int, start: Start) -> LiveRun:
-        """Begin a new run of a workflow id, which becomes the current one."""
+    def create(self, key: RunKey, run_number: int, start: Start | Rebuild) -> LiveRun:
+        """Begin a new run of a workflow id, which becomes the current one. `start` is not refused."""
         run_number = max(run_number, self.residency.number_kept(key) + 1)
         live = LiveRun(key, run_number, Run())
         batch = self._commits.batch()
@@ -280,6 +282,16 @@ class Engine:
         self.residency.add_current(live)
         self.advance(live, start)
         return live
+
+    async def last_events(self, key: RunKey) -> list[HistoryEvent]:
+        """Return the events of the last transition of a run that is settled. Raises `Rejected`."""
+        try:
+            [row] = await self.store.history(
+                key.shard_key, key.run_id, after_seq=0, limit=1, reverse=True
+            )
+        except StoreError as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+        return list(History.FromString(row.events).events)
 
     async def delete(self, key: RunKey) -> None:
         """Delete a run, or begin to: it goes when what it owes is done. Raises `Rejected` if it is not there."""

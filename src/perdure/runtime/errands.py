@@ -7,6 +7,7 @@ owes, so nothing here outlives memory.
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from temporalio.api.common.v1 import WorkflowExecution
@@ -27,6 +28,7 @@ from temporalio.api.sdk.v1 import UserMetadata
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
+    AcknowledgeChildOpen,
     AcknowledgeChildReleased,
     AcknowledgeParentTold,
     RecordChildClosed,
@@ -38,6 +40,7 @@ from perdure.core.workflow.children import (
 from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
 from perdure.core.workflow.outcome import (
+    AskChild,
     CancelExternal,
     Errand,
     ReleaseChild,
@@ -109,6 +112,8 @@ class Errands:
     async def _carry_out(self, key: RunKey, errand: Errand) -> None:
         if isinstance(errand, StartChild):
             answer = await self._start_child(key, errand)
+        elif isinstance(errand, AskChild):
+            answer = await self._ask_child(key, errand)
         elif isinstance(errand, TellParent):
             answer = await self._tell_parent(key, errand)
         elif isinstance(errand, ReleaseChild):
@@ -146,9 +151,11 @@ class Errands:
         engine = self._engine
         if current is not None and current.state.parent is not None:
             parent = current.state.parent
-            if (parent.run_id, parent.initiated_event_id) == (
-                key.run_id,
-                errand.initiated_event_id,
+            parents = (key.run_id, *errand.base_run_ids)
+            if (
+                parent.run_id in parents
+                and parent.workflow_id == key.workflow_id
+                and parent.initiated_event_id == errand.initiated_event_id
             ):
                 return current
         limits, now_ns = engine.world.limits, engine.clock.now_ns()
@@ -183,6 +190,25 @@ class Errands:
             ),
         )
 
+    async def _ask_child(self, key: RunKey, errand: AskChild) -> object:
+        """Go to the last run of the child, and see whether it has closed."""
+        child = self._engine.key(key.namespace_id, errand.workflow_id, errand.run_id)
+        live = await self._engine.find(child)
+        while live is not None and (following := _followed_by(live)):
+            child = child._replace(run_id=following)
+            live = await self._engine.find(child)
+        if live is None or live.state.is_open:
+            return AcknowledgeChildOpen(errand.initiated_event_id)
+        await self._engine.settle(live)
+        events = await self._engine.last_events(child)
+        return RecordChildClosed(
+            initiated_event_id=errand.initiated_event_id,
+            workflow_id=errand.workflow_id,
+            run_id=child.run_id,
+            first_run_id=errand.run_id,
+            event=events[-1],
+        )
+
     async def _tell_parent(self, key: RunKey, errand: TellParent) -> object:
         closed = RecordChildClosed(
             initiated_event_id=errand.initiated_event_id,
@@ -191,8 +217,10 @@ class Errands:
             first_run_id=errand.first_run_id,
             event=HistoryEvent.FromString(errand.close_event),
         )
-        parent = self._engine.key(key.namespace_id, errand.workflow_id, errand.run_id)
-        await self._ask_if_there(parent, closed)
+        run_id = errand.run_id
+        while run_id:
+            parent = self._engine.key(key.namespace_id, errand.workflow_id, run_id)
+            run_id = await self._ask_if_there(parent, closed)
         return AcknowledgeParentTold()
 
     async def _release_child(self, key: RunKey, errand: ReleaseChild) -> object:
@@ -218,14 +246,14 @@ class Errands:
         await self._ask_if_there(child, request)
         return AcknowledgeChildReleased(errand.initiated_event_id)
 
-    async def _ask_if_there(self, key: RunKey, request: object) -> bool:
+    async def _ask_if_there(self, key: RunKey, request: object) -> Any:
+        """Return the answer; False if there is nobody to ask."""
         try:
-            await self._engine.ask(key, request)
+            return await self._engine.ask(key, request)
         except Rejected as refusal:
             if refusal.code is not Code.NOT_FOUND:
                 raise
             return False
-        return True
 
     # Others
 
@@ -266,7 +294,7 @@ class Errands:
         )
         not_there = NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
         target = wanted.workflow_execution
-        is_there = target.workflow_id != key.workflow_id and await self._ask_if_there(
+        answer = target.workflow_id != key.workflow_id and await self._ask_if_there(
             self._engine.key(key.namespace_id, target.workflow_id, target.run_id),
             RequestCancel(
                 reason=wanted.reason,
@@ -280,9 +308,15 @@ class Errands:
         return RecordExternalCancelRequested(
             errand.initiated_event_id,
             NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
-            if is_there
+            if answer is not False
             else not_there,
         )
+
+
+def _followed_by(live: LiveRun) -> str:
+    """Return the run as which the workflow goes on; empty if this one is the last."""
+    state = live.state
+    return state.new_run_id or (state.reset_run_id if state.made_way else "")
 
 
 def _execution(key: RunKey) -> WorkflowExecution:

@@ -42,6 +42,7 @@ from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.live import LiveRun
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
+from perdure.runtime.resets import Resets
 from perdure.runtime.task_queues import (
     ActivityOffer,
     QueryOffer,
@@ -150,6 +151,7 @@ class Node:
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
+        self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
         self.engine.forgot = self._forget
         self.engine.prepare = self.namespaces.load

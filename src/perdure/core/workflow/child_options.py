@@ -47,16 +47,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
             f"Required field WorkflowType is not set on {COMMAND}."
             f" WorkflowId={workflow_id} Namespace={state.namespace}",
         )
-    for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
-        if NUL in value:
-            raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
-        length = len(value.encode())
-        if length > limits.max_id_length:
-            raise BadCommand(
-                CAUSE,
-                f"{name} on {COMMAND} exceeds length limit. {name}={value}"
-                f" Length={length} Limit={limits.max_id_length}",
-            )
+    _check_names(step, workflow_id, kind)
     for name, timeout in (
         ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
         ("WorkflowRunTimeout", wanted.workflow_run_timeout),
@@ -80,9 +71,13 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         limits,
     )
     if fault is not None:
+        # Temporal: names are looked up before anything else is looked at.
+        is_unknown = fault.startswith("Namespace ")
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
-            f"invalid SearchAttributes on StartChildWorkflowCommand: {fault}. {where}",
+            fault
+            if is_unknown
+            else f"invalid SearchAttributes on StartChildWorkflowCommand: {fault}. {where}",
         )
     if not wanted.task_queue.name:
         wanted.task_queue.name = state.task_queue
@@ -90,6 +85,27 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
     if fault is not None:
         raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
     _check_room(step, wanted)
+
+
+def _check_names(step: Step, workflow_id: str, kind: str) -> None:
+    limit, namespace = step.world.limits.max_id_length, step.state.namespace
+    for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
+        if NUL in value:
+            raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
+    length = len(workflow_id.encode())
+    if length > limit:
+        raise BadCommand(
+            CAUSE,
+            f"WorkflowId on {COMMAND} exceeds length limit. WorkflowId={workflow_id}"
+            f" Length={length} Limit={limit} WorkflowType={kind} Namespace={namespace}",
+        )
+    length = len(kind.encode())
+    if length > limit:
+        raise BadCommand(
+            CAUSE,
+            f"WorkflowType on {COMMAND} exceeds length limit. WorkflowId={workflow_id}"
+            f" WorkflowType={kind} Length={length} Limit={limit} Namespace={namespace}",
+        )
 
 
 def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:

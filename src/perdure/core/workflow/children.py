@@ -27,8 +27,8 @@ from perdure.core.workflow.child_options import (
     check_command,
     initiated_attributes,
 )
-from perdure.core.workflow.outcome import Effect, ReleaseChild, StartChild, TellParent
-from perdure.core.workflow.records import ChildReleased, ParentTold
+from perdure.core.workflow.outcome import AskChild, Effect, ReleaseChild, StartChild, TellParent
+from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
 from perdure.core.workflow.step import (
     Appliers,
@@ -67,6 +67,13 @@ class RecordChildClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class AcknowledgeChildOpen:
+    """The child that was asked after has not closed, or is gone."""
+
+    initiated_event_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgeParentTold:
     """The parent knows that this run has closed, or is gone."""
 
@@ -83,7 +90,15 @@ def child_started(step: Step, request: RecordChildStarted) -> None:
     if not step.state.is_open or child is None or child.run_id:
         return
     _record_started(step, child, request.run_id)
+    if child.to_be_asked:
+        step.send(_ask(child))
     ensure(step)
+
+
+def child_open(step: Step, request: AcknowledgeChildOpen) -> None:
+    child = step.state.children.get(request.initiated_event_id)
+    if child is not None and child.to_be_asked:
+        step.note(ChildOpen(request.initiated_event_id))
 
 
 def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
@@ -100,18 +115,22 @@ def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
     attributes.cause = request.cause
     attributes.control = initiated.control
     attributes.initiated_event_id = child.initiated_event_id
-    attributes.workflow_task_completed_event_id = initiated.workflow_task_completed_event_id
     step.record_or_buffer(event)
     ensure(step)
 
 
-def child_closed(step: Step, request: RecordChildClosed) -> None:
-    """Nothing happens if the parent does not wait for this child any more."""
+def child_closed(step: Step, request: RecordChildClosed) -> str:
+    """Nothing happens if the parent does not wait for this child any more.
+
+    Reply with the run that is to be told instead, if the parent has gone on as that one since it was reset.
+    """
     child = step.state.children.get(request.initiated_event_id)
-    if not step.state.is_open or child is None or child.workflow_id != request.workflow_id:
-        return
+    if not step.state.is_open:
+        return step.state.reset_run_id
+    if child is None or child.workflow_id != request.workflow_id:
+        return ""
     if child.run_id and child.run_id != request.first_run_id:
-        return
+        return ""
     if not child.run_id:
         # The child was faster than the news that it had started.
         _record_started(step, child, request.first_run_id)
@@ -126,6 +145,7 @@ def child_closed(step: Step, request: RecordChildClosed) -> None:
     attributes.started_event_id = child.started_event_id
     step.record_or_buffer(event)
     ensure(step)
+    return ""
 
 
 def parent_told(step: Step, request: AcknowledgeParentTold) -> None:
@@ -314,6 +334,7 @@ def started(state: RunState, event: HistoryEvent) -> None:
     child = state.children[attributes.initiated_event_id]
     child.run_id = attributes.workflow_execution.run_id
     child.started_event_id = event.event_id
+    child.to_be_asked = bool(state.base_run_ids)
     child.attributes = b""
     child.user_metadata = b""
 
@@ -341,6 +362,10 @@ def told(state: RunState, record: ParentTold) -> None:
     state.close_event = b""
 
 
+def found_open(state: RunState, record: ChildOpen) -> None:
+    state.children[record.initiated_event_id].to_be_asked = False
+
+
 def child_released(state: RunState, record: ChildReleased) -> None:
     del state.children[record.initiated_event_id]
 
@@ -360,7 +385,13 @@ def check(run: Run) -> None:
 
 def owed(state: RunState) -> list[Effect]:
     if state.is_open:
-        return [_start(state, child) for child in state.children.values() if not child.run_id]
+        return [
+            _start(state, child) if not child.run_id else _ask(child)
+            for child in state.children.values()
+            if not child.run_id or child.to_be_asked
+        ]
+    if state.made_way and state.reset_run_id:
+        return []  # Its children and its parent are those of the run that it goes on as.
     effects: list[Effect] = [
         ReleaseChild(
             child.initiated_event_id, child.workflow_id, child.run_id, child.parent_close_policy
@@ -368,7 +399,8 @@ def owed(state: RunState) -> list[Effect]:
         for child in state.children.values()
     ]
     parent = state.parent
-    if parent is not None and not state.parent_told and not state.new_run_id and state.exists:
+    goes_on = state.new_run_id or state.made_way
+    if parent is not None and not state.parent_told and not goes_on and state.exists:
         effects.append(
             TellParent(
                 parent.initiated_event_id,
@@ -379,6 +411,10 @@ def owed(state: RunState) -> list[Effect]:
             )
         )
     return effects
+
+
+def _ask(child: PendingChild) -> AskChild:
+    return AskChild(child.initiated_event_id, child.workflow_id, child.run_id)
 
 
 def _start(state: RunState, child: PendingChild) -> StartChild:
@@ -392,6 +428,7 @@ def _start(state: RunState, child: PendingChild) -> StartChild:
         root_workflow_id=state.root_workflow_id,
         root_run_id=state.root_run_id,
         priority=inherited.priority.SerializeToString(),
+        base_run_ids=tuple(state.base_run_ids),
     )
 
 
@@ -399,6 +436,7 @@ REQUESTS: Requests = {
     RecordChildStarted: child_started,
     RecordChildNotStarted: child_not_started,
     RecordChildClosed: child_closed,
+    AcknowledgeChildOpen: child_open,
     AcknowledgeParentTold: parent_told,
     AcknowledgeChildReleased: released,
 }
@@ -408,6 +446,7 @@ APPLIERS: Appliers = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
     **dict.fromkeys(_CLOSED, ended),
+    ChildOpen: found_open,
     ChildReleased: child_released,
     ParentTold: told,
 }

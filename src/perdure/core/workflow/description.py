@@ -131,7 +131,10 @@ def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
         set_timestamp(extended.run_expiration_time, state.run_expiration_ns)
     else:
         extended.run_expiration_time.CopyFrom(_NO_TIME)
-    set_timestamp(extended.original_start_time, state.start_time_ns)
+    set_timestamp(extended.original_start_time, state.original_start_time_ns or state.start_time_ns)
+    extended.reset_run_id = state.reset_run_id
+    if state.reset_at_ns:
+        set_timestamp(extended.last_reset_time, state.reset_at_ns)
     for request_id, info in state.request_ids.items():
         entry = extended.request_id_infos[request_id]
         entry.event_type = info.event_type  # type: ignore[assignment]

@@ -39,6 +39,8 @@ from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.validation import check_size, retry_policy
 from perdure.core.workflow.workflow_task import force_close, schedule
 
+#: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
+RESETTER = "history-resetter"
 TIMED_OUT = Failure(
     message="workflow timeout",
     source="Server",
@@ -155,6 +157,7 @@ def attach_request(step: Step, request: AttachRequest) -> None:
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
         attributes = event.workflow_execution_options_updated_event_attributes
         attributes.attached_request_id = request.request_id
+        event.worker_may_ignore = True
         step.record_or_buffer(event)
 
 
@@ -396,6 +399,8 @@ def closed(state: RunState, event: HistoryEvent) -> None:
             del state.children[child.initiated_event_id]
     if state.parent is not None:
         state.close_event = event.SerializeToString()
+    terminated = event.workflow_execution_terminated_event_attributes
+    state.made_way = terminated.identity == RESETTER
     name = _NAMES_OF_NEXT_RUN.get(event.event_type)
     state.new_run_id = getattr(event, name).new_execution_run_id if name else ""
 

@@ -69,15 +69,14 @@ def signaled(step: Step, request: RecordExternalSignaled) -> None:
         event = new_event(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
         failed = event.signal_external_workflow_execution_failed_event_attributes
         failed.cause = request.cause
-        failed.workflow_task_completed_event_id = wanted.workflow_task_completed_event_id
-        failed.namespace, failed.namespace_id = wanted.namespace, wanted.namespace_id
+        failed.namespace, failed.namespace_id = step.state.namespace, wanted.namespace_id
         failed.workflow_execution.CopyFrom(wanted.workflow_execution)
         failed.initiated_event_id = request.initiated_event_id
         failed.control = wanted.control
     else:
         event = new_event(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED)
         done = event.external_workflow_execution_signaled_event_attributes
-        done.namespace, done.namespace_id = wanted.namespace, wanted.namespace_id
+        done.namespace, done.namespace_id = step.state.namespace, wanted.namespace_id
         done.workflow_execution.CopyFrom(wanted.workflow_execution)
         done.initiated_event_id = request.initiated_event_id
         done.control = wanted.control
@@ -96,15 +95,14 @@ def cancel_requested(step: Step, request: RecordExternalCancelRequested) -> None
         event = new_event(EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
         failed = event.request_cancel_external_workflow_execution_failed_event_attributes
         failed.cause = request.cause
-        failed.workflow_task_completed_event_id = wanted.workflow_task_completed_event_id
-        failed.namespace, failed.namespace_id = wanted.namespace, wanted.namespace_id
+        failed.namespace, failed.namespace_id = step.state.namespace, wanted.namespace_id
         failed.workflow_execution.CopyFrom(wanted.workflow_execution)
         failed.initiated_event_id = request.initiated_event_id
         failed.control = wanted.control
     else:
         event = new_event(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
         done = event.external_workflow_execution_cancel_requested_event_attributes
-        done.namespace, done.namespace_id = wanted.namespace, wanted.namespace_id
+        done.namespace, done.namespace_id = step.state.namespace, wanted.namespace_id
         done.workflow_execution.CopyFrom(wanted.workflow_execution)
         done.initiated_event_id = request.initiated_event_id
     step.record_or_buffer(event)
@@ -207,6 +205,9 @@ def _check_target(
             f" Length={length} Limit={limit} {where}",
         )
     if target.run_id and not is_uuid(target.run_id):
+        if cause == _BAD_CANCEL:
+            # Temporal: here in another order.
+            where = " ".join(reversed(where.split(" ")))
         raise BadCommand(
             cause, f"Invalid RunId set on {command}. WorkflowId={target.workflow_id} {where}"
         )

@@ -17,13 +17,14 @@ from perdure.core.workflow import (
     history_limits,
     markers,
     queries,
+    resetting,
     search_attributes,
     signals,
     timers,
     updates,
     workflow_task,
 )
-from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
+from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Outcome, Timer, World
 from perdure.core.workflow.records import Buffered, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers
@@ -40,6 +41,7 @@ _CONCEPTS = (
     children,
     externals,
     continuation,
+    resetting,
     markers,
     search_attributes,
     queries,
@@ -72,9 +74,12 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
         reply: object = TIMERS[request.kind](step, request) if run.state.is_open else None
     else:
         reply = REQUESTS[type(request)](step, request)
+    if type(request) is resetting.Rebuild:
+        _rely_on_what_was_taken_over(step)
     if guard is not None:
         reply = history_limits.enforce(step, guard) or reply
     if was_open and not run.state.is_open:
+        step.keep_errands_back()
         children.let_go(step)
         updates.let_go(step)
         queries.let_go(step)
@@ -82,6 +87,15 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     if outcome.is_recorded:
         _settle(run.state, len(outcome.events))
     return outcome
+
+
+def _rely_on_what_was_taken_over(step: Step) -> None:
+    """Ask for what the history of another run asks for: nobody has done that on behalf of this one."""
+    for timer in needed_timers(step.run, step.now_ns):
+        step.call_back(timer)
+    for effect in owed(step.run, step.now_ns):
+        if not isinstance(effect, DispatchWorkflowTask):  # The task is new, and was sent already.
+            step.send(effect)
 
 
 def apply(state: RunState, record: Record) -> None:

@@ -100,6 +100,8 @@ class StartChild(NamedTuple):
     root_run_id: str
     #: Serialized `Priority` of the parent, which the child's own one overrides.
     priority: bytes
+    #: Runs that the parent is a reset of: a child that one of them has started is this one's, too.
+    base_run_ids: tuple[str, ...] = ()
 
 
 class TellParent(NamedTuple):
@@ -112,6 +114,18 @@ class TellParent(NamedTuple):
     first_run_id: str
     #: The serialized last event of this run.
     close_event: bytes
+
+
+class AskChild(NamedTuple):
+    """Has this child, which an earlier run of the parent's history has started, closed meanwhile?
+
+    To be answered with `children.RecordChildClosed` or `children.AcknowledgeChildOpen`.
+    """
+
+    initiated_event_id: int
+    workflow_id: str
+    #: The child's first run.
+    run_id: str
 
 
 class ReleaseChild(NamedTuple):
@@ -144,8 +158,8 @@ class CancelExternal(NamedTuple):
 
 
 #: What one run wants of another: delivered until the answer is recorded.
-Errand = StartChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
-ERRANDS = (StartChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
+Errand = StartChild | AskChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
+ERRANDS = (StartChild, AskChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
 Effect = (
     DispatchWorkflowTask
     | DispatchActivityTask

@@ -103,6 +103,12 @@ class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     info: RequestIdInfo
 
 
+class ChildOpen(msgspec.Struct, frozen=True, tag="child?"):
+    """The child was asked, and had not closed."""
+
+    initiated_event_id: int
+
+
 class ChildReleased(msgspec.Struct, frozen=True, tag="child-"):
     """This run has closed, and the child knows what that means for it."""
 
@@ -118,6 +124,27 @@ class ExternalRequested(msgspec.Struct, frozen=True, tag="ext"):
 
     initiated_event_id: int
     request_id: str
+
+
+class Rebuilt(msgspec.Struct, frozen=True, tag="rebuilt"):
+    """All events up to here are another run's, which was reset: the last of `base_run_ids`."""
+
+    #: It was a reset itself of the one before, and so on.
+    base_run_ids: tuple[str, ...]
+    at_ns: int
+    request_id: str
+
+
+class WasReset(msgspec.Struct, frozen=True, tag="reset"):
+    """The workflow goes on, from somewhere in this run, as another one."""
+
+    run_id: str
+
+
+class UpdateDropped(msgspec.Struct, frozen=True, tag="upd-"):
+    """An update that an event had admitted was rejected: there is no event for that."""
+
+    update_id: str
 
 
 class DeletionRequested(msgspec.Struct, frozen=True, tag="del"):
@@ -136,9 +163,13 @@ Internal = (
     | ActivityHeartbeat
     | ActivityRetried
     | RequestAttached
+    | ChildOpen
     | ChildReleased
     | ParentTold
     | ExternalRequested
+    | Rebuilt
+    | WasReset
+    | UpdateDropped
     | DeletionRequested
 )
 Record = HistoryEvent | Internal

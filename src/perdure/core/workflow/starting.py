@@ -179,6 +179,8 @@ def started_attributes(
     for part in ("input", "header", "memo", "search_attributes", "priority"):
         if request.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(request, part))
+    if not attributes.memo.fields:
+        attributes.ClearField("memo")
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(request.retry_policy)
         with_defaults(attributes.retry_policy)

@@ -104,6 +104,8 @@ class PendingChild(msgspec.Struct, omit_defaults=True):
     run_id: str = ""
     #: 0 while the event is buffered.
     started_event_id: int = 0
+    #: It may have closed, and told a run that this one is a reset of.
+    to_be_asked: bool = False
 
 
 class PendingExternal(msgspec.Struct, omit_defaults=True):
@@ -217,6 +219,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: By update id: all that were ever accepted.
     updates: dict[str, AcceptedUpdate] = {}
 
+    #: By update id: those that an event has admitted and the worker has not accepted yet. Serialized `Request`s.
+    admitted_updates: dict[str, bytes] = {}
+
     #: By scheduled event id.
     activities: dict[int, PendingActivity] = {}
     #: activity id → scheduled event id, for all in `activities`.
@@ -234,6 +239,16 @@ class RunState(msgspec.Struct, omit_defaults=True):
     flushing: int = 0
     #: The run that this one continued as; empty if it did not.
     new_run_id: str = ""
+    #: The run that this one went on as when it was reset; empty if it was not.
+    reset_run_id: str = ""
+    #: The run that this one is a reset of, last; before it the run that that one was a reset of, and so on.
+    base_run_ids: list[str] = []
+    reset_at_ns: int = 0
+    #: It was terminated because of a reset, of itself or of an earlier run.
+    made_way: bool = False
+    reset_request_id: str = ""
+    #: 0 if it is `start_time_ns`.
+    original_start_time_ns: int = 0
     #: It is closed, and is deleted when its parent and children know that.
     deletion_requested: bool = False
 

@@ -9,7 +9,7 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.outcome import Effect, NewRun, Outcome, Timer, TimerKind, World
+from perdure.core.workflow.outcome import ERRANDS, Effect, NewRun, Outcome, Timer, TimerKind, World
 from perdure.core.workflow.records import (
     Buffered,
     Flushed,
@@ -203,6 +203,11 @@ class Step:
         return bool(self._events or self._internal)
 
     @property
+    def own_events(self) -> list[HistoryEvent]:
+        """What was recorded so far."""
+        return self._events
+
+    @property
     def own_event_count(self) -> int:
         """How many events were recorded so far, without those that a worker's task would have held back."""
         return len(self._events) - self._bufferable_count
@@ -234,6 +239,10 @@ class Step:
 
     def send(self, effect: Effect) -> None:
         self._effects.append(effect)
+
+    def keep_errands_back(self) -> None:
+        """Temporal: what a run asks for in the step that closes it does not happen."""
+        self._effects = [each for each in self._effects if not isinstance(each, ERRANDS)]
 
     def finish(self, reply: object) -> Outcome:
         events = encode_events(self._events)

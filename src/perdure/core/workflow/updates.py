@@ -27,6 +27,7 @@ from perdure.core.errors import Code, Rejected, busy_workflow
 from perdure.core.workflow.execution import check_first_run
 from perdure.core.workflow.handing_out import message_id
 from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.records import UpdateDropped
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import schedule_speculative
@@ -134,7 +135,8 @@ def status(run: Run, update_id: str) -> UpdateStatus | None:
         if not run.state.is_open:
             return UpdateStatus(COMPLETED, outcome=_UNFINISHED)
         return UpdateStatus(ACCEPTED)
-    return UpdateStatus(ADMITTED) if update_id in run.in_flight.updates else None
+    is_admitted = update_id in run.in_flight.updates or update_id in run.state.admitted_updates
+    return UpdateStatus(ADMITTED) if is_admitted else None
 
 
 @dataclass(slots=True)
@@ -185,12 +187,15 @@ def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
     for update_id in [each for each, update in updates.items() if update.is_sent]:
         del updates[update_id]
         step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
+    for update_id in list(step.state.admitted_updates):
+        step.note(UpdateDropped(update_id))
+        step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
 
 
 def let_go(step: Step) -> None:
     """The run has closed."""
     continues = bool(step.state.new_run_id)
-    for update_id in step.in_flight.updates:
+    for update_id in (*step.in_flight.updates, *step.state.admitted_updates):
         refusal = (
             busy_workflow("workflow operation can not be applied because workflow is closing")
             if continues
@@ -225,8 +230,11 @@ def _accept(step: Step, update_id: str, acceptance: Acceptance, news: News) -> N
     admitted = step.in_flight.updates.get(update_id)
     if update_id in step.state.updates or update_id in news.settled:
         raise BadCommand(_CAUSE, f"update {update_id} is accepted or rejected already")
+    known = step.state.admitted_updates.get(update_id)
     if admitted is not None:
-        request = Request.FromString(admitted.request)
+        request: Request | None = Request.FromString(admitted.request)
+    elif known is not None:
+        request = None  # The event that admitted it has the request.
     elif acceptance.HasField("accepted_request"):
         # This server has lost it, in a crash as a rule; the worker brings it back.
         request = acceptance.accepted_request
@@ -239,8 +247,9 @@ def _accept(step: Step, update_id: str, acceptance: Acceptance, news: News) -> N
     attributes.accepted_request_sequencing_event_id = (
         acceptance.accepted_request_sequencing_event_id
     )
-    attributes.accepted_request.CopyFrom(request)
-    event.links.extend(request.links)
+    if request is not None:
+        attributes.accepted_request.CopyFrom(request)
+        event.links.extend(request.links)
     step.record(event)
     news.settled[update_id] = (ACCEPTED, b"")
 
@@ -264,7 +273,9 @@ def _complete(step: Step, update_id: str, response: Response, news: News) -> Non
 
 
 def _reject(step: Step, update_id: str, rejection: Rejection, news: News) -> None:
-    if update_id not in step.in_flight.updates and not rejection.HasField("rejected_request"):
+    if update_id in step.state.admitted_updates:
+        step.note(UpdateDropped(update_id))
+    elif update_id not in step.in_flight.updates and not rejection.HasField("rejected_request"):
         raise _not_found(update_id)
     news.settled[update_id] = (COMPLETED, Outcome(failure=rejection.failure).SerializeToString())
 
@@ -297,9 +308,19 @@ _UNFINISHED = _server_failure(
 # How records change the state
 
 
+def admitted(state: RunState, event: HistoryEvent) -> None:
+    request = event.workflow_execution_update_admitted_event_attributes.request
+    state.admitted_updates[request.meta.update_id] = request.SerializeToString()
+
+
+def dropped(state: RunState, record: UpdateDropped) -> None:
+    del state.admitted_updates[record.update_id]
+
+
 def accepted(state: RunState, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_update_accepted_event_attributes
     state.updates[attributes.protocol_instance_id] = AcceptedUpdate(event.event_id)
+    state.admitted_updates.pop(attributes.protocol_instance_id, None)
 
 
 def completed(state: RunState, event: HistoryEvent) -> None:
@@ -314,6 +335,7 @@ def completed(state: RunState, event: HistoryEvent) -> None:
 def check(run: Run) -> None:
     state, in_flight = run.state, run.in_flight
     assert not in_flight.updates.keys() & state.updates.keys()
+    assert not state.admitted_updates.keys() & (in_flight.updates.keys() | state.updates.keys())
     if in_flight.updates:
         assert state.is_open
         assert run.pending_task is not None
@@ -324,6 +346,8 @@ def check(run: Run) -> None:
 
 REQUESTS: Requests = {AdmitUpdate: admit}
 APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: admitted,
+    UpdateDropped: dropped,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: accepted,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: completed,
 }

@@ -384,10 +384,13 @@ def dropped(state: RunState, record: TaskDropped) -> None:
 
 
 def failed(state: RunState, event: HistoryEvent) -> None:
-    state.workflow_task_attempt = _next_attempt(state)
+    cause = event.workflow_task_failed_event_attributes.cause
+    # Temporal: a reset is nobody's failure.
+    is_reset = cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    state.workflow_task_attempt = 1 if is_reset else _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""
-    state.last_task_failed_cause = event.workflow_task_failed_event_attributes.cause
+    state.last_task_failed_cause = 0 if is_reset else cause
 
 
 def timed_out(state: RunState, event: HistoryEvent) -> None:

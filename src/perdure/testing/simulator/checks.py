@@ -146,6 +146,7 @@ class Checks:
         self._read()
         self._check_acknowledged()
         self._check_chains()
+        self._check_resets()
         for run_id, shown in self._witness.shown.items():
             events = self.told[run_id].events
             for event_id, encoded in shown.items():
@@ -161,8 +162,8 @@ class Checks:
         for run_id, told in self.told.items():
             started = told.events[0].workflow_execution_started_event_attributes
             before = started.continued_execution_run_id
-            if not before:
-                continue
+            if not before or told.state.base_run_ids:
+                continue  # The first one, or one that has its beginning from another.
             assert before not in follows, f"{before}: both {run_id} and {follows[before]} follow it"
             follows[before] = run_id
             assert self.told[before].state.first_run_id == told.state.first_run_id
@@ -172,6 +173,23 @@ class Checks:
         for run_id, told in self.told.items():
             wanted = told.state.new_run_id
             assert follows.get(run_id, "") == wanted, f"{run_id}: {wanted} does not follow it"
+
+    def _check_resets(self) -> None:
+        """A run that is a reset of another shares its history up to the workflow task that was failed for it."""
+        lost = self._witness.resets - set(self.told)
+        assert not lost, f"acknowledged resets are lost: {sorted(lost)}"
+        for run_id, told in self.told.items():
+            if not told.state.base_run_ids:
+                continue
+            base = self.told[told.state.base_run_ids[-1]]
+            shared = next(
+                index
+                for index, event in enumerate(told.events)
+                if event.workflow_task_failed_event_attributes.new_run_id == run_id
+            )
+            assert told.events[:shared] == base.events[:shared], f"{run_id} has another past"
+            assert base.state.reset_run_id, f"the run before {run_id} does not know of it"
+            assert not base.state.is_open, f"{run_id} is a reset of a run that goes on"
 
     def _check_acknowledged(self) -> None:
         found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)

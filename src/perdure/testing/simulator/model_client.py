@@ -14,6 +14,7 @@ from temporalio.api.workflowservice.v1 import (
     ListWorkflowExecutionsRequest,
     QueryWorkflowRequest,
     RequestCancelWorkflowExecutionRequest,
+    ResetWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
     TerminateWorkflowExecutionRequest,
@@ -40,6 +41,7 @@ from perdure.testing.simulator.witness import Server, Witness
 #: The server cannot answer now, or did and the answer was lost.
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
 PAGE_EVENTS = 7
+TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 _CLOSING = (
     COMPLETED,
@@ -78,6 +80,7 @@ class ModelClient:
                 (self._history, 0.3),
                 (self._describe, 0.3),
                 (lambda number=number: self._update(f"u{number}"), 0.4),
+                (self._reset, 0.05),
                 (self._terminate, 0.02),
                 (self._cancel, 0.03),
             ):
@@ -142,6 +145,29 @@ class ModelClient:
         if reply.outcome.HasField("success"):
             assert reply.outcome.success.payloads[0].data.decode() == update_id
             self._witness.updates.add((self.workflow_id, update_id))
+
+    async def _reset(self) -> None:
+        """Take the current run back to one of its workflow tasks."""
+        events = await self._history()
+        run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id
+        tasks = [event.event_id for event in events if event.event_type == TASK_STARTED]
+        if not tasks:
+            return
+        request = ResetWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            request_id=f"{self.workflow_id}/reset/{self._random.getrandbits(32)}",
+            workflow_task_finish_event_id=self._random.choice(tasks) + 1,
+        )
+        request.workflow_execution.workflow_id = self.workflow_id
+        try:
+            reply = await self.insist(request)
+        except Rejected as refusal:
+            # The run that was looked at is not the current one any more.
+            if refusal.code is not Code.INVALID_ARGUMENT:
+                raise
+            return
+        assert reply.run_id != run_id
+        self._witness.resets.add(reply.run_id)
 
     async def _terminate(self) -> None:
         request = TerminateWorkflowExecutionRequest(namespace=NAMESPACE)

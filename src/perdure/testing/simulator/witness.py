@@ -31,6 +31,8 @@ class Witness:
         self.updates: set[tuple[str, str]] = set()
         self.terminated: set[str] = set()
         self.cancelled: set[str] = set()
+        #: Runs that a reset was answered with.
+        self.resets: set[str] = set()
         #: How often a worker got an attempt of an activity, by (run id, activity id, attempt).
         self.attempts: Counter[tuple[str, str, int]] = Counter()
         #: Run id → event id → event.
