@@ -41,7 +41,7 @@ from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ActivityToken, encode
 from perdure.frontend.validation import check_identity, check_no_nul, check_run_id, check_task_queue
-from perdure.runtime.node import ActivityTaskReply
+from perdure.runtime.replies import ActivityTaskReply
 from perdure.runtime.task_queues import ACTIVITY_QUEUE, QueueName
 from perdure.store.port import RunKey
 

@@ -9,6 +9,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as workflow_m
 from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 
 from perdure.frontend.activities import Activities
+from perdure.frontend.activity_control import ActivityControl
 from perdure.frontend.call import Call
 from perdure.frontend.history import WorkflowHistory
 from perdure.frontend.multi_operation import MultiOperation
@@ -27,6 +28,7 @@ OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService
 #: Each has a method for every RPC that it answers, by the RPC's own name.
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
+    ActivityControl,
     MultiOperation,
     NamespaceService,
     SystemInfo,

@@ -173,7 +173,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
             "attaching request ID is required for attaching completion callbacks"
         )
     _check_search_attributes(request, types, limits)
-    _check_priority(request.priority)
+    check_priority(request.priority)
     if request.completion_callbacks:
         raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
     check_links(request.links, limits)
@@ -208,7 +208,7 @@ def check_signal_with_start(
             " is not supported for this operation."
         )
     _check_search_attributes(request, types, limits)
-    _check_priority(request.priority)
+    check_priority(request.priority)
     check_links(request.links, limits)
     _check_not_built(request)
     check_size(request.signal_input, limits)
@@ -307,7 +307,7 @@ def _check_search_attributes(request: Any, types: Types, limits: Limits) -> None
         raise invalid_argument(fault)
 
 
-def _check_priority(priority: Priority) -> None:
+def check_priority(priority: Priority) -> None:
     if priority.priority_key < 0:
         raise invalid_argument("priority key can't be negative")
     if len(priority.fairness_key.encode()) > FAIRNESS_KEY_BYTES_MAX:

@@ -32,7 +32,7 @@ from perdure.frontend.tokens import (
 )
 from perdure.frontend.validation import check_identity, check_task_queue
 from perdure.frontend.wire import field, with_submessage
-from perdure.runtime.node import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
+from perdure.runtime.replies import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.store.port import RunKey
 

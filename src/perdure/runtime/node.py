@@ -6,7 +6,6 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 import asyncio
 import random
 import uuid
-from dataclasses import dataclass
 
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
@@ -42,6 +41,12 @@ from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.live import LiveRun
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
+from perdure.runtime.replies import (
+    ActivityTaskReply,
+    QueryTaskReply,
+    StartReply,
+    WorkflowTaskReply,
+)
 from perdure.runtime.resets import Resets
 from perdure.runtime.task_queues import (
     ActivityOffer,
@@ -55,54 +60,6 @@ from perdure.store.port import RunKey, Store
 
 #: Events in one poll response; the worker asks for the rest page by page.
 POLL_EVENTS_MAX = 256 * 4
-
-
-@dataclass(frozen=True, slots=True)
-class StartReply:
-    run_id: str
-    first_run_id: str
-    #: This request (or the one that it repeats) started the run.
-    started: bool
-    status: int
-    #: The request id was attached to a run that it did not start.
-    attached: bool = False
-    #: The first workflow task, for the client that starts the run: it has a worker too.
-    task: TaskStarted | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowTaskReply:
-    """A workflow task for a worker, with the first page of its history."""
-
-    key: RunKey
-    task: TaskStarted
-    #: Serialized `History`, transient events included when it is the last page.
-    history: bytes
-    #: 0 if the history is whole; else the id of the first event of the next page, and where to go on reading.
-    next_event_id: int
-    after_seq: int
-    backlog_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueryTaskReply:
-    key: RunKey
-    query_id: str
-    query: WorkflowQuery
-    workflow_type: str
-    task_queue: str
-    previous_started_event_id: int
-    history: bytes
-    next_event_id: int
-    after_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityTaskReply:
-    key: RunKey
-    namespace: str
-    task: ActivityTask
-    started_queue: str = ""
 
 
 class StartFailed(Exception):
@@ -191,6 +148,10 @@ class Node:
     def nonce(self) -> int:
         """Return a number that names one handing-out of a task; never 0."""
         return self._random.getrandbits(62) + 1
+
+    def chance(self) -> float:
+        """Return a number from 0 up to 1, drawn at random."""
+        return self._random.random()
 
     def _deliver(self, key: RunKey, effect: Effect) -> None:
         if isinstance(effect, DispatchWorkflowTask):
@@ -455,6 +416,7 @@ class Node:
                 identity=info.identity,
                 request_id=self.fresh_id(),
                 version_stamp=version_stamp,
+                stamp=offer.stamp,
             )
             try:
                 task = await self.engine.ask(offer.key, request)

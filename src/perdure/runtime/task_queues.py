@@ -34,6 +34,7 @@ class ActivityOffer(NamedTuple):
     key: RunKey
     scheduled_event_id: int
     attempt: int
+    stamp: int = 0
     is_activity: bool = True  # Keeps it apart from a `WorkflowOffer` of the same numbers.
 
 
@@ -66,7 +67,7 @@ class TaskQueues:
         queue.add(offer, self._clock.now_ns())
 
     def offer_activity_task(self, key: RunKey, effect: DispatchActivityTask) -> None:
-        offer = ActivityOffer(key, effect.scheduled_event_id, effect.attempt)
+        offer = ActivityOffer(key, effect.scheduled_event_id, effect.attempt, effect.stamp)
         queue = self._queue(QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE))
         queue.add(offer, self._clock.now_ns())
 

@@ -73,6 +73,8 @@ class StartActivity:
     #: Id of the poll.
     request_id: str
     version_stamp: bytes = b""
+    #: As the task was offered.
+    stamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def start(step: Step, request: StartActivity) -> ActivityTask:
     if (
         activity is None
         or activity.attempt != request.attempt
+        or activity.stamp != request.stamp
+        or activity.paused_at_ns
         or (activity.started_at_ns and activity.request_id != request.request_id)
     ):
         raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
@@ -234,7 +238,11 @@ def cancel(step: Step, request: CancelActivity) -> None:
 def heartbeat(step: Step, request: HeartbeatActivity) -> HeartbeatReply:
     activity = _find(step, request.ref)
     note_heartbeat(step, activity, request.details, request.identity)
-    return HeartbeatReply(cancel_requested=activity.cancel_requested_event_id > 0)
+    return HeartbeatReply(
+        cancel_requested=activity.cancel_requested_event_id > 0,
+        is_paused=activity.paused_at_ns > 0,
+        was_reset=activity.was_reset,
+    )
 
 
 _NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
@@ -268,6 +276,8 @@ def _find(step: Step, ref: ActivityRef, *, must_be_started: bool = True) -> Pend
 def retry_due(step: Step, timer: Timer) -> None:
     activity = step.state.activities.get(timer.event_id)
     if activity is None or activity.attempt != timer.attempt or activity.started_at_ns:
+        return
+    if activity.paused_at_ns:
         return
     if activity.scheduled_at_ns > step.now_ns:
         return
@@ -376,6 +386,11 @@ def retried(state: RunState, record: ActivityRetried) -> None:
     activity.last_worker_identity = record.last_worker_identity
     activity.started_at_ns = 0
     activity.request_id = ""
+    if activity.resets_heartbeat:
+        activity.heartbeat_details = b""
+        activity.has_heartbeat_details = False
+        activity.last_heartbeat_at_ns = 0
+    activity.was_reset = activity.resets_heartbeat = False
 
 
 def cancel_requested(state: RunState, event: HistoryEvent) -> None:
@@ -406,6 +421,8 @@ def check(run: Run) -> None:
 def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
     timers: list[Timer] = []
     for activity in state.activities.values():
+        if activity.paused_at_ns:
+            continue
         if activity.started_at_ns:
             timers += running_timers(activity)
             if activity.schedule_to_close_ns:
@@ -421,7 +438,8 @@ def owed(state: RunState, now_ns: int) -> list[Effect]:
     return [
         dispatch(activity)
         for activity in state.activities.values()
-        if not activity.started_at_ns and activity.scheduled_at_ns <= now_ns
+        if not (activity.started_at_ns or activity.paused_at_ns)
+        and activity.scheduled_at_ns <= now_ns
     ]
 
 

@@ -80,6 +80,8 @@ def retry(
             activity.started_identity,
         )
     )
+    if activity.paused_at_ns:
+        return
     step.call_back(retry_timer(activity))
     if activity.schedule_to_start_ns:
         step.call_back(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
@@ -100,7 +102,9 @@ def note_heartbeat(
 
 
 def dispatch(activity: PendingActivity) -> DispatchActivityTask:
-    return DispatchActivityTask(activity.task_queue, activity.scheduled_event_id, activity.attempt)
+    return DispatchActivityTask(
+        activity.task_queue, activity.scheduled_event_id, activity.attempt, activity.stamp
+    )
 
 
 def retry_timer(activity: PendingActivity) -> Timer:
@@ -113,7 +117,9 @@ def retry_timer(activity: PendingActivity) -> Timer:
 
 
 def waiting_timers(activity: PendingActivity) -> list[Timer]:
-    timers = []
+    timers: list[Timer] = []
+    if activity.paused_at_ns:
+        return timers
     if activity.schedule_to_close_ns:
         timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
     if activity.schedule_to_start_ns:
@@ -122,7 +128,9 @@ def waiting_timers(activity: PendingActivity) -> list[Timer]:
 
 
 def running_timers(activity: PendingActivity) -> list[Timer]:
-    timers = []
+    timers: list[Timer] = []
+    if activity.paused_at_ns:
+        return timers
     if activity.start_to_close_ns:
         timers.append(timeout_timer(activity, TimerKind.ACTIVITY_START_TO_CLOSE))
     if activity.heartbeat_timeout_ns:
@@ -138,6 +146,8 @@ def timeout_timer(activity: PendingActivity, kind: TimerKind) -> Timer:
 
 def due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
     """Return when a timeout of `activity` strikes; None if it does not apply now."""
+    if activity.paused_at_ns:
+        return None
     is_started = activity.started_at_ns > 0
     if kind == TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE:
         return activity.first_scheduled_at_ns + activity.schedule_to_close_ns

@@ -2,6 +2,7 @@
 
 from temporalio.api.command.v1 import Command, ScheduleActivityTaskCommandAttributes
 from temporalio.api.enums.v1 import TaskQueueKind, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand
@@ -45,7 +46,7 @@ def checked(
             )
     if wanted.priority.priority_key < 0:
         raise BadCommand(_CAUSE, "invalid priorities: priority key can't be negative")
-    _fill_timeouts(state, wanted)
+    fill_timeouts(wanted, state.run_timeout_ns)
     return wanted
 
 
@@ -72,7 +73,10 @@ def _check_task_queue(
         queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
 
 
-def _fill_timeouts(state: RunState, wanted: ScheduleActivityTaskCommandAttributes) -> None:
+def fill_timeouts(
+    wanted: ScheduleActivityTaskCommandAttributes | ActivityTaskScheduledEventAttributes,
+    run_timeout_ns: int,
+) -> None:
     """Temporal: what is not set follows from what is, and nothing outlasts the run."""
     for name, timeout in (
         ("ScheduleToCloseTimeout", wanted.schedule_to_close_timeout),
@@ -91,18 +95,17 @@ def _fill_timeouts(state: RunState, wanted: ScheduleActivityTaskCommandAttribute
         to_start = min(to_start, to_close) if to_start else to_close
         running = min(running, to_close) if running else to_close
     elif running:
-        to_close = state.run_timeout_ns
-        to_start = to_start or state.run_timeout_ns
+        to_close = run_timeout_ns
+        to_start = to_start or run_timeout_ns
     else:
         raise BadCommand(
             _CAUSE,
             "a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the activity."
             f" ActivityId={wanted.activity_id} ActivityType={wanted.activity_type.name}",
         )
-    if state.run_timeout_ns:
+    if run_timeout_ns:
         to_close, to_start, running, heartbeat = (
-            min(timeout, state.run_timeout_ns)
-            for timeout in (to_close, to_start, running, heartbeat)
+            min(timeout, run_timeout_ns) for timeout in (to_close, to_start, running, heartbeat)
         )
     set_duration(wanted.schedule_to_close_timeout, to_close)
     set_duration(wanted.schedule_to_start_timeout, to_start)

@@ -29,6 +29,8 @@ def verdict(activity: PendingActivity, failure: Failure, now_ns: int) -> Verdict
         return Verdict(RetryState.RETRY_STATE_TIMEOUT)
     if not is_retryable(failure, activity.retry_policy.non_retryable_error_types):
         return Verdict(RetryState.RETRY_STATE_NON_RETRYABLE_FAILURE)
+    if activity.paused_at_ns:
+        return Verdict(RetryState.RETRY_STATE_IN_PROGRESS)
     expires_at_ns = (
         activity.first_scheduled_at_ns + activity.schedule_to_close_ns
         if activity.schedule_to_close_ns
@@ -49,13 +51,13 @@ def next_backoff(
     if failure.HasField("application_failure_info") and info.HasField("next_retry_delay"):
         backoff_ns = duration_ns(info.next_retry_delay)
     else:
-        backoff_ns = _exponential(policy, attempt)
+        backoff_ns = exponential_ns(policy, attempt)
     if expires_at_ns and now_ns + backoff_ns > expires_at_ns:
         return Verdict(RetryState.RETRY_STATE_TIMEOUT)
     return Verdict(RetryState.RETRY_STATE_IN_PROGRESS, backoff_ns)
 
 
-def _exponential(policy: RetryPolicy, attempt: int) -> int:
+def exponential_ns(policy: RetryPolicy, attempt: int) -> int:
     try:
         interval = int(policy.initial_interval_ns * policy.backoff_coefficient ** (attempt - 1))
     except OverflowError:

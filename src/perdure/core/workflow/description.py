@@ -174,6 +174,9 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
         info.state = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
     else:
         info.state = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    info.paused = activity.paused_at_ns > 0
+    if activity.paused_at_ns:
+        _describe_pause(info, activity)
     if activity.has_heartbeat_details:
         info.heartbeat_details.MergeFromString(activity.heartbeat_details)
     if activity.last_heartbeat_at_ns:
@@ -181,7 +184,7 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
     set_timestamp(info.scheduled_time, activity.scheduled_at_ns)
     if activity.started_at_ns:
         set_timestamp(info.last_started_time, activity.started_at_ns)
-    elif activity.scheduled_at_ns > now_ns:
+    elif activity.scheduled_at_ns > now_ns and not activity.paused_at_ns:
         set_timestamp(info.next_attempt_schedule_time, activity.scheduled_at_ns)
         set_duration(info.current_retry_interval, activity.current_retry_interval_ns)
     if activity.schedule_to_close_ns:
@@ -207,3 +210,13 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
     if scheduled.HasField("priority"):
         options.priority.CopyFrom(scheduled.priority)
     return info
+
+
+def _describe_pause(info: PendingActivityInfo, activity: PendingActivity) -> None:
+    if info.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
+        info.state = PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED
+    elif info.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+        info.state = PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
+    set_timestamp(info.pause_info.pause_time, activity.paused_at_ns)
+    info.pause_info.manual.identity = activity.pause_identity
+    info.pause_info.manual.reason = activity.pause_reason

@@ -6,6 +6,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow import (
     activities,
+    activity_control,
     cancellation,
     children,
     completion,
@@ -35,6 +36,7 @@ _CONCEPTS = (
     handing_out,
     completion,
     activities,
+    activity_control,
     timers,
     signals,
     cancellation,

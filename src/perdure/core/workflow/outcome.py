@@ -54,6 +54,8 @@ class DispatchActivityTask(NamedTuple):
     task_queue: str
     scheduled_event_id: int
     attempt: int
+    #: Grows when somebody has changed what is to be started.
+    stamp: int = 0
 
 
 class DispatchQuery(NamedTuple):

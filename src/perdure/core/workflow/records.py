@@ -96,6 +96,43 @@ class ActivityRetried(msgspec.Struct, frozen=True, tag="act~"):
     last_worker_identity: str = ""
 
 
+class ActivityPaused(msgspec.Struct, frozen=True, tag="act||"):
+    """It is not to be started until somebody says so; an attempt that runs may end."""
+
+    scheduled_event_id: int
+    at_ns: int
+    identity: str
+    reason: str
+    request_id: str
+
+
+class ActivityUnpaused(msgspec.Struct, frozen=True, tag="act>"):
+    scheduled_event_id: int
+
+
+class ActivityRescheduled(msgspec.Struct, frozen=True, tag="act@"):
+    """The attempt that waits is another one, or due at another time."""
+
+    scheduled_event_id: int
+    attempt: int
+    scheduled_at_ns: int
+    forgets_details: bool = False
+
+
+class ActivityReset(msgspec.Struct, frozen=True, tag="act0"):
+    """Attempts are counted anew."""
+
+    scheduled_event_id: int
+    resets_heartbeat: bool
+
+
+class ActivityChanged(msgspec.Struct, frozen=True, tag="act="):
+    """Its options are others: `attributes` is a serialized `ActivityTaskScheduledEventAttributes`."""
+
+    scheduled_event_id: int
+    attributes: bytes
+
+
 class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     """A start request with this id was answered with this run."""
 
@@ -162,6 +199,11 @@ Internal = (
     | ActivityStarted
     | ActivityHeartbeat
     | ActivityRetried
+    | ActivityPaused
+    | ActivityUnpaused
+    | ActivityRescheduled
+    | ActivityReset
+    | ActivityChanged
     | RequestAttached
     | ChildOpen
     | ChildReleased

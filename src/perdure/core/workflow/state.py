@@ -77,6 +77,18 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     last_attempt_complete_at_ns: int = 0
     #: Between the end of an attempt and the next one.
     current_retry_interval_ns: int = 0
+    #: What is to be started must have been offered with this one.
+    stamp: int = 0
+    #: 0 if it is not paused.
+    paused_at_ns: int = 0
+    pause_identity: str = ""
+    pause_reason: str = ""
+    pause_request_id: str = ""
+    #: While an attempt runs that began before the reset. Its details are not passed on if `resets_heartbeat`.
+    was_reset: bool = False
+    resets_heartbeat: bool = False
+    #: `attributes` as they were scheduled, if they have been changed since.
+    original_attributes: bytes = b""
 
 
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):

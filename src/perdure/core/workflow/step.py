@@ -11,6 +11,8 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow.outcome import ERRANDS, Effect, NewRun, Outcome, Timer, TimerKind, World
 from perdure.core.workflow.records import (
+    ActivityPaused,
+    ActivityUnpaused,
     Buffered,
     Flushed,
     Internal,
@@ -57,6 +59,9 @@ _SHOWN = {
     EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
     EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
 }
+
+
+_SHOWN_RECORDS = (ActivityPaused, ActivityUnpaused)
 
 
 class BadCommand(Exception):
@@ -255,7 +260,8 @@ class Step:
             effects=self._effects,
             reply=reply,
             new_run=self.new_run,
-            shows=any(event.event_type in _SHOWN for event in self._events),
+            shows=any(event.event_type in _SHOWN for event in self._events)
+            or any(isinstance(record, _SHOWN_RECORDS) for _, record in self._internal),
         )
 
 

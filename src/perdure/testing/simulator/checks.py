@@ -224,7 +224,8 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     if isinstance(effect, DispatchWorkflowTask):
         return WorkflowOffer(live.key, effect.scheduled_event_id, effect.attempt) in waiting
     if isinstance(effect, DispatchActivityTask):
-        return ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt) in waiting
+        offer = ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt, effect.stamp)
+        return offer in waiting
     assert isinstance(effect, ERRANDS)
     generation = node.node.engine.generation
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)

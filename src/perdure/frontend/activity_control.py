@@ -1,0 +1,124 @@
+"""Operators pause activities, let them go on, begin their attempts anew, and change their options."""
+
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.workflowservice.v1 import (
+    PauseActivityRequest,
+    PauseActivityResponse,
+    ResetActivityRequest,
+    ResetActivityResponse,
+    UnpauseActivityRequest,
+    UnpauseActivityResponse,
+    UpdateActivityOptionsRequest,
+    UpdateActivityOptionsResponse,
+)
+
+from perdure.core.errors import invalid_argument
+from perdure.core.workflow.activity_control import (
+    ChangeActivities,
+    PauseActivities,
+    ResetActivities,
+    Selected,
+    UnpauseActivities,
+)
+from perdure.core.workflow.times import duration_ns
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.frontend.validation import check_execution, check_priority
+from perdure.store.port import RunKey
+
+
+class ActivityControl:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def PauseActivity(
+        self, request: PauseActivityRequest, call: Call
+    ) -> PauseActivityResponse:
+        key, which = self._target(request)
+        wanted = PauseActivities(which, request.identity, request.reason, request.request_id)
+        await self._node.engine.ask(key, wanted)
+        return PauseActivityResponse()
+
+    async def UnpauseActivity(
+        self, request: UnpauseActivityRequest, call: Call
+    ) -> UnpauseActivityResponse:
+        key, which = self._target(request)
+        wanted = UnpauseActivities(
+            which,
+            reset_attempts=request.reset_attempts,
+            reset_heartbeat=request.reset_heartbeat,
+            jitter_ns=duration_ns(request.jitter),
+            chance=self._node.chance(),
+        )
+        await self._node.engine.ask(key, wanted)
+        return UnpauseActivityResponse()
+
+    async def ResetActivity(
+        self, request: ResetActivityRequest, call: Call
+    ) -> ResetActivityResponse:
+        key, which = self._target(request)
+        wanted = ResetActivities(
+            which,
+            reset_heartbeat=request.reset_heartbeat,
+            keep_paused=request.keep_paused,
+            restore_options=request.restore_original_options,
+            jitter_ns=duration_ns(request.jitter),
+            chance=self._node.chance(),
+        )
+        await self._node.engine.ask(key, wanted)
+        return ResetActivityResponse()
+
+    async def UpdateActivityOptions(
+        self, request: UpdateActivityOptionsRequest, call: Call
+    ) -> UpdateActivityOptionsResponse:
+        key, which = self._target(request)
+        check_priority(request.activity_options.priority)
+        fields = _fields(request.update_mask)
+        if request.restore_original:
+            if fields:
+                raise invalid_argument("Both UpdateMask and RestoreOriginal are provided")
+            wanted = ChangeActivities(which, request.activity_options, None)
+        else:
+            if not request.HasField("activity_options"):
+                raise invalid_argument("ActivityOptions are not provided")
+            if not request.HasField("update_mask"):
+                raise invalid_argument("UpdateMask is not provided")
+            wanted = ChangeActivities(which, request.activity_options, fields)
+        options = await self._node.engine.ask(key, wanted)
+        assert isinstance(options, ActivityOptions)
+        return UpdateActivityOptionsResponse(activity_options=options)
+
+    def _target(self, request: Any) -> tuple[RunKey, Selected]:
+        namespace = self._services.namespace(request.namespace)
+        if not request.execution.workflow_id:
+            raise invalid_argument("WorkflowId is not set on request.")
+        execution = check_execution(request)
+        key = self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id)
+        match request.WhichOneof("activity"):
+            case "id":
+                which = Selected(activity_id=request.id)
+            case "type":
+                which = Selected(activity_type=request.type)
+            case None:
+                raise invalid_argument(
+                    "Either Activity.Id or Activity.Type should be set on request."
+                )
+            case _:
+                which = Selected()
+        return key, which
+
+
+def _fields(mask: FieldMask) -> frozenset[str]:
+    """Return the paths in camel case, however they were written."""
+    return frozenset(
+        ".".join(_camel(part) for part in path.split(".")) for path in mask.paths if path
+    )
+
+
+def _camel(words: str) -> str:
+    first, *rest = words.split("_")
+    return first[:1].lower() + first[1:] + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -1,0 +1,57 @@
+"""What the node answers the frontend with."""
+
+from dataclasses import dataclass
+
+from temporalio.api.query.v1 import WorkflowQuery
+
+from perdure.core.workflow.activities import ActivityTask
+from perdure.core.workflow.handing_out import TaskStarted
+from perdure.store.port import RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    run_id: str
+    first_run_id: str
+    #: This request (or the one that it repeats) started the run.
+    started: bool
+    status: int
+    #: The request id was attached to a run that it did not start.
+    attached: bool = False
+    #: The first workflow task, for the client that starts the run: it has a worker too.
+    task: TaskStarted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowTaskReply:
+    """A workflow task for a worker, with the first page of its history."""
+
+    key: RunKey
+    task: TaskStarted
+    #: Serialized `History`, transient events included when it is the last page.
+    history: bytes
+    #: 0 if the history is whole; else the id of the first event of the next page, and where to go on reading.
+    next_event_id: int
+    after_seq: int
+    backlog_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTaskReply:
+    key: RunKey
+    query_id: str
+    query: WorkflowQuery
+    workflow_type: str
+    task_queue: str
+    previous_started_event_id: int
+    history: bytes
+    next_event_id: int
+    after_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTaskReply:
+    key: RunKey
+    namespace: str
+    task: ActivityTask
+    started_queue: str = ""
