@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
@@ -26,7 +25,7 @@ from perdure.core.workflow.activity_control import (
 from perdure.core.workflow.times import duration_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.validation import check_execution, check_priority
+from perdure.frontend.validation import check_execution, check_priority, mask_fields
 from perdure.store.port import RunKey
 
 
@@ -77,7 +76,7 @@ class ActivityControl:
     ) -> UpdateActivityOptionsResponse:
         key, which = self._target(request)
         check_priority(request.activity_options.priority)
-        fields = _fields(request.update_mask)
+        fields = mask_fields(request.update_mask)
         if request.restore_original:
             if fields:
                 raise invalid_argument("Both UpdateMask and RestoreOriginal are provided")
@@ -110,15 +109,3 @@ class ActivityControl:
             case _:
                 which = Selected()
         return key, which
-
-
-def _fields(mask: FieldMask) -> frozenset[str]:
-    """Return the paths in camel case, however they were written."""
-    return frozenset(
-        ".".join(_camel(part) for part in path.split(".")) for path in mask.paths if path
-    )
-
-
-def _camel(words: str) -> str:
-    first, *rest = words.split("_")
-    return first[:1].lower() + first[1:] + "".join(word[:1].upper() + word[1:] for word in rest)

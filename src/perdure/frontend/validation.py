@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
@@ -23,6 +24,7 @@ from temporalio.api.workflowservice.v1 import (
     SignalWithStartWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
+    UpdateWorkflowExecutionOptionsRequest,
 )
 
 from perdure.core import cron
@@ -323,6 +325,57 @@ def _check_not_built(request: Any) -> None:
         )
     if request.HasField("versioning_override"):
         raise Rejected(Code.UNIMPLEMENTED, "versioning_override is not implemented")
+
+
+def mask_fields(mask: FieldMask) -> frozenset[str]:
+    """Return the paths in camel case, however they were written."""
+    return frozenset(
+        ".".join(_camel(part) for part in path.split(".")) for path in mask.paths if path
+    )
+
+
+def _camel(words: str) -> str:
+    first, *rest = words.split("_")
+    return first[:1].lower() + first[1:] + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+# Options
+
+
+def check_options(
+    request: UpdateWorkflowExecutionOptionsRequest,
+) -> tuple[WorkflowExecution, frozenset[str]]:
+    """Return the execution, and which options are to be changed."""
+    if not request.workflow_execution.workflow_id:
+        raise invalid_argument("WorkflowId is not set on request.")
+    if not request.HasField("update_mask"):
+        raise invalid_argument("UpdateMask is required")
+    if not request.HasField("workflow_execution_options"):
+        raise invalid_argument("WorkflowExecutionOptions is required")
+    options = request.workflow_execution_options
+    for path in request.update_mask.paths:
+        if not _is_path(options, path):
+            kind = options.DESCRIPTOR.full_name
+            # Temporal: with this blank, of Go's protobuf library.
+            raise invalid_argument(
+                f'error parsing UpdateMask: proto:\xa0invalid path "{path}" for message "{kind}"'
+            )
+    check_priority(options.priority)
+    execution = check_execution(request, "workflow_execution")
+    fields = mask_fields(request.update_mask)
+    for path in fields:
+        if path.split(".")[0] != "priority":
+            raise Rejected(Code.UNIMPLEMENTED, f"{path} is not implemented")
+    return execution, fields
+
+
+def _is_path(message: Message, path: str) -> bool:
+    descriptor: Any = message.DESCRIPTOR
+    for name in path.split("."):
+        if descriptor is None or name not in descriptor.fields_by_name:
+            return False
+        descriptor = descriptor.fields_by_name[name].message_type
+    return True
 
 
 # Resets

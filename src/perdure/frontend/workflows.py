@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import (
     ResetReapplyType,
     WorkflowExecutionStatus,
 )
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
     DeleteWorkflowExecutionResponse,
@@ -27,17 +28,21 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionResponse,
     TerminateWorkflowExecutionRequest,
     TerminateWorkflowExecutionResponse,
+    UpdateWorkflowExecutionOptionsRequest,
+    UpdateWorkflowExecutionOptionsResponse,
 )
 
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.description import describe
 from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.signals import Signal
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.validation import (
     check_execution,
     check_links,
+    check_options,
     check_reset,
     check_signal,
     check_signal_with_start,
@@ -209,6 +214,16 @@ class Workflows:
         )
         run_id = await self._node.resets.reset(self._key(namespace.id, execution), reset)
         return ResetWorkflowExecutionResponse(run_id=run_id)
+
+    async def UpdateWorkflowExecutionOptions(
+        self, request: UpdateWorkflowExecutionOptionsRequest, call: Call
+    ) -> UpdateWorkflowExecutionOptionsResponse:
+        namespace = self._services.namespace(request.namespace)
+        execution, fields = check_options(request)
+        wanted = UpdateOptions(request.workflow_execution_options, fields, request.identity)
+        options = await self._node.engine.ask(self._key(namespace.id, execution), wanted)
+        assert isinstance(options, WorkflowExecutionOptions)
+        return UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=options)
 
     async def DeleteWorkflowExecution(
         self, request: DeleteWorkflowExecutionRequest, call: Call

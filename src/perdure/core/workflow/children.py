@@ -418,7 +418,6 @@ def _ask(child: PendingChild) -> AskChild:
 
 
 def _start(state: RunState, child: PendingChild) -> StartChild:
-    inherited = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     return StartChild(
         initiated_event_id=child.initiated_event_id,
         workflow_id=child.workflow_id,
@@ -427,7 +426,7 @@ def _start(state: RunState, child: PendingChild) -> StartChild:
         user_metadata=child.user_metadata,
         root_workflow_id=state.root_workflow_id,
         root_run_id=state.root_run_id,
-        priority=inherited.priority.SerializeToString(),
+        priority=state.priority,
         base_run_ids=tuple(state.base_run_ids),
     )
 

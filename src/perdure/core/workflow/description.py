@@ -118,8 +118,9 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
             set_timestamp(added.expire_time, point.expires_at_ns)
     if state.last_worker_version:
         info.most_recent_worker_version_stamp.MergeFromString(state.last_worker_version)
-    if started.HasField("priority"):
-        info.priority.CopyFrom(started.priority)
+    if state.has_priority:
+        info.priority.SetInParent()
+        info.priority.MergeFromString(state.priority)
     return info
 
 

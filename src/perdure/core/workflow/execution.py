@@ -315,6 +315,8 @@ def started(state: RunState, event: HistoryEvent) -> None:
     if attributes.HasField("retry_policy"):
         state.retry_policy = retry_policy(attributes.retry_policy)
     state.cron_schedule = attributes.cron_schedule
+    state.has_priority = attributes.HasField("priority")
+    state.priority = attributes.priority.SerializeToString()
     state.start_links = [link.SerializeToString() for link in event.links]
     for key, payload in attributes.memo.fields.items():
         state.memo[key] = payload.SerializeToString()
@@ -335,8 +337,14 @@ def started(state: RunState, event: HistoryEvent) -> None:
 
 
 def options_updated(state: RunState, event: HistoryEvent) -> None:
-    request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
-    state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    attributes = event.workflow_execution_options_updated_event_attributes
+    request_id = attributes.attached_request_id
+    if request_id:
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    if attributes.HasField("priority"):
+        # Temporal: one that is taken away stays.
+        state.has_priority = True
+        state.priority = attributes.priority.SerializeToString()
 
 
 def request_attached(state: RunState, record: RequestAttached) -> None:

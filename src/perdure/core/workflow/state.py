@@ -188,6 +188,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     attempt: int = 1
     retry_policy: RetryPolicy | None = None
     cron_schedule: str = ""
+    #: Serialized `Priority`.
+    priority: bytes = b""
+    has_priority: bool = False
     #: Serialized `Link`s of the start, which the runs that follow take over.
     start_links: list[bytes] = []
     #: The id that the start request came with, and ids of later requests that were attached to this run.
