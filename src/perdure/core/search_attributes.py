@@ -42,10 +42,17 @@ PREDEFINED: dict[str, Type.ValueType] = {
     "TemporalNamespaceDivision": Type.INDEXED_VALUE_TYPE_KEYWORD,
     "TemporalPauseInfo": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
     "TemporalReportedProblems": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "TemporalWorkerDeployment": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalWorkerDeploymentVersion": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalWorkflowVersioningBehavior": Type.INDEXED_VALUE_TYPE_KEYWORD,
+    "TemporalUsedWorkerDeploymentVersions": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "TemporalExternalPayloadCount": Type.INDEXED_VALUE_TYPE_INT,
+    "TemporalExternalPayloadSizeBytes": Type.INDEXED_VALUE_TYPE_INT,
 }
-#: Temporal: limit for the value of one attribute.
+#: Names that begin so are the server's.
+RESERVED_PREFIX = "Temporal"
 
-_NAMES = {
+TYPE_NAMES = {
     Type.INDEXED_VALUE_TYPE_TEXT: "Text",
     Type.INDEXED_VALUE_TYPE_KEYWORD: "Keyword",
     Type.INDEXED_VALUE_TYPE_INT: "Int",
@@ -56,7 +63,7 @@ _NAMES = {
 }
 #: RFC 3339.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-TYPES_BY_NAME = {name: kind for kind, name in _NAMES.items()}
+TYPES_BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()}
 
 
 def fault(
@@ -81,7 +88,7 @@ def fault(
             return f"Namespace {namespace} has no mapping defined for search attribute {name}"
         if not _is_valid(payload, kind):
             shown = _shown(payload)
-            return f"invalid value for search attribute {name} of type {_NAMES[kind]}: {shown}"
+            return f"invalid value for search attribute {name} of type {TYPE_NAMES[kind]}: {shown}"
         if 0 < limits.search_attribute_value_size < len(payload.data):
             return (
                 f"search attribute {name} value size {len(payload.data)}"
@@ -121,7 +128,7 @@ def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.V
     for name in list(fields):
         kind = custom.get(name) or PREDEFINED.get(name)
         if kind is not None and "type" not in fields[name].metadata:
-            fields[name].metadata["type"] = _NAMES[kind].encode()
+            fields[name].metadata["type"] = TYPE_NAMES[kind].encode()
 
 
 def _shown(payload: Payload) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from temporalio.api.operatorservice.v1 import service_pb2 as operator_service
-from temporalio.api.workflowservice.v1 import request_response_pb2 as workflow_messages
 from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 
 from perdure.frontend.activities import Activities
@@ -15,6 +16,7 @@ from perdure.frontend.history import WorkflowHistory
 from perdure.frontend.multi_operation import MultiOperation
 from perdure.frontend.namespaces import NamespaceService
 from perdure.frontend.queries import WorkflowQueries
+from perdure.frontend.search_attributes import SearchAttributeService
 from perdure.frontend.services import Services
 from perdure.frontend.system import SystemInfo
 from perdure.frontend.task_queues import TaskQueueDescriptions
@@ -25,12 +27,14 @@ from perdure.frontend.workflows import Workflows
 
 WORKFLOW_SERVICE = workflow_service.DESCRIPTOR.services_by_name["WorkflowService"]
 OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService"]
+_METHODS = (*WORKFLOW_SERVICE.methods, *OPERATOR_SERVICE.methods)
 #: Each has a method for every RPC that it answers, by the RPC's own name.
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
     ActivityControl,
     MultiOperation,
     NamespaceService,
+    SearchAttributeService,
     SystemInfo,
     TaskQueueDescriptions,
     Visibility,
@@ -52,8 +56,12 @@ class Rpc(NamedTuple):
 
 def implemented() -> set[str]:
     """Return the full names of the RPCs that are answered, as in "/temporal.api.….WorkflowService/Poll…"."""
-    names = {method.name for method in WORKFLOW_SERVICE.methods}
-    return {_full_name(name) for handlers in _HANDLERS for name in names if hasattr(handlers, name)}
+    return {
+        _full_name(method)
+        for handlers in _HANDLERS
+        for method in _METHODS
+        if hasattr(handlers, method.name)
+    }
 
 
 def rpcs(services: Services) -> Mapping[str, Rpc]:
@@ -61,13 +69,13 @@ def rpcs(services: Services) -> Mapping[str, Rpc]:
     table: dict[str, Rpc] = {}
     for make in _HANDLERS:
         handlers = make(services)
-        for method in WORKFLOW_SERVICE.methods:
+        for method in _METHODS:
             handler = getattr(handlers, method.name, None)
             if handler is not None:
-                request = getattr(workflow_messages, method.input_type.name)
-                table[_full_name(method.name)] = Rpc(method.name, request, handler)
+                request = GetMessageClass(method.input_type)
+                table[_full_name(method)] = Rpc(method.name, request, handler)
     return table
 
 
-def _full_name(name: str) -> str:
-    return f"/{WORKFLOW_SERVICE.full_name}/{name}"
+def _full_name(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"

@@ -5,7 +5,7 @@ that is not known yet is looked up in the store at once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import msgspec
 import structlog
@@ -153,7 +153,7 @@ class Namespaces:
                     alias: TYPES_BY_NAME[field.rstrip("0123456789")]
                     for field, alias in wanted.search_attribute_aliases.items()
                 }
-                await self.update(wanted.name, lambda old, names=names: _with_names(old, names))  # type: ignore[misc]
+                await self.update(wanted.name, lambda old, names=names: with_names(old, names))  # type: ignore[misc]
 
     async def _put(self, namespace: Namespace) -> Namespace:
         row = NamespaceRow(
@@ -187,7 +187,18 @@ def aliases(types: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _with_names(namespace: Namespace, names: Mapping[str, IndexedValueType.ValueType]) -> Namespace:
+def without_names(namespace: Namespace, gone: Container[str]) -> Namespace:
+    """Return `namespace` without some of its custom search attributes."""
+    kept = {
+        field: name
+        for field, name in namespace.search_attribute_aliases.items()
+        if name not in gone
+    }
+    return msgspec.structs.replace(namespace, search_attribute_aliases=kept)
+
+
+def with_names(namespace: Namespace, names: Mapping[str, IndexedValueType.ValueType]) -> Namespace:
+    """Return `namespace` with custom search attributes added: name → type. Those that are there stay as they are."""
     known = set(namespace.search_attribute_aliases.values())
     added = dict(namespace.search_attribute_aliases)
     type_names = {kind: name for name, kind in TYPES_BY_NAME.items()}

@@ -1,0 +1,99 @@
+"""Operators add search attributes to a namespace, list them and take them away."""
+
+from collections import Counter
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    AddSearchAttributesResponse,
+    ListSearchAttributesRequest,
+    ListSearchAttributesResponse,
+    RemoveSearchAttributesRequest,
+    RemoveSearchAttributesResponse,
+)
+
+from perdure.core.errors import invalid_argument
+from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPE_NAMES
+from perdure.frontend.call import Call
+from perdure.frontend.services import Services
+from perdure.runtime.namespaces import Namespace, with_names, without_names
+
+#: Temporal: so many columns its database has for each type.
+_MAX_BY_TYPE = {
+    IndexedValueType.INDEXED_VALUE_TYPE_BOOL: 3,
+    IndexedValueType.INDEXED_VALUE_TYPE_DATETIME: 3,
+    IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE: 3,
+    IndexedValueType.INDEXED_VALUE_TYPE_INT: 3,
+    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: 10,
+    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST: 3,
+    IndexedValueType.INDEXED_VALUE_TYPE_TEXT: 3,
+}
+_NOT_SET = "SearchAttributes are not set on request."
+
+
+class SearchAttributeService:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._namespaces = services.namespaces
+
+    async def AddSearchAttributes(
+        self, request: AddSearchAttributesRequest, call: Call
+    ) -> AddSearchAttributesResponse:
+        namespace = self._namespace(request.namespace)
+        if not request.search_attributes:
+            raise invalid_argument(_NOT_SET)
+        added = dict(request.search_attributes)
+        for name in added:
+            if name in SYSTEM or name in PREDEFINED or name.startswith(RESERVED_PREFIX):
+                raise invalid_argument(f"Search attribute {name} is reserved by system.")
+
+        def change(old: Namespace) -> Namespace:
+            # Temporal: one that is there already is left as it is, whatever its type.
+            _check_count(old, {name: added[name] for name in added if name not in _names(old)})
+            return with_names(old, added)
+
+        await self._namespaces.update(namespace.name, change)
+        return AddSearchAttributesResponse()
+
+    async def ListSearchAttributes(
+        self, request: ListSearchAttributesRequest, call: Call
+    ) -> ListSearchAttributesResponse:
+        namespace = self._namespace(request.namespace)
+        return ListSearchAttributesResponse(
+            custom_attributes=namespace.search_attribute_types(),
+            system_attributes={**SYSTEM, **PREDEFINED},
+        )
+
+    async def RemoveSearchAttributes(
+        self, request: RemoveSearchAttributesRequest, call: Call
+    ) -> RemoveSearchAttributesResponse:
+        namespace = self._namespace(request.namespace)
+        if not request.search_attributes:
+            raise invalid_argument(_NOT_SET)
+        for name in request.search_attributes:
+            if name in SYSTEM or name in PREDEFINED:
+                raise invalid_argument(f"Unable to remove non-custom search attributes: {name}.")
+        gone = set(request.search_attributes)
+        await self._namespaces.update(namespace.name, lambda old: without_names(old, gone))
+        return RemoveSearchAttributesResponse()
+
+    def _namespace(self, name: str) -> Namespace:
+        if not name:
+            raise invalid_argument("Namespace is not set on request.")
+        return self._services.namespace(name)
+
+
+def _names(namespace: Namespace) -> set[str]:
+    return set(namespace.search_attribute_aliases.values())
+
+
+def _check_count(old: Namespace, new: dict[str, IndexedValueType.ValueType]) -> None:
+    counts = Counter([*old.search_attribute_types().values(), *new.values()])
+    for kind in new.values():
+        limit = _MAX_BY_TYPE.get(kind, 0)
+        if counts[kind] > limit:
+            name = TYPE_NAMES.get(kind, "Unspecified")
+            raise invalid_argument(
+                "Unable to create search attributes:"
+                f" cannot have more than {limit} search attribute of type {name}."
+            )
