@@ -13,7 +13,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowHandle,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -27,6 +32,8 @@ AWAY = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.UNKNOWN,
+    # The run closes just now, and goes on as another one.
+    RPCStatusCode.RESOURCE_EXHAUSTED,
 }
 #: A server that was killed holds its leases for some seconds more, ten times.
 PATIENCE_S = 300
@@ -34,52 +41,78 @@ PATIENCE_S = 300
 
 @dataclass
 class Result:
-    signals: list[str]
+    #: Of signals and updates.
+    words: list[str]
     #: Empty if the only attempt was lost with the server.
-    once: str
-    tries: int
+    once: str = ""
+    tries: int = 0
+    child: str = ""
+
+
+@workflow.defn
+class Part:
+    @workflow.run
+    async def run(self, name: str) -> str:
+        await workflow.sleep(timedelta(milliseconds=100))
+        return f"child of {name}"
 
 
 @workflow.defn
 class Everything:
-    def __init__(self) -> None:
-        self._signals: list[str] = []
+    """Does its work in a first run, and waits in a second one until it may end."""
+
+    @workflow.init
+    def __init__(self, name: str, done: Result | None = None) -> None:
+        self._words: list[str] = done.words if done is not None else []
         self._may_end = False
 
     @workflow.run
-    async def run(self, name: str) -> Result:
+    async def run(self, name: str, done: Result | None = None) -> Result:
+        if done is None:
+            done = await self._work(name)
+            done.words = self._words
+            workflow.continue_as_new(args=[name, done])
+        await workflow.wait_condition(lambda: self._may_end)
+        done.words = self._words
+        return done
+
+    async def _work(self, name: str) -> Result:
         await workflow.sleep(timedelta(milliseconds=300))
-        try:
-            once = await workflow.execute_activity(
+        done = Result([])
+        with suppress(ActivityError):
+            done.once = await workflow.execute_activity(
                 "once",
                 name,
                 result_type=str,
                 start_to_close_timeout=timedelta(seconds=20),
                 retry_policy=RetryPolicy(maximum_attempts=1),
             )
-        except ActivityError:
-            once = ""
-        tries = await workflow.execute_activity(
+        done.tries = await workflow.execute_activity(
             "again",
             name,
             result_type=int,
             start_to_close_timeout=timedelta(seconds=3),
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=50)),
         )
-        await workflow.wait_condition(lambda: self._may_end)
-        return Result(self._signals, once, tries)
+        done.child = await workflow.execute_child_workflow(Part.run, name, id=f"{name}/part")
+        return done
 
     @workflow.signal
     def add(self, word: str) -> None:
-        self._signals.append(word)
+        self._words.append(word)
+
+    @workflow.update
+    def add_now(self, word: str) -> int:
+        self._words.append(word)
+        return len(self._words)
 
     @workflow.signal
     def end(self) -> None:
         self._may_end = True
 
     @workflow.query
-    def signals(self) -> list[str]:
-        return self._signals
+    def words(self) -> list[str]:
+        return self._words
 
 
 @dataclass
@@ -106,7 +139,10 @@ class Load:
             return activity.info().attempt
 
         async with Worker(
-            self.client, task_queue="load", workflows=[Everything], activities=[once, again]
+            self.client,
+            task_queue="load",
+            workflows=[Everything, Part],
+            activities=[once, again],
         ):
             results = await asyncio.wait_for(
                 asyncio.gather(*(self._one(f"w{n}") for n in range(self.count))), PATIENCE_S
@@ -128,17 +164,34 @@ class Load:
             word = f"{name}-{n}"
             await insist(lambda word=word: handle.signal(Everything.add, word))
             sent.add(word)
-        asked = await insist(lambda: handle.query(Everything.signals))
+        word = f"{name}-update"
+        await insist(lambda: handle.execute_update(Everything.add_now, word, id=word))
+        sent.add(word)
+        asked = await insist(lambda: handle.query(Everything.words))
         assert sent <= set(asked), f"{name} answers without {sent - set(asked)}"
+        # To the second run: the first one does not wait for it.
+        await self._second_run(handle)
         await insist(lambda: handle.signal(Everything.end))
         return name, await insist(handle.result)
 
+    async def _second_run(self, handle: WorkflowHandle[Everything, Result]) -> None:
+        """Return when the first run has gone on as another one."""
+        first = (await insist(handle.describe)).raw_info.first_run_id
+        run = self.client.get_workflow_handle(handle.id, run_id=first)
+
+        async def end() -> None:
+            with suppress(WorkflowContinuedAsNewError):
+                await run.result(follow_runs=False)
+
+        await insist(end)
+
     def _check(self, name: str, result: Result) -> None:
-        missing = self.acknowledged[name] - set(result.signals)
+        missing = self.acknowledged[name] - set(result.words)
         assert not missing, f"{name} has lost {missing}"
         assert result.tries >= 2
         assert self.started[name] <= 1, f"{name}: the single attempt started twice"
         assert result.once in ("", f"once {name}")
+        assert result.child == f"child of {name}"
         if result.once:
             assert self.started[name] == 1
 
@@ -151,4 +204,6 @@ async def insist(call: Callable[[], Awaitable[T]]) -> T:
         except RPCError as error:
             if error.status not in AWAY:
                 raise
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            pass  # Whether it got through is found out by asking again, by the same id.
         await asyncio.sleep(0.1)
