@@ -17,6 +17,7 @@ from tests.differential.commands import (
     schedule_activity,
     start_timer,
 )
+from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.resetting import LONG, child_of, reset, see_child
 from tests.differential.wire import Refusal
@@ -461,3 +462,26 @@ async def reset_when_the_current_run_was_deleted(world: World) -> None:
     await reset(workflow, 4, "without a run")
     await reset(workflow, 4, run_id=older)
     await workflow.poll_and_complete(complete_workflow())
+
+
+@script(
+    intended=[
+        Intended("* the child is still waited for", "the real server's new run waits for ever")
+    ]
+)
+async def reset_after_a_child_has_closed(world: World) -> None:
+    """It closed when its parent had closed, and so was heard of by nobody."""
+    parent, child = world.workflow("parent"), world.workflow("child")
+    await parent.start()
+    policy = "PARENT_CLOSE_POLICY_ABANDON"
+    await parent.poll_and_complete(child_of(child, parent_close_policy=policy))
+    await see_child(parent, child)
+    await parent.poll_and_complete(complete_workflow())
+    await child.poll_and_complete(complete_workflow())
+    await child.until_closed()
+    await world.settle()
+    run_id = await reset(parent, 9)
+    parent.run_ids.remove(run_id)  # What it hears is not the same.
+    await world.wait(1)
+    described = await parent.describe(quiet=True)
+    world.note("the child is still waited for", len(described.pending_children))
