@@ -335,7 +335,7 @@ class Engine:
             outcome.events,
             outcome.internal,
         )
-        batch.rows.journal.append(row)
+        batch.add(row)
         batch.runs[key.run_id] = live
         live.batch = batch
         live.remember(row)
@@ -344,15 +344,17 @@ class Engine:
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
             live.due_at_ns = NEVER_NS if is_closing and not owes else 0
             live.snapshot_seq = live.seq
-            batch.updates[key.run_id] = ExecutionUpdate(
-                key.shard_key,
-                key.namespace_id,
-                key.workflow_id,
-                key.run_id,
-                state.status,
-                live.due_at_ns,
-                encode_state(state),
-                live.seq,
+            batch.update(
+                ExecutionUpdate(
+                    key.shard_key,
+                    key.namespace_id,
+                    key.workflow_id,
+                    key.run_id,
+                    state.status,
+                    live.due_at_ns,
+                    encode_state(state),
+                    live.seq,
+                )
             )
         if is_closing or live.seq == 1 or outcome.shows:
             batch.visibility[key.run_id] = visibility_row(state)

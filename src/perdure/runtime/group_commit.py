@@ -13,10 +13,19 @@ from typing import Protocol
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import Effect
 from perdure.runtime.live import LiveRun
-from perdure.store.port import Batch, ExecutionUpdate, Lease, RunKey, Store, VisibilityRow
+from perdure.store.port import (
+    Batch,
+    ExecutionUpdate,
+    JournalRow,
+    Lease,
+    RunKey,
+    Store,
+    VisibilityRow,
+)
 
-#: A batch takes no more journal rows than this; the rest waits for the next one.
+#: A batch that has so many journal rows, or bytes, is closed; what comes later waits for the next one.
 BATCH_ROWS_MAX = 1024
+BATCH_BYTES_MAX = 16 * 1024 * 1024
 
 
 class OpenBatch:
@@ -28,6 +37,7 @@ class OpenBatch:
         "is_settled",
         "rows",
         "runs",
+        "size_bytes",
         "updates",
         "visibility",
         "waiters",
@@ -44,6 +54,21 @@ class OpenBatch:
         self.effects: list[tuple[LiveRun, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
         self.is_settled = False
+        #: Of the journal rows and snapshots in it.
+        self.size_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.rows.journal) >= BATCH_ROWS_MAX or self.size_bytes >= BATCH_BYTES_MAX
+
+    def add(self, row: JournalRow) -> None:
+        self.rows.journal.append(row)
+        self.size_bytes += len(row.events) + len(row.internal)
+
+    def update(self, update: ExecutionUpdate) -> None:
+        """Replace what was to be written for this run so far."""
+        self.updates[update.run_id] = update
+        self.size_bytes += len(update.snapshot)
 
     def is_empty(self) -> bool:
         return not (self.rows.journal or self.rows.executions or self.updates or self.deletes)
@@ -105,15 +130,25 @@ class GroupCommit:
         self._full: list[OpenBatch] = []
         self._arrived = asyncio.Event()
         self._in_flight: OpenBatch | None = None
+        self._is_closing = False
 
     def batch(self) -> OpenBatch:
-        """Return the batch to add to. It will be written: the caller need not ask for that."""
-        if len(self.open.rows.journal) >= BATCH_ROWS_MAX:
-            self._full.append(self.open)
-            self.open = OpenBatch()
+        """Return the batch to add to. It will be written: the caller need not ask for that.
+
+        It stays the same one until the caller waits for something: what one step does is written together.
+        """
+        if self.open.is_full and not self._is_closing:
+            self._is_closing = True
+            asyncio.get_running_loop().call_soon(self._close)
         if not self._arrived.is_set():
             self._arrived.set()
         return self.open
+
+    def _close(self) -> None:
+        self._is_closing = False
+        if self.open.is_full:
+            self._full.append(self.open)
+            self.open = OpenBatch()
 
     @property
     def is_idle(self) -> bool:

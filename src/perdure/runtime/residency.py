@@ -342,15 +342,17 @@ class Residency:
             self._drop(live)
             return
         batch = self._commits.batch()
-        batch.updates[live.key.run_id] = ExecutionUpdate(
-            live.key.shard_key,
-            live.key.namespace_id,
-            live.key.workflow_id,
-            live.key.run_id,
-            live.state.status,
-            due_at_ns,
-            encode_state(live.state),
-            live.seq,
+        batch.update(
+            ExecutionUpdate(
+                live.key.shard_key,
+                live.key.namespace_id,
+                live.key.workflow_id,
+                live.key.run_id,
+                live.state.status,
+                due_at_ns,
+                encode_state(live.state),
+                live.seq,
+            )
         )
         batch.runs[live.key.run_id] = live
         live.batch = batch

@@ -1,0 +1,87 @@
+"""A batch has a bound, and what one step does is in one batch all the same."""
+
+import asyncio
+
+import pytest
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.signals import Signal
+from perdure.runtime import group_commit
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.node import Node
+from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch
+
+ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+REPLACE = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+
+
+class Remembering(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[Batch] = []
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
+
+    async def commit(self, batch: Batch) -> None:
+        await self.may_commit.wait()
+        self.batches.append(batch)
+        await super().commit(batch)
+
+
+@pytest.fixture
+async def store():
+    return Remembering()
+
+
+@pytest.fixture
+async def node(store):
+    node = Node(store, SystemClock(), Limits(), owner="node-1")
+    await node.start()
+    yield node
+    await node.stop()
+
+
+async def start(node: Node, workflow_id: str) -> str:
+    wanted = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
+    wanted.workflow_type.name, wanted.task_queue.name = "T", "q"
+    reply = await node.start_workflow("ns", wanted, reuse=ALLOW, conflict=REPLACE)
+    return reply.run_id
+
+
+async def test_a_run_and_the_one_it_makes_room_for_are_written_together(node, store, monkeypatch):
+    monkeypatch.setattr(group_commit, "BATCH_ROWS_MAX", 1)
+    old = await start(node, "w")
+    new = await start(node, "w")
+    [ends] = [
+        batch
+        for batch in store.batches
+        if any(row.run_id == old and row.seq == 2 for row in batch.journal)
+    ]
+    assert [row.run_id for row in ends.executions] == [new]
+
+
+async def test_a_batch_is_bounded_in_bytes(node, store, monkeypatch):
+    monkeypatch.setattr(group_commit, "BATCH_BYTES_MAX", 50_000)
+    await start(node, "w")
+    key = node.engine.key("ns", "w")
+    payload = Payloads(payloads=[Payload(data=b"x" * 10_000)])
+
+    async def signal(number: int) -> None:
+        await node.engine.ask(
+            key, Signal(name="s", input=payload, identity="", request_id=str(number))
+        )
+
+    store.may_commit.clear()
+    signals = []
+    for number in range(100):
+        signals.append(asyncio.create_task(signal(number)))
+        await asyncio.sleep(0)
+    store.may_commit.set()
+    await asyncio.gather(*signals)
+    sizes = [sum(len(row.events) for row in batch.journal) for batch in store.batches]
+    assert sum(len(batch.journal) for batch in store.batches) == 101
+    assert max(sizes) < 70_000, sizes
