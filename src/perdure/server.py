@@ -13,7 +13,7 @@ from perdure.core.workflow.outcome import Limits
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
-from perdure.frontend.services import Services
+from perdure.frontend.services import Addresses, Services
 from perdure.metrics import Registry
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.measured import MeasuredStore, measure_node
@@ -68,7 +68,11 @@ class Server:
             await self.stop(0)
             raise StartupError(str(error)) from error
         services = Services(
-            self.node, settings.cluster.name, cluster_id, self._settings.store.url.partition(":")[0]
+            self.node,
+            settings.cluster.name,
+            cluster_id,
+            self._settings.store.url.partition(":")[0],
+            self._addresses,
         )
         measure_node(self.metrics, self.node)
         self._grpc = GrpcServer(
@@ -94,6 +98,12 @@ class Server:
         gc.freeze()
         log.info(
             "started", ip=settings.server.ip, port=port, store=settings.store.url.partition(":")[0]
+        )
+
+    def _addresses(self) -> Addresses:
+        return Addresses(
+            "{}:{}".format(*self.address),
+            "{}:{}".format(*self.http_address) if self.http_address is not None else "",
         )
 
     async def stop(self, grace_seconds: float) -> None:

@@ -7,15 +7,14 @@ EVERYWHERE = (
     Intended(
         "*.supports_schedules", "schedules are not there yet, and clients switch them on by this"
     ),
-    Intended("*.effective_rate_limit.requests_per_second", "perdure limits no rates"),
-    Intended("*.task_queue_status.rate_per_second", "perdure limits no rates"),
+    Intended("*.effective_rate_limit.requests_per_second", "perdure itself limits no rates"),
+    Intended("*.task_queue_status.rate_per_second", "perdure itself limits no rates"),
     Intended("*.task_queue_status.task_id_block", "perdure's tasks need no ids of their own"),
 )
 
 #: Scripts that perdure does not pass yet. Each must fail as long as it is listed here.
 PENDING = {
     "history_while_a_task_is_in_flight": "an odd page size cuts history elsewhere",
-    "queues_refused": "the name of a queue's part is not looked into",
     "two_queries_at_once": "perdure lets more than one query wait for a task",
     "workflows_listed_by_pages": "perdure knows that a page is the last one",
 }

@@ -12,6 +12,7 @@ from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 from perdure.frontend.activities import Activities
 from perdure.frontend.activity_control import ActivityControl
 from perdure.frontend.call import Call
+from perdure.frontend.clusters import ClusterService
 from perdure.frontend.history import WorkflowHistory
 from perdure.frontend.multi_operation import MultiOperation
 from perdure.frontend.namespaces import NamespaceService
@@ -32,6 +33,7 @@ _METHODS = (*WORKFLOW_SERVICE.methods, *OPERATOR_SERVICE.methods)
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
     ActivityControl,
+    ClusterService,
     MultiOperation,
     NamespaceService,
     SearchAttributeService,

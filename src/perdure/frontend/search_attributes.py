@@ -11,6 +11,10 @@ from temporalio.api.operatorservice.v1 import (
     RemoveSearchAttributesRequest,
     RemoveSearchAttributesResponse,
 )
+from temporalio.api.workflowservice.v1 import (
+    GetSearchAttributesRequest,
+    GetSearchAttributesResponse,
+)
 
 from perdure.core.errors import invalid_argument
 from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPE_NAMES
@@ -28,6 +32,12 @@ _MAX_BY_TYPE = {
     IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST: 3,
     IndexedValueType.INDEXED_VALUE_TYPE_TEXT: 3,
 }
+#: The columns themselves, by the names that they have whatever a namespace calls them.
+_FIELDS = {
+    f"{TYPE_NAMES[kind]}{number:02}": kind
+    for kind, count in _MAX_BY_TYPE.items()
+    for number in range(1, count + 1)
+}
 _NOT_SET = "SearchAttributes are not set on request."
 
 
@@ -39,18 +49,22 @@ class SearchAttributeService:
     async def AddSearchAttributes(
         self, request: AddSearchAttributesRequest, call: Call
     ) -> AddSearchAttributesResponse:
-        namespace = self._namespace(request.namespace)
+        self._services.check_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         added = dict(request.search_attributes)
-        for name in added:
+        for name, kind in added.items():
             if name in SYSTEM or name in PREDEFINED or name.startswith(RESERVED_PREFIX):
                 raise invalid_argument(f"Search attribute {name} is reserved by system.")
+            if kind not in IndexedValueType.values():
+                raise invalid_argument(f"Unknown search attribute type: {kind}.")
+        namespace = self._namespace(request.namespace)
 
         def change(old: Namespace) -> Namespace:
             # Temporal: one that is there already is left as it is, whatever its type.
             _check_count(old, {name: added[name] for name in added if name not in _names(old)})
-            return with_names(old, added)
+            # Temporal: the empty name takes no column.
+            return with_names(old, {name: kind for name, kind in added.items() if name})
 
         await self._namespaces.update(namespace.name, change)
         return AddSearchAttributesResponse()
@@ -67,15 +81,22 @@ class SearchAttributeService:
     async def RemoveSearchAttributes(
         self, request: RemoveSearchAttributesRequest, call: Call
     ) -> RemoveSearchAttributesResponse:
-        namespace = self._namespace(request.namespace)
+        self._services.check_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
+        namespace = self._namespace(request.namespace)
+        fixed = (SYSTEM.keys() | PREDEFINED.keys() | _FIELDS.keys()) - _names(namespace)
         for name in request.search_attributes:
-            if name in SYSTEM or name in PREDEFINED:
+            if name in fixed:
                 raise invalid_argument(f"Unable to remove non-custom search attributes: {name}.")
         gone = set(request.search_attributes)
         await self._namespaces.update(namespace.name, lambda old: without_names(old, gone))
         return RemoveSearchAttributesResponse()
+
+    async def GetSearchAttributes(
+        self, request: GetSearchAttributesRequest, call: Call
+    ) -> GetSearchAttributesResponse:
+        return GetSearchAttributesResponse(keys={**SYSTEM, **PREDEFINED, **_FIELDS})
 
     def _namespace(self, name: str) -> Namespace:
         if not name:

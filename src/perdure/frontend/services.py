@@ -1,8 +1,9 @@
 """What all handlers share: the node, the namespaces, and how long a poll may last."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from temporalio.api.enums.v1 import NamespaceState
 from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
@@ -30,6 +31,13 @@ _ALLOWED_TO_START = (NamespaceState.NAMESPACE_STATE_REGISTERED,)
 _ALLOWED = (*_ALLOWED_TO_START, NamespaceState.NAMESPACE_STATE_DEPRECATED)
 
 
+class Addresses(NamedTuple):
+    """Where this server is reached, as in "127.0.0.1:7233"; empty if it is not."""
+
+    grpc: str = ""
+    http: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     node: Node
@@ -37,6 +45,8 @@ class Services:
     cluster_id: str = ""
     #: What kind of database there is, for `GetClusterInfo`.
     store_name: str = ""
+    #: Known only when the ports are open.
+    addresses: Callable[[], Addresses] = Addresses
 
     @property
     def namespaces(self) -> Namespaces:

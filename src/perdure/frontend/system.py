@@ -16,6 +16,11 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
+from perdure.frontend.clusters import (
+    FAILOVER_VERSION_INCREMENT,
+    HISTORY_SHARD_COUNT,
+    INITIAL_FAILOVER_VERSION,
+)
 from perdure.frontend.services import Services
 
 #: The version of the real server whose behaviour this one has. Clients compare it with what they need.
@@ -62,11 +67,11 @@ class SystemInfo:
             server_version=SERVER_VERSION,
             cluster_id=self._services.cluster_id,
             cluster_name=self._services.cluster_name,
-            history_shard_count=1,
+            history_shard_count=HISTORY_SHARD_COUNT,
             persistence_store=self._services.store_name,
             visibility_store=self._services.store_name,
-            initial_failover_version=1,
-            failover_version_increment=10,
+            initial_failover_version=INITIAL_FAILOVER_VERSION,
+            failover_version_increment=FAILOVER_VERSION_INCREMENT,
         )
 
 

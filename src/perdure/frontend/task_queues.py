@@ -1,32 +1,49 @@
 """What clients can learn of a task queue, and how a worker says that it leaves one."""
 
+from collections.abc import Iterable, Iterator
+
 from temporalio.api.enums.v1 import (
+    BuildIdTaskReachability,
     DescribeTaskQueueMode,
     RateLimitSource,
+    TaskQueueKind,
     TaskQueueType,
 )
-from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueStats
+from temporalio.api.taskqueue.v1 import (
+    PollerInfo,
+    TaskQueueStats,
+    TaskQueueTypeInfo,
+)
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     DescribeTaskQueueResponse,
+    ListTaskQueuePartitionsRequest,
+    ListTaskQueuePartitionsResponse,
     ResetStickyTaskQueueRequest,
     ResetStickyTaskQueueResponse,
     ShutdownWorkerRequest,
     ShutdownWorkerResponse,
 )
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import invalid_argument
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.workflow_task import ResetSticky
 from perdure.frontend.call import Call
+from perdure.frontend.queue_names import check_queue_part
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_execution, check_task_queue
-from perdure.runtime.task_queues import ACTIVITY_QUEUE, WORKFLOW_QUEUE, QueueName
+from perdure.runtime.task_queues import Queue, QueueName
 
 #: Temporal: what a worker that sets no limit of its own is shown with.
 UNLIMITED_PER_SECOND = 100_000.0
+#: Temporal: so many versions may be asked about at once.
+_REACHABILITY_VERSIONS_MAX = 5
+_UNVERSIONED = ""
 _DEFAULT_PRIORITY = 3
 _NO_TIME_S = -62_135_596_800
+_ENHANCED = DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED
+_STICKY = TaskQueueKind.TASK_QUEUE_KIND_STICKY
+_WORKER_COMMANDS = TaskQueueKind.TASK_QUEUE_KIND_WORKER_COMMANDS
 
 
 class TaskQueueDescriptions:
@@ -38,46 +55,110 @@ class TaskQueueDescriptions:
         self, request: DescribeTaskQueueRequest, call: Call
     ) -> DescribeTaskQueueResponse:
         namespace = self._services.namespace(request.namespace)
-        if not request.task_queue.name.startswith(
-            "/_sys/"
-        ):  # A part of a queue: it has no tasks here.
-            check_task_queue(request, self._services.limits)
-        if request.api_mode == DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
-            raise Rejected(
-                Code.UNIMPLEMENTED, "DescribeTaskQueue's enhanced mode is not implemented"
+        limits = self._services.limits
+        check_task_queue(request, limits, is_part=request.api_mode != _ENHANCED)
+        versions_count = len(request.versions.build_ids)
+        if request.report_task_reachability and versions_count > _REACHABILITY_VERSIONS_MAX:
+            raise invalid_argument(
+                "Too many build ids queried at once with ReportTaskReachability==true,"
+                f" limit: {_REACHABILITY_VERSIONS_MAX}"
             )
-        kind = (
-            ACTIVITY_QUEUE
-            if request.task_queue_type == TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-            else WORKFLOW_QUEUE
-        )
-        now_ns = self._node.clock.now_ns()
+        if request.api_mode == _ENHANCED:
+            return self._enhanced(namespace.id, request)
+        kind = request.task_queue_type or TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        part = check_queue_part(request.task_queue, kind)
+        queue_kind = request.task_queue.kind
+        if request.report_stats and (part or queue_kind in (_STICKY, _WORKER_COMMANDS)):
+            raise invalid_argument(
+                "DescribeTaskQueue stats are only supported for the root partition"
+            )
         queue = self._node.task_queues.describe(
             QueueName(namespace.id, request.task_queue.name, kind)
         )
-        response = DescribeTaskQueueResponse()
-        for info in queue.pollers.values():
-            poller = PollerInfo(
-                identity=info.identity,
-                rate_per_second=info.rate_per_second or UNLIMITED_PER_SECOND,
-            )
-            set_timestamp(poller.last_access_time, info.last_poll_at_ns)
-            response.pollers.append(poller)
-        response.versioning_info.current_version = "__unversioned__"
-        response.versioning_info.update_time.seconds = _NO_TIME_S
-        response.effective_rate_limit.requests_per_second = 0.0
+        response = DescribeTaskQueueResponse(pollers=_pollers(queue))
+        if queue_kind != _WORKER_COMMANDS:
+            response.versioning_info.current_version = "__unversioned__"
+            response.versioning_info.update_time.seconds = _NO_TIME_S
+        response.effective_rate_limit.requests_per_second = UNLIMITED_PER_SECOND
         response.effective_rate_limit.rate_limit_source = RateLimitSource.RATE_LIMIT_SOURCE_SYSTEM
         if request.include_task_queue_status:
             response.task_queue_status.backlog_count_hint = queue.backlog_count
         if request.report_stats:
-            stats = TaskQueueStats(
-                approximate_backlog_count=queue.backlog_count,
-                tasks_add_rate=queue.added.per_second(now_ns),
-                tasks_dispatch_rate=queue.dispatched.per_second(now_ns),
-            )
-            set_duration(stats.approximate_backlog_age, queue.backlog_age_ns(now_ns))
+            stats = self._stats([queue])
             response.stats.CopyFrom(stats)
             response.stats_by_priority_key[_DEFAULT_PRIORITY].CopyFrom(stats)
+        return response
+
+    def _enhanced(
+        self, namespace_id: str, request: DescribeTaskQueueRequest
+    ) -> DescribeTaskQueueResponse:
+        """Describe a queue by the versions of its workers: without versioning, all are unversioned."""
+        if request.task_queue.kind == _STICKY:
+            raise invalid_argument(
+                "Enhanced DescribeTaskQueue is not valid for a sticky queue,"
+                " use api_mode=UNSPECIFIED or a normal queue."
+            )
+        versions = {_UNVERSIONED}
+        if request.HasField("versions"):
+            versions = set(request.versions.build_ids)
+            if request.versions.unversioned:
+                versions.add(_UNVERSIONED)
+        kinds = set(request.task_queue_types) or {
+            TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        }
+        response = DescribeTaskQueueResponse()
+        for version in versions:
+            info = response.versions_info[version]
+            if request.report_task_reachability:
+                info.task_reachability = (
+                    BuildIdTaskReachability.BUILD_ID_TASK_REACHABILITY_UNREACHABLE
+                    if version
+                    else BuildIdTaskReachability.BUILD_ID_TASK_REACHABILITY_REACHABLE
+                )
+            for kind in kinds:
+                name = QueueName(namespace_id, request.task_queue.name, kind)
+                self._describe_type(info.types_info[kind], name, version, request)
+        return response
+
+    def _describe_type(
+        self,
+        info: TaskQueueTypeInfo,
+        name: QueueName,
+        version: str,
+        request: DescribeTaskQueueRequest,
+    ) -> None:
+        queues = [self._node.task_queues.describe(name)] if version == _UNVERSIONED else []
+        if request.report_pollers:
+            for queue in queues:
+                info.pollers.extend(_pollers(queue))
+        if request.report_stats:
+            info.stats.CopyFrom(self._stats(queues))
+
+    def _stats(self, queues: Iterable[Queue]) -> TaskQueueStats:
+        now_ns = self._node.clock.now_ns()
+        stats = TaskQueueStats()
+        set_duration(stats.approximate_backlog_age, 0)
+        for queue in queues:
+            stats.approximate_backlog_count = queue.backlog_count
+            stats.tasks_add_rate = queue.added.per_second(now_ns)
+            stats.tasks_dispatch_rate = queue.dispatched.per_second(now_ns)
+            set_duration(stats.approximate_backlog_age, queue.backlog_age_ns(now_ns))
+        return stats
+
+    async def ListTaskQueuePartitions(
+        self, request: ListTaskQueuePartitionsRequest, call: Call
+    ) -> ListTaskQueuePartitionsResponse:
+        self._services.namespace(request.namespace)
+        check_task_queue(request, self._services.limits, is_part=False)
+        response = ListTaskQueuePartitionsResponse()
+        for partitions in (
+            response.activity_task_queue_partitions,
+            response.workflow_task_queue_partitions,
+        ):
+            partitions.add(
+                key=request.task_queue.name, owner_host_name=self._services.addresses().grpc
+            )
         return response
 
     async def ResetStickyTaskQueue(
@@ -98,3 +179,12 @@ class TaskQueueDescriptions:
         if request.sticky_task_queue:
             self._node.task_queues.forget_worker(namespace.id, request.sticky_task_queue)
         return ShutdownWorkerResponse()
+
+
+def _pollers(queue: Queue) -> Iterator[PollerInfo]:
+    for info in queue.pollers.values():
+        poller = PollerInfo(
+            identity=info.identity, rate_per_second=info.rate_per_second or UNLIMITED_PER_SECOND
+        )
+        set_timestamp(poller.last_access_time, info.last_poll_at_ns)
+        yield poller

@@ -37,6 +37,7 @@ from perdure.core.workflow.validation import (
     retry_policy_fault,
     with_defaults,
 )
+from perdure.frontend.queue_names import PART_PREFIX
 
 log = structlog.get_logger(__name__)
 
@@ -88,25 +89,33 @@ def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
     return execution
 
 
-def check_task_queue(request: Any, limits: Limits) -> None:
+def check_task_queue(request: Any, limits: Limits, *, is_part: bool | None = None) -> None:
+    """Check the queue that a request names. A description may name an internal queue, or (`is_part`) a part of one."""
     if not request.HasField("task_queue"):
         raise invalid_argument("taskQueue is not set")
-    check_queue_name(request.task_queue, limits)
+    if is_part is None:
+        check_queue_name(request.task_queue, limits)
+    else:
+        _check_described_name(request.task_queue, limits, is_part=is_part)
 
 
 def check_queue_name(queue: TaskQueue, limits: Limits) -> None:
+    _check_described_name(queue, limits, is_part=False)
+    if queue.name == "temporal-sys-per-ns-tq":
+        raise invalid_argument(
+            "cannot use internal per-namespace task queue:temporal-sys-per-ns-tq"
+        )
+
+
+def _check_described_name(queue: TaskQueue, limits: Limits, *, is_part: bool) -> None:
     name = queue.name
     if not name:
         raise invalid_argument("missing task queue name")
     if is_too_long(name, limits) or is_too_long(queue.normal_name, limits):
         raise invalid_argument("taskQueue length exceeds limit")
     check_no_nul(name, "TaskQueue")
-    if name.startswith("/_sys/"):
-        raise invalid_argument("task queue name cannot start with reserved prefix /_sys/")
-    if name == "temporal-sys-per-ns-tq":
-        raise invalid_argument(
-            "cannot use internal per-namespace task queue:temporal-sys-per-ns-tq"
-        )
+    if not is_part and name.startswith(PART_PREFIX):
+        raise invalid_argument(f"task queue name cannot start with reserved prefix {PART_PREFIX}")
 
 
 def check_size(blob: Message, limits: Limits) -> None:

@@ -47,6 +47,7 @@ class QueryOffer(NamedTuple):
 
 
 Offer = WorkflowOffer | ActivityOffer | QueryOffer
+Queue = TaskQueue[Offer]
 WORKFLOW_QUEUE = 1
 ACTIVITY_QUEUE = 2
 
