@@ -60,10 +60,15 @@ class Activities:
         deadline = self._services.poll_deadline(call)
         check_task_queue(request, self._services.limits)
         check_identity(request.identity, self._services.limits)
+        metadata = request.task_queue_metadata
         info = PollerInfo(
             request.identity,
             self._node.clock.now_ns(),
-            rate_per_second=request.task_queue_metadata.max_tasks_per_second.value,
+            max_per_second=(
+                metadata.max_tasks_per_second.value
+                if metadata.HasField("max_tasks_per_second")
+                else None
+            ),
             version_capabilities=request.worker_version_capabilities.SerializeToString(),
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)

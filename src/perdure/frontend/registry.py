@@ -20,6 +20,7 @@ from perdure.frontend.queries import WorkflowQueries
 from perdure.frontend.search_attributes import SearchAttributeService
 from perdure.frontend.services import Services
 from perdure.frontend.system import SystemInfo
+from perdure.frontend.task_queue_config import TaskQueueConfigs
 from perdure.frontend.task_queues import TaskQueueDescriptions
 from perdure.frontend.updates import WorkflowUpdates
 from perdure.frontend.visibility import Visibility
@@ -38,6 +39,7 @@ _HANDLERS: tuple[Callable[[Services], object], ...] = (
     NamespaceService,
     SearchAttributeService,
     SystemInfo,
+    TaskQueueConfigs,
     TaskQueueDescriptions,
     Visibility,
     WorkflowHistory,

@@ -26,6 +26,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import invalid_argument
+from perdure.core.matching.task_queue import DEFAULT_PRIORITY
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.workflow_task import ResetSticky
 from perdure.frontend.call import Call
@@ -39,7 +40,6 @@ UNLIMITED_PER_SECOND = 100_000.0
 #: Temporal: so many versions may be asked about at once.
 _REACHABILITY_VERSIONS_MAX = 5
 _UNVERSIONED = ""
-_DEFAULT_PRIORITY = 3
 _NO_TIME_S = -62_135_596_800
 _ENHANCED = DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED
 _STICKY = TaskQueueKind.TASK_QUEUE_KIND_STICKY
@@ -79,14 +79,19 @@ class TaskQueueDescriptions:
         if queue_kind != _WORKER_COMMANDS:
             response.versioning_info.current_version = "__unversioned__"
             response.versioning_info.update_time.seconds = _NO_TIME_S
-        response.effective_rate_limit.requests_per_second = UNLIMITED_PER_SECOND
-        response.effective_rate_limit.rate_limit_source = RateLimitSource.RATE_LIMIT_SOURCE_SYSTEM
+        if request.report_config:
+            config = self._services.namespaces.task_queue_config(
+                namespace.id, request.task_queue_type, request.task_queue.name
+            )
+            if config is not None:
+                response.config.CopyFrom(config)
+        _show_limit(response.effective_rate_limit, queue)
         if request.include_task_queue_status:
             response.task_queue_status.backlog_count_hint = queue.backlog_count
         if request.report_stats:
             stats = self._stats([queue])
             response.stats.CopyFrom(stats)
-            response.stats_by_priority_key[_DEFAULT_PRIORITY].CopyFrom(stats)
+            self._show_priorities(response, queue, stats)
         return response
 
     def _enhanced(
@@ -146,6 +151,21 @@ class TaskQueueDescriptions:
             set_duration(stats.approximate_backlog_age, queue.backlog_age_ns(now_ns))
         return stats
 
+    def _show_priorities(
+        self, response: DescribeTaskQueueResponse, queue: Queue, total: TaskQueueStats
+    ) -> None:
+        """Split the statistics by priority. Rates are not measured by priority: they are shown with the middle one."""
+        now_ns = self._node.clock.now_ns()
+        counts = queue.backlog_counts()
+        for priority in {DEFAULT_PRIORITY, *counts}:
+            stats = response.stats_by_priority_key[priority]
+            stats.approximate_backlog_count = counts.get(priority, 0)
+            age_ns = queue.backlog_age_ns(now_ns, priority)
+            set_duration(stats.approximate_backlog_age, age_ns)
+        middle = response.stats_by_priority_key[DEFAULT_PRIORITY]
+        middle.tasks_add_rate = total.tasks_add_rate
+        middle.tasks_dispatch_rate = total.tasks_dispatch_rate
+
     async def ListTaskQueuePartitions(
         self, request: ListTaskQueuePartitionsRequest, call: Call
     ) -> ListTaskQueuePartitionsResponse:
@@ -181,10 +201,25 @@ class TaskQueueDescriptions:
         return ShutdownWorkerResponse()
 
 
+def _show_limit(shown: DescribeTaskQueueResponse.EffectiveRateLimit, queue: Queue) -> None:
+    if queue.limit is None:
+        shown.requests_per_second = UNLIMITED_PER_SECOND
+        shown.rate_limit_source = RateLimitSource.RATE_LIMIT_SOURCE_SYSTEM
+        return
+    shown.requests_per_second = queue.limit.per_second
+    shown.rate_limit_source = (
+        RateLimitSource.RATE_LIMIT_SOURCE_API
+        if queue.configured_per_second is not None
+        else RateLimitSource.RATE_LIMIT_SOURCE_WORKER
+    )
+
+
 def _pollers(queue: Queue) -> Iterator[PollerInfo]:
     for info in queue.pollers.values():
+        asked = info.max_per_second
         poller = PollerInfo(
-            identity=info.identity, rate_per_second=info.rate_per_second or UNLIMITED_PER_SECOND
+            identity=info.identity,
+            rate_per_second=asked if asked is not None else UNLIMITED_PER_SECOND,
         )
         set_timestamp(poller.last_access_time, info.last_poll_at_ns)
         yield poller

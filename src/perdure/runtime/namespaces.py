@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType, NamespaceState
 from temporalio.api.errordetails.v1 import NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure
+from temporalio.api.taskqueue.v1 import TaskQueueConfig
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import TYPES_BY_NAME
@@ -44,6 +45,8 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     bad_binaries: dict[str, BadBinary] = {}
     #: Field name ("Int01") → the name that users gave it. The field's name tells its type.
     search_attribute_aliases: dict[str, str] = {}
+    #: `TaskQueueType` and name, as in "2:queue" → serialized `TaskQueueConfig`.
+    task_queue_configs: dict[str, bytes] = {}
     #: Made by the server at its start.
     is_built_in: bool = False
     version: int = 1
@@ -110,6 +113,12 @@ class Namespaces:
         """Return for how long the closed runs of a namespace are kept."""
         namespace = self._by_id.get(namespace_id)
         return namespace.retention_ns if namespace is not None else DAY_NS
+
+    def task_queue_config(self, namespace_id: str, kind: int, name: str) -> TaskQueueConfig | None:
+        """Return what an operator has set for a task queue; None if nobody has."""
+        namespace = self._by_id.get(namespace_id)
+        encoded = namespace and namespace.task_queue_configs.get(f"{kind}:{name}")
+        return TaskQueueConfig.FromString(encoded) if encoded else None
 
     def listed(self) -> list[Namespace]:
         """Return all, in the order of their ids."""
@@ -185,6 +194,14 @@ def aliases(types: Mapping[str, str]) -> dict[str, str]:
         counts[kind] = counts.get(kind, 0) + 1
         found[f"{kind}{counts[kind]:02}"] = name
     return found
+
+
+def with_task_queue_config(
+    namespace: Namespace, kind: int, name: str, config: TaskQueueConfig
+) -> Namespace:
+    """Return `namespace` with the settings of one task queue replaced."""
+    configs = {**namespace.task_queue_configs, f"{kind}:{name}": config.SerializeToString()}
+    return msgspec.structs.replace(namespace, task_queue_configs=configs)
 
 
 def without_names(namespace: Namespace, gone: Container[str]) -> Namespace:

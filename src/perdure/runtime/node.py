@@ -104,7 +104,7 @@ class Node:
         self.engine = Engine(
             store, clock, world, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
-        self.task_queues = TaskQueues(clock)
+        self.task_queues = TaskQueues(clock, self._configured_per_second)
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
@@ -152,6 +152,12 @@ class Node:
     def chance(self) -> float:
         """Return a number from 0 up to 1, drawn at random."""
         return self._random.random()
+
+    def _configured_per_second(self, name: QueueName) -> float | None:
+        config = self.namespaces.task_queue_config(name.namespace_id, name.kind, name.name)
+        if config is None or not config.queue_rate_limit.HasField("rate_limit"):
+            return None
+        return config.queue_rate_limit.rate_limit.requests_per_second
 
     def _deliver(self, key: RunKey, effect: Effect) -> None:
         if isinstance(effect, DispatchWorkflowTask):

@@ -1,11 +1,17 @@
 """Pollers wait here for tasks. All task queues of this node; each is a `core.matching.TaskQueue`."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from perdure.core.matching.task_queue import Poller, PollerInfo, TaskQueue
+from perdure.core.matching.task_queue import (
+    DEFAULT_PRIORITY,
+    Poller,
+    PollerInfo,
+    TaskQueue,
+    priority_of,
+)
 from perdure.core.workflow.outcome import (
     DispatchActivityTask,
     DispatchQuery,
@@ -15,6 +21,7 @@ from perdure.runtime.clock import Clock
 from perdure.store.port import RunKey
 
 SWEEP_EVERY_S = 30.0
+_LATE_S = 0.001
 
 
 class QueueName(NamedTuple):
@@ -28,6 +35,7 @@ class WorkflowOffer(NamedTuple):
     key: RunKey
     scheduled_event_id: int
     attempt: int
+    priority: int = DEFAULT_PRIORITY
 
 
 class ActivityOffer(NamedTuple):
@@ -35,6 +43,7 @@ class ActivityOffer(NamedTuple):
     scheduled_event_id: int
     attempt: int
     stamp: int = 0
+    priority: int = DEFAULT_PRIORITY
     is_activity: bool = True  # Keeps it apart from a `WorkflowOffer` of the same numbers.
 
 
@@ -53,24 +62,31 @@ ACTIVITY_QUEUE = 2
 
 
 class TaskQueues:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, configured: Callable[[QueueName], float | None]) -> None:
+        """`configured` says how many tasks of a queue an operator wants dispatched in a second."""
         self._clock = clock
+        self._configured = configured
         self._queues: dict[QueueName, TaskQueue[Offer]] = {}
         self._draining = False
         #: In the order of their arrival.
         self._polls: dict[asyncio.Future[Offer | None], None] = {}
+        #: When the rate limit of a queue, at which tasks and pollers wait, lets through the next.
+        self._releases: dict[QueueName, asyncio.TimerHandle] = {}
 
     # Tasks come
 
     def offer_workflow_task(self, key: RunKey, effect: DispatchWorkflowTask) -> None:
-        offer = WorkflowOffer(key, effect.scheduled_event_id, effect.attempt)
+        priority = priority_of(effect.priority_key)
+        offer = WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority)
         queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
-        queue.add(offer, self._clock.now_ns())
+        queue.add(offer, self._clock.now_ns(), priority)
 
     def offer_activity_task(self, key: RunKey, effect: DispatchActivityTask) -> None:
-        offer = ActivityOffer(key, effect.scheduled_event_id, effect.attempt, effect.stamp)
-        queue = self._queue(QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE))
-        queue.add(offer, self._clock.now_ns())
+        priority = priority_of(effect.priority_key)
+        offer = ActivityOffer(
+            key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority
+        )
+        self._add(QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE), offer)
 
     def offer_query(self, key: RunKey, effect: DispatchQuery) -> QueryOffer:
         """Offer a query to the run's own worker if it is there, else to any."""
@@ -109,6 +125,8 @@ class TaskQueues:
         taken: asyncio.Future[Offer | None] = loop.create_future()
         poller: Poller[Offer] = Poller(info.identity, partial(_hand_over, taken))
         queue.wait(poller)
+        if queue.limit is not None:
+            self._release(name)
         self._polls[taken] = None
         timeout = loop.call_at(deadline, _end, taken)
         try:
@@ -124,11 +142,40 @@ class TaskQueues:
 
     def give_back(self, name: QueueName, offer: Offer) -> None:
         """A poller took the task and cannot carry it on. Given back once too often it is stale, and does no harm."""
-        queue = self._queue(name)
         if isinstance(offer, QueryOffer):
-            queue.add_urgent(offer)
+            self._queue(name).add_urgent(offer)
         else:
-            queue.add(offer, self._clock.now_ns())
+            self._add(name, offer)
+
+    def _add(self, name: QueueName, offer: WorkflowOffer | ActivityOffer) -> None:
+        queue = self._queue(name)
+        queue.add(offer, self._clock.now_ns(), offer.priority)
+        if queue.limit is not None:
+            self._release(name)
+
+    def _release(self, name: QueueName) -> None:
+        """Hand out what the limit of a queue allows now, and come back when it allows more."""
+        handle = self._releases.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+        queue = self._find(name)
+        if queue is None:
+            return
+        now_ns = self._clock.now_ns()
+        queue.release(now_ns)
+        ready_at_ns = queue.held_until_ns()
+        if ready_at_ns is not None:
+            # A little later than that: the loop counts in its own clock.
+            after_s = max(0, ready_at_ns - now_ns) / 1e9 + _LATE_S
+            loop = asyncio.get_running_loop()
+            self._releases[name] = loop.call_later(after_s, self._release, name)
+
+    def configure(self, name: QueueName) -> None:
+        """An operator has changed how fast tasks may be dispatched."""
+        queue = self._find(name)
+        if queue is not None:
+            queue.configure(self._configured(name), self._clock.now_ns())
+            self._release(name)
 
     def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
         """A worker shuts down: nobody serves its sticky queue from now on."""
@@ -141,6 +188,9 @@ class TaskQueues:
         """Another node may own the runs now: end all polls, with nothing, and drop what waits here."""
         for taken in list(self._polls):
             _end(taken)
+        for handle in self._releases.values():
+            handle.cancel()
+        self._releases.clear()
         self._queues.clear()
 
     def drain(self) -> None:
@@ -153,7 +203,7 @@ class TaskQueues:
 
     def describe(self, name: QueueName) -> TaskQueue[Offer]:
         """Return the queue for reading; an empty one if nobody has used it."""
-        return self._find(name) or TaskQueue()
+        return self._find(name) or self._new(name)
 
     def names(self) -> Iterator[QueueName]:
         return iter(self._queues)
@@ -174,7 +224,12 @@ class TaskQueues:
     def _queue(self, name: QueueName) -> TaskQueue[Offer]:
         queue = self._queues.get(name)
         if queue is None:
-            queue = self._queues[name] = TaskQueue()
+            queue = self._queues[name] = self._new(name)
+        return queue
+
+    def _new(self, name: QueueName) -> TaskQueue[Offer]:
+        queue: TaskQueue[Offer] = TaskQueue()
+        queue.configure(self._configured(name), self._clock.now_ns())
         return queue
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
+from tests.differential.commands import schedule_activity
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import World
@@ -93,3 +94,91 @@ async def partitions_listed(world: World) -> None:
     for namespace in ("nowhere", ""):
         world.namespace = namespace
         await world.attempt(request(), f"namespace {namespace!r}", task_queue={"name": "queue"})
+
+
+def _limit(per_second: float | None, reason: str = "") -> dict[str, Any]:
+    update: dict[str, Any] = {"reason": reason}
+    if per_second is not None:
+        update["rate_limit"] = {"requests_per_second": per_second}
+    return update
+
+
+async def _configure(world: World, label: str, queue: str = "queue", **fields: Any) -> Any:
+    request = api.UpdateTaskQueueConfigRequest(
+        task_queue=world.id(queue), task_queue_type=2, identity="operator"
+    )
+    return await world.attempt(request, label, **fields)
+
+
+@script
+async def queues_configured(world: World) -> None:
+    queue = {"name": world.id("queue")}
+    await _configure(world, "nothing")
+    await _configure(world, "a limit", update_queue_rate_limit=_limit(5, "slow"))
+    for kind in (1, 2):
+        described = await world.do(
+            api.DescribeTaskQueueRequest(),
+            quiet=True,
+            task_queue=queue,
+            task_queue_type=kind,
+            report_config=True,
+        )
+        world.note(
+            f"{kind}: limit", described.config.queue_rate_limit.rate_limit.requests_per_second
+        )
+        world.note(f"{kind}: source", described.effective_rate_limit.rate_limit_source)
+    await _configure(
+        world, "a limit of keys", update_fairness_key_rate_limit_default=_limit(1.5), identity=""
+    )
+    await _configure(world, "weights", set_fairness_weight_overrides={"a": 2, "b": 0.5})
+    await _configure(world, "fewer weights", unset_fairness_weight_overrides=["a", "nobody"])
+    await _configure(world, "no limit", update_queue_rate_limit=_limit(None, "gone"))
+    await _describe(world, "at the end", task_queue=queue, task_queue_type=2, report_config=True)
+    await _configure(world, "of no type", task_queue_type=99, update_queue_rate_limit=_limit(1))
+
+
+@script
+async def queue_configurations_refused(world: World) -> None:
+    wrong: dict[str, dict[str, Any]] = {
+        "negative": {"update_queue_rate_limit": _limit(-1)},
+        "negative for keys": {"update_fairness_key_rate_limit_default": _limit(-1)},
+        "long reason": {"update_queue_rate_limit": _limit(1, "x" * 1001)},
+        "long reason without limit": {"update_queue_rate_limit": _limit(None, "x" * 1001)},
+        "long identity": {"identity": "x" * 1001},
+        "empty key": {"set_fairness_weight_overrides": {"": 1}},
+        "long key": {"set_fairness_weight_overrides": {"x" * 65: 1}},
+        "no weight": {"set_fairness_weight_overrides": {"x": 0}},
+        "unset what is set": {
+            "set_fairness_weight_overrides": {"x": 1},
+            "unset_fairness_weight_overrides": ["x"],
+        },
+        "many weights": {"set_fairness_weight_overrides": {f"k{n}": 1 for n in range(1001)}},
+        "for workflows": {"task_queue_type": 1, "update_queue_rate_limit": _limit(1)},
+        "for workflows' keys": {
+            "task_queue_type": 1,
+            "update_fairness_key_rate_limit_default": _limit(1),
+        },
+        "part": {"task_queue": "/_sys/queue/1"},
+        "no namespace": {"namespace": "nowhere"},
+    }
+    for label, fields in wrong.items():
+        await _configure(world, label, queue=label, **fields)
+
+
+@script
+async def queue_that_stands_still(world: World) -> None:
+    """A limit of nothing holds activities back; without it they go on."""
+    workflow = world.workflow()
+    await _configure(
+        world, "stop", queue="workflow-queue", update_queue_rate_limit=_limit(0, "stop")
+    )
+    await world.wait(1)
+    await workflow.start(quiet=True)
+    task = await workflow.poll(quiet=True)
+    await task.complete(schedule_activity("a", workflow.task_queue), quiet=True)
+    await world.poll_activity(workflow.task_queue, timeout=4)
+    described = await workflow.describe(quiet=True)
+    world.note("state", described.pending_activities[0].state)
+    await _configure(world, "go", queue="workflow-queue", update_queue_rate_limit=_limit(None))
+    await world.wait(1)
+    await world.poll_activity(workflow.task_queue)

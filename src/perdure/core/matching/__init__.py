@@ -1,1 +1,4 @@
-"""Matching: tasks meet pollers. `task_queue.py` is one task queue."""
+"""Matching: tasks meet pollers.
+
+`rate.py` measures, `token_bucket.py` limits, `task_queue.py` is one task queue.
+"""

@@ -8,15 +8,18 @@ WINDOW_S = 30
 
 
 class Rate:
-    __slots__ = ("_counts", "_total")
+    __slots__ = ("_began_at_ns", "_counts", "_total")
 
     def __init__(self) -> None:
         #: (second, count in it), oldest first; no more than `WINDOW_S` of them.
         self._counts: deque[list[int]] = deque()
         self._total = 0
+        self._began_at_ns = 0
 
     def count(self, now_ns: int) -> None:
         second = now_ns // SECOND_NS
+        if not self._began_at_ns:
+            self._began_at_ns = now_ns
         if self._counts and self._counts[-1][0] == second:
             self._counts[-1][1] += 1
         else:
@@ -26,7 +29,9 @@ class Rate:
 
     def per_second(self, now_ns: int) -> float:
         self._forget(now_ns // SECOND_NS)
-        return self._total / WINDOW_S
+        # Temporal: over the time since the first one, while that is shorter.
+        seconds = (now_ns - self._began_at_ns) / SECOND_NS
+        return self._total / min(WINDOW_S, max(1.0, seconds))
 
     def _forget(self, second: int) -> None:
         while self._counts and self._counts[0][0] <= second - WINDOW_S:

@@ -1,15 +1,16 @@
-"""One task queue: tasks wait for pollers, or pollers for tasks; never both.
+"""One task queue: tasks wait for pollers, or pollers for tasks; both only while a rate limit holds them apart.
 
 Nothing is durable here: after a restart the owners of the runs dispatch again what they owe. A task may come twice;
 whoever it concerns recognises that. The queue holds what it is given without looking inside.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from perdure.core.matching.rate import Rate
+from perdure.core.matching.token_bucket import TokenBucket
 
 T = TypeVar("T", bound=Hashable)
 
@@ -17,13 +18,22 @@ T = TypeVar("T", bound=Hashable)
 RECENT_POLL_NS = 10 * 10**9
 #: Pollers are remembered, for descriptions, for this long.
 POLLER_MEMORY_NS = 5 * 60 * 10**9
+#: Temporal: priorities are 1, which goes first, to 5; what says nothing is in the middle.
+DEFAULT_PRIORITY = 3
+PRIORITY_MAX = 5
+
+
+def priority_of(key: int) -> int:
+    """Return the priority that a task with this key has: 0 says nothing."""
+    return min(key, PRIORITY_MAX) if key > 0 else DEFAULT_PRIORITY
 
 
 @dataclass(slots=True)
 class PollerInfo:
     identity: str
     last_poll_at_ns: int
-    rate_per_second: float = 0.0
+    #: What the worker asks for at most, of all pollers of the queue together.
+    max_per_second: float | None = None
     #: Serialized `WorkerVersionCapabilities`.
     version_capabilities: bytes = b""
     #: Serialized `WorkerDeploymentOptions`.
@@ -50,24 +60,82 @@ class Backlogged(Generic[T]):
 @dataclass(slots=True)
 class TaskQueue(Generic[T]):
     _waiting: dict[Poller[T], None] = field(default_factory=dict)
-    #: By task, oldest first: a task that is dispatched twice waits once.
-    _backlog: dict[T, Backlogged[T]] = field(default_factory=dict)
+    #: By priority and then by task, what goes first first: a task that is dispatched twice waits once.
+    _backlog: dict[int, dict[T, Backlogged[T]]] = field(default_factory=dict)
     #: Tasks whose caller waits (queries) go first.
     _urgent: deque[T] = field(default_factory=deque)
     pollers: dict[str, PollerInfo] = field(default_factory=dict)
     last_poll_at_ns: int = 0
     added: Rate = field(default_factory=Rate)
     dispatched: Rate = field(default_factory=Rate)
+    #: How fast tasks may be handed out; None if nobody limits it. Queries do not count.
+    limit: TokenBucket | None = None
+    #: What an operator says outranks what workers ask for.
+    configured_per_second: float | None = None
+    asked_per_second: float | None = None
 
-    def add(self, task: T, now_ns: int) -> bool:
+    def configure(self, per_second: float | None, now_ns: int) -> None:
+        self.configured_per_second = per_second
+        self._set_limit(now_ns)
+
+    def _set_limit(self, now_ns: int) -> None:
+        wanted = self.configured_per_second
+        if wanted is None:
+            wanted = self.asked_per_second
+        if wanted is None:
+            self.limit = None
+            self.release(now_ns)
+        elif self.limit is None:
+            self.limit = TokenBucket(wanted)
+        elif wanted != self.limit.per_second:
+            self.limit = self.limit.at_rate(wanted, now_ns)
+
+    def add(self, task: T, now_ns: int, priority: int = DEFAULT_PRIORITY) -> bool:
         """Give `task` to the poller that has waited longest, or keep it. Return whether it was taken."""
         self.added.count(now_ns)
-        if self._hand_over(task):
-            self.dispatched.count(now_ns)
+        if not self._backlog and self._may_dispatch(now_ns) and self._hand_over(task):
+            self._dispatched(now_ns)
             return True
-        if task not in self._backlog:
-            self._backlog[task] = Backlogged(task, now_ns)
+        level = self._backlog.get(priority)
+        if level is None:
+            levels = {**self._backlog, priority: {}}
+            self._backlog = dict(sorted(levels.items()))
+            level = self._backlog[priority]
+        if task not in level:
+            level[task] = Backlogged(task, now_ns)
         return False
+
+    def release(self, now_ns: int) -> None:
+        """Hand out what waited for the limit, in its order, as far as the limit and the pollers go."""
+        while self._backlog and self._waiting and self._may_dispatch(now_ns):
+            task = self._first()
+            if not self._hand_over(task):
+                return
+            self._drop_first()
+            self._dispatched(now_ns)
+
+    def held_until_ns(self) -> int | None:
+        """Return when `release` will have something to do; None if that is not a matter of time."""
+        if self.limit is None or not (self._backlog and self._waiting):
+            return None
+        return self.limit.ready_at_ns()
+
+    def _may_dispatch(self, now_ns: int) -> bool:
+        return self.limit is None or self.limit.has_token(now_ns)
+
+    def _dispatched(self, now_ns: int) -> None:
+        self.dispatched.count(now_ns)
+        if self.limit is not None:
+            self.limit.take(now_ns)
+
+    def _first(self) -> T:
+        return next(iter(next(iter(self._backlog.values()))))
+
+    def _drop_first(self) -> None:
+        priority, level = next(iter(self._backlog.items()))
+        del level[next(iter(level))]
+        if not level:
+            del self._backlog[priority]
 
     def add_urgent(self, task: T) -> None:
         if not self._hand_over(task):
@@ -91,15 +159,18 @@ class TaskQueue(Generic[T]):
         self.seen(info)
         if self._urgent:
             return self._urgent.popleft()
-        if self._backlog:
-            self.dispatched.count(info.last_poll_at_ns)
-            task = next(iter(self._backlog))
-            del self._backlog[task]
+        now_ns = info.last_poll_at_ns
+        # Whoever waits already has to wait because of the limit, and goes first.
+        if self._backlog and not self._waiting and self._may_dispatch(now_ns):
+            task = self._first()
+            self._drop_first()
+            self._dispatched(now_ns)
             return task
         return None
 
     def wait(self, poller: Poller[T]) -> None:
-        assert not self._backlog
+        """Wait for a task, after `poll` has found none. With a limit, `release` has to be called in time."""
+        assert self.limit is not None or not self._backlog
         assert not self._urgent
         self._waiting[poller] = None
 
@@ -110,6 +181,10 @@ class TaskQueue(Generic[T]):
     def seen(self, info: PollerInfo) -> None:
         self.last_poll_at_ns = info.last_poll_at_ns
         self.pollers[info.identity] = info
+        if info.max_per_second != self.asked_per_second:
+            # Temporal: the latest poll has the say, also if it says nothing.
+            self.asked_per_second = info.max_per_second
+            self._set_limit(info.last_poll_at_ns)
 
     def is_served(self, now_ns: int) -> bool:
         """Somebody polls, or did a moment ago."""
@@ -129,12 +204,23 @@ class TaskQueue(Generic[T]):
             now_ns - self.last_poll_at_ns > POLLER_MEMORY_NS
         )
 
+    def backlog(self) -> Iterator[T]:
+        """Yield the tasks that wait, what goes first first."""
+        for level in self._backlog.values():
+            yield from level
+
     @property
     def backlog_count(self) -> int:
-        return len(self._backlog)
+        return sum(len(level) for level in self._backlog.values())
 
-    def backlog_age_ns(self, now_ns: int) -> int:
-        """Return how long the oldest task has waited; 0 if there is none."""
-        for entry in self._backlog.values():
-            return max(0, now_ns - entry.since_ns)
-        return 0
+    def backlog_counts(self) -> dict[int, int]:
+        """Return how many tasks wait, by priority."""
+        return {priority: len(level) for priority, level in self._backlog.items()}
+
+    def backlog_age_ns(self, now_ns: int, priority: int | None = None) -> int:
+        """Return how long the oldest task, or the oldest of one priority, has waited; 0 if there is none."""
+        oldest_ns = now_ns
+        for of_level, level in self._backlog.items():
+            if priority in (None, of_level):
+                oldest_ns = min(oldest_ns, next(iter(level.values())).since_ns)
+        return now_ns - oldest_ns

@@ -281,7 +281,7 @@ def retry_due(step: Step, timer: Timer) -> None:
         return
     if activity.scheduled_at_ns > step.now_ns:
         return
-    step.send(dispatch(activity))
+    step.send(dispatch(step.state, activity))
 
 
 def time_out(step: Step, timer: Timer) -> None:
@@ -356,6 +356,7 @@ def scheduled(state: RunState, event: HistoryEvent) -> None:
         schedule_to_start_ns=duration_ns(attributes.schedule_to_start_timeout),
         start_to_close_ns=duration_ns(attributes.start_to_close_timeout),
         heartbeat_timeout_ns=duration_ns(attributes.heartbeat_timeout),
+        priority_key=attributes.priority.priority_key,
     )
     state.activity_ids[attributes.activity_id] = event.event_id
 
@@ -436,7 +437,7 @@ def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
 
 def owed(state: RunState, now_ns: int) -> list[Effect]:
     return [
-        dispatch(activity)
+        dispatch(state, activity)
         for activity in state.activities.values()
         if not (activity.started_at_ns or activity.paused_at_ns)
         and activity.scheduled_at_ns <= now_ns

@@ -6,7 +6,7 @@ from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
-from perdure.core.workflow.state import PendingActivity
+from perdure.core.workflow.state import PendingActivity, RunState
 from perdure.core.workflow.step import Step, new_event
 
 END_ATTRIBUTES = {
@@ -101,9 +101,13 @@ def note_heartbeat(
     )
 
 
-def dispatch(activity: PendingActivity) -> DispatchActivityTask:
+def dispatch(state: RunState, activity: PendingActivity) -> DispatchActivityTask:
     return DispatchActivityTask(
-        activity.task_queue, activity.scheduled_event_id, activity.attempt, activity.stamp
+        activity.task_queue,
+        activity.scheduled_event_id,
+        activity.attempt,
+        activity.stamp,
+        activity.priority_key or state.priority_key,
     )
 
 

@@ -65,7 +65,7 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
     for timer in waiting_timers(activity):
         step.call_back(timer)
     if not wanted.request_eager_execution:
-        step.send(dispatch(activity))
+        step.send(dispatch(step.state, activity))
 
 
 def request_cancel(step: Step, command: Command, completed_event_id: int) -> None:

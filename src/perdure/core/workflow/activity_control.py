@@ -207,7 +207,7 @@ def _reschedule(
     if at_ns > step.now_ns:
         step.call_back(retry_timer(activity))
     else:
-        step.send(dispatch(activity))
+        step.send(dispatch(step.state, activity))
 
 
 def _rely_on_timers(step: Step, activity: PendingActivity) -> None:
@@ -376,6 +376,7 @@ def changed(state: RunState, record: ActivityChanged) -> None:
     activity.original_attributes = activity.original_attributes or activity.attributes
     activity.attributes = record.attributes
     activity.task_queue = attributes.task_queue.name
+    activity.priority_key = attributes.priority.priority_key
     activity.retry_policy = retry_policy(attributes.retry_policy)
     activity.schedule_to_close_ns = duration_ns(attributes.schedule_to_close_timeout)
     activity.schedule_to_start_ns = duration_ns(attributes.schedule_to_start_timeout)

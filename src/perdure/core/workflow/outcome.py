@@ -46,6 +46,8 @@ class DispatchWorkflowTask(NamedTuple):
     sticky_queue: str
     scheduled_event_id: int
     attempt: int
+    #: Key of the run's priority; 0 if it has none.
+    priority_key: int = 0
 
 
 class DispatchActivityTask(NamedTuple):
@@ -56,6 +58,8 @@ class DispatchActivityTask(NamedTuple):
     attempt: int
     #: Grows when somebody has changed what is to be started.
     stamp: int = 0
+    #: Key of the activity's own priority, or else of the run's; 0 if neither has one.
+    priority_key: int = 0
 
 
 class DispatchQuery(NamedTuple):

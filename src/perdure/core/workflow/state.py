@@ -10,6 +10,7 @@ Times are nanoseconds since the epoch, durations nanoseconds; 0 means "none". Pa
 from __future__ import annotations
 
 import msgspec
+from temporalio.api.common.v1 import Priority
 from temporalio.api.history.v1 import HistoryEvent
 
 
@@ -89,6 +90,8 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     resets_heartbeat: bool = False
     #: `attributes` as they were scheduled, if they have been changed since.
     original_attributes: bytes = b""
+    #: Its own; 0 if it has none.
+    priority_key: int = 0
 
 
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -274,6 +277,11 @@ class RunState(msgspec.Struct, omit_defaults=True):
     @property
     def is_open(self) -> bool:
         return self.status == 1
+
+    @property
+    def priority_key(self) -> int:
+        """0 if the run has none."""
+        return Priority.FromString(self.priority).priority_key if self.priority else 0
 
     @property
     def waits_for_first_task(self) -> bool:

@@ -8,7 +8,11 @@ _SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
 
 def dispatch_of(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
     return DispatchWorkflowTask(
-        state.task_queue, task.sticky_queue, task.scheduled_event_id, task.attempt
+        state.task_queue,
+        task.sticky_queue,
+        task.scheduled_event_id,
+        task.attempt,
+        state.priority_key,
     )
 
 

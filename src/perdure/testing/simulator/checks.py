@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
 from temporalio.api.history.v1 import History, HistoryEvent
 
+from perdure.core.matching.task_queue import priority_of
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import (
     ERRANDS,
@@ -135,7 +136,7 @@ class Checks:
             if not self._is_owner(node):
                 continue
             queues = node.node.task_queues
-            waiting = {task for name in queues.names() for task in queues.describe(name)._backlog}
+            waiting = {task for name in queues.names() for task in queues.describe(name).backlog()}
             for live in node.node.engine.residency.runs():
                 for effect in machine.owed(live.run, node.node.clock.now_ns()):
                     assert _is_seen_to(node, live, effect, waiting), f"nobody sees to {effect}"
@@ -222,9 +223,21 @@ class Checks:
 def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set[Offer]) -> bool:
     """Whether a task waits for a worker, or an errand is under way."""
     if isinstance(effect, DispatchWorkflowTask):
-        return WorkflowOffer(live.key, effect.scheduled_event_id, effect.attempt) in waiting
+        task = WorkflowOffer(
+            live.key,
+            effect.scheduled_event_id,
+            effect.attempt,
+            priority_of(effect.priority_key),
+        )
+        return task in waiting
     if isinstance(effect, DispatchActivityTask):
-        offer = ActivityOffer(live.key, effect.scheduled_event_id, effect.attempt, effect.stamp)
+        offer = ActivityOffer(
+            live.key,
+            effect.scheduled_event_id,
+            effect.attempt,
+            effect.stamp,
+            priority_of(effect.priority_key),
+        )
         return offer in waiting
     assert isinstance(effect, ERRANDS)
     generation = node.node.engine.generation
