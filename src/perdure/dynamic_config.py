@@ -49,6 +49,9 @@ class DynamicConfig:
         """Read a duration: "1m30s", or a number of seconds."""
         return self._read(key, default, _seconds)
 
+    def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        return self._read(key, default, _strings)
+
     def _read(self, key: str, default: T, convert: Callable[[Any], T]) -> T:
         if key.lower() not in self._values:
             return default
@@ -102,6 +105,12 @@ def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("expected a string")
     return value
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError("expected a list of strings")
+    return tuple(value)
 
 
 def _seconds(value: Any) -> float:

@@ -12,6 +12,7 @@ from perdure.core.errors import Rejected
 from perdure.core.workflow.outcome import Limits
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.metrics_page import MetricsPage
+from perdure.frontend.namespace_changes import NamespaceRules
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
 from perdure.metrics import Registry
@@ -73,6 +74,7 @@ class Server:
             cluster_id,
             self._settings.store.url.partition(":")[0],
             self._addresses,
+            _rules(settings),
         )
         measure_node(self.metrics, self.node)
         self._grpc = GrpcServer(
@@ -146,6 +148,15 @@ def _namespaces(settings: Settings) -> list[Namespace]:
             for name in settings.namespaces
         ),
     ]
+
+
+def _rules(settings: Settings) -> NamespaceRules:
+    dynamic, defaults = settings.dynamic(), NamespaceRules()
+    return NamespaceRules(
+        max_bad_binaries=dynamic.integer("frontend.maxBadBinaries", defaults.max_bad_binaries),
+        delete_delay_ns=_ns(dynamic.seconds("frontend.deleteNamespaceNamespaceDeleteDelay", 0)),
+        protected=dynamic.strings("worker.protectedNamespaces", defaults.protected),
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -20,6 +20,10 @@ _SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 REAL = "real"
 MEMORY = "memory"
 FILE = "file"
+_NAMESPACE_LIMITS = (
+    "rps.namespaceReplicationInducingAPIs",
+    "namespaceRPS.namespaceReplicationInducingAPIs",
+)
 
 
 def _command(kind: str, port: int, directory: Path) -> list[str]:
@@ -27,7 +31,13 @@ def _command(kind: str, port: int, directory: Path) -> list[str]:
     if kind == REAL:
         binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
         assert binary, "the official `temporal` is not installed beside this Python"
-        return [binary, *flags]
+        # Its limit of calls that change namespaces is far below what the scripts make.
+        limits = [f"frontend.{key}=100000" for key in _NAMESPACE_LIMITS]
+        return [
+            binary,
+            *flags,
+            *(part for limit in limits for part in ("--dynamic-config-value", limit)),
+        ]
     command = [sys.executable, "-m", "perdure", *flags]
     if kind == FILE:
         command += ["--db-filename", str(directory / "perdure.db")]

@@ -1,18 +1,12 @@
 """Operators register, describe, list and change namespaces."""
 
-from collections.abc import Mapping
-
 import msgspec
-from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import ArchivalState, NamespaceState, ReplicationState
-from temporalio.api.namespace.v1 import (
-    BadBinaryInfo,
-    NamespaceConfig,
-    NamespaceInfo,
-    UpdateNamespaceInfo,
-)
+from temporalio.api.namespace.v1 import NamespaceConfig, NamespaceInfo
 from temporalio.api.replication.v1 import ClusterReplicationConfig, NamespaceReplicationConfig
 from temporalio.api.workflowservice.v1 import (
+    DeprecateNamespaceRequest,
+    DeprecateNamespaceResponse,
     DescribeNamespaceRequest,
     DescribeNamespaceResponse,
     ListNamespacesRequest,
@@ -25,21 +19,15 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp, timestamp_ns
+from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.frontend.call import Call
+from perdure.frontend.namespace_changes import changed, check_cluster, retention_ns
 from perdure.frontend.services import Services
-from perdure.frontend.validation import check_no_nul, is_too_long
-from perdure.runtime.namespaces import HOUR_NS, BadBinary, Namespace
+from perdure.frontend.validation import check_no_nul
+from perdure.runtime.namespaces import Namespace
 
 LIST_PAGE_SIZE = 100
-_BAD_RETENTION = "A valid retention period is not set on request."
 _NOT_SET = "Namespace not set on request."
-#: Temporal: a namespace goes through these in order, and never back.
-_LIFE = (
-    NamespaceState.NAMESPACE_STATE_REGISTERED,
-    NamespaceState.NAMESPACE_STATE_DEPRECATED,
-    NamespaceState.NAMESPACE_STATE_DELETED,
-)
 
 
 class NamespaceService:
@@ -53,15 +41,14 @@ class NamespaceService:
         name = request.namespace
         if not name:
             raise invalid_argument(_NOT_SET)
-        _check_length(name, self._services.limits)
+        self._services.check_length(name)
         check_no_nul(name, "Namespace")
         if request.is_global_namespace:
             raise invalid_argument("Cannot register global namespace when not enabled")
-        retention_ns = _retention_ns(request.workflow_execution_retention_period)
+        kept_ns = retention_ns(request.workflow_execution_retention_period)
         clusters = [cluster.cluster_name for cluster in request.clusters]
         for cluster in [request.active_cluster_name, *clusters]:
-            if cluster and cluster != self._services.cluster_name:
-                raise invalid_argument(f"Invalid cluster name: {cluster}")
+            check_cluster(cluster, self._services.cluster_name)
         await self._namespaces.register(
             Namespace(
                 id="",
@@ -69,7 +56,7 @@ class NamespaceService:
                 description=request.description,
                 owner_email=request.owner_email,
                 data=dict(request.data),
-                retention_ns=retention_ns,
+                retention_ns=kept_ns,
             )
         )
         return RegisterNamespaceResponse()
@@ -85,7 +72,7 @@ class NamespaceService:
         if request.id:
             namespace = self._namespaces.get_by_id(request.id)
         elif request.namespace:
-            _check_length(request.namespace, self._services.limits)
+            self._services.check_length(request.namespace)
             namespace = self._namespaces.get(request.namespace)
         else:
             raise invalid_argument(_NOT_SET)
@@ -115,36 +102,38 @@ class NamespaceService:
     async def UpdateNamespace(
         self, request: UpdateNamespaceRequest, call: Call
     ) -> UpdateNamespaceResponse:
-        if not request.namespace:
-            raise invalid_argument(_NOT_SET)
-        _check_length(request.namespace, self._services.limits)
-        self._namespaces.get(request.namespace)
-        self._refuse_replication(request)
-        now_ns = self._services.node.clock.now_ns()
-        namespace = await self._namespaces.update(
-            request.namespace, lambda old: _changed(old, request, now_ns)
-        )
-        described = self._described(namespace)
+        name = self._name(request.namespace)
+        now_ns, cluster_name = self._services.node.clock.now_ns(), self._services.cluster_name
+        described: list[Namespace] = []
+
+        def change(old: Namespace) -> Namespace:
+            stored, shown = changed(old, request, self._services.rules, cluster_name, now_ns)
+            described[:] = [shown]
+            return stored
+
+        await self._namespaces.update(name, change)
+        answer = self._described(described[0])
         return UpdateNamespaceResponse(
-            namespace_info=described.namespace_info,
-            config=described.config,
-            replication_config=described.replication_config,
+            namespace_info=answer.namespace_info,
+            config=answer.config,
+            replication_config=answer.replication_config,
         )
 
-    def _refuse_replication(self, request: UpdateNamespaceRequest) -> None:
-        """This cluster is alone: there is nothing that a namespace could be replicated to."""
-        config = request.replication_config
-        if request.promote_namespace:
-            raise invalid_argument(
-                "global namespace is not enabled on this cluster, cannot update global namespace"
-                f" or promote local namespace: {request.namespace}"
-            )
-        clusters = [cluster.cluster_name for cluster in config.clusters]
-        for cluster in [config.active_cluster_name, *clusters]:
-            if cluster and cluster != self._services.cluster_name:
-                raise invalid_argument(f"Invalid cluster name: {cluster}")
-        if config.state == ReplicationState.REPLICATION_STATE_HANDOVER:
-            raise invalid_argument("Handover can only be set for global namespace")
+    async def DeprecateNamespace(
+        self, request: DeprecateNamespaceRequest, call: Call
+    ) -> DeprecateNamespaceResponse:
+        deprecated = int(NamespaceState.NAMESPACE_STATE_DEPRECATED)
+        await self._namespaces.update(
+            self._name(request.namespace),
+            lambda old: msgspec.structs.replace(old, state=deprecated),
+        )
+        return DeprecateNamespaceResponse()
+
+    def _name(self, named: str) -> str:
+        """Return the name of a namespace that is to be changed. Raises `Rejected` if it cannot be."""
+        if not named:
+            raise invalid_argument(_NOT_SET)
+        return self._services.namespace(named).name
 
     def _described(self, namespace: Namespace) -> DescribeNamespaceResponse:
         cluster = self._services.cluster_name
@@ -162,11 +151,6 @@ class NamespaceService:
                 ),
             ),
         )
-
-
-def _check_length(name: str, limits: Limits) -> None:
-    if is_too_long(name, limits):
-        raise invalid_argument("Namespace length exceeds limit.")
 
 
 def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
@@ -200,73 +184,3 @@ def _config(namespace: Namespace) -> NamespaceConfig:
         shown.reason, shown.operator = binary.reason, binary.operator
         set_timestamp(shown.create_time, binary.created_at_ns)
     return config
-
-
-def _retention_ns(duration: Duration) -> int:
-    retention_ns = duration_ns(duration)
-    if retention_ns < HOUR_NS:
-        raise invalid_argument(_BAD_RETENTION)
-    return retention_ns
-
-
-def _changed(old: Namespace, request: UpdateNamespaceRequest, now_ns: int) -> Namespace:
-    """Return the namespace as the request wants it. Raises `Rejected`."""
-    new = _with_info(old, request.update_info)
-    config = request.config
-    if config.HasField("workflow_execution_retention_ttl"):
-        retention_ns = _retention_ns(config.workflow_execution_retention_ttl)
-        new = msgspec.structs.replace(new, retention_ns=retention_ns)
-    if config.custom_search_attribute_aliases:
-        aliases = _with_aliases(
-            new.search_attribute_aliases, config.custom_search_attribute_aliases
-        )
-        new = msgspec.structs.replace(new, search_attribute_aliases=aliases)
-    binaries = new.bad_binaries | {
-        checksum: _bad_binary(info, now_ns)
-        for checksum, info in config.bad_binaries.binaries.items()
-    }
-    if request.delete_bad_binary:
-        if request.delete_bad_binary not in binaries:
-            raise invalid_argument(
-                f"Bad binary checksum {request.delete_bad_binary} doesn't exists."
-            )
-        del binaries[request.delete_bad_binary]
-    return msgspec.structs.replace(new, bad_binaries=binaries)
-
-
-def _with_info(old: Namespace, info: UpdateNamespaceInfo) -> Namespace:
-    state = info.state or old.state
-    if state != old.state and (
-        state not in _LIFE
-        or _LIFE.index(NamespaceState.ValueType(state))
-        < _LIFE.index(NamespaceState.ValueType(old.state))
-    ):
-        raise invalid_argument("Invalid namespace state update.")
-    return msgspec.structs.replace(
-        old,
-        description=info.description or old.description,
-        owner_email=info.owner_email or old.owner_email,
-        data=old.data | dict(info.data),
-        state=int(state),
-    )
-
-
-def _with_aliases(old: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    aliases = dict(old)
-    for field, alias in wanted.items():
-        if field.rstrip("0123456789") not in _FIELD_KINDS:
-            raise invalid_argument(f"Invalid search attribute field name: {field}")
-        if not alias:
-            aliases.pop(field, None)
-        elif field in aliases and aliases[field] != alias:
-            raise invalid_argument("Custom search attribute field name already allocated.")
-        else:
-            aliases[field] = alias
-    return aliases
-
-
-def _bad_binary(info: BadBinaryInfo, now_ns: int) -> BadBinary:
-    return BadBinary(info.reason, info.operator, timestamp_ns(info.create_time) or now_ns)
-
-
-_FIELD_KINDS = ("Text", "Keyword", "Int", "Double", "Bool", "Datetime", "KeywordList")

@@ -49,7 +49,7 @@ class SearchAttributeService:
     async def AddSearchAttributes(
         self, request: AddSearchAttributesRequest, call: Call
     ) -> AddSearchAttributesResponse:
-        self._services.check_namespace(request.namespace)
+        self._services.check_optional_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         added = dict(request.search_attributes)
@@ -81,7 +81,7 @@ class SearchAttributeService:
     async def RemoveSearchAttributes(
         self, request: RemoveSearchAttributesRequest, call: Call
     ) -> RemoveSearchAttributesResponse:
-        self._services.check_namespace(request.namespace)
+        self._services.check_optional_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         namespace = self._namespace(request.namespace)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from temporalio.api.enums.v1 import NamespaceState
@@ -11,6 +11,7 @@ from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.outcome import Limits
 from perdure.frontend.call import Call
+from perdure.frontend.namespace_changes import NamespaceRules
 from perdure.frontend.tokens import TaskToken, task_token
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.node import Node
@@ -47,6 +48,7 @@ class Services:
     store_name: str = ""
     #: Known only when the ports are open.
     addresses: Callable[[], Addresses] = Addresses
+    rules: NamespaceRules = field(default_factory=NamespaceRules)
 
     @property
     def namespaces(self) -> Namespaces:
@@ -57,27 +59,34 @@ class Services:
         """What is set now: it may change while the server runs."""
         return self.node.engine.world.limits
 
-    def namespace(self, name: str) -> Namespace:
-        """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
-        if not name:
-            raise invalid_argument("Namespace is empty.")
+    def check_length(self, name: str) -> None:
         if len(name) > NAMESPACE_BYTES_MAX // 4 and len(name.encode()) > NAMESPACE_BYTES_MAX:
             raise invalid_argument("Namespace length exceeds limit.")
+
+    def namespace(
+        self, name: str, allowed: Sequence[NamespaceState.ValueType] = _ALLOWED
+    ) -> Namespace:
+        """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
+        return _in_state(self._named(name), allowed)
+
+    def _named(self, name: str) -> Namespace:
+        if not name:
+            raise invalid_argument("Namespace is empty.")
+        self.check_length(name)
         try:
-            namespace = self.namespaces.get(name)
+            return self.namespaces.get(name)
         except Rejected as refusal:
             self.node.engine.check_serving()
             raise refusal
-        if namespace.state not in _ALLOWED:
-            raise _invalid_state(namespace, _ALLOWED)
-        return namespace
 
     def namespace_to_start_in(self, name: str) -> Namespace:
         """As `namespace`, for a request that starts a workflow execution: a deprecated one takes no new ones."""
-        namespace = self.namespace(name)
-        if namespace.state not in _ALLOWED_TO_START:
-            raise _invalid_state(namespace, _ALLOWED_TO_START)
-        return namespace
+        return self.namespace(name, _ALLOWED_TO_START)
+
+    def check_optional_namespace(self, name: str) -> None:
+        """As `namespace`, for a request that need not name one."""
+        if name:
+            self.namespace(name)
 
     def check_namespace(self, name: str) -> None:
         """Raise `Rejected` if a namespace is named that is not there."""
@@ -89,10 +98,14 @@ class Services:
 
     def token(self, encoded: bytes, namespace: str) -> TaskToken:
         """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""
-        named = self.namespace(namespace) if namespace else None
+        # Temporal: whether the namespace is there comes before the token, its state after.
+        named = self._named(namespace) if namespace else None
         token = task_token(encoded)
-        if named is not None and named.id != token.namespace_id:
+        if named is None:
+            named = self.namespaces.get_by_id(token.namespace_id)
+        elif named.id != token.namespace_id:
             raise invalid_argument("Operation requested with a token from a different namespace.")
+        _in_state(named, _ALLOWED)
         return token
 
     def poll_deadline(self, call: Call) -> float:
@@ -105,10 +118,12 @@ class Services:
         return min(call.deadline - POLL_MARGIN_S, now + POLL_MAX_S)
 
 
-def _invalid_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Rejected:
+def _in_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Namespace:
+    if namespace.state in allowed:
+        return namespace
     state = NamespaceState.ValueType(namespace.state)
     wanted = " or ".join(_STATE_NAMES[each] for each in allowed)
-    return Rejected(
+    raise Rejected(
         Code.FAILED_PRECONDITION,
         f"Namespace has invalid state: {_STATE_NAMES[state]}. Must be {wanted}.",
         NamespaceInvalidStateFailure(namespace=namespace.name, state=state, allowed_states=allowed),

@@ -391,11 +391,11 @@ def _is_path(message: Message, path: str) -> bool:
 
 
 def check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:
-    execution = check_execution(request, "workflow_execution")
     if not request.request_id:
         raise invalid_argument("RequestId is not set on request.")
     if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
+    execution = check_execution(request, "workflow_execution")
     for operation in request.post_reset_operations:
         raise _unsupported_operation(operation.WhichOneof("variant"))
     if request.reset_reapply_type not in ResetReapplyType.values():

@@ -12,7 +12,7 @@ from tests.differential.world import World
 _DAY = "86400s"
 
 #: What perdure cannot do yet it does not promise either.
-_OWN_CAPABILITIES = Intended(
+OWN_CAPABILITIES = Intended(
     "*.capabilities.*", "perdure tells its own capabilities, and grows towards the real server's"
 )
 
@@ -26,7 +26,7 @@ async def _register(world: World, label: str = "", **fields: Any) -> Any:
     return await world.attempt(api.RegisterNamespaceRequest(), label, **wanted)
 
 
-@script(intended=[_OWN_CAPABILITIES])
+@script(intended=[OWN_CAPABILITIES])
 async def namespace_registered(world: World) -> None:
     await _register(
         world,
@@ -84,7 +84,7 @@ async def namespaces_of_any_name(world: World) -> None:
         await _register(world, name[:20], namespace=world.id(name))
 
 
-@script(intended=[_OWN_CAPABILITIES])
+@script(intended=[OWN_CAPABILITIES])
 async def namespace_changed(world: World) -> None:
     await _register(world, **_named(world, "ours"), data={"kept": "1", "changed": "1"})
     changes: dict[str, dict[str, Any]] = {
@@ -110,7 +110,140 @@ async def namespace_changed(world: World) -> None:
     await world.attempt(api.UpdateNamespaceRequest(namespace="nowhere"), "unknown")
 
 
-@script(intended=[_OWN_CAPABILITIES])
+def _bad(*checksums: str) -> dict[str, Any]:
+    binaries = {
+        checksum: {
+            "reason": "why",
+            "operator": "who",
+            "create_time": "2020-01-01T00:00:00Z",
+        }
+        for checksum in checksums
+    }
+    return {"config": {"bad_binaries": {"binaries": binaries}}}
+
+
+async def _change(world: World, changes: dict[str, dict[str, Any]]) -> None:
+    """Make changes, and look at what became of each."""
+    for label, fields in changes.items():
+        await world.attempt(api.UpdateNamespaceRequest(), label, **_named(world, "ours"), **fields)
+        await world.attempt(api.DescribeNamespaceRequest(), label, **_named(world, "ours"))
+
+
+@script(intended=[OWN_CAPABILITIES])
+async def namespace_bad_binaries(world: World) -> None:
+    """Kept, shown, and without effect."""
+    await _register(world, **_named(world, "ours"))
+    described = {"update_info": {"description": "new"}}
+    await _change(
+        world,
+        {
+            "one alone": _bad("one"),
+            "one that was not kept, deleted": {"delete_bad_binary": "one"},
+            "one with a description": _bad("one") | described,
+            "the same again": _bad("one") | described,
+            "two and one deleted": _bad("two") | {"delete_bad_binary": "one"},
+            "all that there may be": _bad(*"abcdefghi") | described,
+            "one too many": _bad("j") | described,
+            "one for another": _bad("j") | {"delete_bad_binary": "a"},
+            "one deleted": {"delete_bad_binary": "two"},
+            "one that is not there": {"delete_bad_binary": "two"} | described,
+        },
+    )
+
+
+@script(intended=[OWN_CAPABILITIES])
+async def namespace_aliases(world: World) -> None:
+    """Custom search attributes have their names from their namespace."""
+
+    def named(**aliases: str) -> dict[str, Any]:
+        return {"config": {"custom_search_attribute_aliases": aliases}}
+
+    await _register(world, **_named(world, "ours"))
+    await _change(
+        world,
+        {
+            "one": named(Keyword01="First"),
+            "the same again": named(Keyword01="First"),
+            "the name for another": named(Keyword02="First"),
+            "another name": named(Keyword01="Second"),
+            "two": named(Keyword02="Second", Int01="Number"),
+            "taken away": named(Keyword01=""),
+            "one that is not there": named(Text01=""),
+            "given again": named(Keyword01="Third"),
+        },
+    )
+
+
+@script(intended=[OWN_CAPABILITIES])
+async def namespace_of_one_cluster(world: World) -> None:
+    """What concerns several clusters is refused, what concerns archives has no effect."""
+    await _register(
+        world,
+        **_named(world, "ours"),
+        clusters=[{"cluster_name": "active"}],
+        active_cluster_name="active",
+        history_archival_state="ARCHIVAL_STATE_ENABLED",
+        history_archival_uri="file:///nowhere",
+        visibility_archival_state="ARCHIVAL_STATE_ENABLED",
+    )
+
+    def replicated(**fields: Any) -> dict[str, Any]:
+        return {"replication_config": fields}
+
+    active, elsewhere = {"cluster_name": "active"}, {"cluster_name": "elsewhere"}
+    short: dict[str, Any] = {"config": {"workflow_execution_retention_ttl": "1s"}}
+    archived = {
+        "history_archival_state": "ARCHIVAL_STATE_ENABLED",
+        "visibility_archival_state": "ARCHIVAL_STATE_ENABLED",
+    }
+    await _change(
+        world,
+        {
+            "the same": replicated(clusters=[active]),
+            "two": replicated(clusters=[active, elsewhere]),
+            "twice the same": replicated(clusters=[active, active]),
+            "normal": replicated(state="REPLICATION_STATE_NORMAL"),
+            "handover": replicated(state="REPLICATION_STATE_HANDOVER"),
+            "promoted, elsewhere": replicated(active_cluster_name="elsewhere")
+            | {"promote_namespace": True},
+            "promoted, short": short | {"promote_namespace": True},
+            "promoted, unknown binary": {"delete_bad_binary": "x", "promote_namespace": True},
+            "archived": {"config": archived},
+            "more than a hundred years": {
+                "config": {"workflow_execution_retention_ttl": "31557600000s"}
+            },
+            "no retention": {"config": {"workflow_execution_retention_ttl": "0s"}},
+            "a state that is not": {"update_info": {"state": 9}},
+        },
+    )
+    deprecated = {"update_info": {"state": "NAMESPACE_STATE_DEPRECATED"}}
+    await world.attempt(api.UpdateNamespaceRequest(), **_named(world, "ours"), **deprecated)
+    await _change(
+        world,
+        {
+            "handover of a deprecated one": replicated(state="REPLICATION_STATE_HANDOVER"),
+            "normal, and deprecated": replicated(state="REPLICATION_STATE_NORMAL"),
+            "back": {"update_info": {"state": "NAMESPACE_STATE_REGISTERED"}},
+            "deprecated again": deprecated,
+        },
+    )
+
+
+@script(intended=[OWN_CAPABILITIES])
+async def namespace_deprecated_by_its_own_call(world: World) -> None:
+    await _register(world, **_named(world, "ours"), data={"key": "value"})
+    deprecate = api.DeprecateNamespaceRequest
+    await world.attempt(deprecate(), **_named(world, "ours"))
+    await world.attempt(deprecate(), "again", **_named(world, "ours"))
+    await world.attempt(api.DescribeNamespaceRequest(), **_named(world, "ours"))
+    await world.attempt(deprecate(namespace="nowhere"), "unknown")
+    await world.attempt(deprecate(namespace="x" * 1001), "too long")
+    world.namespace = ""
+    await world.attempt(deprecate(), "of none")
+    await world.attempt(api.UpdateNamespaceRequest(), "of none")
+
+
+@script(intended=[OWN_CAPABILITIES])
 async def namespace_deprecated(world: World) -> None:
     """What runs there goes on; nothing new is started."""
     await _register(world, **_named(world, "ours"))
@@ -152,13 +285,13 @@ async def namespaces_listed(world: World) -> None:
     world.note("the usual ones", sorted(found.keys() & {"default", "temporal-system"}))
 
 
-@script(intended=[_OWN_CAPABILITIES])
+@script(intended=[OWN_CAPABILITIES])
 async def default_namespace(world: World) -> None:
     await world.attempt(api.DescribeNamespaceRequest(namespace="default"))
     await world.attempt(api.DescribeNamespaceRequest(namespace="temporal-system"))
 
 
-@script(intended=[_OWN_CAPABILITIES])
+@script(intended=[OWN_CAPABILITIES])
 async def system_info(world: World) -> None:
     await world.attempt(api.GetSystemInfoRequest())
 
