@@ -1,7 +1,7 @@
 """A client asks the workflow to change something. Only what is accepted leaves a trace."""
 
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
+from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code
 from perdure.core.workflow.outcome import SettleUpdate
@@ -9,11 +9,11 @@ from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import command, complete_workflow, start_timer
 
-ACCEPT = Acceptance(accepted_request_message_id="u/request")
+ACCEPT = Acceptance(accepted_request_message_id="u/request", accepted_request_sequencing_event_id=5)
 REJECT = Rejection()
 DONE = Outcome()
 DONE.success.SetInParent()
-RESPOND = Response(outcome=DONE)
+RESPOND = Response(meta=Meta(update_id="u"), outcome=DONE)
 
 
 def asked() -> OneRun:

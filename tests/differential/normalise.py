@@ -15,7 +15,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 #: Go's zero time, which the real server uses for "none" in a few places: not a time that differs.
 _ZERO_TIME = "0001-01-01T00:00:00Z"
-_SPACES = re.compile(r"  +")
+_SPACES = re.compile(r"  +|\u00a0")
 
 #: Fields whose value is a server's own business: opaque tokens, sizes of its own encoding, how it batches its writes.
 _OPAQUE = frozenset(

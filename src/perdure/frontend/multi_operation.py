@@ -145,8 +145,13 @@ def _response(
     first.first_execution_run_id = started.first_run_id
     first.started = started.started
     first.status = WorkflowExecutionStatus.ValueType(started.status)
-    first.link.CopyFrom(link_to_start(start.namespace, start.workflow_id, started.run_id))
-    response.responses.add().update_workflow.CopyFrom(update_response(update, updated))
+    second = response.responses.add().update_workflow
+    second.CopyFrom(update_response(update, updated))
+    if updated.was_done:
+        # Temporal: then nothing is linked to.
+        second.ClearField("link")
+    else:
+        first.link.CopyFrom(link_to_start(start.namespace, start.workflow_id, started.run_id))
     return response
 
 

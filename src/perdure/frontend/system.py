@@ -55,6 +55,8 @@ class SystemInfo:
                 encoded_failure_attributes=True,
                 upsert_memo=True,
                 sdk_metadata=True,
+                # Workers only say which build they are if this is so.
+                build_id_based_versioning=True,
                 eager_workflow_start=self._services.limits.enable_eager_workflow_start,
             ),
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio.api.common.v1 import Link
 from temporalio.api.enums.v1 import EventType, UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.errordetails.v1 import PermissionDeniedFailure
 from temporalio.api.update.v1 import Outcome, UpdateRef
 from temporalio.api.workflowservice.v1 import (
     PollWorkflowExecutionUpdateRequest,
@@ -18,7 +19,7 @@ from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.validation import check_execution, check_links, check_size, is_too_long
+from perdure.frontend.validation import check_execution, check_run_id, is_too_long
 from perdure.runtime.updates import UpdateReply, Wait
 
 Stage = UpdateWorkflowExecutionLifecycleStage
@@ -61,7 +62,10 @@ class WorkflowUpdates:
         namespace = self._services.namespace(request.namespace)
         if not request.HasField("update_ref"):
             raise invalid_argument("UpdateRef is not set on request.")
-        execution = check_execution(request.update_ref, "workflow_execution")
+        execution = request.update_ref.workflow_execution
+        if not execution.workflow_id:
+            raise invalid_argument("Can't load workflow execution. WorkflowId not set.")
+        check_run_id(execution.run_id, "RunId is not valid UUID.")
         reply = await self._node.updates.poll(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
             request.update_ref.update_id,
@@ -95,18 +99,18 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
             Code.PERMISSION_DENIED,
             "UpdateWorkflowExecution issued asynchronously and waiting on update admitted"
             " is not supported.",
+            PermissionDeniedFailure(),
         )
     if inner.completion_callbacks:
         raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
-    check_links(inner.links, limits)
-    check_size(inner.input.args, limits)
     return stage
 
 
 def wait(call: Call, stage: int) -> Wait:
     now = asyncio.get_running_loop().time()
     deadline = call.deadline if call.deadline is not None else now + DEFAULT_TIMEOUT_S
-    return Wait(stage, deadline, now + LONG_POLL_MAX_S)
+    # Temporal: nobody waits for a stage that does not exist.
+    return Wait(stage if stage <= _COMPLETED else _ADMITTED, deadline, now + LONG_POLL_MAX_S)
 
 
 def update_response(
@@ -138,7 +142,7 @@ def _link(
     """Temporal: what failed links to the workflow, since there may be no event; all else to the acceptance."""
     link = Link()
     workflow: Any
-    if reply.stage == _COMPLETED and outcome.HasField("failure"):
+    if reply.stage == _COMPLETED and outcome.failure.ByteSize():
         workflow = link.workflow
         workflow.reason = "Update rejected"
     elif reply.stage in (_ACCEPTED, _COMPLETED):

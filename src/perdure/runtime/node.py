@@ -228,8 +228,8 @@ class Node:
                 reply, live = self._start(key, current, request, reuse=reuse, conflict=conflict)
             else:
                 live = known
-                state = live.state
-                reply = StartReply(live.key.run_id, state.first_run_id, False, state.status)
+                # Temporal: of a run that was there already the first run is not told.
+                reply = StartReply(live.key.run_id, "", False, live.state.status)
         except Rejected as refusal:
             raise StartFailed(refusal) from refusal
 

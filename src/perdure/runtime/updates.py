@@ -1,7 +1,6 @@
 """Updates and the callers that wait for them. Nothing here outlives a connection.
 
-An update that memory has lost, with a lease or because the workflow went on as a new run, is asked for again: its id
-says whether it is known.
+An update that memory has lost with a lease is asked for again: its id says whether it is known.
 """
 
 import asyncio
@@ -40,6 +39,8 @@ class UpdateReply:
     stage: int
     #: Serialized `Outcome`; empty before it is completed.
     outcome: bytes
+    #: It was completed before it was asked for.
+    was_done: bool = False
 
 
 @dataclass(slots=True)
@@ -86,10 +87,10 @@ class Updates:
 
     async def _pause(self, refusal: Rejected, deadline: float) -> None:
         """Raise `refusal` unless the next try may end otherwise."""
-        is_lost = refusal.code is Code.UNAVAILABLE or (
-            refusal.code is Code.RESOURCE_EXHAUSTED and "is closing" in refusal.message
-        )
-        if not is_lost or asyncio.get_running_loop().time() + RETRY_S > deadline:
+        if (
+            refusal.code is not Code.UNAVAILABLE
+            or asyncio.get_running_loop().time() + RETRY_S > deadline
+        ):
             raise refusal
         await asyncio.sleep(RETRY_S)
 
@@ -109,7 +110,8 @@ class Updates:
         try:
             known = await self._engine.answer(live, lambda: ask(live))
             if known.stage == COMPLETED:
-                return UpdateReply(run_id, COMPLETED, await self._outcome(live, known))
+                outcome = await self._outcome(live, known)
+                return UpdateReply(run_id, COMPLETED, outcome, was_done=True)
             if known.stage >= wait.stage:
                 return UpdateReply(run_id, known.stage, b"")
             until = min(wait.deadline, wait.soft_deadline)

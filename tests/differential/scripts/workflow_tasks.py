@@ -269,6 +269,8 @@ async def unanswered_details_of_a_completion(world: World) -> None:
         metering_metadata={"nonfirst_local_activity_execution_attempts": 4},
         worker_version_stamp={"build_id": "build"},
     )
+    await workflow.signal()
+    await workflow.poll_and_complete()
 
 
 @script

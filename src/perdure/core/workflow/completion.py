@@ -114,7 +114,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     _check_sequence(request)
     if _leaves_no_trace(step, request):
         return _discard(step, request)
-    step.convert()
+    step.convert(request.event.workflow_task_completed_event_attributes.identity)
     task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
     if request.force_new_task and not request.commands and not request.messages:
@@ -176,6 +176,8 @@ def _discard(step: Step, request: CompleteWorkflowTask) -> TaskCompleted:
 def _check_sequence(request: CompleteWorkflowTask) -> None:
     """Temporal: a wrong order is refused outright; the worker keeps the task."""
     commands = request.commands
+    if not all(message.HasField("body") for message in request.messages):
+        raise invalid_argument("nil message body")
     for index, command in enumerate(commands):
         kind = command.command_type
         is_known = kind in COMMANDS or kind in _NOT_YET
@@ -278,9 +280,10 @@ def _refuse(
     refusal = invalid_argument(message)
     task = step.state.workflow_task
     assert task is not None
+    updates.task_failed(step)
     if task.attempt > 1 and error.cause != unhandled:
         # Temporal: a task that keeps failing is left to time out, so that it is not tried in a tight loop.
-        raise refusal
+        return refusal
     failure = Failure(message=message)
     failure.server_failure_info.SetInParent()
     attributes = request.event.workflow_task_completed_event_attributes
@@ -328,8 +331,7 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task = None
     state.workflow_task_attempt = 1
     state.last_task_failed_cause = 0
-    if attributes.HasField("worker_version"):
-        state.last_worker_version = attributes.worker_version.SerializeToString()
+    state.last_worker_version = attributes.worker_version.SerializeToString()
     build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
     if build_id and build_id not in state.build_ids:
         state.build_ids.append(build_id)

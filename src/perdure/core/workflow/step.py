@@ -165,15 +165,21 @@ class Step:
         self.note(Buffered(event))
         return event
 
-    def convert(self) -> None:
-        """Make a speculative workflow task a normal one: something is to be recorded, and it comes first."""
+    def convert(self, identity: str = "") -> None:
+        """Make a speculative workflow task a normal one: something is to be recorded, and it comes first.
+
+        Temporal: who holds the task is forgotten; its started event names who made it a normal one, if it is known.
+        """
         speculative, started = self.in_flight.speculative, self.in_flight.started
         if speculative is None:
             return
         self.in_flight.speculative = None
         self.record(speculative.event)
         if started is not None:
-            started.events = started.events[1:]
+            event = HistoryEvent()
+            event.CopyFrom(started.events[-1])
+            event.workflow_task_started_event_attributes.identity = identity
+            started.events = (event,)
 
     def flush(self) -> bool:
         """Give the buffered events their ids; say whether there were any.

@@ -28,7 +28,7 @@ from perdure.core.workflow.execution import check_first_run
 from perdure.core.workflow.handing_out import message_id
 from perdure.core.workflow.outcome import SettleUpdate
 from perdure.core.workflow.records import UpdateDropped
-from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, Run, RunState
+from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import schedule_speculative
 
@@ -38,6 +38,7 @@ ACCEPTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
 COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 
 _CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE
+_PROTOCOL = "temporal.api.update.v1"
 #: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
 _FAIL_FAST_ATTEMPT = 3
 
@@ -192,6 +193,20 @@ def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
         step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
 
 
+def task_failed(step: Step) -> None:
+    """What the worker answered was refused. Temporal: what it had been sent is not tried again."""
+    refusal = Rejected(
+        Code.FAILED_PRECONDITION,
+        "Unable to perform workflow execution update due to unexpected workflow task failure.",
+        WorkflowNotReadyFailure(),
+    )
+    updates = step.in_flight.updates
+    sent = [each for each, update in updates.items() if update.is_sent]
+    for update_id in (*sent, *step.state.admitted_updates):
+        updates.pop(update_id, None)
+        step.send(SettleUpdate(update_id, ADMITTED, b"", refusal))
+
+
 def let_go(step: Step) -> None:
     """The run has closed."""
     continues = bool(step.state.new_run_id)
@@ -212,34 +227,74 @@ def let_go(step: Step) -> None:
 
 
 def _handle(step: Step, message: Message, news: News) -> None:
+    kind = message.body.type_url.rpartition("/")[2]
+    protocol = kind.rpartition(".")[0]
+    if protocol != _PROTOCOL:
+        raise BadCommand(_CAUSE, f"unsupported protocol type {protocol}")
     update_id = message.protocol_instance_id
+    place = _place(step, update_id, news)
     try:
         if message.body.Is(Acceptance.DESCRIPTOR):
-            _accept(step, update_id, Acceptance.FromString(message.body.value), news)
-        elif message.body.Is(Response.DESCRIPTOR):
-            _complete(step, update_id, Response.FromString(message.body.value), news)
+            _accept(step, update_id, place, Acceptance.FromString(message.body.value), news)
         elif message.body.Is(Rejection.DESCRIPTOR):
-            _reject(step, update_id, Rejection.FromString(message.body.value), news)
+            _reject(step, update_id, place, Rejection.FromString(message.body.value), news)
+        elif not place:
+            raise _not_found(update_id)
+        elif message.body.Is(Response.DESCRIPTOR):
+            _complete(step, update_id, place, Response.FromString(message.body.value), news)
         else:
-            raise BadCommand(_CAUSE, f"unsupported protocol type {message.body.type_url}")
+            name = kind.removeprefix(f"{_PROTOCOL}.")
+            raise BadCommand(_CAUSE, f"Message type *update.{name} not supported")
     except DecodeError as error:
-        raise BadCommand(_CAUSE, f"unable to unmarshal request: {error}") from error
+        message_text = "unable to unmarshal request: proto: cannot parse invalid wire-format data"
+        raise BadCommand(_CAUSE, message_text) from error
 
 
-def _accept(step: Step, update_id: str, acceptance: Acceptance, news: News) -> None:
+def _place(step: Step, update_id: str, news: News) -> str:
+    """Return how far the update is, in the words of Temporal's error texts; empty if it is not known."""
+    if update_id in news.settled:
+        is_completed = news.settled[update_id][0] == COMPLETED
+        return "ProvisionallyCompleted" if is_completed else "ProvisionallyAccepted"
+    accepted = step.state.updates.get(update_id)
+    if accepted is not None:
+        return "Completed" if accepted.completed_event_id else "Accepted"
     admitted = step.in_flight.updates.get(update_id)
-    if update_id in step.state.updates or update_id in news.settled:
-        raise BadCommand(_CAUSE, f"update {update_id} is accepted or rejected already")
-    known = step.state.admitted_updates.get(update_id)
     if admitted is not None:
-        request: Request | None = Request.FromString(admitted.request)
-    elif known is not None:
-        request = None  # The event that admitted it has the request.
+        return "Sent" if admitted.is_sent else "Admitted"
+    return "Sent" if update_id in step.state.admitted_updates else ""
+
+
+def _check_place(update_id: str, place: str, kind: str, *allowed: str) -> None:
+    if place not in allowed:
+        raise BadCommand(
+            _CAUSE,
+            f"invalid state transition attempted for Update {update_id}:"
+            f" received *update.{kind} message while in state {place}",
+        )
+
+
+def _check_set(kind: str, **fields: object) -> None:
+    for name, value in fields.items():
+        if not value:
+            raise BadCommand(_CAUSE, f"invalid *update.{kind}: {name} is not set")
+
+
+def _accept(step: Step, update_id: str, place: str, acceptance: Acceptance, news: News) -> None:
+    admitted = step.in_flight.updates.get(update_id)
+    if place:
+        _check_place(update_id, place, "Acceptance", "Sent", "Admitted")
+        # What an event has admitted has its request there.
+        request = None if admitted is None else Request.FromString(admitted.request)
     elif acceptance.HasField("accepted_request"):
         # This server has lost it, in a crash as a rule; the worker brings it back.
         request = acceptance.accepted_request
     else:
         raise _not_found(update_id)
+    _check_set(
+        "Acceptance",
+        accepted_request_sequencing_event_id=acceptance.accepted_request_sequencing_event_id,
+        accepted_request_message_id=acceptance.accepted_request_message_id,
+    )
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
     attributes = event.workflow_execution_update_accepted_event_attributes
     attributes.protocol_instance_id = update_id
@@ -249,34 +304,34 @@ def _accept(step: Step, update_id: str, acceptance: Acceptance, news: News) -> N
     )
     if request is not None:
         attributes.accepted_request.CopyFrom(request)
-        event.links.extend(request.links)
     step.record(event)
     news.settled[update_id] = (ACCEPTED, b"")
 
 
-def _complete(step: Step, update_id: str, response: Response, news: News) -> None:
-    accepted = step.state.updates.get(update_id)
-    if accepted is None:
-        raise _not_found(update_id)
-    if accepted.completed_event_id:
-        raise BadCommand(_CAUSE, f"update {update_id} is completed already")
-    if not response.HasField("outcome"):
-        raise BadCommand(_CAUSE, "invalid *update.Response: outcome is not set")
+def _complete(step: Step, update_id: str, place: str, response: Response, news: News) -> None:
+    _check_place(update_id, place, "Response", "Accepted", "ProvisionallyAccepted")
+    _check_set("Response", meta=response.HasField("meta"))
+    told_id = response.meta.update_id
+    _check_set("Response", **{"meta.update_id": told_id})
+    if told_id != update_id:
+        raise BadCommand(_CAUSE, f"invalid *update.Response: meta.update_id != {update_id}")
+    _check_set("Response", outcome=response.HasField("outcome"))
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
     attributes = event.workflow_execution_update_completed_event_attributes
     attributes.meta.CopyFrom(response.meta)
-    attributes.meta.update_id = update_id
-    attributes.accepted_event_id = accepted.accepted_event_id
+    attributes.accepted_event_id = step.state.updates[update_id].accepted_event_id
     attributes.outcome.CopyFrom(response.outcome)
     step.record(event)
     news.settled[update_id] = (COMPLETED, response.outcome.SerializeToString())
 
 
-def _reject(step: Step, update_id: str, rejection: Rejection, news: News) -> None:
+def _reject(step: Step, update_id: str, place: str, rejection: Rejection, news: News) -> None:
+    if place:
+        _check_place(update_id, place, "Rejection", "Sent", "Admitted")
+    elif not rejection.HasField("rejected_request"):
+        raise _not_found(update_id)
     if update_id in step.state.admitted_updates:
         step.note(UpdateDropped(update_id))
-    elif update_id not in step.in_flight.updates and not rejection.HasField("rejected_request"):
-        raise _not_found(update_id)
     news.settled[update_id] = (COMPLETED, Outcome(failure=rejection.failure).SerializeToString())
 
 
@@ -321,6 +376,9 @@ def accepted(state: RunState, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_update_accepted_event_attributes
     state.updates[attributes.protocol_instance_id] = AcceptedUpdate(event.event_id)
     state.admitted_updates.pop(attributes.protocol_instance_id, None)
+    request_id = attributes.accepted_request.request_id
+    if request_id:
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
 
 
 def completed(state: RunState, event: HistoryEvent) -> None:

@@ -88,7 +88,7 @@ def fail(step: Step, request: FailWorkflowTask) -> None:
     if not step.state.is_open:
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
     held(step, request.ref)
-    step.convert()
+    step.convert(request.identity)
     record_failed(
         step,
         request.cause,
@@ -168,9 +168,9 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
         step.call_back(sticky_timer(state, task))
 
 
-def record_started(step: Step) -> tuple[WorkflowTask, int]:
+def record_started(step: Step, identity: str = "") -> tuple[WorkflowTask, int]:
     """Record what was kept in memory while the worker held the task; return the task and its started event's id."""
-    step.convert()
+    step.convert(identity)
     task, started = step.state.workflow_task, step.in_flight.started
     assert task is not None
     assert started is not None
@@ -196,7 +196,7 @@ def record_failed(
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state), int(cause)))
     else:
-        task, started_event_id = record_started(step)
+        task, started_event_id = record_started(step, identity)
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         attributes = event.workflow_task_failed_event_attributes
         attributes.scheduled_event_id = task.scheduled_event_id
@@ -299,6 +299,8 @@ def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
         shown.CopyFrom(started.events[-1])
         shown.workflow_task_started_event_attributes.ClearField("identity")
         return (*started.events[:-1], shown)
+    if run.in_flight.speculative is not None:
+        return (run.in_flight.speculative.event,)
     if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
         return ()
     return (transient_event(run.state, task),)
