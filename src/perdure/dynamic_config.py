@@ -1,13 +1,14 @@
 """Temporal's dynamic configuration: values under Temporal's own keys, read with the type that the reader needs.
 
-As in the real server a key that nobody reads has no effect, names are compared without regard to case, and a value that
-does not fit is reported once and replaced by the default: a wrong value must not stop a server. Which keys are read is
+As in the real server a key that nobody reads has no effect, names are compared without regard to case, and a value
+that does not fit is reported once and replaced by the default: a wrong value must not stop a server. A value may be
+bound to a namespace or a task queue; of those that hold, the one bound most narrowly counts. Which keys are read is
 known only by those who read them; no list of keys is kept here.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -24,38 +25,89 @@ _UNITS_S = {
     "h": 3600.0,
     "d": 86400.0,
 }
+_TASK_TYPES = {"workflow": 1, "activity": 2, "nexus": 3}
+#: Of settings that perdure has no use for: such a value never holds here.
+_ELSEWHERE = ("namespaceid", "shardid", "historytasktype", "destination", "chasmtasktype")
+
+
+class Constraints(NamedTuple):
+    """What a value is bound to: it holds for exactly that. All empty: for everything."""
+
+    namespace: str = ""
+    task_queue: str = ""
+    #: `TaskQueueType`; 0: both.
+    task_type: int = 0
+    #: Bound to something else besides.
+    elsewhere: bool = False
+
+
+NOWHERE_ELSE = Constraints()
+
+
+class Constrained(NamedTuple):
+    value: Any
+    constraints: Constraints = NOWHERE_ELSE
+
+
+#: A key, in lower case, and its values.
+Values = Mapping[str, Sequence[Constrained]]
 
 
 class DynamicConfig:
     """The values that are set. `default` is what the real server uses when nobody sets the key."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(_flat(values))
+    def __init__(self, values: Mapping[str, Any], over: Values | None = None) -> None:
+        """`values` as a table of settings holds them; what `over` sets wins."""
+        self._values: dict[str, Sequence[Constrained]] = dict(_flat(values))
+        self._values.update(over or {})
         self._reported: set[str] = set()
 
-    def integer(self, key: str, default: int) -> int:
-        return self._read(key, default, _integer)
+    def integer(self, key: str, default: int, namespace: str = "") -> int:
+        return self._read(key, default, _integer, _of_namespace(namespace))
 
-    def number(self, key: str, default: float) -> float:
-        return self._read(key, default, _number)
+    def number(self, key: str, default: float, namespace: str = "") -> float:
+        return self._read(key, default, _number, _of_namespace(namespace))
 
-    def boolean(self, key: str, default: bool) -> bool:
-        return self._read(key, default, _boolean)
+    def boolean(self, key: str, default: bool, namespace: str = "") -> bool:
+        return self._read(key, default, _boolean, _of_namespace(namespace))
 
-    def string(self, key: str, default: str) -> str:
-        return self._read(key, default, _string)
+    def string(self, key: str, default: str, namespace: str = "") -> str:
+        return self._read(key, default, _string, _of_namespace(namespace))
 
-    def seconds(self, key: str, default: float) -> float:
+    def seconds(self, key: str, default: float, namespace: str = "") -> float:
         """Read a duration: "1m30s", or a number of seconds."""
-        return self._read(key, default, _seconds)
+        return self._read(key, default, _seconds, _of_namespace(namespace))
 
-    def strings(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        return self._read(key, default, _strings)
+    def strings(self, key: str, default: tuple[str, ...], namespace: str = "") -> tuple[str, ...]:
+        return self._read(key, default, _strings, _of_namespace(namespace))
 
-    def _read(self, key: str, default: T, convert: Callable[[Any], T]) -> T:
-        if key.lower() not in self._values:
+    def queue_seconds(
+        self, key: str, default: float, namespace: str, task_queue: str, task_type: int
+    ) -> float:
+        """Read a duration that may differ from task queue to task queue."""
+        # Temporal: the name of a queue counts for more than that of a namespace.
+        places = (
+            Constraints(namespace, task_queue, task_type),
+            Constraints(namespace, task_queue),
+            Constraints(task_queue=task_queue),
+            Constraints(namespace),
+            NOWHERE_ELSE,
+        )
+        return self._read(key, default, _seconds, places)
+
+    def is_set(self, key: str) -> bool:
+        return key.lower() in self._values
+
+    def _read(
+        self, key: str, default: T, convert: Callable[[Any], T], places: Iterable[Constraints]
+    ) -> T:
+        values = self._values.get(key.lower())
+        if values is None:
             return default
-        value = self._values[key.lower()]
+        by_place = {each.constraints: each.value for each in reversed(values)}
+        value = next((by_place[place] for place in places if place in by_place), _ABSENT)
+        if value is _ABSENT:
+            return default
         try:
             return convert(value)
         except ValueError as error:
@@ -70,11 +122,63 @@ class DynamicConfig:
             return default
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+_ABSENT: Any = object()
+
+
+def _of_namespace(namespace: str) -> tuple[Constraints, ...]:
+    return (Constraints(namespace), NOWHERE_ELSE) if namespace else (NOWHERE_ELSE,)
+
+
+def constrained(values: Any) -> list[Constrained]:
+    """Read the values of a key in the real server's form: a list of `value` and `constraints`. Raises `ValueError`."""
+    if not isinstance(values, list):
+        raise ValueError("expected a list of values, each with `value` and `constraints`")
+    found = []
+    for each in values:
+        if not isinstance(each, Mapping):
+            raise ValueError("expected `value` and `constraints`")
+        named = {str(name).lower(): part for name, part in each.items()}
+        found.append(Constrained(named.get("value"), _constraints(named.get("constraints") or {})))
+    return found
+
+
+def _constraints(wanted: Any) -> Constraints:
+    if not isinstance(wanted, Mapping):
+        raise ValueError("constraints: expected a table")
+    read = NOWHERE_ELSE
+    for name, value in wanted.items():
+        match str(name).lower():
+            case "namespace":
+                read = read._replace(namespace=_text(name, value))
+            case "taskqueuename":
+                read = read._replace(task_queue=_text(name, value))
+            case "tasktype":
+                read = read._replace(task_type=_task_type(value))
+            case other if other in _ELSEWHERE:
+                read = read._replace(elsewhere=True)
+            case _:
+                raise ValueError(f"unknown constraint: {name}")
+    return read
+
+
+def _text(name: object, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"constraint {name}: expected a string")
+    return value
+
+
+def _task_type(value: Any) -> int:
+    number = _TASK_TYPES.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(number, int) or number not in _TASK_TYPES.values():
+        raise ValueError("constraint taskType: expected Workflow or Activity")
+    return number
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Constrained]]]:
     """A dot in an unquoted TOML key opens a table: a.b = 1 means the key "a.b" all the same."""
     for key, value in values.items():
         name = prefix + key.lower()
-        yield name, value
+        yield name, [Constrained(value)]
         if isinstance(value, Mapping):
             yield from _flat(value, name + ".")
 

@@ -5,18 +5,20 @@ import gc
 import os
 import socket
 import uuid
+from pathlib import Path
 
 import structlog
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.outcome import Limits
+from perdure.dynamic_config import DynamicConfig
+from perdure.dynamic_config_file import BadFile, DynamicConfigFile
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.metrics_page import MetricsPage
-from perdure.frontend.namespace_changes import NamespaceRules
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
 from perdure.metrics import Registry
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.measured import MeasuredStore, measure_node
 from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
 from perdure.runtime.node import Node
@@ -48,9 +50,15 @@ class Server:
             raise StartupError(str(error)) from error
         self._store = MeasuredStore(store, self.metrics)
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.node = Node(self._store, SystemClock(), _limits(settings), owner=owner)
+        self.node = Node(self._store, SystemClock(), ConfiguredLimits(), owner=owner)
         self._grpc: GrpcServer | None = None
         self._metrics_page: MetricsPage | None = None
+        self._dynamic_config_file = (
+            DynamicConfigFile(Path(settings.dynamic_config_file))
+            if settings.dynamic_config_file
+            else None
+        )
+        self._watching: asyncio.Task[None] | None = None
         self._is_started = False
         self.address: Address = ("", 0)
         self.http_address: Address | None = None
@@ -59,6 +67,7 @@ class Server:
     async def start(self) -> None:
         """Return when calls are answered."""
         settings = self._settings
+        await self._configure()
         try:
             await self._store.open()
             cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
@@ -74,7 +83,6 @@ class Server:
             cluster_id,
             self._settings.store.url.partition(":")[0],
             self._addresses,
-            _rules(settings),
         )
         measure_node(self.metrics, self.node)
         self._grpc = GrpcServer(
@@ -102,6 +110,31 @@ class Server:
             "started", ip=settings.server.ip, port=port, store=settings.store.url.partition(":")[0]
         )
 
+    async def _configure(self) -> None:
+        """Read the dynamic configuration, and go on reading its file if there is one."""
+        self.node.configure(DynamicConfig(self._settings.dynamic_config))
+        if self._dynamic_config_file is not None:
+            try:
+                await self._read(self._dynamic_config_file)
+            except BadFile as error:
+                raise StartupError(str(error)) from error
+            watching = self._watch(self._dynamic_config_file)
+            self._watching = asyncio.get_running_loop().create_task(watching)
+
+    async def _read(self, file: DynamicConfigFile) -> None:
+        values = await asyncio.to_thread(file.read_if_changed)
+        if values is not None:
+            self.node.configure(DynamicConfig(self._settings.dynamic_config, over=values))
+            log.info("dynamic config read", file=self._settings.dynamic_config_file)
+
+    async def _watch(self, file: DynamicConfigFile) -> None:
+        while True:
+            await asyncio.sleep(self._settings.dynamic_config_poll_seconds)
+            try:
+                await self._read(file)
+            except BadFile as error:
+                log.error("dynamic config not read: the values of before stay", why=str(error))
+
     def _addresses(self) -> Addresses:
         return Addresses(
             "{}:{}".format(*self.address),
@@ -118,6 +151,9 @@ class Server:
         if self._metrics_page is not None:
             await asyncio.to_thread(self._metrics_page.close)
             self._metrics_page = None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
         if self._is_started:
             self._is_started = False
             await self.node.stop()
@@ -148,67 +184,3 @@ def _namespaces(settings: Settings) -> list[Namespace]:
             for name in settings.namespaces
         ),
     ]
-
-
-def _rules(settings: Settings) -> NamespaceRules:
-    dynamic, defaults = settings.dynamic(), NamespaceRules()
-    return NamespaceRules(
-        max_bad_binaries=dynamic.integer("frontend.maxBadBinaries", defaults.max_bad_binaries),
-        delete_delay_ns=_ns(dynamic.seconds("frontend.deleteNamespaceNamespaceDeleteDelay", 0)),
-        protected=dynamic.strings("worker.protectedNamespaces", defaults.protected),
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    dynamic = settings.dynamic()
-    defaults = Limits()
-    return Limits(
-        suggest_continue_as_new_count=dynamic.integer(
-            "limit.historyCount.suggestContinueAsNew", defaults.suggest_continue_as_new_count
-        ),
-        suggest_continue_as_new_size=dynamic.integer(
-            "limit.historySize.suggestContinueAsNew", defaults.suggest_continue_as_new_size
-        ),
-        workflow_task_heartbeat_timeout_ns=_ns(
-            dynamic.seconds(
-                "history.workflowTaskHeartbeatTimeout",
-                defaults.workflow_task_heartbeat_timeout_ns / 1e9,
-            )
-        ),
-        workflow_task_retry_max_interval_ns=_ns(
-            dynamic.seconds(
-                "history.workflowTaskRetryMaxInterval",
-                defaults.workflow_task_retry_max_interval_ns / 1e9,
-            )
-        ),
-        enable_eager_workflow_start=dynamic.boolean(
-            "system.enableEagerWorkflowStart", defaults.enable_eager_workflow_start
-        ),
-        enable_activity_eager_execution=dynamic.boolean(
-            "system.enableActivityEagerExecution", defaults.enable_activity_eager_execution
-        ),
-        checks_reuse_interval=dynamic.boolean(
-            "history.enableWorkflowIdReuseStartTimeValidation", defaults.checks_reuse_interval
-        ),
-        workflow_id_reuse_minimal_interval_ns=_ns(
-            dynamic.seconds(
-                "history.workflowIdReuseMinimalInterval",
-                defaults.workflow_id_reuse_minimal_interval_ns / 1e9,
-            )
-        ),
-        max_auto_reset_points=dynamic.integer(
-            "history.historyMaxAutoResetPoints", defaults.max_auto_reset_points
-        ),
-        max_signals_per_execution=dynamic.integer(
-            "history.maximumSignalsPerExecution", defaults.max_signals_per_execution
-        ),
-        blob_size=dynamic.integer("limit.blobSize.error", defaults.blob_size),
-        memo_size=dynamic.integer("limit.memoSize.error", defaults.memo_size),
-        max_buffered_queries=dynamic.integer(
-            "history.MaxBufferedQueryCount", defaults.max_buffered_queries
-        ),
-    )
-
-
-def _ns(seconds: float) -> int:
-    return int(seconds * 1e9)

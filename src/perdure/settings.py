@@ -19,8 +19,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from perdure.dynamic_config import DynamicConfig
-
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 LogFormat = Literal["pretty", "text", "json"]
 LogLevel = Literal["debug", "info", "warn", "error", "never"]
@@ -98,9 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     search_attributes: dict[str, SearchAttributeType] = {}
     #: Temporal's dynamic configuration: keys as Temporal names them. A key that perdure does not know has no effect.
     dynamic_config: dict[str, Any] = {}
-
-    def dynamic(self) -> DynamicConfig:
-        return DynamicConfig(self.dynamic_config)
+    #: A file of dynamic configuration, YAML in Temporal's format. What it sets wins over the table above.
+    dynamic_config_file: str = ""
+    #: How often to look whether that file has changed.
+    dynamic_config_poll_seconds: Annotated[float, msgspec.Meta(gt=0)] = 10.0
 
     def to_toml(self) -> str:
         """Return a file that says the same, but for passwords."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from perdure.dynamic_config import DynamicConfig
 from perdure.settings import (
     ServerSettings,
     Settings,
@@ -52,7 +53,7 @@ def test_a_file(file):
     assert settings.namespaces == ("default", "orders")
     assert settings.search_attributes == {"Color": "Keyword"}
     assert settings.dynamic_config["limit.maxIDLength"] == 255
-    assert settings.dynamic().integer("frontend.rps", 0) == 10
+    assert DynamicConfig(settings.dynamic_config).integer("frontend.rps", 0) == 10
 
 
 def test_the_environment_wins_over_the_file(file):

@@ -44,7 +44,7 @@ def test_a_worker_with_the_workflow_in_its_cache_is_asked_first() -> None:
 
 
 def test_a_query_goes_with_a_task_that_is_scheduled() -> None:
-    run = OneRun()
+    run = OneRun(limits=Limits(max_buffered_queries=9))
     run.query("1")
     run.query("2")
     assert sent(run) == []
@@ -54,7 +54,7 @@ def test_a_query_goes_with_a_task_that_is_scheduled() -> None:
 
 
 def test_what_the_worker_leaves_unanswered_is_asked_again_directly() -> None:
-    run = OneRun()
+    run = OneRun(limits=Limits(max_buffered_queries=9))
     run.query("1")
     run.query("2")
     run.take()
@@ -147,7 +147,7 @@ def test_a_workflow_whose_task_keeps_failing_cannot_be_asked() -> None:
 
 
 def test_the_caller_may_not_want_an_answer_from_a_closed_run() -> None:
-    run = OneRun()
+    run = OneRun(limits=Limits(max_buffered_queries=9))
     assert run.query("1", NOT_OPEN) is None
     assert run.query("2", NOT_CLEAN) is None
     run.work(complete_workflow())

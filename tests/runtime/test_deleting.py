@@ -12,6 +12,7 @@ from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.starting import Start, started_attributes
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
@@ -45,7 +46,7 @@ async def store():
 
 @pytest.fixture
 async def node(store):
-    node = Node(store, SystemClock(), Limits(), owner="node-1")
+    node = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1")
     await node.start()
     yield node
     await node.stop()

@@ -7,10 +7,10 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
-from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import group_commit
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
@@ -39,7 +39,7 @@ async def store():
 
 @pytest.fixture
 async def node(store):
-    node = Node(store, SystemClock(), Limits(), owner="node-1")
+    node = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1")
     await node.start()
     yield node
     await node.stop()

@@ -4,6 +4,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
+from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 from temporalio.api.workflowservice.v1 import (
     PollActivityTaskQueueRequest,
@@ -57,9 +58,11 @@ class Activities:
         self, request: PollActivityTaskQueueRequest, call: Call
     ) -> Message:
         namespace = self._services.namespace(request.namespace)
-        deadline = self._services.poll_deadline(call)
-        check_task_queue(request, self._services.limits)
-        check_identity(request.identity, self._services.limits)
+        deadline = self._services.poll_deadline(
+            call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+        )
+        check_task_queue(request, self._services.limits(request.namespace))
+        check_identity(request.identity, self._services.limits(request.namespace))
         metadata = request.task_queue_metadata
         info = PollerInfo(
             request.identity,
@@ -103,7 +106,7 @@ class Activities:
         self, request: RespondActivityTaskCompletedRequest, call: Call
     ) -> RespondActivityTaskCompletedResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits)
+        check_identity(request.identity, self._services.limits(request.namespace))
         await self._ask(
             key,
             CompleteActivity(
@@ -121,7 +124,7 @@ class Activities:
         key, ref = self._by_token(request.task_token, request.namespace)
         if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
             raise invalid_argument("Failure must have ApplicationFailureInfo.")
-        check_identity(request.identity, self._services.limits)
+        check_identity(request.identity, self._services.limits(request.namespace))
         await self._ask(
             key,
             FailActivity(
@@ -138,7 +141,7 @@ class Activities:
         self, request: RespondActivityTaskCanceledRequest, call: Call
     ) -> RespondActivityTaskCanceledResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits)
+        check_identity(request.identity, self._services.limits(request.namespace))
         await self._ask(
             key,
             CancelActivity(
@@ -210,7 +213,7 @@ class Activities:
         if not request.activity_id:
             raise invalid_argument("ActivityId is not set on request.")
         if check:
-            check_identity(request.identity, self._services.limits)
+            check_identity(request.identity, self._services.limits(request.namespace))
         if not request.workflow_id:
             # Temporal: without a workflow id it is an activity that stands alone.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")

@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import TIMED_OUT
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.workflow_task import unrecorded
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -27,12 +28,9 @@ from perdure.runtime.histories import serialized
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
 
-PAGE_EVENTS_MAX = 256
 #: What a client says that it can do.
 _FOLLOWS = "follows-next-run-id"
-#: Temporal: a long poll lasts at most this long,
-LONG_POLL_MAX_S = 20.0
-#: and ends this long before the caller gives up.
+#: Temporal: a long poll ends this long before the caller gives up.
 LONG_POLL_MARGIN_S = 1.0
 
 _HISTORY_FIELD = GetWorkflowExecutionHistoryResponse.DESCRIPTOR.fields_by_name["history"].number
@@ -55,7 +53,7 @@ class WorkflowHistory:
         run_id = token.run_id if token else execution.run_id
         key = self._node.engine.key(namespace.id, execution.workflow_id, run_id)
         live = await self._run(key)
-        deadline = _long_poll_deadline(call)
+        deadline = _long_poll_deadline(call, self._services.limits(request.namespace))
         if (
             request.history_event_filter_type
             == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
@@ -79,9 +77,14 @@ class WorkflowHistory:
         end = live.state.next_event_id
         is_closed = not live.state.is_open
         at_the_end = unrecorded(live.run)
+        events_max = _page_events(page_size, self._services.limits(live.state.namespace))
         await self._node.engine.settle(live)
         page = await self._node.histories.page(
-            live, first, end, events_max=_page_events(page_size), after_seq=after_seq
+            live,
+            first,
+            end,
+            events_max=events_max,
+            after_seq=after_seq,
         )
         events, next_event_id = page.events, max(page.next_event_id, first)
         is_last = next_event_id >= end
@@ -141,7 +144,12 @@ class WorkflowHistory:
         at_the_end = () if token else unrecorded(live.run)[::-1]
         await self._node.engine.settle(live)
         page = await self._node.histories.page_back(
-            live, end, events_max=_page_events(request.maximum_page_size), before_seq=before_seq
+            live,
+            end,
+            events_max=_page_events(
+                request.maximum_page_size, self._services.limits(request.namespace)
+            ),
+            before_seq=before_seq,
         )
         response = GetWorkflowExecutionHistoryReverseResponse()
         if page.next_event_id > 1:
@@ -187,12 +195,14 @@ def _token(encoded: bytes, run_id: str) -> HistoryToken | None:
     return token
 
 
-def _page_events(asked_for: int) -> int:
-    return asked_for if 0 < asked_for < PAGE_EVENTS_MAX else PAGE_EVENTS_MAX
+def _page_events(asked_for: int, limits: Limits) -> int:
+    longest = limits.history_page_size
+    return asked_for if 0 < asked_for < longest else longest
 
 
-def _long_poll_deadline(call: Call) -> float:
+def _long_poll_deadline(call: Call, limits: Limits) -> float:
     now = asyncio.get_running_loop().time()
+    latest = now + limits.long_poll_ns / 1e9
     if call.deadline is None:
-        return now + LONG_POLL_MAX_S
-    return max(now, min(call.deadline - LONG_POLL_MARGIN_S, now + LONG_POLL_MAX_S))
+        return latest
+    return max(now, min(call.deadline - LONG_POLL_MARGIN_S, latest))

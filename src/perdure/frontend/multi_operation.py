@@ -52,7 +52,7 @@ class MultiOperation:
         policies, stage = self._check(namespace, start, update)
         start.request_id = start.request_id or self._node.fresh_id()
         asked = AdmitUpdate(update.request.meta.update_id, update.request.SerializeToString())
-        until = wait(call, stage)
+        until = wait(call, stage, self._services.limits(request.namespace))
         has_tried = False
         while True:
             try:
@@ -90,7 +90,7 @@ class MultiOperation:
             if start.namespace and start.namespace != namespace.name:
                 raise invalid_argument("Operation namespace did not match request's namespace.")
             start.namespace = namespace.name
-            policies = check_start(start, types, self._services.limits)
+            policies = check_start(start, types, self._services.limits(namespace.name))
             if start.cron_schedule:
                 raise invalid_argument("CronSchedule is not allowed.")
             if start.request_eager_execution:
@@ -104,7 +104,9 @@ class MultiOperation:
                 raise invalid_argument("Operation namespace did not match request's namespace.")
             update.namespace = namespace.name
             check_execution(update, "workflow_execution")
-            stage = check_update(update, self._node.fresh_id(), self._services.limits)
+            stage = check_update(
+                update, self._node.fresh_id(), self._services.limits(namespace.name)
+            )
             if update.first_execution_run_id:
                 raise invalid_argument("FirstExecutionRunId is not allowed.")
             if update.workflow_execution.run_id:

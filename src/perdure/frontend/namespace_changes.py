@@ -12,8 +12,10 @@ from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 
 from perdure.core.errors import invalid_argument
 from perdure.core.search_attributes import TYPES_BY_NAME
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns
-from perdure.runtime.namespaces import DAY_NS, HOUR_NS, BadBinary, Namespace
+from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.namespaces import DAY_NS, BadBinary, Namespace
 
 #: Temporal: whoever asks for more gets a hundred years.
 RETENTION_MAX_NS = 100 * 365 * DAY_NS
@@ -36,10 +38,28 @@ class NamespaceRules:
     protected: tuple[str, ...] = ()
 
 
-def retention_ns(duration: Duration) -> int:
-    """Return for how long closed runs are kept. Raises `Rejected` for less than an hour, which 0 is, too."""
+#: The keys of dynamic configuration that set them, and their defaults.
+KEYS = {
+    "frontend.maxBadBinaries": "10",
+    "frontend.deleteNamespaceNamespaceDeleteDelay": "0s",
+    "worker.protectedNamespaces": "[]",
+}
+
+
+def namespace_rules(config: DynamicConfig) -> NamespaceRules:
+    max_bad_binaries, delete_delay, protected = KEYS
+    defaults = NamespaceRules()
+    return NamespaceRules(
+        max_bad_binaries=config.integer(max_bad_binaries, defaults.max_bad_binaries),
+        delete_delay_ns=int(config.seconds(delete_delay, 0) * 1e9),
+        protected=config.strings(protected, defaults.protected),
+    )
+
+
+def retention_ns(duration: Duration, limits: Limits) -> int:
+    """Return for how long closed runs are kept. Raises `Rejected` for less than an hour, as a rule: 0 is, too."""
     wanted_ns = duration_ns(duration)
-    if wanted_ns < HOUR_NS:
+    if wanted_ns < limits.namespace_min_retention_ns:
         raise invalid_argument("A valid retention period is not set on request.")
     return min(wanted_ns, RETENTION_MAX_NS)
 
@@ -54,12 +74,14 @@ def changed(
     old: Namespace,
     request: UpdateNamespaceRequest,
     rules: NamespaceRules,
+    limits: Limits,
+    *,
     cluster_name: str,
     now_ns: int,
 ) -> tuple[Namespace, Namespace]:
     """Return the namespace as it is to be stored, and as the answer shows it. Raises `Rejected`."""
     new = _with_info(old, request.update_info)
-    new = _with_config(new, request.config, rules, now_ns)
+    new = _with_config(new, request.config, rules, limits, now_ns)
     if request.delete_bad_binary:
         if request.delete_bad_binary not in new.bad_binaries:
             raise invalid_argument(
@@ -135,11 +157,11 @@ def _with_info(old: Namespace, info: UpdateNamespaceInfo) -> Namespace:
 
 
 def _with_config(
-    old: Namespace, config: NamespaceConfig, rules: NamespaceRules, now_ns: int
+    old: Namespace, config: NamespaceConfig, rules: NamespaceRules, limits: Limits, now_ns: int
 ) -> Namespace:
     new = old
     if config.HasField("workflow_execution_retention_ttl"):
-        kept_ns = retention_ns(config.workflow_execution_retention_ttl)
+        kept_ns = retention_ns(config.workflow_execution_retention_ttl, limits)
         new = msgspec.structs.replace(new, retention_ns=kept_ns)
     if config.HasField("bad_binaries"):
         # Temporal: they are of now, whatever the request says.

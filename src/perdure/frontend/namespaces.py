@@ -45,7 +45,9 @@ class NamespaceService:
         check_no_nul(name, "Namespace")
         if request.is_global_namespace:
             raise invalid_argument("Cannot register global namespace when not enabled")
-        kept_ns = retention_ns(request.workflow_execution_retention_period)
+        kept_ns = retention_ns(
+            request.workflow_execution_retention_period, self._services.limits(name)
+        )
         clusters = [cluster.cluster_name for cluster in request.clusters]
         for cluster in [request.active_cluster_name, *clusters]:
             check_cluster(cluster, self._services.cluster_name)
@@ -107,7 +109,14 @@ class NamespaceService:
         described: list[Namespace] = []
 
         def change(old: Namespace) -> Namespace:
-            stored, shown = changed(old, request, self._services.rules, cluster_name, now_ns)
+            stored, shown = changed(
+                old,
+                request,
+                self._services.rules,
+                self._services.limits(name),
+                cluster_name=cluster_name,
+                now_ns=now_ns,
+            )
             described[:] = [shown]
             return stored
 
@@ -138,7 +147,7 @@ class NamespaceService:
     def _described(self, namespace: Namespace) -> DescribeNamespaceResponse:
         cluster = self._services.cluster_name
         return DescribeNamespaceResponse(
-            namespace_info=_info(namespace, self._services.limits),
+            namespace_info=_info(namespace, self._services.limits(namespace.name)),
             config=_config(namespace),
             replication_config=NamespaceReplicationConfig(
                 active_cluster_name=cluster,
@@ -167,7 +176,7 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info.capabilities.async_update = True
     info.limits.blob_size_limit_error = limits.blob_size
     info.limits.memo_size_limit_error = limits.memo_size
-    info.limits.workflow_task_completion_size_limit_error = 40 * 1024 * 1024
+    info.limits.workflow_task_completion_size_limit_error = limits.workflow_task_completion_size
     return info
 
 

@@ -27,7 +27,7 @@ class WorkflowQueries:
         self, request: QueryWorkflowRequest, call: Call
     ) -> QueryWorkflowResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_query(request, self._services.limits)
+        execution = check_query(request, self._services.limits(request.namespace))
         now = asyncio.get_running_loop().time()
         deadline = call.deadline - MARGIN_S if call.deadline else now + DEFAULT_TIMEOUT_S
         answer = await self._node.queries.ask(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from temporalio.api.enums.v1 import NamespaceState
@@ -11,17 +11,16 @@ from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.outcome import Limits
 from perdure.frontend.call import Call
-from perdure.frontend.namespace_changes import NamespaceRules
+from perdure.frontend.namespace_changes import NamespaceRules, namespace_rules
 from perdure.frontend.tokens import TaskToken, task_token
+from perdure.frontend.validation import is_too_long
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.node import Node
 from perdure.store.port import RunKey
 
 #: A poll ends this long before its caller gives up, so that the caller gets an answer.
 POLL_MARGIN_S = 1.0
-POLL_MAX_S = 60.0
 POLL_MIN_S = 2.0
-NAMESPACE_BYTES_MAX = 1000
 
 _STATE_NAMES = {
     NamespaceState.NAMESPACE_STATE_REGISTERED: "Registered",
@@ -48,19 +47,21 @@ class Services:
     store_name: str = ""
     #: Known only when the ports are open.
     addresses: Callable[[], Addresses] = Addresses
-    rules: NamespaceRules = field(default_factory=NamespaceRules)
 
     @property
     def namespaces(self) -> Namespaces:
         return self.node.namespaces
 
+    def limits(self, namespace: str) -> Limits:
+        """Return what is set now for the namespace of this name: it may change while the server runs."""
+        return self.node.limits.of(namespace)
+
     @property
-    def limits(self) -> Limits:
-        """What is set now: it may change while the server runs."""
-        return self.node.engine.world.limits
+    def rules(self) -> NamespaceRules:
+        return namespace_rules(self.node.limits.config)
 
     def check_length(self, name: str) -> None:
-        if len(name) > NAMESPACE_BYTES_MAX // 4 and len(name.encode()) > NAMESPACE_BYTES_MAX:
+        if is_too_long(name, self.limits(name)):
             raise invalid_argument("Namespace length exceeds limit.")
 
     def namespace(
@@ -108,14 +109,15 @@ class Services:
         _in_state(named, _ALLOWED)
         return token
 
-    def poll_deadline(self, call: Call) -> float:
-        """Return when (loop time) a poll must be answered."""
+    def poll_deadline(self, call: Call, namespace: str, task_queue: str, task_type: int) -> float:
+        """Return when (loop time) a worker's poll must be answered."""
         now = asyncio.get_running_loop().time()
         if call.deadline is None:
             raise invalid_argument("Context timeout is not set.")
         if call.deadline - now < POLL_MIN_S:
             raise Rejected(Code.FAILED_PRECONDITION, "Context timeout is too short.")
-        return min(call.deadline - POLL_MARGIN_S, now + POLL_MAX_S)
+        longest_s = self.node.limits.task_poll_s(namespace, task_queue, task_type)
+        return min(call.deadline - POLL_MARGIN_S, now + longest_s)
 
 
 def _in_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Namespace:

@@ -65,7 +65,9 @@ class TaskQueueConfigs:
                     f"RequestsPerSecond for {label} rate limit must be non-negative."
                 )
             _check_length(f"{label}.Reason", update.reason, REASON_BYTES_MAX)
-        _check_length("Identity", request.identity, self._services.limits.max_id_length)
+        _check_length(
+            "Identity", request.identity, self._services.limits(request.namespace).max_id_length
+        )
         _check_weights(request)
         check_family_name(request.task_queue)
 

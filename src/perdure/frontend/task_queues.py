@@ -55,7 +55,7 @@ class TaskQueueDescriptions:
         self, request: DescribeTaskQueueRequest, call: Call
     ) -> DescribeTaskQueueResponse:
         namespace = self._services.namespace(request.namespace)
-        limits = self._services.limits
+        limits = self._services.limits(request.namespace)
         check_task_queue(request, limits, is_part=request.api_mode != _ENHANCED)
         versions_count = len(request.versions.build_ids)
         if request.report_task_reachability and versions_count > _REACHABILITY_VERSIONS_MAX:
@@ -170,7 +170,7 @@ class TaskQueueDescriptions:
         self, request: ListTaskQueuePartitionsRequest, call: Call
     ) -> ListTaskQueuePartitionsResponse:
         self._services.namespace(request.namespace)
-        check_task_queue(request, self._services.limits, is_part=False)
+        check_task_queue(request, self._services.limits(request.namespace), is_part=False)
         response = ListTaskQueuePartitionsResponse()
         for partitions in (
             response.activity_task_queue_partitions,

@@ -23,8 +23,6 @@ from perdure.frontend.validation import check_execution, check_run_id, is_too_lo
 from perdure.runtime.updates import UpdateReply, Wait
 
 Stage = UpdateWorkflowExecutionLifecycleStage
-#: Temporal: a long poll lasts at most this long.
-LONG_POLL_MAX_S = 20.0
 #: Temporal: how long a call without a deadline may take.
 DEFAULT_TIMEOUT_S = 30.0
 _UNSPECIFIED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_UNSPECIFIED
@@ -43,7 +41,9 @@ class WorkflowUpdates:
     ) -> UpdateWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         check_execution(request, "workflow_execution")
-        stage = check_update(request, self._node.fresh_id(), self._services.limits)
+        stage = check_update(
+            request, self._node.fresh_id(), self._services.limits(request.namespace)
+        )
         execution = request.workflow_execution
         reply = await self._node.updates.update(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
@@ -52,7 +52,7 @@ class WorkflowUpdates:
                 request.request.SerializeToString(),
                 request.first_execution_run_id,
             ),
-            wait(call, stage),
+            wait(call, stage, self._services.limits(request.namespace)),
         )
         return update_response(request, reply)
 
@@ -69,7 +69,11 @@ class WorkflowUpdates:
         reply = await self._node.updates.poll(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
             request.update_ref.update_id,
-            wait(call, request.wait_policy.lifecycle_stage),
+            wait(
+                call,
+                request.wait_policy.lifecycle_stage,
+                self._services.limits(request.namespace),
+            ),
         )
         response = PollWorkflowExecutionUpdateResponse(
             stage=Stage.ValueType(reply.stage),
@@ -106,11 +110,13 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
     return stage
 
 
-def wait(call: Call, stage: int) -> Wait:
+def wait(call: Call, stage: int, limits: Limits) -> Wait:
     now = asyncio.get_running_loop().time()
     deadline = call.deadline if call.deadline is not None else now + DEFAULT_TIMEOUT_S
     # Temporal: nobody waits for a stage that does not exist.
-    return Wait(stage if stage <= _COMPLETED else _ADMITTED, deadline, now + LONG_POLL_MAX_S)
+    return Wait(
+        stage if stage <= _COMPLETED else _ADMITTED, deadline, now + limits.long_poll_ns / 1e9
+    )
 
 
 def update_response(

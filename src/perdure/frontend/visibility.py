@@ -19,7 +19,6 @@ from perdure.runtime.group_commit import unavailable
 from perdure.store.port import NEVER_NS, StoreError, VisibilityRow
 
 #: Temporal: frontend.visibilityMaxPageSize.
-PAGE_SIZE_MAX = 1000
 
 
 class Visibility:
@@ -32,7 +31,8 @@ class Visibility:
     ) -> ListWorkflowExecutionsResponse:
         namespace = self._services.namespace(request.namespace)
         _refuse_filter(request.query)
-        size = request.page_size if 0 < request.page_size < PAGE_SIZE_MAX else PAGE_SIZE_MAX
+        longest = self._services.limits(request.namespace).visibility_page_size
+        size = request.page_size if 0 < request.page_size < longest else longest
         after = None
         if request.next_page_token:
             token = list_token(request.next_page_token)

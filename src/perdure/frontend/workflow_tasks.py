@@ -2,7 +2,13 @@
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import WorkerVersionStamp
-from temporalio.api.enums.v1 import CommandType, EventType, QueryResultType, TaskQueueKind
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    QueryResultType,
+    TaskQueueKind,
+    TaskQueueType,
+)
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
 from temporalio.api.workflowservice.v1 import (
@@ -65,9 +71,11 @@ class WorkflowTasks:
         self, request: PollWorkflowTaskQueueRequest, call: Call
     ) -> Message | bytes:
         namespace = self._services.namespace(request.namespace)
-        deadline = self._services.poll_deadline(call)
-        check_identity(request.identity, self._services.limits)
-        check_task_queue(request, self._services.limits)
+        deadline = self._services.poll_deadline(
+            call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        )
+        check_identity(request.identity, self._services.limits(request.namespace))
+        check_task_queue(request, self._services.limits(request.namespace))
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
         task = await self._node.poll_workflow_task(
             name, poller_info(request, self._node.clock.now_ns()), deadline, version_stamp(request)
@@ -82,7 +90,7 @@ class WorkflowTasks:
         self, request: RespondWorkflowTaskCompletedRequest, call: Call
     ) -> Message | bytes:
         token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits)
+        check_identity(request.identity, self._services.limits(request.namespace))
         key, ref = self._task(token)
         self._check_namespaces(request)
         sticky = request.sticky_attributes
@@ -114,7 +122,7 @@ class WorkflowTasks:
         self, request: RespondWorkflowTaskFailedRequest, call: Call
     ) -> RespondWorkflowTaskFailedResponse:
         token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits)
+        check_identity(request.identity, self._services.limits(request.namespace))
         key, ref = self._task(token)
         await self._node.engine.ask(
             key,

@@ -84,7 +84,7 @@ class Workflows:
     ) -> Message | bytes:
         namespace = self._services.namespace_to_start_in(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
-        reuse, conflict = check_start(request, types, self._services.limits)
+        reuse, conflict = check_start(request, types, self._services.limits(request.namespace))
         request.request_id = request.request_id or self._node.fresh_id()
         attaches = request.on_conflict_options.attach_request_id
         reply = await self._node.start_workflow(
@@ -116,7 +116,9 @@ class Workflows:
     ) -> SignalWithStartWorkflowExecutionResponse:
         namespace = self._services.namespace_to_start_in(request.namespace)
         types = self._services.namespaces.search_attribute_types(namespace.id)
-        reuse, conflict = check_signal_with_start(request, types, self._services.limits)
+        reuse, conflict = check_signal_with_start(
+            request, types, self._services.limits(request.namespace)
+        )
         request.request_id = request.request_id or self._node.fresh_id()
         signal = Signal(
             name=request.signal_name,
@@ -145,7 +147,7 @@ class Workflows:
         self, request: SignalWorkflowExecutionRequest, call: Call
     ) -> SignalWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_signal(request, self._services.limits)
+        execution = check_signal(request, self._services.limits(request.namespace))
         signal = Signal(
             name=request.signal_name,
             input=request.input if request.HasField("input") else None,
@@ -168,7 +170,7 @@ class Workflows:
     ) -> RequestCancelWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
-        check_links(request.links, self._services.limits)
+        check_links(request.links, self._services.limits(request.namespace))
         await self._node.engine.ask(
             self._key(namespace.id, execution),
             RequestCancel(
@@ -186,7 +188,7 @@ class Workflows:
     ) -> TerminateWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
-        check_links(request.links, self._services.limits)
+        check_links(request.links, self._services.limits(request.namespace))
         await self._node.engine.ask(
             self._key(namespace.id, execution),
             Terminate(
@@ -203,7 +205,7 @@ class Workflows:
         self, request: ResetWorkflowExecutionRequest, call: Call
     ) -> ResetWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_reset(request, self._services.limits)
+        execution = check_reset(request, self._services.limits(request.namespace))
         reset = Reset(
             event_id=request.workflow_task_finish_event_id,
             reason=request.reason,

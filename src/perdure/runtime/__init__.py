@@ -1,6 +1,7 @@
 """The shell around the machines: it waits, reads the clock, draws ids and talks to the store, so that they need not.
 
 clock.py         the only reader of the time
+limits.py        which key of dynamic configuration sets which limit
 leases.py        which part of the key space is ours, and until when that is certain
 group_commit.py  what arrives while a commit is in flight forms the next batch
 live.py          one run in memory

@@ -54,14 +54,15 @@ class Engine:
         self,
         store: Store,
         clock: Clock,
-        world: World,
+        world_of: Callable[[str], World],
         *,
         owner: str,
         deliver: Callable[[RunKey, Effect], None],
         runs_max: int = 4096,
     ) -> None:
         self.clock = clock
-        self.world = world
+        #: What a run may know besides itself, by the id of its namespace.
+        self.world_of = world_of
         self.store = store
         self._deliver = deliver
         self.leases = Leases(store, owner, clock)
@@ -242,7 +243,12 @@ class Engine:
     def advance(self, live: LiveRun, request: object) -> Any:
         """Take one step of one run. Raises `Rejected`; the run has not changed then."""
         try:
-            outcome = transition(live.run, request, now_ns=self.clock.now_ns(), world=self.world)
+            outcome = transition(
+                live.run,
+                request,
+                now_ns=self.clock.now_ns(),
+                world=self.world_of(live.key.namespace_id),
+            )
         except Rejected:
             raise
         except Exception as error:
@@ -339,6 +345,7 @@ class Engine:
         batch.runs[key.run_id] = live
         live.batch = batch
         live.remember(row)
+        self._warn_of_length(live, outcome)
         is_closing = not state.is_open
         owes = is_closing and bool(owed(live.run, self.clock.now_ns()))
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
@@ -361,6 +368,22 @@ class Engine:
         if deletion.is_due(state):
             batch.deletes[key.run_id] = key
             self.residency.forget(live)
+
+    def _warn_of_length(self, live: LiveRun, outcome: Outcome) -> None:
+        """Log that a history is becoming too long, once a run."""
+        limits = self.world_of(live.key.namespace_id).limits
+        size, count = live.state.history_size_bytes, live.state.next_event_id - 1
+        is_large = size - len(outcome.events) <= limits.history_size_warn < size
+        is_long = count - outcome.event_count <= limits.history_count_warn < count
+        if (is_large and limits.history_size_warn) or (is_long and limits.history_count_warn):
+            log.warning(
+                "history exceeds the warning limit",
+                namespace=live.state.namespace,
+                workflow_id=live.key.workflow_id,
+                run_id=live.key.run_id,
+                events=count,
+                bytes=size,
+            )
 
     def _adopt(self, live: LiveRun) -> None:
         """A run came in from the store: ask again for its timers, and deliver again what it owes."""

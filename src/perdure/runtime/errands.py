@@ -158,7 +158,7 @@ class Errands:
                 and parent.initiated_event_id == errand.initiated_event_id
             ):
                 return current
-        limits, now_ns = engine.world.limits, engine.clock.now_ns()
+        limits, now_ns = engine.world_of(target.namespace_id).limits, engine.clock.now_ns()
         request = start_request(errand)
         decision = decide(
             current.state if current is not None else None,

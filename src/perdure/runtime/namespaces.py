@@ -105,6 +105,11 @@ class Namespaces:
             raise not_found(namespace_id)
         return namespace
 
+    def name_of(self, namespace_id: str) -> str:
+        """Return the name of a namespace; empty if it is not known."""
+        namespace = self._by_id.get(namespace_id)
+        return namespace.name if namespace is not None else ""
+
     def search_attribute_types(self, namespace_id: str) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes of a namespace: name → type."""
         return self._types.get(namespace_id, {})

@@ -27,17 +27,18 @@ from perdure.core.workflow.outcome import (
     DispatchQuery,
     DispatchWorkflowTask,
     Effect,
-    Limits,
     SettleUpdate,
     World,
 )
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
 from perdure.core.workflow.updates import AdmitUpdate, UpdateStatus, status
+from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
 from perdure.runtime.histories import Histories, Page, serialized
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.live import LiveRun
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
@@ -85,7 +86,7 @@ class Node:
         self,
         store: Store,
         clock: Clock,
-        limits: Limits,
+        limits: ConfiguredLimits,
         *,
         owner: str,
         randomness: random.Random | None = None,
@@ -93,16 +94,12 @@ class Node:
     ) -> None:
         self._random = randomness if randomness is not None else random.SystemRandom()
         self.namespaces = Namespaces(store, self.fresh_id)
-        world = World(
-            limits,
-            self.fresh_id,
-            self.namespaces.search_attribute_types,
-            self.namespaces.retention_ns,
-        )
+        self.limits = limits
+        self._worlds: dict[str, World] = {}
         self.clock = clock
         self.store = store
         self.engine = Engine(
-            store, clock, world, owner=owner, deliver=self._deliver, runs_max=runs_max
+            store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
         self.task_queues = TaskQueues(clock, self._configured_per_second)
         self.queries = Queries(self.engine, self.task_queues)
@@ -133,6 +130,25 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.errands.stop()
         await self.engine.stop()
+
+    def configure(self, config: DynamicConfig) -> None:
+        """From now on do as `config` says."""
+        self.limits.change(config)
+        self._worlds = {}
+
+    def _world_of(self, namespace_id: str) -> World:
+        world = self._worlds.get(namespace_id)
+        if world is None:
+            name = self.namespaces.name_of(namespace_id)
+            world = World(
+                self.limits.of(name),
+                self.fresh_id,
+                self.namespaces.search_attribute_types,
+                self.namespaces.retention_ns,
+            )
+            if name:  # Else nobody has told of it yet.
+                self._worlds[namespace_id] = world
+        return world
 
     def _forget(self) -> None:
         self.updates.forget()
@@ -274,7 +290,7 @@ class Node:
         attach_request_id: bool = False,
     ) -> tuple[StartReply, LiveRun]:
         engine = self.engine
-        now_ns = self.clock.now_ns()
+        now_ns, limits = self.clock.now_ns(), self._world_of(key.namespace_id).limits
         decision = decide(
             current.state if current is not None else None,
             # Temporal: a start that comes with a signal is known by the signal alone.
@@ -282,7 +298,7 @@ class Node:
             reuse=reuse,
             conflict=conflict,
             now_ns=now_ns,
-            limits=engine.world.limits,
+            limits=limits,
         )
         if not isinstance(decision, StartNew):
             assert current is not None
@@ -306,7 +322,7 @@ class Node:
         if decision.terminate_current:
             assert current is not None
             engine.advance(current, _replaced_by(run_id))
-        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=engine.world.limits)
+        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
         live = engine.create(
             key._replace(run_id=run_id),
             current.run_number + 1 if current is not None else 1,

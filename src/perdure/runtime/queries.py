@@ -40,7 +40,7 @@ class Queries:
     ) -> bytes | QueryRejected:
         """Return the serialized `WorkflowQueryResult`. Raises `Rejected`, also at `deadline` (loop time)."""
         loop = asyncio.get_running_loop()
-        query_id = self._engine.world.fresh_id()
+        query_id = self._engine.world_of(key.namespace_id).fresh_id()
         waiting = self._waiting[query_id] = _Waiting(loop.create_future())
         timeout = loop.call_at(deadline, self._expire, query_id)
         try:

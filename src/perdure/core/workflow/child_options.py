@@ -11,6 +11,7 @@ from temporalio.api.history.v1 import StartChildWorkflowExecutionInitiatedEventA
 
 from perdure.core import cron
 from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.times import duration_ns, set_duration
@@ -25,7 +26,6 @@ from perdure.core.workflow.validation import (
 
 CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES
 COMMAND = "StartChildWorkflowExecutionCommand"
-_DEFAULT_TASK_TIMEOUT_NS = 10 * 10**9
 
 
 def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
@@ -123,13 +123,15 @@ def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes
 
 
 def initiated_attributes(
-    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes
+    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes, limits: Limits
 ) -> StartChildWorkflowExecutionInitiatedEventAttributes:
     execution_timeout = duration_ns(wanted.workflow_execution_timeout)
     run_timeout = duration_ns(wanted.workflow_run_timeout)
     if execution_timeout:
         run_timeout = min(run_timeout or execution_timeout, execution_timeout)
-    task_timeout = duration_ns(wanted.workflow_task_timeout) or _DEFAULT_TASK_TIMEOUT_NS
+    task_timeout = (
+        duration_ns(wanted.workflow_task_timeout) or limits.default_workflow_task_timeout_ns
+    )
     if run_timeout:
         task_timeout = min(task_timeout, run_timeout)
     attributes = StartChildWorkflowExecutionInitiatedEventAttributes(

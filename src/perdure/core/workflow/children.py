@@ -169,7 +169,7 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     check_command(step, wanted)
     event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.start_child_workflow_execution_initiated_event_attributes
-    attributes.MergeFrom(initiated_attributes(step.state, wanted))
+    attributes.MergeFrom(initiated_attributes(step.state, wanted, step.world.limits))
     attributes.workflow_task_completed_event_id = completed_event_id
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)

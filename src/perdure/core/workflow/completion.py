@@ -46,10 +46,8 @@ from perdure.core.workflow.workflow_task import (
     schedule_speculative,
 )
 
-#: Temporal: history.historyMaxAutoResetPoints.
+#: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
 _RESET_POINTS_MAX = 20
-#: Temporal: history.discardSpeculativeWorkflowTaskMaximumEventsCount.
-_SEEN_AGAIN_MAX = 10
 COMMANDS: Commands = {
     **execution.COMMANDS,
     **activity_commands.COMMANDS,
@@ -153,7 +151,7 @@ def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
         return False
     # After the last task came its completed event, and what its commands recorded.
     unseen = step.state.next_event_id - (step.state.previous_started_event_id + 2)
-    if unseen > (_SEEN_AGAIN_MAX if request.can_see_again else 0):
+    if unseen > (step.world.limits.max_seen_again_events if request.can_see_again else 0):
         return False
     return updates.only_rejects(request.messages)
 

@@ -214,13 +214,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server's settings say about one run. The names are the dynamic-config keys' last parts."""
+    """What dynamic configuration says about a namespace and its runs; `runtime.limits` has the keys."""
 
     #: Whether the answer to a start, or to a completed workflow task, may bring the next task with it.
     enable_eager_workflow_start: bool = True
     enable_activity_eager_execution: bool = True
     suggest_continue_as_new_count: int = 4096
     suggest_continue_as_new_size: int = 4 * 1024 * 1024
+    #: As a part of `max_total_updates`.
+    suggest_continue_as_new_updates: float = 0.9
+    default_workflow_task_timeout_ns: int = 10 * 10**9
     #: Total time that a workflow task may be kept alive by heartbeats alone.
     workflow_task_heartbeat_timeout_ns: int = 30 * 60 * 10**9
     workflow_task_retry_max_interval_ns: int = 10 * 60 * 10**9
@@ -229,9 +232,13 @@ class Limits:
     #: 0: a workflow id may be used again at once.
     workflow_id_reuse_minimal_interval_ns: int = 10**9
     max_workflow_task_timeout_ns: int = 120 * 10**9
-    max_auto_reset_points: int = 20
     max_signals_per_execution: int = 10_000
-    max_buffered_queries: int = 1000
+    max_buffered_queries: int = 1
+    #: Events that wait until a worker has done with the workflow task, and their bytes.
+    max_buffered_events: int = 100
+    max_buffered_events_size: int = 2 * 1024 * 1024
+    #: A speculative task that left no trace may have shown the worker so many events that it will be shown again.
+    max_seen_again_events: int = 10
     #: 0: no limit, as for all of these.
     max_in_flight_updates: int = 10
     max_in_flight_update_payloads: int = 20 * 1024 * 1024
@@ -255,6 +262,13 @@ class Limits:
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000
+    history_page_size: int = 256
+    visibility_page_size: int = 1000
+    #: How long a client that waits for an event or an update is kept waiting.
+    long_poll_ns: int = 20 * 10**9
+    #: Shown to clients only.
+    workflow_task_completion_size: int = 40 * 1024 * 1024
+    namespace_min_retention_ns: int = 3600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,9 @@ from perdure.core.errors import Code, Rejected, busy_workflow
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, set_timestamp
+from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.validation import with_defaults
 
-_DEFAULT_TASK_TIMEOUT_NS = 10 * SECOND_NS
 _FAILED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED,
@@ -156,7 +155,9 @@ def started_attributes(
     run_timeout = duration_ns(request.workflow_run_timeout)
     if execution_timeout:
         run_timeout = min(run_timeout or execution_timeout, execution_timeout)
-    task_timeout = duration_ns(request.workflow_task_timeout) or _DEFAULT_TASK_TIMEOUT_NS
+    task_timeout = (
+        duration_ns(request.workflow_task_timeout) or limits.default_workflow_task_timeout_ns
+    )
     task_timeout = min(task_timeout, limits.max_workflow_task_timeout_ns)
     if run_timeout:
         task_timeout = min(task_timeout, run_timeout)

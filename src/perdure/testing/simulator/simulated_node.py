@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 from temporalio.api.workflowservice.v1 import request_response_pb2
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.outcome import Limits
 from perdure.frontend.call import Call
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Services
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
@@ -50,7 +50,7 @@ class SimulatedNode:
         self.node = Node(
             self.store,
             VirtualClock(loop, int(randomness.uniform(-SKEW_MAX_S, SKEW_MAX_S) * 1e9)),
-            Limits(),
+            ConfiguredLimits(),
             owner=name,
             randomness=random.Random(randomness.getrandbits(64)),
             runs_max=randomness.choice((4, 4096)),

@@ -1,0 +1,110 @@
+"""Which key of dynamic configuration sets which of the `Limits`, and what they are for a namespace.
+
+The keys and defaults are the real server's, and so is which of them may differ from namespace to namespace.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from perdure.core.workflow.outcome import Limits
+from perdure.dynamic_config import DynamicConfig
+
+#: Field of `Limits` → key. A value may be bound to a namespace.
+PER_NAMESPACE: Mapping[str, str] = {
+    "enable_eager_workflow_start": "system.enableEagerWorkflowStart",
+    "enable_activity_eager_execution": "system.enableActivityEagerExecution",
+    "suggest_continue_as_new_count": "limit.historyCount.suggestContinueAsNew",
+    "suggest_continue_as_new_size": "limit.historySize.suggestContinueAsNew",
+    "suggest_continue_as_new_updates": "history.maxTotalUpdates.suggestContinueAsNewThreshold",
+    "default_workflow_task_timeout_ns": "history.defaultWorkflowTaskTimeout",
+    "workflow_task_heartbeat_timeout_ns": "history.workflowTaskHeartbeatTimeout",
+    "checks_reuse_interval": "history.enableWorkflowIdReuseStartTimeValidation",
+    "workflow_id_reuse_minimal_interval_ns": "history.workflowIdReuseMinimalInterval",
+    "max_signals_per_execution": "history.maximumSignalsPerExecution",
+    "max_in_flight_updates": "history.maxInFlightUpdates",
+    "max_in_flight_update_payloads": "history.maxInFlightUpdatePayloads",
+    "max_total_updates": "history.maxTotalUpdates",
+    "blob_size": "limit.blobSize.error",
+    "blob_size_warn": "limit.blobSize.warn",
+    "memo_size": "limit.memoSize.error",
+    "memo_size_warn": "limit.memoSize.warn",
+    "history_count": "limit.historyCount.error",
+    "history_count_warn": "limit.historyCount.warn",
+    "history_size": "limit.historySize.error",
+    "history_size_warn": "limit.historySize.warn",
+    "search_attributes_count": "frontend.searchAttributesNumberOfKeysLimit",
+    "search_attribute_value_size": "frontend.searchAttributesSizeOfValueLimit",
+    "search_attributes_size": "frontend.searchAttributesTotalSizeLimit",
+    "max_links": "frontend.maxlinksPerRequest",
+    "max_pending_activities": "limit.numPendingActivities.error",
+    "max_pending_children": "limit.numPendingChildExecutions.error",
+    "max_pending_signals": "limit.numPendingSignals.error",
+    "max_pending_cancels": "limit.numPendingCancelRequests.error",
+    "history_page_size": "frontend.historyMaxPageSize",
+    "visibility_page_size": "frontend.visibilityMaxPageSize",
+    "long_poll_ns": "history.longPollExpirationInterval",
+    "workflow_task_completion_size": "history.workflowTaskCompletionBufferSizeLimit",
+}
+#: Likewise; the same for all.
+GLOBAL: Mapping[str, str] = {
+    "workflow_task_retry_max_interval_ns": "history.workflowTaskRetryMaxInterval",
+    "max_buffered_queries": "history.MaxBufferedQueryCount",
+    "max_buffered_events": "history.maximumBufferedEventsBatch",
+    "max_buffered_events_size": "history.maximumBufferedEventsSizeInBytes",
+    "max_seen_again_events": "history.discardSpeculativeWorkflowTaskMaximumEventsCount",
+    "max_id_length": "limit.maxIDLength",
+    "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",
+}
+#: How long the poll of a worker lasts at most; may differ from task queue to task queue.
+TASK_POLL = "matching.longPollExpirationInterval"
+TASK_POLL_S = 60.0
+
+
+def limits_of(config: DynamicConfig, namespace: str) -> Limits:
+    """Return what holds for the namespace of this name; empty: for what belongs to none."""
+    defaults = Limits()
+    found: dict[str, Any] = {}
+    for field in fields(Limits):
+        default = getattr(defaults, field.name)
+        if field.name in PER_NAMESPACE:
+            found[field.name] = _read(
+                config, PER_NAMESPACE[field.name], field.name, default, namespace
+            )
+        elif field.name in GLOBAL:
+            found[field.name] = _read(config, GLOBAL[field.name], field.name, default, "")
+    return Limits(**found)
+
+
+def _read(config: DynamicConfig, key: str, name: str, default: Any, namespace: str) -> Any:
+    if name.endswith("_ns"):
+        return int(config.seconds(key, default / 1e9, namespace) * 1e9)
+    read: Callable[[str, Any, str], Any] = config.integer
+    if isinstance(default, bool):
+        read = config.boolean
+    elif isinstance(default, float):
+        read = config.number
+    return read(key, default, namespace)
+
+
+class ConfiguredLimits:
+    """The limits of each namespace, worked out once after each change of the configuration."""
+
+    def __init__(self, config: DynamicConfig | None = None) -> None:
+        self.config = config or DynamicConfig({})
+        self._known: dict[str, Limits] = {}
+
+    def change(self, config: DynamicConfig) -> None:
+        self.config = config
+        self._known = {}
+
+    def of(self, namespace: str) -> Limits:
+        limits = self._known.get(namespace)
+        if limits is None:
+            limits = self._known[namespace] = limits_of(self.config, namespace)
+        return limits
+
+    def task_poll_s(self, namespace: str, task_queue: str, task_type: int) -> float:
+        if not self.config.is_set(TASK_POLL):
+            return TASK_POLL_S
+        return self.config.queue_seconds(TASK_POLL, TASK_POLL_S, namespace, task_queue, task_type)

@@ -1,0 +1,66 @@
+"""What a file of dynamic configuration says holds without a restart."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import structlog
+
+from perdure.core.workflow.outcome import Limits
+from perdure.server import Server, StartupError
+from perdure.settings import ServerSettings, Settings, StoreSettings
+
+DEFAULT = Limits().blob_size
+WITHIN_S = 20
+
+
+def server(path: Path) -> Server:
+    return Server(
+        Settings(
+            server=ServerSettings(port=0, http_port=0, metrics_port=0),
+            store=StoreSettings(url="sqlite::memory:"),
+            dynamic_config={"limit.memoSize.error": 11, "limit.blobSize.error": 12},
+            dynamic_config_file=str(path),
+            dynamic_config_poll_seconds=0.01,
+        )
+    )
+
+
+async def until(server: Server, blob_size: int) -> None:
+    """Return when runs of the namespace are held to this limit."""
+    engine, namespace = server.node.engine, server.node.namespaces.get("default")
+    async with asyncio.timeout(WITHIN_S):
+        while engine.world_of(namespace.id).limits.blob_size != blob_size:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_change_of_the_file_holds_for_runs_that_are_there(tmp_path):
+    path = tmp_path / "dynamic.yaml"
+    path.write_text("limit.blobSize.error: [{value: 100, constraints: {namespace: default}}]")
+    running = server(path)
+    await running.start()
+    try:
+        await until(running, 100)
+        assert running.node.limits.of("other").blob_size == DEFAULT, (
+            "the key counts in the file only"
+        )
+        assert running.node.limits.of("default").memo_size == 11
+        path.write_text("limit.blobSize.error: [{value: 200}]")
+        await until(running, 200)
+        with structlog.testing.capture_logs() as lines:
+            path.write_text("limit.blobSize.error: 300")
+            async with asyncio.timeout(WITHIN_S):
+                while not lines:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        assert lines[0]["log_level"] == "error"
+        assert "limit.blobSize.error: expected a list" in lines[0]["why"]
+        assert running.node.limits.of("default").blob_size == 200, "the values of before stay"
+        path.write_text("")
+        await until(running, 12)
+    finally:
+        await running.stop(0)
+
+
+async def test_a_server_does_not_start_on_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(StartupError, match=r"none\.yaml: No such file"):
+        await server(tmp_path / "none.yaml").start()
