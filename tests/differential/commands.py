@@ -105,6 +105,14 @@ def json_payloads(*texts: str) -> Mapping[str, Any]:
     return {"payloads": [one(text) for text in texts]}
 
 
+def search_attribute(value: str, kind: str = "") -> dict[str, Any]:
+    """A search attribute in the JSON form of the API."""
+    metadata = {"encoding": base64.b64encode(b"json/plain").decode()}
+    if kind:
+        metadata["type"] = base64.b64encode(kind.encode()).decode()
+    return {"metadata": metadata, "data": base64.b64encode(value.encode()).decode()}
+
+
 def failure(message: str = "failed", **info: Any) -> Failure:
     """An application failure; `info` are the fields of its ApplicationFailureInfo."""
     built = Failure(message=message)

@@ -17,6 +17,7 @@ from temporalio.api.enums.v1 import (
     SignalExternalWorkflowExecutionFailedCause,
     StartChildWorkflowExecutionFailedCause,
     WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
 )
 from temporalio.api.history.v1 import (
     HistoryEvent,
@@ -37,7 +38,7 @@ from perdure.core.workflow.children import (
     start_request,
     with_parent,
 )
-from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.execution import Terminate, replaced_by
 from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
 from perdure.core.workflow.outcome import (
     AskChild,
@@ -160,11 +161,12 @@ class Errands:
                 return current
         limits, now_ns = engine.world_of(target.namespace_id).limits, engine.clock.now_ns()
         request = start_request(errand)
+        reuse, conflict = _policies(request.workflow_id_reuse_policy)
         decision = decide(
             current.state if current is not None else None,
             request_id=errand.request_id,
-            reuse=request.workflow_id_reuse_policy,
-            conflict=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+            reuse=reuse,
+            conflict=conflict,
             now_ns=now_ns,
             limits=limits,
         )
@@ -172,6 +174,9 @@ class Errands:
             assert current is not None
             return current
         run_id = self._fresh_id()
+        if decision.terminate_current:
+            assert current is not None
+            engine.advance(current, replaced_by(run_id))
         attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
         with_parent(attributes, errand, _execution(key))
         return engine.create(
@@ -311,6 +316,18 @@ class Errands:
             if answer is not False
             else not_there,
         )
+
+
+def _policies(
+    reuse: WorkflowIdReusePolicy.ValueType,
+) -> tuple[WorkflowIdReusePolicy.ValueType, WorkflowIdConflictPolicy.ValueType]:
+    """Return what a child's one policy means, which knows of a run that is there as well as of one that was."""
+    if reuse == WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
+        return (
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+            WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+        )
+    return reuse, WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 
 
 def _followed_by(live: LiveRun) -> str:

@@ -7,7 +7,6 @@ import asyncio
 import random
 import uuid
 
-from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.sdk.v1 import UserMetadata
@@ -19,7 +18,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
-from perdure.core.workflow.execution import AttachRequest, Terminate
+from perdure.core.workflow.execution import AttachRequest, replaced_by
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, held_task
 from perdure.core.workflow.outcome import (
     AnswerQuery,
@@ -321,7 +320,7 @@ class Node:
         run_id = self.fresh_id()
         if decision.terminate_current:
             assert current is not None
-            engine.advance(current, _replaced_by(run_id))
+            engine.advance(current, replaced_by(run_id))
         attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
         live = engine.create(
             key._replace(run_id=run_id),
@@ -464,18 +463,6 @@ def _first_task(
     task = held_task(live.run)
     is_first = task is not None and task.started_event_id == 3 and task.ref.attempt == 1
     return task if is_first else None
-
-
-def _replaced_by(run_id: str) -> Terminate:
-    """Temporal: this is what a run's end says that a new start made room for itself."""
-    note = f'"terminated by new runID: {run_id}"'
-    return Terminate(
-        reason="TerminateIfRunning WorkflowIdReusePolicy",
-        details=Payloads(
-            payloads=[Payload(metadata={"encoding": b"json/plain"}, data=note.encode())]
-        ),
-        identity="history-service",
-    )
 
 
 def _user_metadata(

@@ -3,20 +3,19 @@
 import base64
 from typing import Any
 
-from tests.differential.commands import command, complete_workflow, json_payloads, record_marker
+from tests.differential.commands import (
+    command,
+    complete_workflow,
+    json_payloads,
+    record_marker,
+    search_attribute,
+)
 from tests.differential.registry import script
 from tests.differential.world import World
 
 _ONE = json_payloads("one")["payloads"][0]
 _TWO = json_payloads("two")["payloads"][0]
 _NULL = {"metadata": {"encoding": base64.b64encode(b"binary/null").decode()}}
-
-
-def _search_attribute(value: str, kind: str = "") -> dict[str, Any]:
-    metadata = {"encoding": base64.b64encode(b"json/plain").decode()}
-    if kind:
-        metadata["type"] = base64.b64encode(kind.encode()).decode()
-    return {"metadata": metadata, "data": base64.b64encode(value.encode()).decode()}
 
 
 def _upsert_memo(**fields: Any) -> Any:
@@ -60,12 +59,12 @@ async def search_attributes_are_set(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(
         search_attributes={
-            "indexed_fields": {"TemporalChangeVersion": _search_attribute('["a"]', "KeywordList")}
+            "indexed_fields": {"TemporalChangeVersion": search_attribute('["a"]', "KeywordList")}
         }
     )
     await workflow.describe("as started")
     await workflow.poll_and_complete(
-        _upsert(TemporalChangeVersion=_search_attribute('["a","b"]', "KeywordList"))
+        _upsert(TemporalChangeVersion=search_attribute('["a","b"]', "KeywordList"))
     )
     await workflow.describe("changed")
     await workflow.signal()
@@ -76,10 +75,10 @@ async def search_attributes_are_set(world: World) -> None:
 async def search_attributes_without_a_type(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(
-        search_attributes={"indexed_fields": {"TemporalChangeVersion": _search_attribute('["a"]')}}
+        search_attributes={"indexed_fields": {"TemporalChangeVersion": search_attribute('["a"]')}}
     )
     await workflow.poll_and_complete(
-        _upsert(TemporalChangeVersion=_search_attribute('["b"]')), complete_workflow()
+        _upsert(TemporalChangeVersion=search_attribute('["b"]')), complete_workflow()
     )
 
 
@@ -88,4 +87,4 @@ async def search_attributes_of_the_wrong_kind(world: World) -> None:
     for name, value in (("object", "{}"), ("number", "1"), ("text", '"a"')):
         workflow = world.workflow(name)
         await workflow.start()
-        await workflow.poll_and_complete(_upsert(TemporalChangeVersion=_search_attribute(value)))
+        await workflow.poll_and_complete(_upsert(TemporalChangeVersion=search_attribute(value)))

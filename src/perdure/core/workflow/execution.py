@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Link, Payloads, WorkflowExecution
+from temporalio.api.common.v1 import Link, Payload, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
@@ -150,6 +150,18 @@ def record_terminated(
     attributes.identity = identity
     event.links.extend(links)
     step.record(event)
+
+
+def replaced_by(run_id: str) -> Terminate:
+    """Temporal: this is what a run's end says that a new start made room for itself."""
+    note = f'"terminated by new runID: {run_id}"'
+    return Terminate(
+        reason="TerminateIfRunning WorkflowIdReusePolicy",
+        details=Payloads(
+            payloads=[Payload(metadata={"encoding": b"json/plain"}, data=note.encode())]
+        ),
+        identity="history-service",
+    )
 
 
 def attach_request(step: Step, request: AttachRequest) -> None:
