@@ -256,8 +256,11 @@ def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse
         response.header.CopyFrom(scheduled.header)
     if scheduled.HasField("input"):
         response.input.CopyFrom(scheduled.input)
+    if task.run_priority is not None:
+        response.priority.SetInParent()
+        response.priority.MergeFromString(task.run_priority)
     if scheduled.HasField("priority"):
-        response.priority.CopyFrom(scheduled.priority)
+        response.priority.MergeFrom(scheduled.priority)
     if task.has_heartbeat_details:
         response.heartbeat_details.MergeFromString(task.heartbeat_details)
     set_timestamp(response.scheduled_time, task.first_scheduled_at_ns)

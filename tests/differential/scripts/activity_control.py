@@ -17,15 +17,20 @@ _WITH = {
     "reset": api.ResetActivityRequest,
     "change": api.UpdateActivityOptionsRequest,
 }
+_SELECTIONS = {"id", "type", "match_all", "unpause_all"}
 
 
-async def _do(workflow: Workflow, what: str, label: str = "", **fields: Any) -> Any:
-    request = _WITH[what](execution=WorkflowExecution(workflow_id=workflow.id), identity="operator")
-    fields = fields if {"id", "type"} & set(fields) else {"id": "a"} | fields
+async def do(
+    workflow: Workflow, what: str, label: str = "", *, run_id: str = "", **fields: Any
+) -> Any:
+    """Ask for `what` to be done with the activity "a", unless `fields` name others."""
+    request = _WITH[what](execution=workflow.execution(run_id), identity="operator")
+    fields = fields if _SELECTIONS & set(fields) else {"id": "a"} | fields
     return await workflow.world.attempt(request, label, **fields)
 
 
-async def _scheduled(world: World, **fields: Any) -> tuple[Workflow, str]:
+async def scheduled(world: World, **fields: Any) -> tuple[Workflow, str]:
+    """A workflow with the activity "a", and the queue that this is on."""
     workflow, queue = world.workflow(), world.id("activities")
     await workflow.start()
     await workflow.poll_and_complete(schedule_activity("a", queue, **fields))
@@ -37,13 +42,13 @@ _COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 @script
 async def activity_paused_before_it_starts(world: World) -> None:
-    workflow, queue = await _scheduled(world)
-    await _do(workflow, "pause", "first", reason="why", request_id="one")
+    workflow, queue = await scheduled(world)
+    await do(workflow, "pause", "first", reason="why", request_id="one")
     await workflow.describe("paused")
-    await _do(workflow, "pause", "same request", reason="why", request_id="one")
-    await _do(workflow, "pause", "another request", request_id="two")
+    await do(workflow, "pause", "same request", reason="why", request_id="one")
+    await do(workflow, "pause", "another request", request_id="two")
     await world.poll_activity(queue, timeout=3)
-    await _do(workflow, "unpause")
+    await do(workflow, "unpause")
     await workflow.describe("goes on")
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
@@ -53,9 +58,9 @@ async def activity_paused_before_it_starts(world: World) -> None:
 @script
 async def activity_paused_while_it_runs(world: World) -> None:
     """The worker is told by its heartbeats; what it ends with counts."""
-    workflow, queue = await _scheduled(world)
+    workflow, queue = await scheduled(world)
     activity = await world.poll_activity(queue)
-    await _do(workflow, "pause")
+    await do(workflow, "pause")
     await workflow.describe("asked to pause")
     await activity.heartbeat()
     await activity.complete()
@@ -65,23 +70,23 @@ async def activity_paused_while_it_runs(world: World) -> None:
 
 @script
 async def activity_fails_while_it_is_paused(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "1s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "1s"})
     activity = await world.poll_activity(queue)
-    await _do(workflow, "pause")
+    await do(workflow, "pause")
     await activity.fail(failure())
     await workflow.describe("waits")
-    await _do(workflow, "unpause", reset_attempts=True, reset_heartbeat=True)
+    await do(workflow, "unpause", reset_attempts=True, reset_heartbeat=True)
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
 
 
 @script
 async def activity_paused_between_attempts(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "100s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "100s"})
     await (await world.poll_activity(queue)).fail(failure())
-    await _do(workflow, "pause")
+    await do(workflow, "pause")
     await workflow.describe("paused")
-    await _do(workflow, "unpause")
+    await do(workflow, "unpause")
     await workflow.describe("at once")
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
@@ -90,13 +95,13 @@ async def activity_paused_between_attempts(world: World) -> None:
 @script
 async def activity_paused_and_timeouts(world: World) -> None:
     """No time passes for one that is paused."""
-    workflow, _ = await _scheduled(
+    workflow, _ = await scheduled(
         world, schedule_to_start_timeout="1s", retry_policy={"maximum_attempts": 1}
     )
-    await _do(workflow, "pause")
+    await do(workflow, "pause")
     await world.wait(1.5)
     await workflow.describe("still there")
-    await _do(workflow, "unpause")
+    await do(workflow, "unpause")
     await workflow.until(EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
 
 
@@ -110,7 +115,7 @@ async def activities_paused_by_type(world: World) -> None:
         schedule_activity("b", queue),
         schedule_activity("c", queue, **other),
     )
-    await _do(workflow, "pause", type="Activity")
+    await do(workflow, "pause", type="Activity")
     described = await workflow.describe(quiet=True)
     world.note("paused", {each.activity_id: each.paused for each in described.pending_activities})
     request = api.UnpauseActivityRequest(
@@ -122,12 +127,12 @@ async def activities_paused_by_type(world: World) -> None:
 
 @script
 async def activity_reset_between_attempts(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "100s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "100s"})
     activity = await world.poll_activity(queue)
     await activity.heartbeat()
     await activity.fail(failure())
     await workflow.describe("second attempt")
-    await _do(workflow, "reset", reset_heartbeat=True)
+    await do(workflow, "reset", reset_heartbeat=True)
     await workflow.describe("first attempt")
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
@@ -135,10 +140,10 @@ async def activity_reset_between_attempts(world: World) -> None:
 
 @script
 async def activity_reset_while_it_runs(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "1s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "1s"})
     activity = await world.poll_activity(queue)
     await activity.heartbeat()
-    await _do(workflow, "reset", reset_heartbeat=True)
+    await do(workflow, "reset", reset_heartbeat=True)
     await workflow.describe("reset")
     await activity.heartbeat("again")
     await activity.fail(failure())
@@ -149,12 +154,12 @@ async def activity_reset_while_it_runs(world: World) -> None:
 
 @script
 async def activity_reset_while_it_is_paused(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "100s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "100s"})
     await (await world.poll_activity(queue)).fail(failure())
-    await _do(workflow, "pause")
-    await _do(workflow, "reset", "keeps", keep_paused=True)
+    await do(workflow, "pause")
+    await do(workflow, "reset", "keeps", keep_paused=True)
     await workflow.describe("paused")
-    await _do(workflow, "reset", "goes on")
+    await do(workflow, "reset", "goes on")
     await workflow.describe("goes on")
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
@@ -167,7 +172,7 @@ async def activity_reset_while_it_is_paused(world: World) -> None:
     ]
 )
 async def activity_options_changed(world: World) -> None:
-    workflow, queue = await _scheduled(world, retry_policy={"initial_interval": "100s"})
+    workflow, queue = await scheduled(world, retry_policy={"initial_interval": "100s"})
     options = {
         "task_queue": {"name": world.id("elsewhere")},
         "start_to_close_timeout": "7s",
@@ -180,23 +185,23 @@ async def activity_options_changed(world: World) -> None:
         "taskQueue.name,startToCloseTimeout,heartbeatTimeout,scheduleToCloseTimeout,"
         "retryPolicy.initialInterval,retryPolicy.maximumAttempts,priority.priorityKey"
     )
-    await _do(workflow, "change", activity_options=options, update_mask=mask)
+    await do(workflow, "change", activity_options=options, update_mask=mask)
     await workflow.describe("changed")
     await world.poll_activity(queue, timeout=3)
     activity = await world.poll_activity(world.id("elsewhere"))
     await activity.fail(failure())
     await workflow.describe("second attempt")
-    await _do(workflow, "change", "restored", restore_original=True)
+    await do(workflow, "change", "restored", restore_original=True)
     await workflow.describe("restored")
-    await _do(workflow, "change", "at last", activity_options=options, update_mask="taskQueue.name")
-    await _do(workflow, "reset", restore_original_options=True)
+    await do(workflow, "change", "at last", activity_options=options, update_mask="taskQueue.name")
+    await do(workflow, "reset", restore_original_options=True)
     await (await world.poll_activity(queue)).complete()
     await workflow.until(_COMPLETED)
 
 
 @script
 async def activity_options_refused(world: World) -> None:
-    workflow, _ = await _scheduled(world)
+    workflow, _ = await scheduled(world)
     options: dict[str, Any] = {"start_to_close_timeout": "7s"}
     for label, fields in {
         "no options": {"update_mask": "startToCloseTimeout"},
@@ -222,23 +227,23 @@ async def activity_options_refused(world: World) -> None:
             "update_mask": "priority.priorityKey",
         },
     }.items():
-        await _do(workflow, "change", label, **fields)
+        await do(workflow, "change", label, **fields)
 
 
 @script
 async def activity_control_refused(world: World) -> None:
-    workflow, _ = await _scheduled(world)
+    workflow, _ = await scheduled(world)
     for what, make in _WITH.items():
         if what == "change":
             continue
         execution = WorkflowExecution(workflow_id=workflow.id)
         await world.attempt(make(), f"{what} nothing")
         await world.attempt(make(execution=execution), f"{what} no activity")
-        await _do(workflow, what, "unknown", id="nobody")
-        await _do(workflow, what, "unknown type", type="Nobody")
+        await do(workflow, what, "unknown", id="nobody")
+        await do(workflow, what, "unknown type", type="Nobody")
         nobody = WorkflowExecution(workflow_id=world.id("nobody"))
         await world.attempt(make(execution=nobody, id="a"), f"{what} unknown workflow")
-    await _do(workflow, "unpause", "what is not paused")
+    await do(workflow, "unpause", "what is not paused")
     await workflow.terminate()
     for what in ("pause", "unpause", "reset"):
-        await _do(workflow, what, "closed")
+        await do(workflow, what, "closed")

@@ -91,6 +91,8 @@ class ActivityTask:
     heartbeat_details: bytes
     has_heartbeat_details: bool
     workflow_type: str
+    #: Serialized `Priority` of the run; None if it has none.
+    run_priority: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def start(step: Step, request: StartActivity) -> ActivityTask:
         heartbeat_details=activity.heartbeat_details,
         has_heartbeat_details=activity.has_heartbeat_details,
         workflow_type=step.state.workflow_type,
+        run_priority=step.state.priority if step.state.has_priority else None,
     )
 
 
