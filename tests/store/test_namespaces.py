@@ -68,3 +68,23 @@ async def test_the_first_cluster_id_stays(store):
 async def test_all_agree_on_a_cluster_id(store):
     ids = await asyncio.gather(*(store.cluster_id(f"id {number}") for number in range(8)))
     assert len(set(ids)) == 1
+
+
+async def test_a_deleted_namespace_leaves_its_name_and_the_others(store):
+    for name in ("a", "b"):
+        await store.put_namespace(namespace(name))
+    for _ in range(2):
+        await store.delete_namespace("id of a")
+        assert await store.namespaces() == [namespace("b")]
+    await store.put_namespace(namespace("a"))
+    assert sorted(await store.namespaces()) == [namespace("a"), namespace("b")]
+
+
+async def test_a_namespace_can_be_renamed(store):
+    await store.put_namespace(namespace("a"))
+    await store.put_namespace(namespace("a", 2, name="c"))
+    await store.put_namespace(namespace("a", namespace_id="another id"))
+    assert sorted((row.namespace_id, row.name) for row in await store.namespaces()) == [
+        ("another id", "a"),
+        ("id of a", "c"),
+    ]

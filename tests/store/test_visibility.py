@@ -118,3 +118,42 @@ async def test_namespaces_do_not_see_one_another(store, leases):
     assert await store.count_visibility("namespace-1") == 1
     assert await store.count_visibility("namespace-2") == 1
     assert await store.count_visibility("namespace-3") == 0
+
+
+async def test_the_longest_closed_come_first_and_open_ones_last(store, leases):
+    rows = [
+        visibility("open", start_time_ns=1),
+        visibility("closed late", start_time_ns=1, close_time_ns=30),
+        visibility("closed early, started late", start_time_ns=9, close_time_ns=10),
+        visibility("closed early", start_time_ns=2, close_time_ns=10),
+        visibility("closed early too", start_time_ns=2, close_time_ns=10),
+        visibility("another's", close_time_ns=5, namespace_id="namespace-2"),
+    ]
+    await show(store, leases, *rows)
+
+    async def ids(until_ns, limit=9, after=None):
+        found = await store.longest_closed(
+            "namespace-1", until_ns=until_ns, limit=limit, after=after
+        )
+        return [run.run_id for run in found]
+
+    everything = [
+        "closed early",
+        "closed early too",
+        "closed early, started late",
+        "closed late",
+        "open",
+    ]
+    assert await ids(NEVER_NS) == everything
+    assert await ids(NEVER_NS - 1) == everything[:4]
+    assert await ids(30) == everything[:4]
+    assert await ids(29) == everything[:3]
+    assert await ids(9) == []
+    assert await ids(NEVER_NS, limit=2) == everything[:2]
+    assert await ids(NEVER_NS, after=(10, 2, "closed early")) == everything[1:]
+    assert await ids(29, limit=1, after=(10, 2, "closed early too")) == everything[2:3]
+    [first, *_, last] = await store.longest_closed(
+        "namespace-1", until_ns=NEVER_NS, limit=9, after=None
+    )
+    assert first == (10, 2, "closed early", "workflow of closed early", 14, 15)
+    assert last.close_time_ns == NEVER_NS

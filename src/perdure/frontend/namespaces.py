@@ -3,6 +3,7 @@
 import msgspec
 from temporalio.api.enums.v1 import ArchivalState, NamespaceState, ReplicationState
 from temporalio.api.namespace.v1 import NamespaceConfig, NamespaceInfo
+from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest, DeleteNamespaceResponse
 from temporalio.api.replication.v1 import ClusterReplicationConfig, NamespaceReplicationConfig
 from temporalio.api.workflowservice.v1 import (
     DeprecateNamespaceRequest,
@@ -17,14 +18,14 @@ from temporalio.api.workflowservice.v1 import (
     UpdateNamespaceResponse,
 )
 
-from perdure.core.errors import invalid_argument
+from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.times import set_duration, set_timestamp
+from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp
 from perdure.frontend.call import Call
 from perdure.frontend.namespace_changes import changed, check_cluster, retention_ns
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_no_nul
-from perdure.runtime.namespaces import Namespace
+from perdure.runtime.namespaces import SYSTEM_ID, Namespace
 
 LIST_PAGE_SIZE = 100
 _NOT_SET = "Namespace not set on request."
@@ -137,6 +138,32 @@ class NamespaceService:
             lambda old: msgspec.structs.replace(old, state=deprecated),
         )
         return DeprecateNamespaceResponse()
+
+    async def DeleteNamespace(
+        self, request: DeleteNamespaceRequest, call: Call
+    ) -> DeleteNamespaceResponse:
+        if not request.namespace and not request.namespace_id:
+            raise invalid_argument(_NOT_SET)
+        self._services.check_length(request.namespace)
+        if request.namespace and request.namespace_id:
+            raise invalid_argument("Only one of namespace name or Id should be set on request.")
+        if request.namespace_id:
+            namespace = self._namespaces.get_by_id(request.namespace_id)
+        else:
+            namespace = self._namespaces.get(request.namespace)
+        if namespace.id == SYSTEM_ID:
+            raise Rejected(Code.FAILED_PRECONDITION, "unable to delete system namespace")
+        rules = self._services.rules
+        if namespace.name in rules.protected:
+            raise Rejected(
+                Code.FAILED_PRECONDITION,
+                f"namespace {namespace.name} is protected from deletion",
+            )
+        delay_ns = rules.delete_delay_ns
+        if request.HasField("namespace_delete_delay"):
+            delay_ns = max(duration_ns(request.namespace_delete_delay), 0)
+        deletion = self._services.node.namespace_deletion
+        return DeleteNamespaceResponse(deleted_namespace=await deletion.delete(namespace, delay_ns))
 
     def _name(self, named: str) -> str:
         """Return the name of a namespace that is to be changed. Raises `Rejected` if it cannot be."""

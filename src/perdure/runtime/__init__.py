@@ -15,6 +15,8 @@ errands.py       what one run wants of another
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run
 namespaces.py    the namespaces there are
+retention.py     closed runs go when their namespace's retention is over
+namespace_deletion.py  a deleted namespace goes with all that is in it
 measured.py      what Prometheus is told
 node.py          all of it, behind the calls that the frontend makes
 """

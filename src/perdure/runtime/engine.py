@@ -308,6 +308,35 @@ class Engine:
             live = await self.get(live.key)
         await self.answer(live, lambda: self.advance(live, Delete()))
 
+    async def remove_closed(self, keys: list[RunKey]) -> int:
+        """Delete runs that are closed and owe nothing to anybody; the others stay. Return how many are gone, durably.
+
+        Raises `Rejected` or `StoreError`: whatever has become of them, it can be asked for again.
+        """
+        for key in keys:
+            self._check_owner(key)
+        settled = set(await self.residency.settled(keys))
+        batch = self._commits.batch()
+        gone_count = 0
+        for key in keys:
+            live = self.residency.peek(key)
+            if live is None and key in settled:
+                batch.deletes[key.run_id] = key
+                self.residency.bury(key, batch)
+            elif live is not None and not live.state.is_open and live.due_at_ns == NEVER_NS:
+                self.advance(live, Delete())
+            else:
+                continue
+            gone_count += 1
+        if gone_count:
+            await batch.durable()
+        return gone_count
+
+    @property
+    def rows_written(self) -> int:
+        """How many journal rows were written so far: whether others have work for the store, too."""
+        return self._commits.rows_written
+
     def _carry_out(self, live: LiveRun, outcome: Outcome) -> None:
         for timer in outcome.timers:
             self._timers.ask(live, timer)

@@ -131,6 +131,8 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._in_flight: OpenBatch | None = None
         self._is_closing = False
+        #: Journal rows that were written so far.
+        self.rows_written = 0
 
     def batch(self) -> OpenBatch:
         """Return the batch to add to. It will be written: the caller need not ask for that.
@@ -182,6 +184,7 @@ class GroupCommit:
             for live in batch.runs.values():
                 if live.batch is batch:
                     live.batch = None
+            self.rows_written += len(batch.rows.journal)
             batch.settle(None)
             listener.committed(batch)
 

@@ -10,6 +10,7 @@ from perdure.store.port import (
     DueRun,
     JournalRow,
     Lease,
+    ListedRun,
     LoadedRun,
     NamespaceRow,
     RunKey,
@@ -37,6 +38,7 @@ class MeasuredStore:
         self.release = store.release
         self.namespaces = store.namespaces
         self.cluster_id = store.cluster_id
+        self.delete_namespace = store.delete_namespace
 
     def _done(self, operation: str, began: float) -> None:
         self._requests.add((operation, "history"))
@@ -96,6 +98,13 @@ class MeasuredStore:
 
     async def count_visibility(self, namespace_id: str) -> int:
         return await self._store.count_visibility(namespace_id)
+
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        return await self._store.longest_closed(
+            namespace_id, until_ns=until_ns, limit=limit, after=after
+        )
 
 
 def measure_node(metrics: Registry, node: Node) -> None:

@@ -33,6 +33,16 @@ class BadBinary(msgspec.Struct, frozen=True):
     created_at_ns: int
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """How far the deletion of a namespace has come."""
+
+    requested_at_ns: int
+    #: How long the namespace itself stays when nothing is left in it.
+    delay_ns: int = 0
+    #: 0: something may be left in it.
+    emptied_at_ns: int = 0
+
+
 class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
@@ -49,6 +59,8 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     task_queue_configs: dict[str, bytes] = {}
     #: Made by the server at its start.
     is_built_in: bool = False
+    #: Set: all that is in it is being deleted, and then it goes itself. A state of `DELETED` alone deletes nothing.
+    deletion: Deletion | None = None
     version: int = 1
 
     def search_attribute_types(self) -> Mapping[str, IndexedValueType.ValueType]:
@@ -180,9 +192,24 @@ class Namespaces:
                 raise
             except StoreError as error:
                 raise unavailable(f"the store did not take the change: {error}") from error
+            self._forget_name(namespace.id)
             self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
             self._types[namespace.id] = namespace.search_attribute_types()
         return namespace
+
+    def _forget_name(self, namespace_id: str) -> None:
+        """It has another one now, or none."""
+        old = self._by_id.get(namespace_id)
+        if old is not None:
+            del self._by_name[old.name]
+
+    async def delete(self, namespace_id: str) -> None:
+        """Delete the namespace itself. Raises `StoreError`."""
+        async with self._in_turn:
+            await self._store.delete_namespace(namespace_id)
+            self._forget_name(namespace_id)
+            self._by_id.pop(namespace_id, None)
+            self._types.pop(namespace_id, None)
 
     async def _reload(self) -> None:
         try:

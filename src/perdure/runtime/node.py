@@ -39,6 +39,7 @@ from perdure.runtime.errands import Errands
 from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.live import LiveRun
+from perdure.runtime.namespace_deletion import NamespaceDeletion
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
 from perdure.runtime.replies import (
@@ -48,6 +49,7 @@ from perdure.runtime.replies import (
     WorkflowTaskReply,
 )
 from perdure.runtime.resets import Resets
+from perdure.runtime.retention import Remover, Retention
 from perdure.runtime.task_queues import (
     ActivityOffer,
     QueryOffer,
@@ -106,6 +108,9 @@ class Node:
         self.errands = Errands(self.engine, self.fresh_id)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
+        remover = Remover(self.engine)
+        self.retention = Retention(self.engine, self.namespaces, remover)
+        self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover)
         self.engine.forgot = self._forget
         self.engine.prepare = self.namespaces.load
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,6 +120,8 @@ class Node:
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self.task_queues.sweep()))
         self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
+        self._tasks.append(loop.create_task(self.retention.keep()))
+        self._tasks.append(loop.create_task(self.namespace_deletion.keep()))
         await self.engine.start()
 
     def drain(self) -> None:

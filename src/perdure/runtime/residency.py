@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import structlog
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow import machine
@@ -69,7 +70,7 @@ class Residency:
         self._numbers: dict[tuple[str, str], int] = {}
         self._wanted: dict[RunKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
-        #: Of each reading that is under way: the places of runs that were thrown away since it began.
+        #: Of each reading that is under way: the places of runs that left memory since it began.
         self._reads: list[set[tuple[str, str]]] = []
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
@@ -281,11 +282,41 @@ class Residency:
     def forget(self, live: LiveRun) -> None:
         """Throw one run away. It is loaded again when somebody asks, once what it wrote is durable."""
         self._drop(live)
-        place = (live.key.namespace_id, live.key.workflow_id)
+        if live.batch is not None:
+            self._unsettled[live.key.namespace_id, live.key.workflow_id] = live.batch
+
+    async def settled(self, keys: list[RunKey]) -> list[RunKey]:
+        """Return those that are closed and owe nothing to anybody, and that are not in memory. Raises `StoreError`.
+
+        Nothing happens between the return and the caller's next step.
+        """
+        generation = self.generation
+        await self._wait_for_unsettled(keys)
+        stale: set[tuple[str, str]] = set()
+        self._reads.append(stale)
+        try:
+            found = await self._store.load(keys)
+        finally:
+            self._reads.remove(stale)
+        if generation != self.generation:
+            raise StoreError("this node has lost its lease meanwhile")
+        return [
+            key
+            for key, stored in zip(keys, found, strict=True)
+            if stored is not None
+            and stored.row.status
+            not in (WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING, DELETED)
+            and stored.row.due_at_ns == NEVER_NS
+            and key.run_id not in self._runs
+            and (key.namespace_id, key.workflow_id) not in stale
+        ]
+
+    def bury(self, key: RunKey, batch: OpenBatch) -> None:
+        """A run that is not in memory goes with `batch`: who asks for it waits until it is gone."""
+        place = (key.namespace_id, key.workflow_id)
         for stale in self._reads:
             stale.add(place)
-        if live.batch is not None:
-            self._unsettled[place] = live.batch
+        self._unsettled[place] = batch
 
     def forget_all(self) -> list[LiveRun]:
         """Throw memory away; return what was in it."""
@@ -400,5 +431,7 @@ class Residency:
     def _drop(self, live: LiveRun) -> None:
         del self._runs[live.key.run_id]
         place = (live.key.namespace_id, live.key.workflow_id)
+        for stale in self._reads:
+            stale.add(place)
         if self._current.get(place) == live.key.run_id:
             del self._current[place]

@@ -18,6 +18,7 @@ from perdure.store.port import (
     JournalRow,
     Lease,
     LeaseLost,
+    ListedRun,
     LoadedRun,
     NamespaceRow,
     RunKey,
@@ -229,6 +230,25 @@ class MemoryStore:
     async def count_visibility(self, namespace_id: str) -> int:
         return sum(row.namespace_id == namespace_id for row in self._visibility.values())
 
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        rows = sorted(
+            ListedRun(
+                *_list_order(row),
+                row.workflow_id,
+                row.history_size_bytes,
+                row.state_transition_count,
+            )
+            for row in self._visibility.values()
+            if row.namespace_id == namespace_id
+        )
+        return [
+            row
+            for row in rows
+            if row.close_time_ns <= until_ns and (after is None or row[:3] > after)
+        ][:limit]
+
     # Namespaces and the cluster
 
     async def namespaces(self) -> list[NamespaceRow]:
@@ -244,6 +264,9 @@ class MemoryStore:
         if version != row.version - 1 or has_name:
             raise Conflict(f"namespace {row.name} exists, or was changed meanwhile")
         self._namespaces[row.namespace_id] = row
+
+    async def delete_namespace(self, namespace_id: str) -> None:
+        self._namespaces.pop(namespace_id, None)
 
     async def cluster_id(self, proposed: str) -> str:
         self._cluster_id = self._cluster_id or proposed

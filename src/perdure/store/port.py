@@ -128,6 +128,18 @@ class VisibilityRow(NamedTuple):
     root_run_id: str
 
 
+class ListedRun(NamedTuple):
+    """What it takes to find a run, and to guess what it costs to delete it."""
+
+    #: `NEVER_NS` while the run is open.
+    close_time_ns: int
+    start_time_ns: int
+    run_id: str
+    workflow_id: str
+    history_size_bytes: int
+    state_transition_count: int
+
+
 class NamespaceRow(NamedTuple):
     namespace_id: str
     name: str
@@ -246,12 +258,23 @@ class Store(Protocol):
 
     async def count_visibility(self, namespace_id: str) -> int: ...
 
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        """Return runs with close time <= until_ns, in the order of `list_visibility` turned round.
+
+        `until_ns` = `NEVER_NS`: open ones, too. `after` is the last row of the page before: its first three fields.
+        """
+
     # Namespaces and the cluster
 
     async def namespaces(self) -> list[NamespaceRow]: ...
 
     async def put_namespace(self, row: NamespaceRow) -> None:
         """Insert (version 1) or update (stored version must be `row.version - 1`); else `Conflict`."""
+
+    async def delete_namespace(self, namespace_id: str) -> None:
+        """Delete its row alone. Nothing happens if there is none."""
 
     async def cluster_id(self, proposed: str) -> str:
         """Return the cluster's id; `proposed` becomes it if there is none yet."""

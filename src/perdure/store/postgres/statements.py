@@ -7,7 +7,15 @@ table was empty must still be right when it holds millions of rows.
 
 from functools import cache
 
-from perdure.store.port import DELETED, NEVER_NS, ExecutionRow, JournalRow, RunKey, VisibilityRow
+from perdure.store.port import (
+    DELETED,
+    NEVER_NS,
+    ExecutionRow,
+    JournalRow,
+    ListedRun,
+    RunKey,
+    VisibilityRow,
+)
 
 #: Settings of every session of the store.
 SESSION = {
@@ -226,6 +234,16 @@ LIST = _LIST.format(after="")
 LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < ($3, $4, $5)")
 COUNT = "SELECT count(*) FROM visibility WHERE namespace_id = $1"
 
+_LONGEST_CLOSED = (
+    f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = $1"
+    " AND close_time_ns <= $2{after}"
+    " ORDER BY namespace_id, close_time_ns, start_time_ns, run_id LIMIT $3"
+)
+LONGEST_CLOSED = _LONGEST_CLOSED.format(after="")
+LONGEST_CLOSED_AFTER = _LONGEST_CLOSED.format(
+    after=" AND (close_time_ns, start_time_ns, run_id) > ($4, $5, $6)"
+)
+
 # Namespaces and the cluster
 
 NAMESPACES = "SELECT namespace_id, name, data, version FROM namespaces"
@@ -236,6 +254,7 @@ CHANGED_NAMESPACE = (
     "UPDATE namespaces SET name = $2, data = $3, version = $4"
     " WHERE namespace_id = $1 AND version = $4 - 1 RETURNING 1"
 )
+DELETED_NAMESPACE = "DELETE FROM namespaces WHERE namespace_id = $1"
 CLUSTER_ID = (
     "INSERT INTO cluster (id, cluster_id) VALUES (1, $1)"
     " ON CONFLICT (id) DO UPDATE SET cluster_id = cluster.cluster_id RETURNING cluster_id"

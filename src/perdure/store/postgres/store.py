@@ -20,6 +20,7 @@ from perdure.store.port import (
     JournalRow,
     Lease,
     LeaseLost,
+    ListedRun,
     LoadedRun,
     NamespaceRow,
     RunKey,
@@ -188,6 +189,13 @@ class PostgresStore:
         found: int = (await self._fetch(statements.COUNT, namespace_id))[0][0]
         return found
 
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        sql = statements.LONGEST_CLOSED if after is None else statements.LONGEST_CLOSED_AFTER
+        rows = await self._fetch(sql, namespace_id, until_ns, limit, *(after or ()))
+        return [ListedRun(*row) for row in rows]
+
     # Namespaces and the cluster
 
     async def namespaces(self) -> list[NamespaceRow]:
@@ -197,6 +205,11 @@ class PostgresStore:
         sql = statements.NEW_NAMESPACE if row.version == 1 else statements.CHANGED_NAMESPACE
         if await self._write(lambda connection: connection.fetchval(sql, *row)) is None:
             raise Conflict(f"namespace {row.name} was changed meanwhile")
+
+    async def delete_namespace(self, namespace_id: str) -> None:
+        await self._write(
+            lambda connection: connection.execute(statements.DELETED_NAMESPACE, namespace_id)
+        )
 
     async def cluster_id(self, proposed: str) -> str:
         found: str = await self._write(

@@ -24,6 +24,7 @@ from perdure.store.port import (
     JournalRow,
     Lease,
     LeaseLost,
+    ListedRun,
     LoadedRun,
     NamespaceRow,
     RunKey,
@@ -72,6 +73,11 @@ _LATEST = f"SELECT run_id FROM {_PLACE} ORDER BY run_number DESC LIMIT 1"
 _LIST = (
     f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ?{{after}}"
     " ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
+)
+
+_LONGEST_CLOSED = (
+    f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = ?"
+    " AND close_time_ns <= ?{after} ORDER BY close_time_ns, start_time_ns, run_id LIMIT ?"
 )
 
 
@@ -206,6 +212,18 @@ class SqliteStore:
 
         return await self._read(work)
 
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        beyond = " AND (close_time_ns, start_time_ns, run_id) > (?, ?, ?)" if after else ""
+        sql = _LONGEST_CLOSED.format(after=beyond)
+
+        def work(db: sqlite3.Connection) -> list[ListedRun]:
+            rows = db.execute(sql, (namespace_id, until_ns, *(after or ()), limit))
+            return [ListedRun(*row) for row in rows]
+
+        return await self._read(work)
+
     # Namespaces and the cluster
 
     async def namespaces(self) -> list[NamespaceRow]:
@@ -227,6 +245,12 @@ class SqliteStore:
             ).rowcount
             if not changed:
                 raise Conflict(f"namespace {row.name} was changed meanwhile")
+
+        await self._write(work)
+
+    async def delete_namespace(self, namespace_id: str) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM namespaces WHERE namespace_id = ?", (namespace_id,))
 
         await self._write(work)
 

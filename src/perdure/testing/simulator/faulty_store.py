@@ -17,6 +17,7 @@ from perdure.store.port import (
     DueRun,
     JournalRow,
     Lease,
+    ListedRun,
     LoadedRun,
     NamespaceRow,
     RunKey,
@@ -158,11 +159,23 @@ class FaultyStore:
     async def count_visibility(self, namespace_id: str) -> int:
         return await self._call(lambda: self._store.count_visibility(namespace_id))
 
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        return await self._call(
+            lambda: self._store.longest_closed(
+                namespace_id, until_ns=until_ns, limit=limit, after=after
+            )
+        )
+
     async def namespaces(self) -> list[NamespaceRow]:
         return await self._call(self._store.namespaces)
 
     async def put_namespace(self, row: NamespaceRow) -> None:
         await self._call(lambda: self._store.put_namespace(row))
+
+    async def delete_namespace(self, namespace_id: str) -> None:
+        await self._call(lambda: self._store.delete_namespace(namespace_id))
 
     async def cluster_id(self, proposed: str) -> str:
         return await self._call(lambda: self._store.cluster_id(proposed))

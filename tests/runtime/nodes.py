@@ -1,0 +1,122 @@
+"""A node, a clock that is told the time, and a store that fails on purpose."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.starting import Start, started_attributes
+from perdure.runtime.node import Node
+from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch, RunKey, Unavailable
+
+ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.ns = 10**18
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def monotonic_ns(self) -> int:
+        return self.ns
+
+    def go_on(self, seconds: float) -> None:
+        self.ns += int(seconds * 1e9)
+
+
+class Unreliable(MemoryStore):
+    """Fails one of the commits to come that delete something, before or after it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deletions_left = -1
+        self.is_written = False
+        #: The most runs that one commit deleted.
+        self.most_deleted = 0
+
+    async def commit(self, batch: Batch) -> None:
+        await asyncio.sleep(0)
+        if batch.deletes:
+            self.most_deleted = max(self.most_deleted, len(batch.deletes))
+            self.deletions_left -= 1
+            if self.deletions_left == 0:
+                if self.is_written:
+                    await super().commit(batch)
+                raise Unavailable("failed on purpose")
+        await super().commit(batch)
+
+
+class Cuttable:
+    """The store as one node sees it: from a moment on it is not there for it any more."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.is_cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_cut:
+            raise Unavailable("cut off on purpose")
+        return getattr(self.store, name)
+
+
+async def until(condition: Callable[[], Awaitable[object]], pause_s: float = 0.01) -> None:
+    for _ in range(2000):
+        if await condition():
+            return
+        await asyncio.sleep(pause_s)
+    raise AssertionError("it never came true")
+
+
+async def started_node(store, clock, owner: str = "node-1") -> Node:
+    node = Node(store, clock, Limits(), owner=owner)
+    await node.start()
+    return node
+
+
+async def start(node: Node, namespace_id: str, workflow_id: str) -> RunKey:
+    request = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
+    request.workflow_type.name, request.task_queue.name = "T", "q"
+    reply = await node.start_workflow(namespace_id, request, reuse=ALLOW, conflict=FAIL)
+    return node.engine.key(namespace_id, workflow_id, reply.run_id)
+
+
+async def start_child(node: Node, namespace_id: str, workflow_id: str) -> RunKey:
+    """Start a run that has a parent to tell when it closes. There is no such parent, which it has to find out."""
+    wanted, run_id = StartWorkflowExecutionRequest(), node.fresh_id()
+    wanted.workflow_id, wanted.workflow_type.name, wanted.task_queue.name = workflow_id, "T", "q"
+    attributes = started_attributes(
+        wanted, run_id, now_ns=node.clock.now_ns(), limits=node.engine.world.limits
+    )
+    attributes.parent_workflow_execution.workflow_id = "parent"
+    attributes.parent_workflow_execution.run_id = node.fresh_id()
+    key = node.engine.key(namespace_id, workflow_id, run_id)
+    live = node.engine.create(
+        key, 1, Start(namespace_id, "ns", workflow_id, run_id, attributes, "r")
+    )
+    await node.engine.settle(live)
+    return key
+
+
+async def close(node: Node, key: RunKey) -> None:
+    await node.engine.ask(key, Terminate("", None, ""))
+
+
+async def is_there(node: Node, key: RunKey) -> bool:
+    return await node.engine.find(key) is not None
+
+
+def rows(store: MemoryStore, run_id: str) -> tuple[bool, bool, bool]:
+    """Return whether there are rows of the run: of its execution, of its journal, of the lists."""
+    return (
+        any(row.run_id == run_id for row in store.rows()),
+        bool(store.journal(run_id)),
+        run_id in store._visibility,
+    )
