@@ -20,14 +20,14 @@ class PerdureServer:
     def __init__(self, place: Path, url: str | None) -> None:
         self._place = place
         self._url = url
-        self.port, self.metrics_port, http_port = (free_port() for _ in range(3))
+        self.port, self.metrics_port, self.http_port = (free_port() for _ in range(3))
         self.address = f"127.0.0.1:{self.port}"
         self._environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(place),
         }
         self._command = [str(PERDURE), "server", "start-dev", "--headless"]
-        self._command += ["--port", str(self.port), "--http-port", str(http_port)]
+        self._command += ["--port", str(self.port), "--http-port", str(self.http_port)]
         self._command += ["--metrics-port", str(self.metrics_port), "--log-level", "warn"]
         if url is not None and url.startswith("sqlite:///"):
             self._command += ["--db-filename", url.removeprefix("sqlite:///")]
@@ -36,7 +36,7 @@ class PerdureServer:
             self._environment |= {
                 "PERDURE_STORE_URL": url,
                 "PERDURE_SERVER_PORT": str(self.port),
-                "PERDURE_SERVER_HTTP_PORT": str(http_port),
+                "PERDURE_SERVER_HTTP_PORT": str(self.http_port),
                 "PERDURE_SERVER_METRICS_PORT": str(self.metrics_port),
                 "PERDURE_LOG_LEVEL": "warn",
             }

@@ -12,7 +12,10 @@ import structlog
 from perdure.core.errors import Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.dynamic_config_file import BadFile, DynamicConfigFile
+from perdure.frontend.calls import Calls
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
+from perdure.frontend.http.api import HttpApi, host_rule
+from perdure.frontend.http.server import HttpServer
 from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
@@ -52,6 +55,7 @@ class Server:
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.node = Node(self._store, SystemClock(), ConfiguredLimits(), owner=owner)
         self._grpc: GrpcServer | None = None
+        self._http: HttpServer | None = None
         self._metrics_page: MetricsPage | None = None
         self._dynamic_config_file = (
             DynamicConfigFile(Path(settings.dynamic_config_file))
@@ -59,6 +63,7 @@ class Server:
             else None
         )
         self._watching: asyncio.Task[None] | None = None
+        self._host_rule = host_rule(())
         self._is_started = False
         self.address: Address = ("", 0)
         self.http_address: Address | None = None
@@ -85,14 +90,12 @@ class Server:
             self._addresses,
         )
         measure_node(self.metrics, self.node)
-        self._grpc = GrpcServer(
-            rpcs(services),
-            self.metrics,
-            check_namespace=services.check_namespace,
-            is_serving=lambda: self.node.engine.is_serving,
-        )
+        calls = Calls(rpcs(services), self.metrics, services.check_namespace)
+        self._grpc = GrpcServer(calls, is_serving=lambda: self.node.engine.is_serving)
+        self._http = HttpServer(HttpApi(calls, self.metrics, self._serves_host))
         try:
             port = await self._grpc.start(settings.server.ip, settings.server.port)
+            http_port = await self._http.start(settings.server.ip, settings.server.http_port)
             self._metrics_page = MetricsPage(
                 self.metrics,
                 settings.server.metrics_ip or settings.server.ip,
@@ -102,6 +105,7 @@ class Server:
             await self.stop(0)
             raise StartupError(str(error)) from error
         self.address = (settings.server.ip, port)
+        self.http_address = (settings.server.ip, http_port)
         self.metrics_address = self._metrics_page.address
         # What is there now stays: the collector need not look at it again.
         gc.collect()
@@ -112,7 +116,7 @@ class Server:
 
     async def _configure(self) -> None:
         """Read the dynamic configuration, and go on reading its file if there is one."""
-        self.node.configure(DynamicConfig(self._settings.dynamic_config))
+        self._use(DynamicConfig(self._settings.dynamic_config))
         if self._dynamic_config_file is not None:
             try:
                 await self._read(self._dynamic_config_file)
@@ -121,10 +125,14 @@ class Server:
             watching = self._watch(self._dynamic_config_file)
             self._watching = asyncio.get_running_loop().create_task(watching)
 
+    def _use(self, config: DynamicConfig) -> None:
+        self.node.configure(config)
+        self._host_rule = host_rule(config.strings("frontend.httpAllowedHosts", ()))
+
     async def _read(self, file: DynamicConfigFile) -> None:
         values = await asyncio.to_thread(file.read_if_changed)
         if values is not None:
-            self.node.configure(DynamicConfig(self._settings.dynamic_config, over=values))
+            self._use(DynamicConfig(self._settings.dynamic_config, over=values))
             log.info("dynamic config read", file=self._settings.dynamic_config_file)
 
     async def _watch(self, file: DynamicConfigFile) -> None:
@@ -135,6 +143,9 @@ class Server:
             except BadFile as error:
                 log.error("dynamic config not read: the values of before stay", why=str(error))
 
+    def _serves_host(self, host: str) -> bool:
+        return self._host_rule(host)
+
     def _addresses(self) -> Addresses:
         return Addresses(
             "{}:{}".format(*self.address),
@@ -143,11 +154,12 @@ class Server:
 
     async def stop(self, grace_seconds: float) -> None:
         """End polls, finish what is under way for up to `grace_seconds`, and give everything back."""
-        if self._grpc is not None:
+        if self._grpc is not None and self._http is not None:
             self._grpc.drain()
+            self._http.drain()
             self.node.drain()
-            await self._grpc.stop(grace_seconds)
-            self._grpc = None
+            await asyncio.gather(self._grpc.stop(grace_seconds), self._http.stop(grace_seconds))
+            self._grpc = self._http = None
         if self._metrics_page is not None:
             await asyncio.to_thread(self._metrics_page.close)
             self._metrics_page = None

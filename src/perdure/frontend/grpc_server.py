@@ -1,15 +1,13 @@
 """gRPC: the one module that knows it. Calls come in as bytes and go out as bytes.
 
-A call is looked up in the registry's table, decoded, answered, encoded; a `Rejected` becomes a status with its detail.
+A call is looked up in the registry's table and answered by `Calls`; a `Rejected` becomes a status with its detail.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import perf_counter
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
@@ -17,20 +15,16 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 from temporalio.api.common.v1 import GrpcStatus
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Rejected
 from perdure.frontend.call import Call
+from perdure.frontend.calls import GOING, Calls, unknown
 from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
-from perdure.frontend.system import check_versions
-from perdure.metrics import Registry
-
-log = structlog.get_logger(__name__)
 
 #: Temporal: a server takes messages up to this size.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
-_GOING = Rejected(Code.UNAVAILABLE, "the server is shutting down")
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -56,19 +50,13 @@ class CannotListen(Exception):
 class GrpcServer:
     def __init__(
         self,
-        rpcs: Mapping[str, Rpc],
-        metrics: Registry,
+        calls: Calls,
         *,
-        check_namespace: Callable[[str], object],
         is_serving: Callable[[], bool],
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that is not there.
-
-        `is_serving` says whether there is any use in sending calls here, for whoever balances load.
-        """
+        """`is_serving` says whether there is any use in sending calls here, for whoever balances load."""
         self._is_serving = is_serving
-        self._check_namespace = check_namespace
-        self._measured = _Measured(metrics)
+        self._calls = calls
         self._health_names = (
             "",
             WORKFLOW_SERVICE.full_name,
@@ -79,7 +67,7 @@ class GrpcServer:
         self._last_call_at = 0.0
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers(
-            (_Dispatch({name: self._method(rpc) for name, rpc in rpcs.items()}, self._check),)
+            (_Dispatch({name: self._method(rpc) for name, rpc in calls.rpcs.items()}, self._check),)
         )
         reflection.enable_server_reflection(
             (
@@ -131,37 +119,17 @@ class GrpcServer:
         return reply
 
     def _method(self, rpc: Rpc) -> Method:
-        decode, handler, measured = rpc.request.FromString, rpc.handler, self._measured
-        known = self._check_namespace
+        answered = self._calls.answer(rpc, rpc.request.FromString)
 
         async def answer(encoded: bytes, context: Any) -> bytes:
             if self._is_draining:
                 self._last_call_at = asyncio.get_running_loop().time()
-                return await _abort(context, _GOING)
-            began = perf_counter()
-            namespace = ""
+                return await _abort(context, GOING)
             try:
-                request = decode(encoded)
-                namespace = getattr(request, "namespace", "")
-                call = _call(context)
-                check_versions(call, lambda: known(namespace))
-                reply = await handler(request, call)
-                measured.answered(rpc.name, namespace, perf_counter() - began)
-                return reply if isinstance(reply, bytes) else reply.SerializeToString()
+                reply = await answered(encoded, _call(context))
             except Rejected as refusal:
-                measured.refused(rpc.name, namespace, refusal.code, perf_counter() - began)
                 return await _abort(context, refusal)
-            except DecodeError:
-                fault = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
-                measured.refused(rpc.name, namespace, Code.INTERNAL, perf_counter() - began)
-                return await _abort(context, Rejected(Code.INTERNAL, fault))
-            except asyncio.CancelledError:
-                measured.refused(rpc.name, namespace, Code.CANCELLED, perf_counter() - began)
-                raise
-            except Exception as error:
-                log.exception("bug: a call failed", operation=rpc.name, namespace=namespace)
-                measured.refused(rpc.name, namespace, Code.INTERNAL, perf_counter() - began)
-                return await _abort(context, Rejected(Code.INTERNAL, f"internal error: {error}"))
+            return reply if isinstance(reply, bytes) else reply.SerializeToString()
 
         return answer
 
@@ -172,25 +140,20 @@ class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             name: grpc.unary_unary_rpc_method_handler(method)
             for name, method in {**methods, f"/{HEALTH}/Check": check}.items()
         }
-        self._services = (WORKFLOW_SERVICE.full_name, OPERATOR_SERVICE.full_name)
 
     def service(self, call_details: Any) -> Any:
         name: str = call_details.method
         handler = self._handlers.get(name)
         if handler is not None:
             return handler
-        service, _, method = name.removeprefix("/").rpartition("/")
-        if service in _ELSEWHERE:
+        if name.removeprefix("/").rpartition("/")[0] in _ELSEWHERE:
             return None
-        fault = f"unknown service {service}"
-        if service in self._services:
-            fault = f"unknown method {method} for service {service}"
-        return grpc.unary_unary_rpc_method_handler(_unknown(fault))
+        return grpc.unary_unary_rpc_method_handler(_refusing(unknown(name)))
 
 
-def _unknown(fault: str) -> Method:
+def _refusing(refusal: Rejected) -> Method:
     async def refuse(encoded: bytes, context: Any) -> bytes:
-        return await _abort(context, Rejected(Code.UNIMPLEMENTED, fault))
+        return await _abort(context, refusal)
 
     return refuse
 
@@ -211,28 +174,3 @@ async def _abort(context: Any, refusal: Rejected) -> NoReturn:
         trailers = (("grpc-status-details-bin", status.SerializeToString()),)
     await context.abort(_CODES[refusal.code], refusal.message, trailers)
     raise AssertionError("abort returns")
-
-
-class _Measured:
-    """Temporal's metrics of its frontend."""
-
-    def __init__(self, metrics: Registry) -> None:
-        labels = ("namespace", "operation", "service_name")
-        self._requests = metrics.counter("service_requests", *labels)
-        self._latency = metrics.histogram("service_latency", *labels)
-        self._errors = metrics.counter("service_error_with_type", "error_type", *labels)
-
-    def answered(self, operation: str, namespace: str, seconds: float) -> None:
-        values = (_label(namespace), operation, "frontend")
-        self._requests.add(values)
-        self._latency.observe(seconds, values)
-
-    def refused(self, operation: str, namespace: str, code: Code, seconds: float) -> None:
-        self.answered(operation, namespace, seconds)
-        error_type = f"serviceerror_{code.name.title().replace('_', '')}"
-        self._errors.add((error_type, _label(namespace), operation, "frontend"))
-
-
-def _label(namespace: str) -> str:
-    """Temporal: what Prometheus would not take in a name becomes an underscore in values too."""
-    return namespace.replace("-", "_") if namespace else "_unknown_"

@@ -29,7 +29,8 @@ from perdure.frontend.workflows import Workflows
 
 WORKFLOW_SERVICE = workflow_service.DESCRIPTOR.services_by_name["WorkflowService"]
 OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService"]
-_METHODS = (*WORKFLOW_SERVICE.methods, *OPERATOR_SERVICE.methods)
+SERVICES = (WORKFLOW_SERVICE, OPERATOR_SERVICE)
+_METHODS = tuple(method for service in SERVICES for method in service.methods)
 #: Each has a method for every RPC that it answers, by the RPC's own name.
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
@@ -61,7 +62,7 @@ class Rpc(NamedTuple):
 def implemented() -> set[str]:
     """Return the full names of the RPCs that are answered, as in "/temporal.api.….WorkflowService/Poll…"."""
     return {
-        _full_name(method)
+        full_name(method)
         for handlers in _HANDLERS
         for method in _METHODS
         if hasattr(handlers, method.name)
@@ -77,9 +78,9 @@ def rpcs(services: Services) -> Mapping[str, Rpc]:
             handler = getattr(handlers, method.name, None)
             if handler is not None:
                 request = GetMessageClass(method.input_type)
-                table[_full_name(method)] = Rpc(method.name, request, handler)
+                table[full_name(method)] = Rpc(method.name, request, handler)
     return table
 
 
-def _full_name(method: MethodDescriptor) -> str:
+def full_name(method: MethodDescriptor) -> str:
     return f"/{method.containing_service.full_name}/{method.name}"
