@@ -18,6 +18,7 @@ from temporalio.api.enums.v1 import (
     WorkflowIdReusePolicy,
 )
 from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import PostResetOperation, WorkflowExecutionOptions
 from temporalio.api.workflowservice.v1 import (
     QueryWorkflowRequest,
     ResetWorkflowExecutionRequest,
@@ -30,6 +31,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core import cron
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.search_attributes import fault as search_attributes_fault
+from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.validation import (
     NUL,
@@ -362,20 +364,26 @@ def check_options(
     if not request.HasField("workflow_execution_options"):
         raise invalid_argument("WorkflowExecutionOptions is required")
     options = request.workflow_execution_options
-    for path in request.update_mask.paths:
+    _check_mask(options, request.update_mask, "error parsing UpdateMask")
+    check_priority(options.priority)
+    execution = check_execution(request, "workflow_execution")
+    return execution, _option_fields(request.update_mask)
+
+
+def _check_mask(options: WorkflowExecutionOptions, mask: FieldMask, what: str) -> None:
+    for path in mask.paths:
         if not _is_path(options, path):
             kind = options.DESCRIPTOR.full_name
             # Temporal: with this blank, of Go's protobuf library.
-            raise invalid_argument(
-                f'error parsing UpdateMask: proto:\xa0invalid path "{path}" for message "{kind}"'
-            )
-    check_priority(options.priority)
-    execution = check_execution(request, "workflow_execution")
-    fields = mask_fields(request.update_mask)
+            raise invalid_argument(f'{what}: proto:\xa0invalid path "{path}" for message "{kind}"')
+
+
+def _option_fields(mask: FieldMask) -> frozenset[str]:
+    fields = mask_fields(mask)
     for path in fields:
         if path.split(".")[0] != "priority":
             raise Rejected(Code.UNIMPLEMENTED, f"{path} is not implemented")
-    return execution, fields
+    return fields
 
 
 def _is_path(message: Message, path: str) -> bool:
@@ -390,26 +398,32 @@ def _is_path(message: Message, path: str) -> bool:
 # Resets
 
 
-def check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:
+def check_reset(
+    request: ResetWorkflowExecutionRequest, limits: Limits
+) -> tuple[WorkflowExecution, list[UpdateOptions]]:
+    """Return the execution, and the changes of options to make afterwards."""
     if not request.request_id:
         raise invalid_argument("RequestId is not set on request.")
     if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
     execution = check_execution(request, "workflow_execution")
-    for operation in request.post_reset_operations:
-        raise _unsupported_operation(operation.WhichOneof("variant"))
+    operations = [_operation(each) for each in request.post_reset_operations]
     if request.reset_reapply_type not in ResetReapplyType.values():
         raise invalid_argument(f"unknown ResetReapplyType: {request.reset_reapply_type}")
-    return execution
+    return execution, operations
 
 
-def _unsupported_operation(variant: str | None) -> Rejected:
+def _operation(operation: PostResetOperation) -> UpdateOptions:
+    variant = operation.WhichOneof("variant")
     if variant == "update_workflow_options":
-        return Rejected(Code.UNIMPLEMENTED, "post_reset_operations are not implemented")
+        wanted = operation.update_workflow_options
+        options = wanted.workflow_execution_options
+        _check_mask(options, wanted.update_mask, "error applying update_options")
+        return UpdateOptions(options, _option_fields(wanted.update_mask), "")
     # Temporal: with the name that this has in its own language.
     words = "".join(word.capitalize() for word in (variant or "").split("_"))
     name = f"*workflow.PostResetOperation_{words}_" if variant else "<nil>"
-    return invalid_argument(f"unsupported post reset operation: {name}")
+    raise invalid_argument(f"unsupported post reset operation: {name}")
 
 
 # Signals and queries

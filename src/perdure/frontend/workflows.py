@@ -205,7 +205,7 @@ class Workflows:
         self, request: ResetWorkflowExecutionRequest, call: Call
     ) -> ResetWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_reset(request, self._services.limits(request.namespace))
+        execution, operations = check_reset(request, self._services.limits(request.namespace))
         reset = Reset(
             event_id=request.workflow_task_finish_event_id,
             reason=request.reason,
@@ -213,6 +213,7 @@ class Workflows:
             excluded=frozenset(
                 (*request.reset_reapply_exclude_types, *_EXCLUDED[request.reset_reapply_type])
             ),
+            operations=operations,
         )
         run_id = await self._node.resets.reset(self._key(namespace.id, execution), reset)
         return ResetWorkflowExecutionResponse(run_id=run_id)

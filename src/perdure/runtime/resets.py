@@ -1,6 +1,6 @@
 """Take a workflow back to one of its workflow tasks: read what happened, then begin the new run in one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
@@ -8,6 +8,7 @@ from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import RESETTER, Terminate
+from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.state import RunState
 from perdure.runtime.engine import Engine
@@ -28,6 +29,8 @@ class Reset:
     request_id: str
     #: `ResetReapplyExcludeType`s of what is not applied again.
     excluded: frozenset[int]
+    #: Made to the new run, once it has what is applied again.
+    operations: Sequence[UpdateOptions] = ()
 
 
 class _Journal:
@@ -163,6 +166,7 @@ class Resets:
                 start_request_id=_start_request_id(state),
                 request_id=reset.request_id,
                 reason=reset.reason,
+                operations=reset.operations,
             ),
         )
 

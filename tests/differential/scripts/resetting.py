@@ -216,6 +216,10 @@ async def resets_refused(world: World) -> None:
         ("no such event", {"workflow_task_finish_event_id": 6}),
         ("unknown reapply type", {"reset_reapply_type": 99}),
         ("empty operation", {"post_reset_operations": [{}]}),
+        (
+            "bad mask",
+            {"post_reset_operations": [{"update_workflow_options": {"update_mask": "nobody"}}]},
+        ),
         ("signal operation", {"post_reset_operations": [{"signal_workflow": {}}]}),
     ):
         fields = {  # noqa: PLW2901

@@ -5,14 +5,13 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Acceptance, Input, Meta, Outcome, Rejection, Request, Response
+from temporalio.api.update.v1 import Acceptance, Rejection
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.differential.commands import (
     command,
     complete_workflow,
     failure,
-    payloads,
     record_marker,
     schedule_activity,
     start_timer,
@@ -20,6 +19,7 @@ from tests.differential.commands import (
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.resetting import LONG, child_of, reset, see_child
+from tests.differential.updates import accepts, completes, poll_update, respond, update
 from tests.differential.wire import Refusal
 from tests.differential.world import Workflow, WorkflowTask, World
 
@@ -279,75 +279,26 @@ async def reset_a_child(world: World) -> None:
 # Updates
 
 
-def _update(workflow: Workflow, update_id: str) -> Any:
-    request = api.UpdateWorkflowExecutionRequest(
-        workflow_execution=workflow.execution(),
-        request=Request(
-            meta=Meta(update_id=update_id, identity="client"),
-            input=Input(name="update", args=payloads("argument")),
-        ),
-    )
-    return workflow.world.attempt(request, update_id)
-
-
-def _messages(task: WorkflowTask, *, completes: bool) -> list[Message]:
+async def _answer(task: WorkflowTask, *commands: Any, completes_it: bool = True) -> None:
     """Accept every update of the task, and complete it, too, if that is wanted."""
     messages = []
     for asked in task.reply.messages:
-        update_id = asked.protocol_instance_id
-        bodies: list[Any] = [
-            Acceptance(
-                accepted_request_message_id=asked.id,
-                accepted_request_sequencing_event_id=asked.event_id,
-                accepted_request=_request(asked),
-            )
-        ]
-        if completes:
-            bodies.append(_response(update_id))
-        for number, body in enumerate(bodies):
-            message = Message(id=f"{update_id}/{number}", protocol_instance_id=update_id)
-            message.body.Pack(body)
-            messages.append(message)
-    return messages
+        messages.append(accepts(asked))
+        if completes_it:
+            messages.append(completes(asked))
+    await respond(task, messages, *commands, label="with answers")
 
 
-def _request(asked: Message) -> Request:
-    request = Request()
-    assert asked.body.Unpack(request)
-    return request
-
-
-def _response(update_id: str) -> Response:
-    return Response(
-        meta=Meta(update_id=update_id, identity="client"),
-        outcome=Outcome(success=payloads("done")),
-    )
-
-
-async def _answer(task: WorkflowTask, *commands: Any, completes: bool = True) -> None:
-    messages = _messages(task, completes=completes)
-    request = api.RespondWorkflowTaskCompletedRequest(
-        task_token=task.reply.task_token,
-        identity="worker",
-        commands=[
-            *(command("PROTOCOL_MESSAGE", message_id=message.id) for message in messages),
-            *commands,
-        ],
-        messages=messages,
-    )
-    await task.workflow.world.attempt(request, "with answers")
-
-
-async def _updated(world: World, *, completes: bool = True) -> Workflow:
+async def _updated(world: World, *, is_done: bool = True) -> Workflow:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(LONG)
-    update = asyncio.create_task(_update(workflow, "one"))
-    await _answer(await workflow.poll(), completes=completes)
-    if completes:
-        await update
+    asked = asyncio.create_task(update(workflow, "one"))
+    await _answer(await workflow.poll(), completes_it=is_done)
+    if is_done:
+        await asked
     else:
-        update.cancel()
+        asked.cancel()
     return workflow
 
 
@@ -356,10 +307,30 @@ async def reset_with_an_update(world: World) -> None:
     """The new run is asked to do it again."""
     workflow = await _updated(world)
     await reset(workflow, 4)
-    async with world.meanwhile(_update(workflow, "one")):
+    async with world.meanwhile(update(workflow, "one")):
         await _answer(await workflow.poll())
     await reset(workflow, 4, "again")
     await _answer(await workflow.poll(), complete_workflow())
+
+
+@script
+async def reset_with_an_update_that_is_not_done(world: World) -> None:
+    workflow = await _updated(world, is_done=False)
+    async with world.meanwhile(poll_update(workflow, "one", wait="COMPLETED")):
+        await reset(workflow, 4)
+    async with world.meanwhile(update(workflow, "one")):
+        await _answer(await workflow.poll(), complete_workflow())
+
+
+@script
+async def reset_while_an_update_waits(world: World) -> None:
+    """It was not accepted, so there is nothing to take along."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(LONG)
+    async with world.meanwhile(update(workflow, "one")):
+        await reset(workflow, 4)
+    await workflow.poll_and_complete(complete_workflow())
 
 
 @script
@@ -375,7 +346,7 @@ async def reset_to_after_an_update(world: World) -> None:
     await workflow.signal()
     await workflow.poll_and_complete(_marker())
     await reset(workflow, 13)
-    await _update(workflow, "one")
+    await update(workflow, "one")
     await workflow.poll_and_complete(complete_workflow())
 
 
@@ -412,8 +383,8 @@ async def accept_an_update_after_a_reset(world: World) -> None:
     )
     await workflow.signal()
     task = await workflow.poll()
-    done = _of_the_event(_response("one"))
-    async with world.meanwhile(_update(workflow, "one")):
+    done = completes("one")
+    async with world.meanwhile(update(workflow, "one")):
         await world.attempt(
             complete(task_token=task.reply.task_token, identity="worker", messages=[done]),
             "does it",
@@ -433,7 +404,7 @@ async def refuse_an_update_after_a_reset(world: World) -> None:
             failure=failure("no"),
         )
     )
-    async with world.meanwhile(_update(workflow, "one")):
+    async with world.meanwhile(update(workflow, "one")):
         await world.attempt(
             api.RespondWorkflowTaskCompletedRequest(
                 task_token=task.reply.task_token, identity="worker", messages=[rejects]
@@ -441,6 +412,29 @@ async def refuse_an_update_after_a_reset(world: World) -> None:
             "rejects",
         )
     await workflow.signal()
+    await workflow.poll_and_complete(complete_workflow())
+
+
+# What is changed along with it
+
+
+@script
+async def reset_with_other_options(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start(priority={"priority_key": 3})
+    await workflow.poll_and_complete(LONG)
+    await workflow.signal()
+    operations: list[Any] = [
+        {
+            "update_workflow_options": {
+                "workflow_execution_options": {"priority": {"priority_key": 5}},
+                "update_mask": mask,
+            }
+        }
+        for mask in ("priority.priorityKey", "priority", "")
+    ]
+    await reset(workflow, 4, post_reset_operations=operations)
+    await workflow.describe("changed")
     await workflow.poll_and_complete(complete_workflow())
 
 

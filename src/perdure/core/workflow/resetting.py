@@ -17,6 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import invalid_argument
+from perdure.core.workflow import options
 from perdure.core.workflow.records import (
     ExternalRequested,
     Identified,
@@ -62,6 +63,8 @@ class Rebuild:
     start_request_id: str
     request_id: str
     reason: str
+    #: What is changed in the end.
+    operations: Sequence[options.UpdateOptions] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ def rebuild(step: Step, request: Rebuild) -> None:
     _fail_task(step, request)
     for event in request.since:
         _reapply(step, event, request.excluded)
+    for operation in request.operations:
+        options.update(step, operation)
     schedule(step)
 
 
