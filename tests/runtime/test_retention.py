@@ -4,8 +4,11 @@ import asyncio
 
 import msgspec
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from perdure.core.errors import Rejected
+from perdure.core.workflow.outcome import Limits
+from perdure.frontend.namespace_changes import retention_ns
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.retention import RUNS_AT_ONCE_MAX, at_once
 from perdure.store.port import ListedRun
@@ -148,6 +151,13 @@ async def test_many_go_in_small_batches(node, store, clock):
     assert await node.retention.sweep() == 200
     assert list(store.rows()) == []
     assert 1 < store.most_deleted <= RUNS_AT_ONCE_MAX
+
+
+def test_an_hour_is_the_least_that_can_be_asked_for():
+    """The scripts that compare with the real server ask for less, which both are told to accept."""
+    assert retention_ns(Duration(seconds=3600), Limits()) == 3600 * 10**9
+    with pytest.raises(Rejected):
+        retention_ns(Duration(seconds=3599), Limits())
 
 
 def test_a_batch_is_bounded_by_what_the_runs_hold():

@@ -109,7 +109,9 @@ class Node:
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
         remover = Remover(self.engine)
-        self.retention = Retention(self.engine, self.namespaces, remover)
+        self.retention = Retention(
+            self.engine, self.namespaces, remover, lambda: self.limits.config
+        )
         self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover)
         self.engine.forgot = self._forget
         self.engine.prepare = self.namespaces.load

@@ -9,18 +9,23 @@ of any size is worked off beside them, not before them.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from perdure.core.errors import Rejected
+from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.engine import Engine
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.store.port import ListedRun, RunKey, StoreError
 
 log = structlog.get_logger(__name__)
 
+#: How often to look for what is due: so late a run may go.
 SWEEP_EVERY_S = 60.0
+SWEEP_EVERY_MIN_S = 1.0
+#: The key of dynamic configuration that sets it, and its default.
+KEYS = {"history.retentionTimerJitterDuration": "1m"}
 #: One transaction removes no more than this, but for a run that is larger by itself.
 RUNS_AT_ONCE_MAX = 64
 ROWS_AT_ONCE_MAX = 2048
@@ -55,15 +60,24 @@ class Remover:
 
 
 class Retention:
-    def __init__(self, engine: Engine, namespaces: Namespaces, remover: Remover) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        namespaces: Namespaces,
+        remover: Remover,
+        config: Callable[[], DynamicConfig],
+    ) -> None:
         self._engine = engine
         self._namespaces = namespaces
         self._remover = remover
+        self._config = config
 
     async def keep(self) -> None:
         """Remove what is due, for ever."""
+        (every,) = KEYS
         while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
+            every_s = self._config().seconds(every, SWEEP_EVERY_S)
+            await asyncio.sleep(min(max(every_s, SWEEP_EVERY_MIN_S), SWEEP_EVERY_S))
             if not self._engine.is_serving:
                 continue
             try:

@@ -58,7 +58,7 @@ async def namespaces_refused(world: World) -> None:
         "no retention": {"workflow_execution_retention_period": None},
         "no time": {"workflow_execution_retention_period": "0s"},
         "negative": {"workflow_execution_retention_period": "-1s"},
-        "less than an hour": {"workflow_execution_retention_period": "3599s"},
+        "less than the least": {"workflow_execution_retention_period": "1.999s"},
         "global": {"is_global_namespace": True},
         "cluster": {"clusters": [{"cluster_name": "elsewhere"}]},
         "active cluster": {"active_cluster_name": "elsewhere"},
