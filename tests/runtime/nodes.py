@@ -8,8 +8,8 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.starting import Start, started_attributes
+from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, RunKey, Unavailable
@@ -76,7 +76,7 @@ async def until(condition: Callable[[], Awaitable[object]], pause_s: float = 0.0
 
 
 async def started_node(store, clock, owner: str = "node-1") -> Node:
-    node = Node(store, clock, Limits(), owner=owner)
+    node = Node(store, clock, ConfiguredLimits(), owner=owner)
     await node.start()
     return node
 
@@ -93,7 +93,7 @@ async def start_child(node: Node, namespace_id: str, workflow_id: str) -> RunKey
     wanted, run_id = StartWorkflowExecutionRequest(), node.fresh_id()
     wanted.workflow_id, wanted.workflow_type.name, wanted.task_queue.name = workflow_id, "T", "q"
     attributes = started_attributes(
-        wanted, run_id, now_ns=node.clock.now_ns(), limits=node.engine.world.limits
+        wanted, run_id, now_ns=node.clock.now_ns(), limits=node.limits.of("ns")
     )
     attributes.parent_workflow_execution.workflow_id = "parent"
     attributes.parent_workflow_execution.run_id = node.fresh_id()
