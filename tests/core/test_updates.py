@@ -126,3 +126,72 @@ def test_an_update_that_was_not_accepted_is_lost_in_a_crash() -> None:
     run.crash()
     assert run.run.pending_task is None
     assert run.history().endswith("4 WorkflowTaskCompleted")
+
+
+def refused(*bodies: Acceptance | Rejection | Response) -> tuple[OneRun, str]:
+    """Return a run whose worker has given these answers, and what it was told."""
+    run = asked()
+    message = run.refused(run.completion(messages=says(*bodies)))
+    assert run.history().endswith("7 WorkflowTaskFailed 8 WorkflowTaskScheduled")
+    return run, message.partition("BadUpdateWorkflowExecutionMessage: ")[2]
+
+
+def test_who_waits_for_an_update_is_told_that_its_task_failed() -> None:
+    run, _ = refused(RESPOND)
+    [settled] = told(run)
+    assert settled.refusal is not None
+    assert settled.refusal.code is Code.FAILED_PRECONDITION
+    assert not run.take().messages
+
+
+def test_a_task_that_fails_again_tells_so_too() -> None:
+    run, _ = refused(RESPOND)
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.take()
+    run.refused(run.completion(messages=says(RESPOND)))
+    assert [settled.refusal is not None for settled in told(run)] == [True, True]
+
+
+def test_an_update_that_came_too_late_for_the_task_that_fails_comes_with_the_next() -> None:
+    run = asked()
+    run.ask(AdmitUpdate("v", Request().SerializeToString()))
+    run.refused(run.completion(messages=says(RESPOND)))
+    assert [message.protocol_instance_id for message in run.take().messages] == ["v"]
+
+
+def test_answers_to_an_update_have_an_order() -> None:
+    transition = "invalid state transition attempted for Update u: received"
+    assert refused(RESPOND)[1] == f"{transition} *update.Response message while in state Sent"
+    assert refused(ACCEPT, ACCEPT)[1].endswith("in state ProvisionallyAccepted")
+    assert refused(ACCEPT, RESPOND, RESPOND)[1].endswith("in state ProvisionallyCompleted")
+    assert refused(REJECT, ACCEPT)[1].endswith("in state ProvisionallyCompleted")
+
+
+def test_answers_to_an_update_are_complete() -> None:
+    assert refused(Acceptance())[1].endswith("accepted_request_sequencing_event_id is not set")
+    assert refused(ACCEPT, Response())[1] == "invalid *update.Response: meta is not set"
+    nobody = Response(meta=Meta(update_id="v"), outcome=DONE)
+    assert refused(ACCEPT, nobody)[1] == "invalid *update.Response: meta.update_id != u"
+
+
+def test_the_task_that_an_update_waits_for_is_shown() -> None:
+    run = OneRun()
+    run.work()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    assert run.history().endswith("4 WorkflowTaskCompleted 5 WorkflowTaskScheduled")
+    assert run.state.next_event_id == 5
+
+
+def test_the_request_of_an_accepted_update_is_known() -> None:
+    run = OneRun()
+    run.work()
+    run.ask(AdmitUpdate("u", Request(request_id="asked").SerializeToString()))
+    run.work(messages=says(ACCEPT))
+    assert run.state.request_ids["asked"].event_id == 8
+
+
+def test_a_task_that_something_else_made_a_normal_one_has_no_name() -> None:
+    run = asked()
+    run.signal()
+    run.complete(messages=says(ACCEPT, RESPOND))
+    assert (run.event(6).identity, run.event(7).identity) == ("", "worker")
