@@ -4,7 +4,7 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code
-from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.outcome import Limits, SettleUpdate
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import command, complete_workflow, start_timer
@@ -195,3 +195,39 @@ def test_a_task_that_something_else_made_a_normal_one_has_no_name() -> None:
     run.signal()
     run.complete(messages=says(ACCEPT, RESPOND))
     assert (run.event(6).identity, run.event(7).identity) == ("", "worker")
+
+
+def admitted(run: OneRun, *names: str) -> None:
+    for name in names:
+        run.ask(AdmitUpdate(name, Request(request_id=name).SerializeToString()))
+
+
+def test_only_so_many_updates_may_wait() -> None:
+    run = OneRun(limits=Limits(max_in_flight_updates=2))
+    run.work()
+    admitted(run, "u", "v")
+    assert "concurrent in-flight" in run.refused(AdmitUpdate("w", b""))
+    admitted(run, "v")  # It is known.
+    run.work(messages=says(ACCEPT))
+    admitted(run, "w")  # "v" was passed over.
+    assert "concurrent in-flight" in run.refused(AdmitUpdate("x", b""))
+    run.work(messages=says(RESPOND))
+    admitted(run, "x")
+
+
+def test_a_run_takes_only_so_many_updates_in_all() -> None:
+    run = OneRun(limits=Limits(max_total_updates=2))
+    run.work()
+    admitted(run, "u")
+    run.work(messages=says(ACCEPT, RESPOND))
+    admitted(run, "v")
+    assert run.refused(AdmitUpdate("w", b"")).startswith("FAILED_PRECONDITION: The limit on the")
+    run.work()  # "v" was passed over, and does not count.
+    admitted(run, "w")
+
+
+def test_updates_that_wait_must_not_be_too_large() -> None:
+    run = OneRun(limits=Limits(max_in_flight_update_payloads=10))
+    run.work()
+    admitted(run, "u")
+    assert "total payload size" in run.refused(AdmitUpdate("v", b"x" * 9))
