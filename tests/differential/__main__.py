@@ -12,7 +12,7 @@ from tests.differential import scripts
 from tests.differential.compare import differences
 from tests.differential.known import EVERYWHERE
 from tests.differential.registry import SCRIPTS, Script
-from tests.differential.servers import FILE, MEMORY, REAL, running
+from tests.differential.servers import FILE, MEMORY, REAL, Settings, running
 from tests.differential.session import play, stopped
 from tests.differential.transcript import Step
 from tests.differential.wire import Wire
@@ -27,17 +27,18 @@ async def _main(arguments: argparse.Namespace) -> int:
         if not arguments.names or any(part in name for part in arguments.names)
     ]
     async with AsyncExitStack() as stack:
-        wires = []
-        for target in (arguments.real, arguments.against):
-            address = target
-            if target in (REAL, MEMORY, FILE):
-                address = await stack.enter_async_context(running(target))
-            wire = Wire(address)
-            stack.push_async_callback(wire.close)
-            wires.append(wire)
+        wires: dict[Settings, list[Wire]] = {}
+        for settings in dict.fromkeys(script.settings for script in chosen):
+            for target in (arguments.real, arguments.against):
+                address = target
+                if target in (REAL, MEMORY, FILE):
+                    address = await stack.enter_async_context(running(target, settings))
+                wire = Wire(address)
+                stack.push_async_callback(wire.close)
+                wires.setdefault(settings, []).append(wire)
         at_once = asyncio.Semaphore(arguments.at_once)
         results = await asyncio.gather(
-            *(_both(script, wires[0], wires[1], at_once) for script in chosen)
+            *(_both(script, *wires[script.settings], at_once) for script in chosen)
         )
     failed = 0
     for script, (theirs, ours, took) in zip(chosen, results, strict=True):

@@ -18,6 +18,8 @@ class Script:
     intended: tuple[Intended, ...]
     #: Why perdure does not pass yet; the test must fail as long as this is set.
     pending: str | None
+    #: Dynamic configuration of the servers that it runs against: scripts with the same share a pair.
+    settings: tuple[str, ...] = ()
 
 
 SCRIPTS: dict[str, Script] = {}
@@ -29,25 +31,39 @@ def script(play: Play, /) -> Play: ...
 
 @overload
 def script(
-    *, intended: Iterable[Intended] = (), pending: str | None = None
+    *,
+    intended: Iterable[Intended] = (),
+    pending: str | None = None,
+    settings: tuple[str, ...] = (),
 ) -> Callable[[Play], Play]: ...
 
 
 def script(
-    play: Play | None = None, /, *, intended: Iterable[Intended] = (), pending: str | None = None
+    play: Play | None = None,
+    /,
+    *,
+    intended: Iterable[Intended] = (),
+    pending: str | None = None,
+    settings: tuple[str, ...] = (),
 ) -> Callable[[Play], Play] | Play:
     """Register a script under the name of its function."""
 
     def register(play: Play) -> Play:
-        add(getattr(play, "__name__", repr(play)), play, intended=intended, pending=pending)
+        name = getattr(play, "__name__", repr(play))
+        add(name, play, intended=intended, pending=pending, settings=settings)
         return play
 
     return register if play is None else register(play)
 
 
 def add(
-    name: str, play: Play, *, intended: Iterable[Intended] = (), pending: str | None = None
+    name: str,
+    play: Play,
+    *,
+    intended: Iterable[Intended] = (),
+    pending: str | None = None,
+    settings: tuple[str, ...] = (),
 ) -> None:
     """Register one of a family of scripts that a loop makes."""
     assert name not in SCRIPTS, f"two scripts are called {name}"
-    SCRIPTS[name] = Script(name, play, tuple(intended), pending)
+    SCRIPTS[name] = Script(name, play, tuple(intended), pending, settings)

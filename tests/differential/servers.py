@@ -20,6 +20,9 @@ _SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 REAL = "real"
 MEMORY = "memory"
 FILE = "file"
+
+#: Dynamic configuration of a server.
+Settings = tuple[str, ...]
 #: Closed workflows are kept for seconds where a script wants that, and go on time. The real server's limit of calls that
 #: change namespaces is far below what the scripts make.
 _DYNAMIC_CONFIG = (
@@ -30,10 +33,10 @@ _DYNAMIC_CONFIG = (
 )
 
 
-def _command(kind: str, port: int, directory: Path) -> list[str]:
+def _command(kind: str, port: int, directory: Path, settings: Settings) -> list[str]:
     flags = ["server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"]
-    for value in _DYNAMIC_CONFIG:
-        flags += ["--dynamic-config-value", value]
+    for setting in (*_DYNAMIC_CONFIG, *settings):
+        flags += ["--dynamic-config-value", setting]
     if kind == REAL:
         binary = shutil.which("temporal", path=str(Path(sys.executable).parent))
         assert binary, "the official `temporal` is not installed beside this Python"
@@ -52,15 +55,15 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def running(kind: str) -> AsyncIterator[str]:
-    """Run a server for as long as the body takes; gives its address."""
+async def running(kind: str, settings: Settings = ()) -> AsyncIterator[str]:
+    """Run a server for as long as the body takes; gives its address. `settings` are "key=JSON"."""
     with tempfile.TemporaryDirectory(prefix="differential-") as name:
         directory = Path(name)
         port = _free_port()
         log = directory / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *_command(kind, port, directory), stdout=output, stderr=output
+                *_command(kind, port, directory, settings), stdout=output, stderr=output
             )
         try:
             await _ready(process, f"127.0.0.1:{port}", log)

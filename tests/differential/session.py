@@ -13,7 +13,7 @@ from types import TracebackType
 
 from tests.differential.normalise import Normaliser
 from tests.differential.registry import Script
-from tests.differential.servers import running
+from tests.differential.servers import Settings, running
 from tests.differential.transcript import Step
 from tests.differential.wire import Wire
 from tests.differential.world import World
@@ -56,16 +56,19 @@ class Stage:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="differential")
         self._servers = AsyncExitStack()
-        self._wires: dict[str, Wire] = {}
+        self._wires: dict[tuple[str, Settings], Wire] = {}
         self._runs: dict[tuple[str, str], Future[list[Step]]] = {}
 
     def __enter__(self) -> "Stage":
         self._thread.start()
         for kind in self._kinds:
-            wire = asyncio.run_coroutine_threadsafe(self._open(kind), self._loop).result()
-            self._wires[kind] = wire
+            for settings in dict.fromkeys(script.settings for script in self._scripts):
+                opening = self._open(kind, settings)
+                wire = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
+                self._wires[kind, settings] = wire
             at_once = asyncio.Semaphore(_AT_ONCE)
             for script in self._scripts:
+                wire = self._wires[kind, script.settings]
                 run = asyncio.run_coroutine_threadsafe(_play(script, wire, at_once), self._loop)
                 self._runs[kind, script.name] = run
         return self
@@ -83,8 +86,8 @@ class Stage:
         self._thread.join()
         self._loop.close()
 
-    async def _open(self, kind: str) -> Wire:
-        wire = Wire(await self._servers.enter_async_context(running(kind)))
+    async def _open(self, kind: str, settings: Settings) -> Wire:
+        wire = Wire(await self._servers.enter_async_context(running(kind, settings)))
         self._servers.push_async_callback(wire.close)
         return wire
 
@@ -94,7 +97,7 @@ class Stage:
     def again(self, kind: str, script: Script) -> list[Step]:
         """Run it once more, when most of the others are done and timeouts are less likely to be late."""
         return asyncio.run_coroutine_threadsafe(
-            play(script, self._wires[kind]), self._loop
+            play(script, self._wires[kind, script.settings]), self._loop
         ).result()
 
 
