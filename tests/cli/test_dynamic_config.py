@@ -144,17 +144,18 @@ def test_every_limit_has_a_key_and_is_read_from_it():
     assert limits_of(DynamicConfig({}), "a") == Limits()
     for name, key in keys.items():
         default = getattr(Limits(), name)
-        value = not default if isinstance(default, bool) else 7
+        value = not default if isinstance(default, bool) else 10**8
         read = limits_of(DynamicConfig({key: value}), "a")
-        assert getattr(read, name) == (7 * 10**9 if name.endswith("_ns") else value)
+        assert getattr(read, name) == (10**17 if name.endswith("_ns") else value)
+    assert limits_of(DynamicConfig({"limit.memoSize.error": 1}), "a").memo_size == 2048
 
 
 def test_a_value_for_a_namespace_holds_there_only():
     limits = ConfiguredLimits()
     assert limits.of("a") is limits.of("a")
-    bound = [{"value": 7, "constraints": {"namespace": "a"}}]
+    bound = [{"value": 10**6, "constraints": {"namespace": "a"}}]
     both = {"limit.blobSize.error": bound, "limit.maxIDLength": bound}
     limits.change(DynamicConfig({}, over={k.lower(): constrained(v) for k, v in both.items()}))
-    assert limits.of("a").blob_size == 7
+    assert limits.of("a").blob_size == 10**6
     assert limits.of("b").blob_size == Limits().blob_size
     assert limits.of("a").max_id_length == Limits().max_id_length, "a key that knows no namespaces"

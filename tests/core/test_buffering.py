@@ -4,6 +4,7 @@ import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.records import Buffered
 from perdure.core.workflow.signals import Signal
 from tests.core.run import OneRun, seconds
@@ -161,3 +162,35 @@ def test_what_the_commands_themselves_bring_about_is_no_news_to_the_worker() -> 
     assert run.history().endswith(
         "9 WorkflowTaskCompleted 10 ActivityTaskCancelRequested 11 WorkflowExecutionCompleted"
     ), "its end has no place in history any more"
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(max_buffered_events=2), Limits(max_buffered_events_size=60)]
+)
+def test_a_worker_that_is_waited_for_by_too_many_loses_its_task(limits: Limits) -> None:
+    run = OneRun(limits=limits)
+    run.take()
+    run.signal()
+    run.signal()
+    assert "Failed" not in run.history()
+    run.signal()
+    assert run.history().endswith(
+        "4 WorkflowTaskFailed 5 WorkflowExecutionSignaled 6 WorkflowExecutionSignaled"
+        " 7 WorkflowExecutionSignaled 8 WorkflowTaskScheduled"
+    )
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND
+    assert run.event(4).cause == cause
+    task = run.run.pending_task
+    assert task is not None
+    assert task.attempt == 2, "and is asked again"
+
+
+def test_a_worker_that_cannot_send_what_it_has_to_say_ends_the_run() -> None:
+    run = OneRun()
+    run.take()
+    run.signal()
+    run.fail_task(WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE)
+    assert run.history().endswith(
+        "4 WorkflowTaskFailed 5 WorkflowExecutionSignaled 6 WorkflowExecutionTerminated"
+    )
+    assert run.event(6).reason == "GrpcMessageTooLarge"

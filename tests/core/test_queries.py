@@ -170,7 +170,8 @@ def test_so_many_queries_wait_and_no_more() -> None:
     run = OneRun(limits=Limits(max_buffered_queries=1))
     run.query("1")
     assert run.refused(asking("2")) == (
-        "RESOURCE_EXHAUSTED: consistent query buffer is full, cannot accept new consistent queries"
+        "RESOURCE_EXHAUSTED: consistent query buffer is full, this may be caused by too many queries and"
+        " workflow not able to process query fast enough"
     )
 
 

@@ -65,6 +65,8 @@ class Normaliser:
             if key == "pending_activities":
                 # Temporal: they come out of a map, in any order.
                 value = sorted(value, key=lambda pending: str(pending["activity_id"]))
+            if key == "pending_children":
+                value = sorted(value, key=lambda pending: int(pending.get("initiated_id", 0)))
             return [self._value(item, key, f"{path}[{n}]") for n, item in enumerate(value)]
         if key in _OPAQUE:
             return f"<{key}>"

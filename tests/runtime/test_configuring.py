@@ -19,7 +19,7 @@ def server(path: Path) -> Server:
         Settings(
             server=ServerSettings(port=0, http_port=0, metrics_port=0),
             store=StoreSettings(url="sqlite::memory:"),
-            dynamic_config={"limit.memoSize.error": 11, "limit.blobSize.error": 12},
+            dynamic_config={"limit.memoSize.error": 3000, "limit.blobSize.error": 600000},
             dynamic_config_file=str(path),
             dynamic_config_poll_seconds=0.01,
         )
@@ -36,17 +36,17 @@ async def until(server: Server, blob_size: int) -> None:
 
 async def test_a_change_of_the_file_holds_for_runs_that_are_there(tmp_path):
     path = tmp_path / "dynamic.yaml"
-    path.write_text("limit.blobSize.error: [{value: 100, constraints: {namespace: default}}]")
+    path.write_text("limit.blobSize.error: [{value: 600001, constraints: {namespace: default}}]")
     running = server(path)
     await running.start()
     try:
-        await until(running, 100)
+        await until(running, 600001)
         assert running.node.limits.of("other").blob_size == DEFAULT, (
             "the key counts in the file only"
         )
-        assert running.node.limits.of("default").memo_size == 11
-        path.write_text("limit.blobSize.error: [{value: 200}]")
-        await until(running, 200)
+        assert running.node.limits.of("default").memo_size == 3000
+        path.write_text("limit.blobSize.error: [{value: 600002}]")
+        await until(running, 600002)
         with structlog.testing.capture_logs() as lines:
             path.write_text("limit.blobSize.error: 300")
             async with asyncio.timeout(WITHIN_S):
@@ -54,9 +54,9 @@ async def test_a_change_of_the_file_holds_for_runs_that_are_there(tmp_path):
                     await asyncio.sleep(0.01)
         assert lines[0]["log_level"] == "error"
         assert "limit.blobSize.error: expected a list" in lines[0]["why"]
-        assert running.node.limits.of("default").blob_size == 200, "the values of before stay"
+        assert running.node.limits.of("default").blob_size == 600002, "the values of before stay"
         path.write_text("")
-        await until(running, 12)
+        await until(running, 600000)
     finally:
         await running.stop(0)
 

@@ -76,6 +76,10 @@ def fault(
 
     `custom` holds those that were added to the namespace.
     """
+    # Temporal: names are translated before anything is counted.
+    for name in fields:
+        if name not in SYSTEM and name not in custom and name not in PREDEFINED:
+            return f"Namespace {namespace} has no mapping defined for search attribute {name}"
     if 0 < limits.search_attributes_count < len(fields):
         limit = limits.search_attributes_count
         return f"number of search attributes {len(fields)} exceeds limit {limit}"
@@ -83,9 +87,7 @@ def fault(
     for name, payload in fields.items():
         if name in SYSTEM:
             return f"{name} attribute can't be set in SearchAttributes"
-        kind = custom.get(name) or PREDEFINED.get(name)
-        if kind is None:
-            return f"Namespace {namespace} has no mapping defined for search attribute {name}"
+        kind = custom.get(name) or PREDEFINED[name]
         if not _is_valid(payload, kind):
             shown = _shown(payload)
             return f"invalid value for search attribute {name} of type {TYPE_NAMES[kind]}: {shown}"

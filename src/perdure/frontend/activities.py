@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
 from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 from temporalio.api.workflowservice.v1 import (
     PollActivityTaskQueueRequest,
@@ -38,6 +39,7 @@ from perdure.core.workflow.activities import (
     HeartbeatReply,
 )
 from perdure.core.workflow.times import set_timestamp
+from perdure.frontend.bounds import ActivityNews, bounded
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ActivityToken, encode
@@ -92,10 +94,9 @@ class Activities:
         self, request: RecordActivityTaskHeartbeatRequest, call: Call
     ) -> RecordActivityTaskHeartbeatResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        reply = await self._ask(
+        reply = await self._heartbeat(
             key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
         )
-        assert isinstance(reply, HeartbeatReply)
         return RecordActivityTaskHeartbeatResponse(
             cancel_requested=reply.cancel_requested,
             activity_paused=reply.is_paused,
@@ -107,7 +108,7 @@ class Activities:
     ) -> RespondActivityTaskCompletedResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
         check_identity(request.identity, self._services.limits(request.namespace))
-        await self._ask(
+        await self._tell(
             key,
             CompleteActivity(
                 ref,
@@ -125,7 +126,7 @@ class Activities:
         if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
             raise invalid_argument("Failure must have ApplicationFailureInfo.")
         check_identity(request.identity, self._services.limits(request.namespace))
-        await self._ask(
+        failures = await self._tell(
             key,
             FailActivity(
                 ref,
@@ -135,14 +136,14 @@ class Activities:
                 request.worker_version.SerializeToString(),
             ),
         )
-        return RespondActivityTaskFailedResponse()
+        return RespondActivityTaskFailedResponse(failures=failures)
 
     async def RespondActivityTaskCanceled(
         self, request: RespondActivityTaskCanceledRequest, call: Call
     ) -> RespondActivityTaskCanceledResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
         check_identity(request.identity, self._services.limits(request.namespace))
-        await self._ask(
+        await self._tell(
             key,
             CancelActivity(
                 ref,
@@ -159,10 +160,9 @@ class Activities:
         self, request: RecordActivityTaskHeartbeatByIdRequest, call: Call
     ) -> RecordActivityTaskHeartbeatByIdResponse:
         key, ref = self._by_id(request)
-        reply = await self._ask(
+        reply = await self._heartbeat(
             key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
         )
-        assert isinstance(reply, HeartbeatReply)
         return RecordActivityTaskHeartbeatByIdResponse(
             cancel_requested=reply.cancel_requested,
             activity_paused=reply.is_paused,
@@ -173,14 +173,14 @@ class Activities:
         self, request: RespondActivityTaskCompletedByIdRequest, call: Call
     ) -> RespondActivityTaskCompletedByIdResponse:
         key, ref = self._by_id(request, check=True)
-        await self._ask(key, CompleteActivity(ref, _payloads(request, "result"), request.identity))
+        await self._tell(key, CompleteActivity(ref, _payloads(request, "result"), request.identity))
         return RespondActivityTaskCompletedByIdResponse()
 
     async def RespondActivityTaskFailedById(
         self, request: RespondActivityTaskFailedByIdRequest, call: Call
     ) -> RespondActivityTaskFailedByIdResponse:
         key, ref = self._by_id(request, check=True)
-        await self._ask(
+        failures = await self._tell(
             key,
             FailActivity(
                 ref,
@@ -189,17 +189,30 @@ class Activities:
                 _payloads(request, "last_heartbeat_details"),
             ),
         )
-        return RespondActivityTaskFailedByIdResponse()
+        return RespondActivityTaskFailedByIdResponse(failures=failures)
 
     async def RespondActivityTaskCanceledById(
         self, request: RespondActivityTaskCanceledByIdRequest, call: Call
     ) -> RespondActivityTaskCanceledByIdResponse:
         key, ref = self._by_id(request, check=True)
-        await self._ask(key, CancelActivity(ref, _payloads(request, "details"), request.identity))
+        await self._tell(key, CancelActivity(ref, _payloads(request, "details"), request.identity))
         return RespondActivityTaskCanceledByIdResponse()
 
-    async def _ask(self, key: RunKey, request: object) -> object:
-        return await self._node.engine.ask(key, request)
+    async def _tell(self, key: RunKey, news: ActivityNews) -> list[Failure]:
+        """Tell the run; return what was recorded instead of it, if it was too large."""
+        namespace = self._services.namespaces.name_of(key.namespace_id)
+        recorded, told = bounded(news, self._services.limits(namespace))
+        await self._node.engine.ask(key, recorded)
+        return told
+
+    async def _heartbeat(self, key: RunKey, news: HeartbeatActivity) -> HeartbeatReply:
+        namespace = self._services.namespaces.name_of(key.namespace_id)
+        recorded, told = bounded(news, self._services.limits(namespace))
+        reply = await self._node.engine.ask(key, recorded)
+        if told:
+            return HeartbeatReply(cancel_requested=True)
+        assert isinstance(reply, HeartbeatReply)
+        return reply
 
     def _by_token(self, encoded: bytes, namespace: str) -> tuple[RunKey, ActivityRef]:
         token = self._services.token(encoded, namespace)

@@ -9,18 +9,20 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 from temporalio.api.common.v1 import GrpcStatus
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.frontend.call import Call
 from perdure.frontend.calls import GOING, Calls, unknown
 from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
 
-#: Temporal: a server takes messages up to this size.
+#: Temporal: a larger request is refused. SDKs know that by the words, and fail the workflow task with its own cause.
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+#: What the library may take in, so that it is not the library that refuses, in other words.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
@@ -119,7 +121,7 @@ class GrpcServer:
         return reply
 
     def _method(self, rpc: Rpc) -> Method:
-        answered = self._calls.answer(rpc, rpc.request.FromString)
+        answered = self._calls.answer(rpc, _decoder(rpc))
 
         async def answer(encoded: bytes, context: Any) -> bytes:
             if self._is_draining:
@@ -149,6 +151,20 @@ class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         if name.removeprefix("/").rpartition("/")[0] in _ELSEWHERE:
             return None
         return grpc.unary_unary_rpc_method_handler(_refusing(unknown(name)))
+
+
+def _decoder(rpc: Rpc) -> Callable[[bytes], Message]:
+    parse = rpc.request.FromString
+
+    def decode(encoded: bytes) -> Message:
+        if len(encoded) > REQUEST_BYTES_MAX:
+            size = f"{len(encoded)} vs. {REQUEST_BYTES_MAX}"
+            raise Rejected(
+                Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size})"
+            )
+        return parse(encoded)
+
+    return decode
 
 
 def _refusing(refusal: Rejected) -> Method:

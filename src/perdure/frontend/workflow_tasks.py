@@ -25,9 +25,11 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns, set_timestamp
 from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
 from perdure.frontend.activities import activity_response
+from perdure.frontend.bounds import bounded_answer, bounded_failure
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import (
@@ -129,7 +131,11 @@ class WorkflowTasks:
             FailWorkflowTask(
                 ref=ref,
                 cause=request.cause,
-                failure=request.failure if request.HasField("failure") else None,
+                failure=(
+                    bounded_failure(request.failure, self._limits_of(key))
+                    if request.HasField("failure")
+                    else None
+                ),
                 identity=request.identity,
                 binary_checksum=request.binary_checksum,
                 worker_version=request.worker_version.SerializeToString(),
@@ -151,6 +157,8 @@ class WorkflowTasks:
         if request.HasField("failure"):
             result.failure.CopyFrom(request.failure)
         if result.result_type != QueryResultType.QUERY_RESULT_TYPE_UNSPECIFIED:
+            namespace = self._services.namespaces.name_of(token.namespace_id)
+            result = bounded_answer(result, self._services.limits(namespace))
             self._node.queries.respond(token.query_id, result.SerializeToString())
         return RespondQueryTaskCompletedResponse()
 
@@ -161,6 +169,9 @@ class WorkflowTasks:
             namespace = getattr(command, name).namespace if name is not None else ""
             if namespace:
                 self._services.namespaces.get(namespace)
+
+    def _limits_of(self, key: RunKey) -> Limits:
+        return self._services.limits(self._services.namespaces.name_of(key.namespace_id))
 
     def _task(self, token: object) -> tuple[RunKey, TaskRef]:
         if not isinstance(token, WorkflowTaskToken):

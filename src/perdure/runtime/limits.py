@@ -27,6 +27,8 @@ PER_NAMESPACE: Mapping[str, str] = {
     "max_total_updates": "history.maxTotalUpdates",
     "blob_size": "limit.blobSize.error",
     "blob_size_warn": "limit.blobSize.warn",
+    "activity_failure_size": "limit.mutableStateActivityFailureSize.error",
+    "activity_failure_size_warn": "limit.mutableStateActivityFailureSize.warn",
     "memo_size": "limit.memoSize.error",
     "memo_size_warn": "limit.memoSize.warn",
     "history_count": "limit.historyCount.error",
@@ -61,6 +63,9 @@ TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
 
 
+_WARNED = ("blob_size", "memo_size", "activity_failure_size")
+
+
 def limits_of(config: DynamicConfig, namespace: str) -> Limits:
     """Return what holds for the namespace of this name; empty: for what belongs to none."""
     defaults = Limits()
@@ -73,6 +78,9 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
             )
         elif field.name in GLOBAL:
             found[field.name] = _read(config, GLOBAL[field.name], field.name, default, "")
+    for name in _WARNED:
+        # Temporal: only what exceeds the warning limit is held against the other at all.
+        found[name] = max(found[name], found[f"{name}_warn"])
     return Limits(**found)
 
 

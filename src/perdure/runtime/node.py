@@ -379,8 +379,8 @@ class Node:
             try:
                 task = await self.engine.ask(offer.key, request)
             except Rejected as refusal:
-                if refusal.code is Code.NOT_FOUND:
-                    continue  # Stale: it is started, or the run has moved on.
+                if refusal.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+                    continue  # Stale: it is started, or the run has moved on, or has just been ended.
                 self.task_queues.give_back(name, offer)
                 raise
             assert isinstance(task, TaskStarted)

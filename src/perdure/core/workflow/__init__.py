@@ -27,6 +27,7 @@ can command, how records change the state, what must hold, the tables.
     queries.py            somebody asks it something
     continuation.py       it goes on as a new run
     markers.py            it leaves a note to itself
+    failures.py           failures that the server itself makes
     history_limits.py     its history has become too long
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it

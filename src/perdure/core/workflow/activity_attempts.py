@@ -4,6 +4,7 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 
+from perdure.core.workflow.failures import too_large
 from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
 from perdure.core.workflow.state import PendingActivity, RunState
@@ -61,6 +62,14 @@ def record_canceled(
     step.record_or_buffer(event)
 
 
+def _kept(step: Step, failure: Failure) -> Failure:
+    """Return what is remembered of a failure: of a large one, its beginning."""
+    limit = step.world.limits.activity_failure_size
+    if failure.ByteSize() <= limit:
+        return failure
+    return too_large(failure, limit, is_final=False)
+
+
 def retry(
     step: Step,
     activity: PendingActivity,
@@ -76,7 +85,7 @@ def retry(
             step.now_ns + backoff_ns,
             backoff_ns,
             step.now_ns if completed else activity.last_attempt_complete_at_ns,
-            failure.SerializeToString(),
+            _kept(step, failure).SerializeToString(),
             activity.started_identity,
         )
     )

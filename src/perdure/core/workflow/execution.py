@@ -19,6 +19,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import with_types
+from perdure.core.workflow import workflow_task
 from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
@@ -37,7 +38,7 @@ from perdure.core.workflow.step import (
 from perdure.core.workflow.succession import after_failure, after_success, begin, last_result
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.validation import check_size, retry_policy
-from perdure.core.workflow.workflow_task import force_close, schedule
+from perdure.core.workflow.workflow_task import FailWorkflowTask, force_close, held, schedule
 
 #: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
 RESETTER = "history-resetter"
@@ -162,6 +163,17 @@ def replaced_by(run_id: str) -> Terminate:
         ),
         identity="history-service",
     )
+
+
+def fail_task(step: Step, request: FailWorkflowTask) -> None:
+    """Fail the workflow task. A worker that cannot send what it has to say ends the run: it never could."""
+    too_large = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE
+    if request.cause == too_large and step.state.is_open:
+        held(step, request.ref)
+        # Temporal: the reason is the cause, as error texts name it.
+        record_terminated(step, "GrpcMessageTooLarge", None, "history-service")
+    else:
+        workflow_task.fail(step, request)
 
 
 def attach_request(step: Step, request: AttachRequest) -> None:
@@ -456,7 +468,12 @@ def _first_task_timer(state: RunState) -> Timer:
     return Timer(state.execution_time_ns, TimerKind.FIRST_TASK, 0, 0)
 
 
-REQUESTS: Requests = {Start: start, Terminate: terminate, AttachRequest: attach_request}
+REQUESTS: Requests = {
+    Start: start,
+    Terminate: terminate,
+    AttachRequest: attach_request,
+    FailWorkflowTask: fail_task,
+}
 COMMANDS: Commands = {
     CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: complete,
     CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: fail,

@@ -5,6 +5,7 @@ and history show it from memory, and after a crash the task is handed out again:
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from temporalio.api.enums.v1 import EventType, SuggestContinueAsNewReason
 from temporalio.api.history.v1 import HistoryEvent
@@ -118,6 +119,13 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         attributes.suggest_continue_as_new = True
         attributes.suggest_continue_as_new_reasons.append(
             SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
+        )
+    update_count = len(step.in_flight.updates) + len(state.updates)
+    enough_updates = ceil(limits.max_total_updates * limits.suggest_continue_as_new_updates)
+    if 0 < enough_updates <= update_count:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.append(
+            SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_UPDATES
         )
     events.append(started)
     in_flight = step.in_flight

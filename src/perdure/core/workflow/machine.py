@@ -82,6 +82,8 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
         _rely_on_what_was_taken_over(step)
     if guard is not None:
         reply = history_limits.enforce(step, guard) or reply
+    if step.state.buffered and step.has_recorded and run.state.is_open:
+        history_limits.bound_buffer(step)
     if was_open and not run.state.is_open:
         step.keep_errands_back()
         children.let_go(step)

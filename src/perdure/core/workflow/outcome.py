@@ -245,6 +245,9 @@ class Limits:
     max_total_updates: int = 2000
     blob_size: int = 2 * 1024 * 1024
     blob_size_warn: int = 512 * 1024
+    #: What is remembered of the failure of an attempt of an activity, at most.
+    activity_failure_size: int = 4 * 1024
+    activity_failure_size_warn: int = 2 * 1024
     memo_size: int = 2 * 1024 * 1024
     memo_size_warn: int = 2 * 1024
     #: Events, and their bytes.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import QueryRejectCondition, WorkflowExecutionStatus
 from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
-from temporalio.api.query.v1 import QueryRejected, WorkflowQuery
+from temporalio.api.query.v1 import QueryRejected, WorkflowQuery, WorkflowQueryResult
 
-from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.errors import Code, Rejected, busy_workflow, invalid_argument
 from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Requests, Step
@@ -54,7 +54,10 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
         raise _not_ready("Unable to query workflow due to Workflow Task in failed state.")
     if len(step.in_flight.queries) >= step.world.limits.max_buffered_queries:
-        raise busy_workflow("consistent query buffer is full, cannot accept new consistent queries")
+        raise busy_workflow(
+            "consistent query buffer is full, this may be caused by too many queries and workflow"
+            " not able to process query fast enough"
+        )
     step.in_flight.queries[request.query_id] = encoded
     return None
 
@@ -87,7 +90,14 @@ def answer(step: Step, results: dict[str, bytes]) -> None:
     """The worker answered queries along with its task; `results` are serialized `WorkflowQueryResult`s."""
     for query_id, result in results.items():
         if step.in_flight.queries.pop(query_id, None) is not None:
-            step.send(AnswerQuery(query_id, result))
+            fault = _size_fault(result, step.world.limits.blob_size)
+            step.send(AnswerQuery(query_id, None if fault else result, fault))
+
+
+def _size_fault(result: bytes, limit: int) -> Rejected | None:
+    if 0 < limit < len(result) and limit < WorkflowQueryResult.FromString(result).answer.ByteSize():
+        return invalid_argument("Blob data size exceeds limit.")
+    return None
 
 
 def release_unanswered(step: Step) -> None:

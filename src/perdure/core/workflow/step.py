@@ -150,6 +150,10 @@ class Step:
         self._internal.append((len(self._events), record))
         self._apply(self.state, record)
 
+    def count_all(self) -> None:
+        """From here on what was recorded counts: something was recorded after it that cannot be buffered."""
+        self._bufferable_count = 0
+
     def record_or_buffer(self, event: HistoryEvent) -> HistoryEvent:
         """Record an event that comes from outside; while a worker holds the workflow task it must wait.
 

@@ -30,17 +30,14 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
-from perdure.core.workflow.times import SECOND_NS, duration_ns, set_duration, timestamp_ns
+from perdure.core.workflow.times import duration_ns, set_duration, timestamp_ns
 from perdure.core.workflow.workflow_task_timers import (
+    backoff_ns,
     dispatch_of,
     speculative_timer,
     sticky_timer,
     timeout_timer,
 )
-
-#: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
-_BACKOFF_AFTER_ATTEMPT = 3
-_BACKOFF_INITIAL_NS = 5 * SECOND_NS
 
 # What can be asked
 
@@ -153,14 +150,27 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
     state = step.state
     # Temporal: new events mean that this is not just another attempt of what failed before.
     attempt = 1 if step.flush() else state.workflow_task_attempt
-    original = original_scheduled_at_ns or step.now_ns
-    timeout = state.workflow_task_timeout_ns
-    timeout += _backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
+    _begin(step, attempt, original_scheduled_at_ns or step.now_ns)
+    _scheduled(step, dispatch=dispatch)
+
+
+def _begin(step: Step, attempt: int, original_scheduled_at_ns: int) -> None:
+    timeout = step.state.workflow_task_timeout_ns
+    timeout += backoff_ns(attempt, step.world.limits.workflow_task_retry_max_interval_ns)
     if attempt == 1:
-        record_scheduled(step, timeout, original)
+        record_scheduled(step, timeout, original_scheduled_at_ns)
     else:
-        step.note(TaskRescheduled(attempt, step.now_ns, original, timeout))
-    task = state.workflow_task
+        step.note(TaskRescheduled(attempt, step.now_ns, original_scheduled_at_ns, timeout))
+
+
+def schedule_again(step: Step) -> None:
+    """Schedule the next attempt of a task that has failed, although new events would make it the first."""
+    _begin(step, step.state.workflow_task_attempt, step.now_ns)
+    _scheduled(step, dispatch=True)
+
+
+def _scheduled(step: Step, *, dispatch: bool) -> None:
+    state, task = step.state, step.state.workflow_task
     assert task is not None
     if dispatch:
         step.send(dispatch_of(state, task))
@@ -317,6 +327,7 @@ def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
 
 
 def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_ns: int) -> None:
+    step.count_all()
     step.record(_scheduled_event(step.state, 1, start_to_close_ns))
     if original_scheduled_at_ns != step.now_ns:
         task = step.state.workflow_task
@@ -425,13 +436,6 @@ def _next_attempt(state: RunState) -> int:
     return 1 if state.sticky_queue else state.workflow_task_attempt + 1
 
 
-def _backoff_ns(attempt: int, max_interval_ns: int) -> int:
-    if attempt <= _BACKOFF_AFTER_ATTEMPT:
-        return 0
-    doublings = min(attempt - _BACKOFF_AFTER_ATTEMPT - 1, 32)
-    return int(min(_BACKOFF_INITIAL_NS << doublings, max_interval_ns))
-
-
 # What must hold
 
 
@@ -472,7 +476,6 @@ def owed(run: Run) -> list[Effect]:
 
 
 REQUESTS: Requests = {
-    FailWorkflowTask: fail,
     ResetSticky: reset_sticky,
 }
 TIMERS: Timers = {

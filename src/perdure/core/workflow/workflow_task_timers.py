@@ -4,6 +4,9 @@ from perdure.core.workflow.outcome import DispatchWorkflowTask, Timer, TimerKind
 from perdure.core.workflow.state import RunState, WorkflowTask
 
 _SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
+#: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
+_BACKOFF_AFTER_ATTEMPT = 3
+_BACKOFF_INITIAL_NS = 5 * 10**9
 
 
 def dispatch_of(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
@@ -42,3 +45,10 @@ def speculative_timer(task: WorkflowTask) -> Timer:
         task.scheduled_event_id,
         task.attempt,
     )
+
+
+def backoff_ns(attempt: int, max_interval_ns: int) -> int:
+    if attempt <= _BACKOFF_AFTER_ATTEMPT:
+        return 0
+    doublings = min(attempt - _BACKOFF_AFTER_ATTEMPT - 1, 32)
+    return int(min(_BACKOFF_INITIAL_NS << doublings, max_interval_ns))
