@@ -4,12 +4,13 @@
 #   make test               the whole test suite
 #   make check              lint, types, import contracts, fast tests: before every commit
 #   make simulate [SEED=n]  simulated worlds: one by its seed, or a thousand
+#   make fuzz               many more generated requests against the HTTP API than `make test` sends
 #   make bench              perdure and the real server side by side
 #   make conformance        the Python SDK's own test suite against perdure
 #   make docs               write the generated parts of the docs again
 #   make lock               choose the newest allowed versions of all packages again
 #
-# ARGS="…" is passed on by dev, test, bench and conformance.
+# ARGS="…" is passed on by dev, test, fuzz, bench and conformance.
 
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -17,7 +18,7 @@ BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: dev test check simulate bench conformance docs lock
+.PHONY: dev test check simulate fuzz bench conformance docs lock
 
 dev: .venv/.runtime
 	@mkdir -p .data
@@ -35,6 +36,9 @@ check: .venv/.dev
 
 simulate: .venv/.dev
 	$(BIN)/python -m perdure.testing.simulator.simulate $(SEED)
+
+fuzz: .venv/.dev
+	PERDURE_HTTP_EXAMPLES=100 $(BIN)/python -m pytest tests/http/test_schemathesis.py $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python -m bench $(ARGS)

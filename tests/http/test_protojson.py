@@ -10,7 +10,10 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import (
+    RespondActivityTaskFailedRequest,
+    StartWorkflowExecutionRequest,
+)
 
 from perdure.frontend.http import json_text, parameters
 from perdure.frontend.http.payloads import payload_of, short
@@ -194,3 +197,16 @@ def test_lists_and_maps_as_parameters() -> None:
 def test_parameters_that_are_refused(query: str) -> None:
     with pytest.raises(parameters.BadParameter):
         parameters.populate(StartWorkflowExecutionRequest(), parameters.parse(query))
+
+
+def test_messages_are_not_nested_without_end() -> None:
+    body = b'{"failure":' + b'{"cause":' * 90 + b"{}" + b"}" * 91
+    with pytest.raises(json_text.BadJson, match="recursion depth"):
+        decode(json_text.read(body), RespondActivityTaskFailedRequest(), shorthand=True)
+
+
+def test_a_deep_value_is_taken_and_shown_in_full() -> None:
+    for depth, is_short in ((90, True), (110, False), (300, False)):
+        payload = payload_of(json_text.read(b"[" * depth + b"1" + b"]" * depth))
+        assert (short(payload) is not None) == is_short
+        assert json_text.write(encode(payload, shorthand=True))

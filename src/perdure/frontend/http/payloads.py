@@ -23,6 +23,10 @@ _MESSAGE_TYPE = "_protoMessageType"
 _SHORT_NULL = {"metadata": {"encoding": base64.b64encode(_NULL).decode()}}
 
 
+#: What is nested deeper is written in full.
+_DEPTH_MAX = 100
+
+
 class _NotShort(Exception):
     """The payload has to be written in full."""
 
@@ -67,16 +71,18 @@ def _held(data: bytes) -> Any:
         raise _NotShort from error
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, depth: int = 0) -> Any:
+    if depth > _DEPTH_MAX:
+        raise _NotShort
     if isinstance(value, float):
         if not math.isfinite(value):
             raise _NotShort
         return number(value)
     if isinstance(value, dict):
-        return {name: _shown(value[name]) for name in sorted(value)}
+        return {name: _shown(value[name], depth + 1) for name in sorted(value)}
     if isinstance(value, list):
         # Temporal: an empty list is written as null.
-        return [_shown(item) for item in value] or None
+        return [_shown(item, depth + 1) for item in value] or None
     return value
 
 

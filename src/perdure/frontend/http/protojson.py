@@ -35,6 +35,8 @@ _INTEGERS: Mapping[int, tuple[str, int, int]] = {
     **{kind: ("uint64", 0, 2**64) for kind in (F.TYPE_UINT64, F.TYPE_FIXED64)},
 }
 _FLOATS = {F.TYPE_DOUBLE: "double", F.TYPE_FLOAT: "float"}
+#: Protocol Buffers read a hundred levels at most, and what is read here becomes part of something larger.
+_DEPTH_MAX = 80
 _FLOAT_MAX = 3.4028235677973366e38
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -138,14 +140,16 @@ def _well_known(value: Any) -> Any:
 def decode(value: Any, message: Message, *, shorthand: bool) -> None:
     """Read what `json_text.read` gave into an empty message. Raises `BadJson`."""
     try:
-        _decode(value, message, shorthand)
+        _decode(value, message, shorthand, 0)
     except RecursionError as error:
         raise BadJson("temporalproto: exceeded max recursion depth") from error
     except UnicodeEncodeError as error:  # Half of a surrogate pair.
         raise BadJson("temporalproto: invalid UTF-8 in string") from error
 
 
-def _decode(value: Any, message: Message, shorthand: bool) -> None:
+def _decode(value: Any, message: Message, shorthand: bool, depth: int) -> None:
+    if depth > _DEPTH_MAX:
+        raise _bad("exceeded max recursion depth")
     descriptor = message.DESCRIPTOR
     name = descriptor.full_name
     if shorthand and name == _PAYLOAD:
@@ -170,7 +174,7 @@ def _decode(value: Any, message: Message, shorthand: bool) -> None:
             seen.add(field.name)
             if member is not None or _may_be_null(field):
                 _check_oneof(field, key, message)
-                _decode_field(field, member, message, shorthand)
+                _decode_field(field, member, message, shorthand, depth + 1)
 
 
 def _field(descriptor: Any, key: str) -> FieldDescriptor:
@@ -192,29 +196,33 @@ def _check_oneof(field: FieldDescriptor, key: str, message: Message) -> None:
         raise _bad(f"error parsing {as_read(key)}, oneof {oneof.full_name} is already set")
 
 
-def _decode_field(field: FieldDescriptor, value: Any, message: Message, shorthand: bool) -> None:
+def _decode_field(
+    field: FieldDescriptor, value: Any, message: Message, shorthand: bool, depth: int
+) -> None:
     if is_map(field):
         if not isinstance(value, Object):
             raise _unexpected(value)
-        _decode_map(field, value, getattr(message, field.name), shorthand)
+        _decode_map(field, value, getattr(message, field.name), shorthand, depth)
     elif field.is_repeated:
         if not isinstance(value, list) or isinstance(value, Object):
             raise _unexpected(value)
         items = getattr(message, field.name)
         for item in value:
             if field.type == F.TYPE_MESSAGE:
-                _decode(item, items.add(), shorthand)
+                _decode(item, items.add(), shorthand, depth)
             else:
                 items.append(scalar(field, item))
     elif field.type == F.TYPE_MESSAGE:
         member = getattr(message, field.name)
         member.SetInParent()
-        _decode(value, member, shorthand)
+        _decode(value, member, shorthand, depth)
     else:
         setattr(message, field.name, scalar(field, value))
 
 
-def _decode_map(field: FieldDescriptor, value: Object, into: Any, shorthand: bool) -> None:
+def _decode_map(
+    field: FieldDescriptor, value: Object, into: Any, shorthand: bool, depth: int
+) -> None:
     of_key, of_value = (message_type(field).fields_by_name[name] for name in ("key", "value"))
     seen = set()
     for text, member in value:
@@ -223,7 +231,7 @@ def _decode_map(field: FieldDescriptor, value: Object, into: Any, shorthand: boo
             raise _bad(f"duplicate map key {as_read(text)}")
         seen.add(key)
         if of_value.type == F.TYPE_MESSAGE:
-            _decode(member, into[key], shorthand)
+            _decode(member, into[key], shorthand, depth)
         else:
             into[key] = scalar(of_value, member)
 

@@ -172,7 +172,12 @@ class _Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         closes = response.closes or self._server.is_draining
-        self._send(response, closes=closes, is_head=request.verb == "HEAD")
+        try:
+            self._send(response, closes=closes, is_head=request.verb == "HEAD")
+        except h11.LocalProtocolError:
+            log.exception("bug: a response is none", verb=request.verb, status=response.status)
+            self._transport.abort()
+            return
         if response.closes:
             self._linger()
         elif closes or self._http.our_state is h11.MUST_CLOSE:
