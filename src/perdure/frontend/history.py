@@ -18,7 +18,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import TIMED_OUT
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.workflow_task import unrecorded
+from perdure.core.workflow.workflow_task import held_back_of, unrecorded
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import HistoryToken, encode, history_token
@@ -141,7 +141,8 @@ class WorkflowHistory:
         live = await self._run(self._node.engine.key(namespace.id, execution.workflow_id, run_id))
         end = token.next_event_id if token else live.state.next_event_id
         before_seq = token.after_seq if token else 0
-        at_the_end = () if token else unrecorded(live.run)[::-1]
+        # Temporal: a task that is in memory only is not shown from this end.
+        at_the_end = () if token else held_back_of(live.run)
         await self._node.engine.settle(live)
         page = await self._node.histories.page_back(
             live,

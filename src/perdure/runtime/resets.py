@@ -11,6 +11,7 @@ from perdure.core.workflow.execution import RESETTER, Terminate
 from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.state import RunState
+from perdure.core.workflow.workflow_task import held_back_of
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
 from perdure.runtime.live import LiveRun
@@ -93,7 +94,7 @@ class Resets:
         if known:
             await engine.settle(current)
             return known
-        if not 1 < reset.event_id < base.state.next_event_id + len(_held(base)):
+        if not 1 < reset.event_id < base.state.next_event_id + len(held_back_of(base.run)):
             await engine.settle(base)
             raise invalid_argument(
                 "Workflow task finish ID must be > 1 && <= workflow last event ID."
@@ -139,7 +140,7 @@ class Resets:
         self, base: LiveRun, current: LiveRun | None, chain: list[_Journal], reset: Reset
     ) -> LiveRun:
         journal, length = chain[0], reset.event_id - 1
-        prefix = [*journal.events, *_held(base)][:length]
+        prefix = [*journal.events, *held_back_of(base.run)][:length]
         check_prefix(prefix, ends_a_transition=journal.ends_a_transition(length))
         engine, state, run_id = self._engine, base.state, self._fresh_id()
         engine.advance(base, NoteReset(run_id))
@@ -175,12 +176,6 @@ class Resets:
         events = journal.complete(live) if live is not None else None
         assert events is not None, "what was complete a moment ago"
         return events
-
-
-def _held(live: LiveRun) -> tuple[HistoryEvent, ...]:
-    """Return the started event of the workflow task that a worker holds: it is recorded only when the task ends."""
-    started = live.run.in_flight.started
-    return started.events if started is not None and len(started.events) == 1 else ()
 
 
 def _known(current: LiveRun | None, request_id: str) -> str:

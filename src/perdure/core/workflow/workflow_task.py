@@ -301,8 +301,8 @@ def first_task_due(step: Step, timer: Timer) -> None:
 def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
     """Return the events of the pending task that history shows but that are not recorded (yet)."""
     task, started = run.state.workflow_task, run.in_flight.started
-    if started is not None and len(started.events) == 1:
-        return started.events
+    if held_back := held_back_of(run):
+        return held_back
     if started is not None:
         # Temporal: of a task that failed before, clients are not shown who has it now.
         shown = HistoryEvent()
@@ -314,6 +314,12 @@ def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
     if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
         return ()
     return (transient_event(run.state, task),)
+
+
+def held_back_of(run: Run) -> tuple[HistoryEvent, ...]:
+    """Return the started event that is recorded when its task ends, if the task itself is recorded."""
+    started = run.in_flight.started
+    return started.events if started is not None and len(started.events) == 1 else ()
 
 
 def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
