@@ -195,6 +195,79 @@ CASES = [
         "GET",
         f"{WORKFLOWS}/memo/history?waitNewEvent=true&historyEventFilterType=2",
     ),
+    Case(
+        "update without worker",
+        "POST",
+        f"{WORKFLOWS}/values/update/u",
+        {"request": {"input": {"args": [1]}}},
+        {"grpc-timeout": "300m"},
+    ),
+    Case("update nobody", "POST", f"{WORKFLOWS}/nosuch/update/u", {}),
+    Case(
+        "options",
+        "POST",
+        f"{WORKFLOWS}/values/update-options",
+        {"workflowExecutionOptions": {"priority": {"priorityKey": 2}}, "updateMask": "priority"},
+    ),
+    Case("reset", "POST", f"{WORKFLOWS}/values/reset", {"workflowTaskFinishEventId": "3"}),
+    Case("heartbeat", "POST", f"{NAMESPACE}/activity-heartbeat", {"taskToken": "", "details": [1]}),
+    Case(
+        "heartbeat by id", "POST", f"{NAMESPACE}/activities/a/heartbeat", {"workflowId": "values"}
+    ),
+    Case("complete by id", "POST", f"{WORKFLOWS}/values/activities/a/complete", {"result": [1]}),
+    Case(
+        "fail by id",
+        "POST",
+        f"{WORKFLOWS}/nosuch/activities/a/fail",
+        {"failure": {"message": "m", "cause": {"applicationFailureInfo": {"details": [1]}}}},
+    ),
+    Case(
+        "pause an activity",
+        "POST",
+        f"{NAMESPACE}/activities-deprecated/pause",
+        {"execution": {"workflowId": "values"}, "id": "a"},
+    ),
+    # Namespaces
+    Case(
+        "register",
+        "POST",
+        "/api/v1/namespaces",
+        {
+            "namespace": "made",
+            "workflowExecutionRetentionPeriod": "259200s",
+            "data": {"b": "1", "a": "2"},
+        },
+    ),
+    Case(
+        "register again",
+        "POST",
+        "/cluster/namespaces",
+        {"namespace": "made", "workflowExecutionRetentionPeriod": "259200s"},
+    ),
+    Case("register without retention", "POST", "/api/v1/namespaces", {"namespace": "other"}),
+    Case(
+        "update a namespace",
+        "POST",
+        "/api/v1/namespaces/made/update",
+        {"updateInfo": {"description": "d", "data": {"c": "3"}}},
+    ),
+    Case("describe it", "GET", "/api/v1/namespaces/made"),
+    Case(
+        "task queue", "GET", f"{NAMESPACE}/task-queues/other?taskQueueType=TASK_QUEUE_TYPE_ACTIVITY"
+    ),
+    Case(
+        "task queue, bad kind",
+        "GET",
+        f"{NAMESPACE}/task-queues/other?taskQueue.kind=TASK_QUEUE_KIND_STICKY&reportPollers=1",
+    ),
+    Case(
+        "versions",
+        "GET",
+        f"{NAMESPACE}/task-queues/other?versions.buildIds=a&versions.buildIds=b&apiMode=1",
+    ),
+    Case("count", "GET", f"{NAMESPACE}/workflow-count"),
+    Case("list", "GET", f"{WORKFLOWS}?pageSize=100"),
+    Case("search attributes", "GET", f"{NAMESPACE}/search-attributes"),
     # Others
     Case(
         "a form",

@@ -26,8 +26,11 @@ _POSITIONS = (
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-#: Ids and tokens of a server's own, in the names that JSON has for them.
-_OWN = ("taskId", "historySizeBytes", "stateTransitionCount", "executionDuration", "nextPageToken")
+#: What is a server's own, in the names that JSON has for it: tokens, sizes, what it can do.
+_OWN = (
+    *("taskId", "historySizeBytes", "stateTransitionCount", "executionDuration", "nextPageToken"),
+    *("capabilities", "supportsSchedules", "requestsPerSecond"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -183,6 +184,20 @@ def test_a_payload_that_is_not_what_it_says_is_shown_in_full(client: Client) -> 
     assert answer.status == 200
     event = answer.json["history"]["events"][0]
     assert event["workflowExecutionStartedEventAttributes"]["input"] == {"payloads": [broken]}
+
+
+def test_others_are_answered_while_much_is_read(client: Client, perdure: PerdureServer) -> None:
+    """A body that takes seconds to read and to write again, in the most wasteful form there is."""
+    other = Client(perdure.http_port)
+    body = b'{"input":[' + b"[1]," * 100_000 + b"1]}"
+    client.connection.request("POST", f"{WORKFLOWS}/much", body)
+    answered = 0
+    while not select.select([client.connection.sock], [], [], 0)[0]:
+        assert other.get("/system-info").status == 200
+        answered += 1
+    assert client.connection.getresponse().status == 400
+    assert answered > 1
+    other.close()
 
 
 def test_calls_are_counted(perdure: PerdureServer, client: Client) -> None:

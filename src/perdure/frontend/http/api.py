@@ -4,7 +4,7 @@ import asyncio
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from google.protobuf.message import Message
@@ -35,7 +35,12 @@ _STATUSES = {
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
 }
+#: JSON that is larger is read and written on another thread: a megabyte of it can take seconds.
+_ASIDE_BYTES = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
+
+
+T = TypeVar("T")
 
 
 class Request(NamedTuple):
@@ -107,20 +112,25 @@ class HttpApi:
             return self._document(path)
         reads, writes = _formats(request, query)
         try:
-            reply = await self._reply(request, path, query, reads)
-            return _response(200, reply, writes, closes=request.body is None)
+            route, reply = await self._reply(request, path, query, reads)
+            size = len(reply) if isinstance(reply, bytes) else reply.ByteSize()
+            return await _aside(size, lambda: _answered(route, reply, writes, request))
         except Rejected as refusal:
             return _refused(refusal, writes, closes=request.body is None)
         except _Forbidden:
             return Response(403, [], b'{"code": 7, "message": "Host not allowed"}')
 
-    async def _reply(self, request: Request, path: str, query: str, reads: Format) -> Message:
+    async def _reply(
+        self, request: Request, path: str, query: str, reads: Format
+    ) -> tuple[Route, Message | bytes]:
         route, fields = self._find(request, path)
         if not self._allows_host(request.header("host")):
             raise _Forbidden
         metadata = metadata_of(request.headers, request.peer_ip)
         timeout_s = deadline_s(request.header("grpc-timeout"))
-        message = _request(route, fields, request, query, reads)
+        message = await _aside(
+            len(request.body or b""), lambda: _request(route, fields, request, query, reads)
+        )
         name = full_name(route.method)
         self._requests.add((label(getattr(message, "namespace", "")), name))
         rpc = self._calls.rpcs.get(name)
@@ -129,10 +139,7 @@ class HttpApi:
         answer = self._answers.get(name)
         if answer is None:
             answer = self._answers[name] = self._calls.answer(rpc)
-        reply = await _in_time(answer, message, metadata, timeout_s)
-        if isinstance(reply, bytes):
-            return GetMessageClass(route.method.output_type).FromString(reply)
-        return reply
+        return route, await _in_time(answer, message, metadata, timeout_s)
 
     def _find(self, request: Request, path: str) -> tuple[Route, Mapping[str, str]]:
         verb = request.verb
@@ -190,6 +197,11 @@ async def _in_time(
         raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
 
 
+async def _aside(size: int, work: Callable[[], T]) -> T:
+    """Do a work that may take long, because of the size of what it is done with, beside the event loop."""
+    return await asyncio.to_thread(work) if size > _ASIDE_BYTES else work()
+
+
 def _unquoted(raw: str) -> str:
     if not raw.startswith("/") or re.search("%(?![0-9a-fA-F]{2})", raw):
         raise BadRequest
@@ -242,6 +254,12 @@ def _parameters(request: Request, query: str) -> dict[str, list[str]]:
         for name, values in parameters.parse(request.body.decode(errors="replace")).items():
             given[name] = values + given.get(name, [])
     return given
+
+
+def _answered(route: Route, reply: Message | bytes, writes: Format, request: Request) -> Response:
+    if isinstance(reply, bytes):
+        reply = GetMessageClass(route.method.output_type).FromString(reply)
+    return _response(200, reply, writes, closes=request.body is None)
 
 
 def _response(status: int, message: Message, writes: Format, *, closes: bool) -> Response:

@@ -20,6 +20,7 @@ _NULL = b"binary/null"
 _PLAIN = b"json/plain"
 _PROTOBUF = b"json/protobuf"
 _MESSAGE_TYPE = "_protoMessageType"
+_DECODER = json.JSONDecoder(parse_int=float)
 _SHORT_NULL = {"metadata": {"encoding": base64.b64encode(_NULL).decode()}}
 
 
@@ -66,7 +67,7 @@ def _held(data: bytes) -> Any:
     Temporal: such a payload makes the real server fail to answer at all.
     """
     try:
-        return json.loads(data.decode(), parse_int=float)
+        return _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise _NotShort from error
 
