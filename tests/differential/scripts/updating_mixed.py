@@ -239,3 +239,45 @@ async def two_start_with_updates_at_once(world: World) -> None:
     await world.settle()
     await accept_and_complete(await workflow.poll(), LONG)
     await asyncio.gather(one, two)
+
+
+@script
+async def update_that_no_worker_takes_for_long(world: World) -> None:
+    """After a while its task is written down as any other."""
+    workflow = await idle(world)
+    waiting = asyncio.create_task(update(workflow, timeout=15))
+    await world.wait(6)
+    await workflow.history("late")
+    await workflow.describe("late")
+    task = await workflow.poll()
+    await respond(task, [rejects(task.reply.messages[0])])
+    await waiting
+
+
+@script
+async def update_of_the_first_task_that_no_worker_takes(world: World) -> None:
+    """During a start delay."""
+    workflow = world.workflow()
+    await workflow.start(workflow_start_delay="100s")
+    waiting = asyncio.create_task(update(workflow, timeout=15))
+    await world.wait(6)
+    await workflow.history("late")
+    task = await workflow.poll()
+    await respond(task, [rejects(task.reply.messages[0])])
+    await waiting
+    await workflow.signal()
+    await workflow.poll()
+
+
+@script
+async def update_rejected_during_the_start_delay(world: World) -> None:
+    """The task leaves no trace: what comes then?"""
+    workflow = world.workflow()
+    await workflow.start(workflow_start_delay="3s")
+    async with world.meanwhile(update(workflow)):
+        task = await workflow.poll()
+        await respond(task, [rejects(task.reply.messages[0])])
+    await workflow.history("rejected")
+    await workflow.signal()
+    await workflow.history("signalled")
+    await workflow.poll()
