@@ -1,5 +1,6 @@
 """Connections to the HTTP API: what is kept, what is cut, and what becomes of calls whose client or server goes away."""
 
+import asyncio
 import json
 import re
 import select
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from perdure.frontend.http.api import Request, Response
+from perdure.frontend.http.server import HttpServer
 from tests.http.client import PATIENCE_S, Client
 from tests.http.table import NAMESPACE, TYPED, WORKFLOWS
 from tests.perdure_server import PerdureServer
@@ -204,6 +207,25 @@ def test_calls_are_counted(perdure: PerdureServer, client: Client) -> None:
     client.get("/api/v1/cluster-info")
     page = Client(perdure.metrics_port).get("/metrics").body.decode()
     assert re.search(r"http_service_requests{[^}]*WorkflowService/GetClusterInfo[^}]*} \d", page)
+
+
+async def test_what_is_not_answered_in_time_is_refused_at_the_end() -> None:
+    class Silent:
+        async def respond(self, request: Request) -> Response:
+            await asyncio.Event().wait()
+            raise AssertionError("it ends")
+
+    server = HttpServer(Silent())  # type: ignore[arg-type]
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    while not any(each.call for each in server.connections):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await server.stop(0)
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'{"code":14,' in answer
+    writer.close()
 
 
 def test_a_stopping_server_answers_what_is_under_way(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 On its own thread so that a busy event loop answers Prometheus all the same, as a page that says how busy it is should.
 """
 
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +32,10 @@ class MetricsPage:
             def log_message(self, format: str, *args: object) -> None:
                 """A scrape is not worth a line."""
 
-        self._server = ThreadingHTTPServer((ip, port), Handler)
+        class Listener(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+        self._server = Listener((ip, port), Handler)
         self._server.daemon_threads = True
         self.address: tuple[str, int] = (ip, self._server.server_address[1])
         self._thread = threading.Thread(

@@ -37,6 +37,7 @@ _STATUSES = {
 }
 #: JSON that is larger is read and written on another thread: a megabyte of it can take seconds.
 _ASIDE_BYTES = 64 * 1024
+_PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -118,7 +119,7 @@ class HttpApi:
         except Rejected as refusal:
             return _refused(refusal, writes, closes=request.body is None)
         except _Forbidden:
-            return Response(403, [], b'{"code": 7, "message": "Host not allowed"}')
+            return Response(403, [_PLAIN], b'{"code": 7, "message": "Host not allowed"}')
 
     async def _reply(
         self, request: Request, path: str, query: str, reads: Format
@@ -167,9 +168,7 @@ class HttpApi:
         if version not in self._documents:
             self._documents[version] = openapi.document(version)
         # Temporal: the documents are called plain text.
-        return Response(
-            200, [("Content-Type", "text/plain; charset=utf-8")], self._documents[version]
-        )
+        return Response(200, [_PLAIN], self._documents[version])
 
 
 class _Forbidden(Exception):

@@ -58,7 +58,7 @@ class HttpServer:
         if calls:
             await asyncio.wait(calls, timeout=grace_s)
         for connection in list(self.connections):
-            connection.close()
+            connection.cut_off()
         self._server = None
 
 
@@ -235,6 +235,14 @@ class _Connection(asyncio.Protocol):
         if self.call is None and self._head is None:
             self.close()
 
+    def cut_off(self) -> None:
+        """Close the connection; a client that still waits for an answer is told why it gets none."""
+        if self.call is not None and self._http.our_state is h11.SEND_RESPONSE:
+            self.call.cancel()
+            self.call = None
+            self._send(_GOING, closes=True)
+        self.close()
+
     def close(self) -> None:
         self._is_ending = True
         if self.call is not None:
@@ -262,4 +270,10 @@ class _Connection(asyncio.Protocol):
 
 _PLAIN = [("Content-Type", "text/plain; charset=utf-8")]
 _BAD_REQUEST = Response(400, _PLAIN, b"400 Bad Request", closes=True)
+_GOING = Response(
+    503,
+    [("Content-Type", "*")],
+    b'{"code":14,"message":"the server is shutting down"}',
+    closes=True,
+)
 _FAILED = Response(500, _PLAIN, b"500 Internal Server Error", closes=True)
