@@ -356,3 +356,101 @@ async def parent_terminated_while_it_is_busy(world: World) -> None:
     await child.until_closed()
     await world.settle()
     await parent.terminate()
+
+
+@script
+async def parent_ends_in_the_task_that_abandons_its_child(world: World) -> None:
+    """It is started although nobody waits for it any more."""
+    for policy in ("ABANDON", "REQUEST_CANCEL"):
+        parent, child = world.workflow(f"parent{policy}"), world.workflow(f"child{policy}")
+        await parent.start()
+        wanted = start_child(
+            child.id, child.task_queue, parent_close_policy=f"PARENT_CLOSE_POLICY_{policy}"
+        )
+        await parent.poll_and_complete(wanted, complete_workflow())
+        await world.wait(1)
+        if not isinstance(await child.describe(policy), Refusal):
+            await _see(child)
+
+
+@script
+async def parent_continues_in_the_task_that_abandons_its_child(world: World) -> None:
+    parent, child = world.workflow("parent"), world.workflow("child")
+    await parent.start()
+    wanted = start_child(
+        child.id, child.task_queue, parent_close_policy="PARENT_CLOSE_POLICY_ABANDON"
+    )
+    await parent.poll_and_complete(wanted, continue_as_new())
+    await world.wait(1)
+    if not isinstance(await child.describe(), Refusal):
+        await _see(child)
+
+
+@script
+async def child_started_and_cancelled_in_one_task(world: World) -> None:
+    """As if it were somebody else."""
+    parent, child = world.workflow("parent"), world.workflow("child")
+    await parent.start()
+    task = await parent.poll()
+    await task.complete(start_child(child.id, child.task_queue), _cancel(child))
+
+
+@script
+async def child_that_parents_share(world: World) -> None:
+    """The second parent waits in vain for what is the first one's."""
+    one, two, child = (world.workflow(name) for name in ("one", "two", "child"))
+    for parent in (one, two):
+        await parent.start()
+    await one.poll_and_complete(start_child(child.id, child.task_queue))
+    await one.until(_STARTED)
+    await _see(child)
+    await two.poll_and_complete(start_child(child.id, child.task_queue))
+    await two.until(_NOT_STARTED)
+    await two.poll_and_complete(_signal(child, child_workflow_only=True))
+    await two.until(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
+    await two.poll_and_complete(_cancel(child, child_workflow_only=True))
+    await two.until(EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
+
+
+@script
+async def child_of_a_workflow_that_went_on(world: World) -> None:
+    """An abandoned child ends when its parent is a run of long ago."""
+    parent, child = world.workflow("parent"), world.workflow("child")
+    await parent.start()
+    await parent.poll_and_complete(
+        start_child(child.id, child.task_queue, parent_close_policy="PARENT_CLOSE_POLICY_ABANDON")
+    )
+    await parent.until(_STARTED)
+    await _see(child)
+    await parent.poll_and_complete(continue_as_new())
+    await child.poll_and_complete(complete_workflow())
+    await child.until_closed()
+    await parent.poll_and_complete(complete_workflow())
+
+
+@script
+async def parent_cancels_its_child_and_ends(world: World) -> None:
+    parent, child = await _family(world)
+    await parent.poll_and_complete(_cancel(child, child_workflow_only=True))
+    await child.until(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await child.poll_and_complete(cancel_workflow())
+    await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED)
+    await parent.poll_and_complete(complete_workflow())
+
+
+@script
+async def grandchild_and_its_root(world: World) -> None:
+    """The root is told to all below it, across runs."""
+    top, middle, low = (world.workflow(name) for name in ("top", "middle", "low"))
+    await top.start()
+    await top.poll_and_complete(start_child(middle.id, middle.task_queue))
+    await top.until(_STARTED)
+    await _see(middle)
+    await middle.poll_and_complete(continue_as_new())
+    await _see(middle)
+    await middle.poll_and_complete(start_child(low.id, low.task_queue))
+    await middle.until(_STARTED)
+    await _see(low)
+    await top.poll_and_complete(complete_workflow())
+    await middle.until_closed()
+    await low.until_closed()
