@@ -481,9 +481,7 @@ def owed(run: Run) -> list[Effect]:
     return [dispatch_of(run.state, task)]
 
 
-REQUESTS: Requests = {
-    ResetSticky: reset_sticky,
-}
+REQUESTS: Requests = {ResetSticky: reset_sticky}
 TIMERS: Timers = {
     TimerKind.WORKFLOW_TASK_TIMEOUT: time_out,
     TimerKind.STICKY_SCHEDULE_TO_START: sticky_time_out,
