@@ -4,7 +4,8 @@ Why it exists: speed and footprint are promises of this project, and on a shared
 one run, and compared pair by pair say anything. `docs/benchmarks.md` explains how to read them.
 
 What must not be in it: anything the server needs. Nothing under `src/` imports this package, and this package reaches a
-server only over its public API and through `/proc`.
+server only over its public API and through `/proc`. (But `retention` fills the database of a server that has not started
+yet: closed workflows take two days to become two days old.)
 
 In reading order:
     usage           what a process and its children cost
@@ -18,6 +19,7 @@ In reading order:
     report          medians, ratios, tables, JSON
     long_history    one run of 10,000 events
     idle_runs       100,000 open workflows that only wait
+    retention       starts beside a backlog of closed workflows that is removed
     profiling       where the time goes
     __main__        the command line
 """

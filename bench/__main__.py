@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [compare|history|idle|profile]`. Without a mode it compares."""
+"""The command line: `python -m bench [compare|history|idle|retention|profile]`. Without a mode it compares."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import compare, idle_runs, long_history, profiling, report
+from bench import compare, idle_runs, long_history, profiling, report, retention
 from bench.cores import Cores, Pin
 from bench.lab import fsync_ms, laboratory, progress
 from bench.scenarios import SCENARIOS
@@ -73,6 +73,17 @@ def run_idle(options: argparse.Namespace) -> None:
     write(found, options.json, "idle")
 
 
+def run_retention(options: argparse.Namespace) -> None:
+    """Start workflows while others are removed."""
+    kinds = chosen_kinds(options.servers, DURABLE)
+    with laboratory(options.data_dir, Cores.split(Pin(options.pin)), kinds) as lab:
+        found = list(
+            retention.measure(lab, kinds, options.backlog, options.rounds, options.seconds)
+        )
+    print(retention.as_text(found))
+    write(found, options.json, "retention")
+
+
 def run_profile(options: argparse.Namespace) -> None:
     """Show where perdure's time goes."""
     plan = profiling.Plan(
@@ -133,7 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("--runs", type=int, default=100_000, help="how many (default: 100000)")
     three.add_argument("--seconds", type=float, default=20.0, help="how long to watch them")
 
-    for mode in (one, two, three):
+    five = modes.add_parser("retention", help="starts while closed workflows are removed")
+    five.set_defaults(run=run_retention)
+    five.add_argument("--backlog", type=int, default=50_000, help="how many are due")
+    five.add_argument("--rounds", type=int, default=3, help="rounds over all servers")
+    five.add_argument("--seconds", type=float, default=10.0, help="length of a window")
+
+    for mode in (one, two, three, five):
         mode.add_argument(
             "--servers",
             nargs="+",

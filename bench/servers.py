@@ -175,7 +175,7 @@ def _command(launch: Launch, port: int) -> list[str]:
     program = str(_executable("perdure" if launch.kind.is_perdure else "temporal"))
     if launch.kind.needs_postgres:
         config = launch.directory / "perdure.toml"
-        config.write_text(_config(port, launch.database_url))
+        config.write_text(_config(port, launch))
         return [program, "server", "start", "--config", str(config)]
     command = [program, "server", "start-dev", "--headless", "--port", str(port)]
     if launch.kind.has_file:
@@ -185,7 +185,8 @@ def _command(launch: Launch, port: int) -> list[str]:
     return command
 
 
-def _config(port: int, database_url: str) -> str:
+def _config(port: int, launch: Launch) -> str:
+    settings = [setting.split("=", 1) for setting in launch.dynamic_config]
     return "\n".join(
         (
             'namespaces = ["default"]',
@@ -194,7 +195,9 @@ def _config(port: int, database_url: str) -> str:
             "http_port = 0",
             "metrics_port = 0",
             "[store]",
-            f"url = {json.dumps(database_url)}",
+            f"url = {json.dumps(launch.database_url)}",
+            "[dynamic_config]",
+            *(f'"{key}" = {value}' for key, value in settings),
             "",
         )
     )

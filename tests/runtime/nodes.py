@@ -118,5 +118,5 @@ def rows(store: MemoryStore, run_id: str) -> tuple[bool, bool, bool]:
     return (
         any(row.run_id == run_id for row in store.rows()),
         bool(store.journal(run_id)),
-        run_id in store._visibility,
+        store.shown(run_id) is not None,
     )

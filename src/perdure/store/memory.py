@@ -210,6 +210,9 @@ class MemoryStore:
     def journal(self, run_id: str) -> list[JournalRow]:
         return self._journal.get(run_id, [])
 
+    def shown(self, run_id: str) -> VisibilityRow | None:
+        return self._visibility.get(run_id)
+
     def rows(self) -> Iterator[ExecutionRow]:
         yield from self._executions.values()
 
