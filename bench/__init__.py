@@ -4,8 +4,8 @@ Why it exists: speed and footprint are promises of this project, and on a shared
 one run, and compared pair by pair say anything. `docs/benchmarks.md` explains how to read them.
 
 What must not be in it: anything the server needs. Nothing under `src/` imports this package, and this package reaches a
-server only over its public API and through `/proc`. (But `retention` fills the database of a server that has not started
-yet: closed workflows take two days to become two days old.)
+server only over its public API and through `/proc`. (But `retention` fills the database of a server that is yet
+to start: closed workflows take two days to become two days old.)
 
 In reading order:
     usage           what a process and its children cost

@@ -39,6 +39,7 @@ class MeasuredStore:
         self.namespaces = store.namespaces
         self.cluster_id = store.cluster_id
         self.delete_namespace = store.delete_namespace
+        self.shrink = store.shrink
 
     def _done(self, operation: str, began: float) -> None:
         self._requests.add((operation, "history"))

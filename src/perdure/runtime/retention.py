@@ -9,7 +9,8 @@ of any size is worked off beside them, not before them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +21,7 @@ from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.store.port import ListedRun, RunKey, StoreError
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 #: How often to look for what is due: so late a run may go.
 SWEEP_EVERY_S = 60.0
@@ -45,15 +47,24 @@ class Remover:
 
     async def remove(self, namespace_id: str, runs: Sequence[ListedRun]) -> int:
         """Remove those that are closed and owe nothing to anybody; return how many. Raises `Rejected`, `StoreError`."""
+        keys = [self.key(namespace_id, run) for run in runs]
+        return await self._with_a_rest(lambda: self._engine.remove_closed(keys))
+
+    async def shrink(self) -> None:
+        """Give back to the disk what was removed. Raises `StoreError`."""
+        while await self._with_a_rest(self._engine.store.shrink):
+            pass
+
+    async def _with_a_rest(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` does, after a rest."""
         async with self._one_at_a_time:
-            clock, began_rows = asyncio.get_running_loop().time, self._engine.rows_written
+            clock, rows_before = asyncio.get_running_loop().time, self._engine.rows_written
             began = clock()
-            keys = [self.key(namespace_id, run) for run in runs]
-            gone_count = await self._engine.remove_closed(keys)
-            is_alone = self._engine.rows_written == began_rows
+            done = await work()
+            is_alone = self._engine.rows_written == rows_before
             rest = REST_ALONE if is_alone else REST_BESIDE_OTHERS
             await asyncio.sleep((clock() - began) * rest)
-            return gone_count
+            return done
 
     def key(self, namespace_id: str, run: ListedRun) -> RunKey:
         return self._engine.key(namespace_id, run.workflow_id, run.run_id)
@@ -82,6 +93,7 @@ class Retention:
                 continue
             try:
                 await self.sweep()
+                await self._remover.shrink()
             except (Rejected, StoreError) as error:
                 log.warning("closed runs not removed; another try follows", error=str(error))
 

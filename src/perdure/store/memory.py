@@ -156,6 +156,9 @@ class MemoryStore:
             if rows and seq <= rows[-1].seq and any(row.seq == seq for row in rows):
                 raise Conflict(f"journal row {seq} of run {run_id} exists")
 
+    async def shrink(self) -> bool:
+        return False
+
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
         return [self._load(key) for key in keys]
 

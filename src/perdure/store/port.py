@@ -225,6 +225,12 @@ class Store(Protocol):
     async def commit(self, batch: Batch) -> None:
         """Write `batch` in one durable transaction. Raises `LeaseLost`, `Conflict` or `Unavailable`."""
 
+    async def shrink(self) -> bool:
+        """Give back to the disk a bounded part of what deleted rows took; return whether there is more to give.
+
+        A store that does so by itself, or cannot, returns False.
+        """
+
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
         """Return one result for each key, in order; None where there is no such run.
 

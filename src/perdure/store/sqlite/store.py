@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 #: What `--sqlite-pragma` may change, and what it is otherwise.
 PRAGMAS = {
+    # Incremental, see `_shrink`. It has an effect only before a file has tables: first of all, then.
+    "auto_vacuum": "2",
     "journal_mode": "wal",
     # Durable means: on the disk. `normal` would lose the last commits when the machine loses its power.
     "synchronous": "full",
@@ -49,6 +51,11 @@ PRAGMAS = {
     "wal_autocheckpoint": "4000",
     "journal_size_limit": "67108864",
 }
+
+#: Pages that are cut off in one transaction, and which part of a file may be free.
+SHRINK_PAGES_MAX = 256
+KEPT_FREE_PART = 4
+_INCREMENTAL = 2
 
 _LEASE = "SELECT 1 FROM cluster WHERE owner = ? AND epoch = ?"
 _INSERT_EXECUTION = (
@@ -150,6 +157,13 @@ class SqliteStore:
 
     async def commit(self, batch: Batch) -> None:
         await self._write(lambda db: _commit(db, batch))
+
+    async def shrink(self) -> bool:
+        assert self._writer is not None, "not open"
+        try:
+            return await self._writer.use(_shrink)
+        except sqlite3.Error as error:
+            raise Unavailable(str(error)) from error
 
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
         return await self._read(lambda db: [_load(db, key) for key in keys])
@@ -363,6 +377,20 @@ def _delete(db: sqlite3.Connection, keys: Sequence[RunKey]) -> None:
     db.executemany(
         "DELETE FROM executions WHERE run_id = ?", [each for each in run_ids if each not in kept]
     )
+
+
+def _shrink(db: sqlite3.Connection) -> bool:
+    """Cut free pages off the file. Some stay: rows to come will need them, and a file that is cut grows again."""
+    kind, free, pages = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("auto_vacuum", "freelist_count", "page_count")
+    )
+    surplus = free - pages // KEPT_FREE_PART
+    if kind != _INCREMENTAL or surplus <= 0:
+        return False
+    # Only a script runs the pragma to its end; it is a transaction of its own.
+    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, SHRINK_PAGES_MAX)})")
+    return surplus > SHRINK_PAGES_MAX
 
 
 def _load(db: sqlite3.Connection, key: RunKey) -> LoadedRun | None:

@@ -134,6 +134,9 @@ class FaultyStore:
     async def commit(self, batch: Batch) -> None:
         await self._call(lambda: self._store.commit(batch))
 
+    async def shrink(self) -> bool:
+        return await self._call(self._store.shrink)
+
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
         return await self._call(lambda: self._store.load(keys))
 
