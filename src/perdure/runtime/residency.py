@@ -70,8 +70,8 @@ class Residency:
         self._numbers: dict[tuple[str, str], int] = {}
         self._wanted: dict[RunKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
-        #: Of each reading that is under way: the places of runs that left memory since it began.
-        self._reads: list[set[tuple[str, str]]] = []
+        #: Of each reading that is under way, by identity: the places of runs that left memory since it began.
+        self._reads: dict[int, set[tuple[str, str]]] = {}
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
         self._backlogged: list[tuple[int, RunKey]] = []
@@ -178,11 +178,11 @@ class Residency:
             chunk, keys = keys[:LOAD_AT_ONCE_MAX], keys[LOAD_AT_ONCE_MAX:]
             await self._wait_for_unsettled(chunk)
             stale: set[tuple[str, str]] = set()
-            self._reads.append(stale)
+            self._reads[id(stale)] = stale
             try:
                 found = await self._store.load(chunk)
             finally:
-                self._reads.remove(stale)
+                del self._reads[id(stale)]
             if generation != self.generation:
                 raise StoreError("this node has lost its lease meanwhile")
             for key, stored in zip(chunk, found, strict=True):
@@ -293,11 +293,11 @@ class Residency:
         generation = self.generation
         await self._wait_for_unsettled(keys)
         stale: set[tuple[str, str]] = set()
-        self._reads.append(stale)
+        self._reads[id(stale)] = stale
         try:
             found = await self._store.load(keys)
         finally:
-            self._reads.remove(stale)
+            del self._reads[id(stale)]
         if generation != self.generation:
             raise StoreError("this node has lost its lease meanwhile")
         return [
@@ -314,7 +314,7 @@ class Residency:
     def bury(self, key: RunKey, batch: OpenBatch) -> None:
         """A run that is not in memory goes with `batch`: who asks for it waits until it is gone."""
         place = (key.namespace_id, key.workflow_id)
-        for stale in self._reads:
+        for stale in self._reads.values():
             stale.add(place)
         self._unsettled[place] = batch
 
@@ -431,7 +431,7 @@ class Residency:
     def _drop(self, live: LiveRun) -> None:
         del self._runs[live.key.run_id]
         place = (live.key.namespace_id, live.key.workflow_id)
-        for stale in self._reads:
+        for stale in self._reads.values():
             stale.add(place)
         if self._current.get(place) == live.key.run_id:
             del self._current[place]

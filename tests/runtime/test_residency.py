@@ -1,0 +1,38 @@
+"""Reads of runs that are under way at the same time do not disturb each other."""
+
+import asyncio
+from collections.abc import Sequence
+
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.group_commit import OpenBatch
+from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.node import Node
+from perdure.store.memory import MemoryStore
+from perdure.store.port import LoadedRun, RunKey
+
+
+class Slow(MemoryStore):
+    """A read ends when its workflow id is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+        if keys[0].workflow_id in self.gates:
+            await self.gates[keys[0].workflow_id].wait()
+        return await super().load(keys)
+
+
+async def test_a_read_that_ends_does_not_take_another_one_with_it() -> None:
+    """Both knew of nothing that had left memory, and were taken for the same."""
+    store = Slow()
+    residency = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine.residency
+    first, second = (RunKey(1, "ns", name, "run") for name in ("first", "second"))
+    reads = [asyncio.create_task(residency.settled([key])) for key in (first, second)]
+    await asyncio.sleep(0)
+    store.gates["second"].set()
+    assert await reads[1] == []
+    residency.bury(first, OpenBatch())
+    store.gates["first"].set()
+    assert await reads[0] == []
