@@ -133,3 +133,20 @@ async def test_operator(cli, name):
     )
     assert "already exists" in again
     assert (await cli("operator", "cluster", "health"))["status"] == "SERVING"
+
+
+async def test_namespace_is_changed_and_deleted(cli, name):
+    namespace = "--namespace", name("ns")
+    await cli("operator", "namespace", "create", *namespace, "--retention", "2d")
+    update = "operator", "namespace", "update"
+    await cli(*update, *namespace, "--retention", "3d", "--data", "k=v", "--description", "new")
+    described = await cli("operator", "namespace", "describe", *namespace)
+    info = described[0] if isinstance(described, list) else described
+    assert info["config"]["workflowExecutionRetentionTtl"] == "259200s"
+    assert info["namespaceInfo"]["data"] == {"k": "v"}
+    assert info["namespaceInfo"]["description"] == "new"
+    await cli("operator", "namespace", "delete", *namespace, "--yes")
+    assert "not found" in await cli("operator", "namespace", "describe", *namespace, code=1)
+    listed = await cli("operator", "namespace", "list")
+    assert name("ns") not in {each["namespaceInfo"]["name"] for each in listed}
+    await cli("operator", "namespace", "create", *namespace, "--retention", "2d")

@@ -309,12 +309,12 @@ class Engine:
         await self.answer(live, lambda: self.advance(live, Delete()))
 
     async def remove_closed(self, keys: list[RunKey]) -> int:
-        """Delete runs that are closed and owe nothing to anybody; the others stay. Return how many are gone, durably.
+        """Delete runs that are closed, ours, and owe nothing to anybody; return how many are gone, durably.
 
         Raises `Rejected` or `StoreError`: whatever has become of them, it can be asked for again.
         """
-        for key in keys:
-            self._check_owner(key)
+        self.check_serving()
+        keys = [key for key in keys if self.leases.covers(key.shard_key)]
         settled = set(await self.residency.settled(keys))
         batch = self._commits.batch()
         gone_count = 0

@@ -52,9 +52,9 @@ class NamespaceDeletion:
         """Delete what is in deleted namespaces, and then these, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            for namespace in self._namespaces.listed():
-                if namespace.deletion is None or not self._engine.is_serving:
-                    continue
+            for namespace in self._namespaces.being_deleted():
+                if not self._engine.is_serving:
+                    break
                 try:
                     await self.go_on(namespace)
                 except (Rejected, StoreError) as error:
@@ -70,15 +70,16 @@ class NamespaceDeletion:
         assert deletion is not None
         if now_ns < deletion.requested_at_ns + GRACE_NS:
             return False
+        if deletion.emptied_at_ns and now_ns < deletion.emptied_at_ns + deletion.delay_ns:
+            return False
         if await self._empty(namespace):
             return False
         if not deletion.emptied_at_ns:
-            deletion = msgspec.structs.replace(deletion, emptied_at_ns=now_ns)
-            await self._namespaces.update(
-                namespace.name, lambda old: msgspec.structs.replace(old, deletion=deletion)
+            emptied = await self._namespaces.update(
+                namespace.name, lambda old: _emptied(old, now_ns)
             )
-        if now_ns < deletion.emptied_at_ns + deletion.delay_ns:
-            return False
+            if emptied.deletion is not None and emptied.deletion.delay_ns:
+                return False
         await self._namespaces.delete(namespace.id)
         log.info("namespace deleted", namespace=namespace.name, namespace_id=namespace.id)
         return True
@@ -112,6 +113,12 @@ class NamespaceDeletion:
         except Rejected as refusal:
             if refusal.code is not Code.NOT_FOUND:
                 raise
+
+
+def _emptied(namespace: Namespace, now_ns: int) -> Namespace:
+    assert namespace.deletion is not None
+    deletion = msgspec.structs.replace(namespace.deletion, emptied_at_ns=now_ns)
+    return msgspec.structs.replace(namespace, deletion=deletion)
 
 
 def deleted_name(namespace: Namespace, taken: Container[str]) -> str:

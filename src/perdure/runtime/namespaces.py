@@ -141,6 +141,9 @@ class Namespaces:
         """Return all, in the order of their ids."""
         return [self._by_id[namespace_id] for namespace_id in sorted(self._by_id)]
 
+    def being_deleted(self) -> list[Namespace]:
+        return [each for each in self._by_id.values() if each.deletion is not None]
+
     # Writing
 
     async def register(self, namespace: Namespace) -> Namespace:
