@@ -81,6 +81,10 @@ class DynamicConfig:
     def strings(self, key: str, default: tuple[str, ...], namespace: str = "") -> tuple[str, ...]:
         return self._read(key, default, _strings, _of_namespace(namespace))
 
+    def tables(self, key: str, namespace: str = "") -> tuple[Mapping[str, Any], ...]:
+        """Read a list of tables; the names in them are in lower case."""
+        return self._read(key, (), _tables, _of_namespace(namespace))
+
     def queue_seconds(
         self, key: str, default: float, namespace: str, task_queue: str, task_type: int
     ) -> float:
@@ -215,6 +219,12 @@ def _strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError("expected a list of strings")
     return tuple(value)
+
+
+def _tables(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError("expected a list of tables")
+    return tuple({str(name).lower(): part for name, part in each.items()} for each in value)
 
 
 def _seconds(value: Any) -> float:

@@ -8,7 +8,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow.machine import check, fold, needed_timers, owed
-from perdure.core.workflow.outcome import DispatchActivityTask, Effect, Timer, TimerKind
+from perdure.core.workflow.outcome import (
+    DispatchActivityTask,
+    Effect,
+    InvokeCallback,
+    Timer,
+    TimerKind,
+)
 from perdure.core.workflow.records import (
     Buffered,
     Flushed,
@@ -140,6 +146,12 @@ def check_between_steps(
 
 def _is_about_to_be_sent(effect: Effect, timers: list[Timer], now_ns: int) -> bool:
     """An attempt whose time has just come is sent when its timer fires, which may be the next step."""
+    if isinstance(effect, InvokeCallback):
+        name = (TimerKind.CALLBACK_RETRY, effect.number, effect.attempt)
+        return any(
+            timer.fire_at_ns <= now_ns and (timer.kind, timer.event_id, timer.attempt) == name
+            for timer in timers
+        )
     return isinstance(effect, DispatchActivityTask) and any(
         timer.kind == TimerKind.ACTIVITY_RETRY
         and timer.fire_at_ns <= now_ns

@@ -2,7 +2,7 @@
 
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 
-from perdure.core.workflow.execution import AttachRequest
+from perdure.core.workflow.options import AttachRequest
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, start_timer
 

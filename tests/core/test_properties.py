@@ -14,15 +14,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import Callback, WorkflowExecution
 from temporalio.api.enums.v1 import (
     EventType,
     SignalExternalWorkflowExecutionFailedCause,
     StartChildWorkflowExecutionFailedCause,
     WorkflowTaskFailedCause,
 )
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQuery
@@ -37,6 +35,7 @@ from perdure.core.workflow.activities import (
     HeartbeatActivity,
     StartActivity,
 )
+from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
     AcknowledgeChildReleased,
@@ -46,111 +45,45 @@ from perdure.core.workflow.children import (
     RecordChildStarted,
 )
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.execution import AttachRequest, Terminate
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.externals import RecordExternalSignaled
 from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery, SettleUpdate, Timer
+from perdure.core.workflow.options import AttachRequest
+from perdure.core.workflow.outcome import (
+    AnswerQuery,
+    DispatchQuery,
+    InvokeCallback,
+    SettleUpdate,
+    Timer,
+)
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start
-from perdure.core.workflow.state import Parent, PendingChild, RunState
+from perdure.core.workflow.state import Parent, PendingChild
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import COMPLETED, AdmitUpdate
 from perdure.core.workflow.workflow_task import FailWorkflowTask, ResetSticky, TaskRef
+from tests.core.at_random import some_commands, some_failure
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import (
-    cancel_activity,
-    cancel_timer,
-    cancel_workflow,
-    command,
-    complete_workflow,
-    continue_as_new,
-    fail_workflow,
-    failure,
     payloads,
-    record_marker,
-    schedule_activity,
-    start_timer,
 )
 
-# What a worker may send. Few ids, so that commands meet one another; most are wrong only sometimes.
-
-
-def some_activity(rnd: Random) -> Command:
-    timeouts = {
-        f"{name}_timeout": rnd.choice([None, None, "0.5s", "2s", "5s", "20s"])
-        for name in ("schedule_to_close", "schedule_to_start", "start_to_close", "heartbeat")
-    }
-    if not timeouts["schedule_to_close_timeout"] and rnd.random() < 0.9:
-        timeouts["start_to_close_timeout"] = "5s"
-    policy = {"maximum_attempts": rnd.choice([0, 1, 2]), "non_retryable_error_types": ["Fatal"]}
-    wanted = schedule_activity(rnd.choice("abcdef"), "q", retry_policy=policy, **timeouts)
-    eager = rnd.random() < 0.2
-    wanted.schedule_activity_task_command_attributes.request_eager_execution = eager
-    return wanted
-
-
-def some_child(rnd: Random) -> Command:
-    return command(
-        "START_CHILD_WORKFLOW_EXECUTION",
-        workflow_id=rnd.choice("abcdef"),
-        workflow_type={"name": "C"},
-        task_queue={"name": "q"},
-        parent_close_policy=rnd.choice([0, 1, 2, 3]),
-    )
-
-
-def some_signal(rnd: Random) -> Command:
-    execution = {"workflow_id": rnd.choice("xy")}
-    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=execution, signal_name="s")
-
-
-def some_memo(rnd: Random) -> Command:
-    fields = {rnd.choice("kl"): {"data": rnd.choice(["", "MQ=="])}}
-    return command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": fields})
-
-
-def some_command(rnd: Random, state: RunState) -> Command:
-    timers, activities = list(state.timers), list(state.activities)
-    makers = [
-        lambda: start_timer(rnd.choice("abcdef"), rnd.choice([0, 0.5, 1, 3, 10])),
-        lambda: cancel_timer(rnd.choice(timers or ["a"])),
-        lambda: some_activity(rnd),
-        lambda: some_activity(rnd),
-        lambda: cancel_activity(rnd.choice(activities or [5])),
-        lambda: record_marker(rnd.choice("mmmmm") if rnd.random() < 0.95 else ""),
-        lambda: some_child(rnd),
-        lambda: some_signal(rnd),
-        lambda: some_memo(rnd),
-    ]
-    return rnd.choice(makers)()
-
-
-def some_commands(rnd: Random, state: RunState) -> list[Command]:
-    commands = [some_command(rnd, state) for _ in range(rnd.choice([0, 1, 1, 2, 3]))]
-    if rnd.random() < 0.06:
-        last = [complete_workflow(), fail_workflow(), cancel_workflow(), continue_as_new()]
-        commands.append(rnd.choice(last))
-    return commands
-
-
-def some_failure(rnd: Random) -> Failure | None:
-    return rnd.choice([None, failure(), failure(type="Fatal"), failure(next_retry_delay="3s")])
-
-
 SEEDS = st.integers(0, 2**32 - 1)
+CALLBACK = Callback(nexus=Callback.Nexus(url="http://attached/"))
 STARTS: list[dict[str, Any]] = [
     {},
     {},
     {"workflow_run_timeout": "40s"},
     {"workflow_execution_timeout": "60s", "workflow_task_timeout": "3s"},
     {"workflow_start_delay": "5s"},
+    {"completion_callbacks": [{"nexus": {"url": "http://a/b"}}, {"nexus": {"url": "http://c"}}]},
 ]
 NO_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
 CHILD_CAUSE = StartChildWorkflowExecutionFailedCause.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS
 SIGNAL_CAUSES = list(SignalExternalWorkflowExecutionFailedCause.values())[:2]
 #: Questions of others, and what only an acknowledgement changes: all that a closed run may still take note of.
-AFTER_THE_END = (AcknowledgeParentTold, AcknowledgeChildReleased)
+AFTER_THE_END = (AcknowledgeParentTold, AcknowledgeChildReleased, RecordAttempt)
 
 
 class OneLife(RuleBasedStateMachine):
@@ -390,6 +323,13 @@ class OneLife(RuleBasedStateMachine):
         assert was_open or len(self.run.journal.rows) == rows
         self._listen()
 
+    @rule(seed=SEEDS)
+    def end_attempts_of_callbacks(self, seed: int) -> None:
+        rnd = Random(seed)
+        for effect in self.run.dispatched(InvokeCallback)[-3:]:
+            attempt, failure = effect.attempt + rnd.choice([0, 0, 1]), rnd.choice(["", "failed"])
+            self.ask(RecordAttempt(effect.number, attempt, failure, rnd.random() < 0.7, 0.5))
+
     @rule(what=st.sampled_from(["crash", "old timer", "lost cache", "start again", "gone"]))
     def meet_what_is_rare(self, what: str) -> None:
         if what == "crash":
@@ -403,7 +343,7 @@ class OneLife(RuleBasedStateMachine):
         elif what == "lost cache":
             self.ask(ResetSticky())
         elif what == "start again" and self.run.state.is_open:
-            self.ask(AttachRequest(f"s{self.count % 3}"))
+            self.ask(AttachRequest(f"s{self.count % 3}", [CALLBACK]))
         elif what == "gone":
             for query_id in sorted(self.queries)[:1]:
                 self.ask(AbandonQuery(query_id))
@@ -422,8 +362,9 @@ class OneLife(RuleBasedStateMachine):
             "fail",
             "late",
             "rare",
+            "callbacks",
         ]
-        kind = rnd.choices(kinds, [20, 20, 8, 6, 4, 4, 10, 4, 3, 1, 2])[0]
+        kind = rnd.choices(kinds, [20, 20, 8, 6, 4, 4, 10, 4, 3, 1, 2, 4])[0]
         seed = rnd.getrandbits(32)
         if kind == "work":
             if self.run.state.is_open and not self.has_task():
@@ -448,6 +389,8 @@ class OneLife(RuleBasedStateMachine):
             self.fail_task()
         elif kind == "late" and len(self.refs) > 1:
             self.come_late(rnd.random() < 0.5, rnd.randrange(1, 30))
+        elif kind == "callbacks":
+            self.end_attempts_of_callbacks(seed)
         elif kind == "rare":
             rare = ["crash", "crash", "old timer", "lost cache", "start again", "gone"]
             self.meet_what_is_rare(rnd.choice(rare))

@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.errordetails.v1 import WorkflowExecutionAlreadyStartedFailure
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.execution import AttachRequest
+from perdure.core.workflow.options import AttachRequest
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, StartNew, UseCurrent, decide

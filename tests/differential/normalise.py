@@ -15,6 +15,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 #: Go's zero time, which the real server uses for "none" in a few places: not a time that differs.
 _ZERO_TIME = "0001-01-01T00:00:00Z"
+#: A script's own server.
+_PORT = re.compile(r"127\.0\.0\.1:\d{4,}")
 _SPACES = re.compile(r"  +|\u00a0")
 
 #: Fields whose value is a server's own business: opaque tokens, sizes of its own encoding, how it batches its writes.
@@ -67,6 +69,9 @@ class Normaliser:
                 value = sorted(value, key=lambda pending: str(pending["activity_id"]))
             if key == "pending_children":
                 value = sorted(value, key=lambda pending: int(pending.get("initiated_id", 0)))
+            if key == "callbacks":
+                # Likewise.
+                value = sorted(value, key=lambda info: str(info["callback"]))
             return [self._value(item, key, f"{path}[{n}]") for n, item in enumerate(value)]
         if key in _OPAQUE:
             return f"<{key}>"
@@ -91,7 +96,7 @@ class Normaliser:
         if _TIME.fullmatch(text):
             return text if text == _ZERO_TIME else "<time>"
         # Temporal: Go prints messages inside of an error with one or two spaces, at random.
-        text = _SPACES.sub(" ", text)
+        text = _PORT.sub("127.0.0.1:<port>", _SPACES.sub(" ", text))
         return _UUID.sub(lambda found: self._name(found.group(), path), text)
 
     def _name(self, uuid: str, path: str) -> str:

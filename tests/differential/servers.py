@@ -30,6 +30,8 @@ _DYNAMIC_CONFIG = (
     'history.retentionTimerJitterDuration="0s"',
     "frontend.rps.namespaceReplicationInducingAPIs=100000",
     "frontend.namespaceRPS.namespaceReplicationInducingAPIs=100000",
+    # Where completion callbacks may lead.
+    'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true},{"Pattern":"127.*"}]',
 )
 
 

@@ -39,6 +39,7 @@ from perdure.core.workflow.validation import (
     retry_policy_fault,
     with_defaults,
 )
+from perdure.frontend.callbacks import check_callbacks, check_variants
 from perdure.frontend.queue_names import PART_PREFIX
 
 log = structlog.get_logger(__name__)
@@ -142,6 +143,10 @@ def check_links(links: Sequence[Link], limits: Limits) -> None:
             f"cannot attach more than {limits.max_links} links per request, got {len(links)}"
         )
     for link in links:
+        if link.ByteSize() > limits.max_link_size:
+            raise invalid_argument(
+                f"link exceeds allowed size of {limits.max_link_size}, got {link.ByteSize()}"
+            )
         kind = link.WhichOneof("variant")
         if kind == "workflow_event":
             for field, name in (
@@ -158,6 +163,16 @@ def check_links(links: Sequence[Link], limits: Limits) -> None:
                 raise invalid_argument("batch job link must not have an empty job ID")
         elif kind is None:
             raise invalid_argument("unsupported link variant")
+
+
+def check_start_links(request: StartWorkflowExecutionRequest, limits: Limits) -> None:
+    """Check the links of a start and of its callbacks together. One that both have is the callback's."""
+    theirs = [link for callback in request.completion_callbacks for link in callback.links]
+    if theirs and request.links:
+        own = [link for link in request.links if link not in theirs]
+        del request.links[:]
+        request.links.extend(own)
+    check_links([*request.links, *theirs] if theirs else request.links, limits)
 
 
 # Starting
@@ -187,12 +202,12 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
         )
     _check_search_attributes(request, types, limits)
     check_priority(request.priority)
-    if request.completion_callbacks:
-        raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
-    check_links(request.links, limits)
+    check_callbacks(request.completion_callbacks, limits)
+    check_start_links(request, limits)
     _check_not_built(request)
     check_memo(request.memo, limits)
     check_size(request.input, limits)
+    check_variants(request.completion_callbacks)
     return reuse, conflict
 
 

@@ -35,7 +35,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.description import describe
 from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.options import UpdateOptions
+from perdure.core.workflow.options import AttachRequest, UpdateOptions
 from perdure.core.workflow.signals import Signal
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -86,9 +86,9 @@ class Workflows:
         types = self._services.namespaces.search_attribute_types(namespace.id)
         reuse, conflict = check_start(request, types, self._services.limits(request.namespace))
         request.request_id = request.request_id or self._node.fresh_id()
-        attaches = request.on_conflict_options.attach_request_id
+        attach = _attachment(request) if request.HasField("on_conflict_options") else None
         reply = await self._node.start_workflow(
-            namespace.id, request, reuse=reuse, conflict=conflict, attach_request_id=attaches
+            namespace.id, request, reuse=reuse, conflict=conflict, attach=attach
         )
         response = StartWorkflowExecutionResponse(
             run_id=reply.run_id,
@@ -252,6 +252,16 @@ class Workflows:
 
     def _key(self, namespace_id: str, execution: WorkflowExecution) -> RunKey:
         return self._node.engine.key(namespace_id, execution.workflow_id, execution.run_id)
+
+
+def _attachment(request: StartWorkflowExecutionRequest) -> AttachRequest:
+    """Return what is attached to the run if there is one already."""
+    options = request.on_conflict_options
+    return AttachRequest(
+        request.request_id if options.attach_request_id else "",
+        request.completion_callbacks if options.attach_completion_callbacks else (),
+        request.links if options.attach_links else (),
+    )
 
 
 def link_to_start(namespace: str, workflow_id: str, run_id: str) -> Link:

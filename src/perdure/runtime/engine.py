@@ -17,7 +17,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.shards import shard_key
 from perdure.core.workflow import deletion
 from perdure.core.workflow.deletion import Delete
-from perdure.core.workflow.machine import needed_timers, owed, transition
+from perdure.core.workflow.machine import needed_timers, owed, owes, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
 from perdure.core.workflow.records import encode_state
 from perdure.core.workflow.resetting import Rebuild
@@ -376,9 +376,8 @@ class Engine:
         live.remember(row)
         self._warn_of_length(live, outcome)
         is_closing = not state.is_open
-        owes = is_closing and bool(owed(live.run, self.clock.now_ns()))
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
-            live.due_at_ns = NEVER_NS if is_closing and not owes else 0
+            live.due_at_ns = self._closed_due_ns(live) if is_closing else 0
             live.snapshot_seq = live.seq
             batch.update(
                 ExecutionUpdate(
@@ -397,6 +396,13 @@ class Engine:
         if deletion.is_due(state):
             batch.deletes[key.run_id] = key
             self.residency.forget(live)
+
+    def _closed_due_ns(self, live: LiveRun) -> int:
+        """Return when a closed run must be in memory: it may owe something to others."""
+        now_ns = self.clock.now_ns()
+        if owes(live.run, now_ns):
+            return 0
+        return min((each.fire_at_ns for each in needed_timers(live.run, now_ns)), default=NEVER_NS)
 
     def _warn_of_length(self, live: LiveRun, outcome: Outcome) -> None:
         """Log that a history is becoming too long, once a run."""

@@ -39,6 +39,11 @@ PER_NAMESPACE: Mapping[str, str] = {
     "search_attribute_value_size": "frontend.searchAttributesSizeOfValueLimit",
     "search_attributes_size": "frontend.searchAttributesTotalSizeLimit",
     "max_links": "frontend.maxlinksPerRequest",
+    "max_link_size": "frontend.linkMaxSize",
+    "max_callbacks": "callback.maxPerExecution",
+    "max_callback_url_length": "frontend.callbackURLMaxLength",
+    "max_callback_header_size": "frontend.callbackHeaderMaxLength",
+    "callback_timeout_ns": "callback.request.timeout",
     "max_pending_activities": "limit.numPendingActivities.error",
     "max_pending_children": "limit.numPendingChildExecutions.error",
     "max_pending_signals": "limit.numPendingSignals.error",
@@ -56,8 +61,12 @@ GLOBAL: Mapping[str, str] = {
     "max_buffered_events_size": "history.maximumBufferedEventsSizeInBytes",
     "max_seen_again_events": "history.discardSpeculativeWorkflowTaskMaximumEventsCount",
     "max_id_length": "limit.maxIDLength",
+    "callback_retry_initial_ns": "callback.retryPolicy.initialInterval",
+    "callback_retry_max_ns": "callback.retryPolicy.maxInterval",
     "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",
 }
+#: Where callbacks may lead; a list of tables. May differ from namespace to namespace.
+CALLBACK_ADDRESSES = "callback.allowedAddresses"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
@@ -81,6 +90,12 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
     for name in _WARNED:
         # Temporal: only what exceeds the warning limit is held against the other at all.
         found[name] = max(found[name], found[f"{name}_warn"])
+    found["callback_addresses"] = tuple(
+        (pattern, each.get("allowinsecure") is True)
+        for each in config.tables(CALLBACK_ADDRESSES, namespace)
+        # Temporal: what has none is passed over.
+        if isinstance(pattern := each.get("pattern"), str) and pattern
+    )
     return Limits(**found)
 
 

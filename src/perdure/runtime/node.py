@@ -18,14 +18,16 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
-from perdure.core.workflow.execution import AttachRequest, replaced_by
+from perdure.core.workflow.execution import replaced_by
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, held_task
+from perdure.core.workflow.options import AttachRequest
 from perdure.core.workflow.outcome import (
     AnswerQuery,
     DispatchActivityTask,
     DispatchQuery,
     DispatchWorkflowTask,
     Effect,
+    InvokeCallback,
     SettleUpdate,
     World,
 )
@@ -33,6 +35,7 @@ from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
 from perdure.core.workflow.updates import AdmitUpdate, UpdateStatus, status
 from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
@@ -106,6 +109,7 @@ class Node:
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
+        self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
         remover = Remover(self.engine)
@@ -137,6 +141,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.errands.stop()
+        await self.callbacks.stop()
         await self.engine.stop()
 
     def configure(self, config: DynamicConfig) -> None:
@@ -194,6 +199,8 @@ class Node:
             self.queries.answered(effect)
         elif isinstance(effect, SettleUpdate):
             self.updates.settle(key, effect)
+        elif isinstance(effect, InvokeCallback):
+            self.callbacks.deliver(key, effect)
         else:
             self.errands.deliver(key, effect)
 
@@ -207,7 +214,7 @@ class Node:
         reuse: WorkflowIdReusePolicy.ValueType,
         conflict: WorkflowIdConflictPolicy.ValueType,
         signal: Signal | None = None,
-        attach_request_id: bool = False,
+        attach: AttachRequest | None = None,
     ) -> StartReply:
         """Start a run, or use the one there is, as the policies say; `signal` reaches whichever it is."""
         key = self.engine.key(namespace_id, request.workflow_id)
@@ -222,7 +229,7 @@ class Node:
                 reuse=reuse,
                 conflict=conflict,
                 signal=signal,
-                attach_request_id=attach_request_id,
+                attach=attach,
             )
             used[:] = [live]
             return reply
@@ -295,7 +302,7 @@ class Node:
         reuse: WorkflowIdReusePolicy.ValueType,
         conflict: WorkflowIdConflictPolicy.ValueType,
         signal: Signal | None = None,
-        attach_request_id: bool = False,
+        attach: AttachRequest | None = None,
     ) -> tuple[StartReply, LiveRun]:
         engine = self.engine
         now_ns, limits = self.clock.now_ns(), self._world_of(key.namespace_id).limits
@@ -312,8 +319,8 @@ class Node:
             assert current is not None
             if signal is not None and not decision.is_retry:
                 engine.advance(current, signal)
-            if attach_request_id and not decision.is_retry:
-                engine.advance(current, AttachRequest(request.request_id))
+            if attach is not None and not decision.is_retry:
+                engine.advance(current, attach)
             state = current.state
             return (
                 StartReply(
@@ -321,7 +328,7 @@ class Node:
                     state.first_run_id,
                     decision.is_retry,
                     state.status,
-                    attached=attach_request_id and not decision.is_retry,
+                    attached=bool(attach and attach.request_id) and not decision.is_retry,
                     task=_first_task(current, request) if decision.is_retry else None,
                 ),
                 current,

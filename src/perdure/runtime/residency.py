@@ -357,9 +357,7 @@ class Residency:
         for live in candidates[: min(surplus, PARK_AT_ONCE_MAX)]:
             if live.state.is_open:
                 self._park(live)
-            elif (
-                live.due_at_ns == NEVER_NS
-            ):  # Else it still owes something to its parent or children.
+            elif live.due_at_ns > self._horizon_ns:  # Else it still owes something to others.
                 self._drop(live)
 
     def _park(self, live: LiveRun) -> None:

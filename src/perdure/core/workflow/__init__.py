@@ -26,6 +26,8 @@ can command, how records change the state, what must hold, the tables.
     cancellation.py       somebody asks it to stop
     queries.py            somebody asks it something
     continuation.py       it goes on as a new run
+    options.py            an operator changes how it is treated, or another start is attached to it
+    callbacks.py          somebody outside is told how it ended (with nexus_completion.py)
     markers.py            it leaves a note to itself
     failures.py           failures that the server itself makes
     history_limits.py     its history has become too long

@@ -359,7 +359,8 @@ def ended(state: RunState, event: HistoryEvent) -> None:
 
 def told(state: RunState, record: ParentTold) -> None:
     state.parent_told = True
-    state.close_event = b""
+    if all(callback.is_done for callback in state.callbacks):
+        state.close_event = b""
 
 
 def found_open(state: RunState, record: ChildOpen) -> None:

@@ -2,6 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import (
+    CallbackState,
     ParentClosePolicy,
     PendingActivityState,
     PendingWorkflowTaskState,
@@ -13,6 +14,7 @@ from temporalio.api.history.v1 import (
     WorkflowExecutionStartedEventAttributes,
 )
 from temporalio.api.workflow.v1 import (
+    CallbackInfo,
     PendingActivityInfo,
     PendingChildExecutionInfo,
     PendingWorkflowTaskInfo,
@@ -22,8 +24,9 @@ from temporalio.api.workflow.v1 import (
 )
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
+from perdure.core.workflow.callbacks import is_triggered
 from perdure.core.workflow.listing import memo, search_attributes
-from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.state import CompletionCallback, PendingActivity, Run, RunState
 from perdure.core.workflow.times import set_duration, set_timestamp
 
 #: Temporal: the run's expiration of a run without one is Go's zero time.
@@ -55,6 +58,8 @@ def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
             else None
         ),
     )
+    for callback in state.callbacks:
+        reply.callbacks.append(_callback(state, callback, now_ns))
     task = _pending_task(run)
     if task is not None:
         reply.pending_workflow_task.CopyFrom(task)
@@ -142,6 +147,29 @@ def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
         entry.event_id = info.event_id
         entry.buffered = info.event_id == 0
     return extended
+
+
+def _callback(state: RunState, callback: CompletionCallback, now_ns: int) -> CallbackInfo:
+    info = CallbackInfo(attempt=callback.attempt)
+    info.callback.MergeFromString(callback.callback)
+    info.trigger.workflow_closed.SetInParent()
+    set_timestamp(info.registration_time, callback.registered_at_ns)
+    if not is_triggered(state):
+        info.state = CallbackState.CALLBACK_STATE_STANDBY
+    elif callback.is_done and callback.last_failure:
+        info.state = CallbackState.CALLBACK_STATE_FAILED
+    elif callback.is_done:
+        info.state = CallbackState.CALLBACK_STATE_SUCCEEDED
+    elif callback.next_attempt_at_ns > now_ns:
+        info.state = CallbackState.CALLBACK_STATE_BACKING_OFF
+        set_timestamp(info.next_attempt_schedule_time, callback.next_attempt_at_ns)
+    else:
+        info.state = CallbackState.CALLBACK_STATE_SCHEDULED
+    if callback.last_attempt_at_ns:
+        set_timestamp(info.last_attempt_complete_time, callback.last_attempt_at_ns)
+    if callback.last_failure:
+        info.last_attempt_failure.MergeFromString(callback.last_failure)
+    return info
 
 
 def _pending_task(run: Run) -> PendingWorkflowTaskInfo | None:

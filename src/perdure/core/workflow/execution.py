@@ -20,6 +20,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import with_types
 from perdure.core.workflow import workflow_task
+from perdure.core.workflow.callbacks import attached
 from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
@@ -60,13 +61,6 @@ class Terminate:
     links: Sequence[Link] = ()
     #: Refused by a run that is not this one's child.
     parent: WorkflowExecution | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AttachRequest:
-    """A start request was answered with this run (conflict policy "use existing")."""
-
-    request_id: str
 
 
 def start(step: Step, request: Start) -> None:
@@ -174,15 +168,6 @@ def fail_task(step: Step, request: FailWorkflowTask) -> None:
         record_terminated(step, "GrpcMessageTooLarge", None, "history-service")
     else:
         workflow_task.fail(step, request)
-
-
-def attach_request(step: Step, request: AttachRequest) -> None:
-    if request.request_id and request.request_id not in step.state.request_ids:
-        event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
-        attributes = event.workflow_execution_options_updated_event_attributes
-        attributes.attached_request_id = request.request_id
-        event.worker_may_ignore = True
-        step.record_or_buffer(event)
 
 
 def time_out(step: Step, timer: Timer) -> None:
@@ -341,6 +326,8 @@ def started(state: RunState, event: HistoryEvent) -> None:
     state.cron_schedule = attributes.cron_schedule
     state.has_priority = attributes.HasField("priority")
     state.priority = attributes.priority.SerializeToString()
+    if attributes.completion_callbacks:
+        state.callbacks = attached(attributes.completion_callbacks, "", state.start_time_ns)
     state.start_links = [link.SerializeToString() for link in event.links]
     for key, payload in attributes.memo.fields.items():
         state.memo[key] = payload.SerializeToString()
@@ -358,17 +345,6 @@ def started(state: RunState, event: HistoryEvent) -> None:
                 expires_at_ns=timestamp_ns(point.expire_time),
             )
         )
-
-
-def options_updated(state: RunState, event: HistoryEvent) -> None:
-    attributes = event.workflow_execution_options_updated_event_attributes
-    request_id = attributes.attached_request_id
-    if request_id:
-        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
-    if attributes.HasField("priority"):
-        # Temporal: one that is taken away stays.
-        state.has_priority = True
-        state.priority = attributes.priority.SerializeToString()
 
 
 def request_attached(state: RunState, record: RequestAttached) -> None:
@@ -429,7 +405,7 @@ def closed(state: RunState, event: HistoryEvent) -> None:
             or child.parent_close_policy == ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
         ):
             del state.children[child.initiated_event_id]
-    if state.parent is not None:
+    if state.parent is not None or state.callbacks:
         state.close_event = event.SerializeToString()
     terminated = event.workflow_execution_terminated_event_attributes
     state.made_way = terminated.identity == RESETTER
@@ -471,7 +447,6 @@ def _first_task_timer(state: RunState) -> Timer:
 REQUESTS: Requests = {
     Start: start,
     Terminate: terminate,
-    AttachRequest: attach_request,
     FailWorkflowTask: fail_task,
 }
 COMMANDS: Commands = {
@@ -486,8 +461,6 @@ TIMERS: Timers = {
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
     **dict.fromkeys(_STATUSES, closed),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: options_updated,
     Identified: identified,
     RequestAttached: request_attached,
 }
-NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: options_updated}

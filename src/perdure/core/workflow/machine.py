@@ -7,6 +7,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.workflow import (
     activities,
     activity_control,
+    callbacks,
     cancellation,
     children,
     completion,
@@ -26,7 +27,14 @@ from perdure.core.workflow import (
     updates,
     workflow_task,
 )
-from perdure.core.workflow.outcome import DispatchWorkflowTask, Effect, Outcome, Timer, World
+from perdure.core.workflow.outcome import (
+    DispatchWorkflowTask,
+    Effect,
+    Outcome,
+    Timer,
+    TimerKind,
+    World,
+)
 from perdure.core.workflow.records import Buffered, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers
@@ -46,6 +54,7 @@ _CONCEPTS = (
     continuation,
     resetting,
     options,
+    callbacks,
     markers,
     search_attributes,
     queries,
@@ -75,7 +84,11 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     was_open = run.state.is_open
     guard = history_limits.guard(step, request) if was_open else None
     if type(request) is Timer:
-        reply: object = TIMERS[request.kind](step, request) if run.state.is_open else None
+        reply: object = (
+            TIMERS[request.kind](step, request)
+            if run.state.is_open or request.kind == TimerKind.CALLBACK_RETRY
+            else None
+        )
     else:
         reply = REQUESTS[type(request)](step, request)
     if type(request) is resetting.Rebuild:
@@ -87,6 +100,7 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     if was_open and not run.state.is_open:
         step.keep_errands_back()
         children.let_go(step)
+        callbacks.let_go(step)
         updates.let_go(step)
         queries.let_go(step)
     outcome = step.finish(reply)
@@ -154,7 +168,7 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
     The shell must have been asked for each, or for an earlier one of its kind.
     """
     if not run.state.is_open:
-        return []
+        return callbacks.needed_timers(run.state, now_ns)
     return [
         *execution.needed_timers(run.state),
         *workflow_task.needed_timers(run),
@@ -163,11 +177,16 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
     ]
 
 
+def owes(run: Run, now_ns: int) -> bool:
+    """Whether a closed run owes anything."""
+    return bool(children.owed(run.state)) or callbacks.owes(run.state, now_ns)
+
+
 def owed(run: Run, now_ns: int) -> list[Effect]:
     """Every effect that `run` relies on to move: what a restart must deliver again."""
     state = run.state
     if not state.is_open:
-        return children.owed(state)
+        return [*children.owed(state), *callbacks.owed(state, now_ns)]
     return [
         *workflow_task.owed(run),
         *activities.owed(state, now_ns),

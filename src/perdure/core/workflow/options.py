@@ -1,14 +1,18 @@
-"""An operator changes how an open run is treated: its priority."""
+"""What an open run was started with changes: an operator sets its priority, or another start is attached to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from temporalio.api.common.v1 import Priority
+from temporalio.api.common.v1 import Callback, Link, Priority
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import Requests, Step, new_event
+from perdure.core.workflow.callbacks import attached, check_count
+from perdure.core.workflow.state import RequestIdInfo, Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.times import timestamp_ns
 
 # What can be asked
 
@@ -20,6 +24,16 @@ class UpdateOptions:
     options: WorkflowExecutionOptions
     fields: frozenset[str]
     identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """A start request was answered with this run (conflict policy "use existing")."""
+
+    #: Empty if it is not to be known again.
+    request_id: str
+    callbacks: Sequence[Callback] = ()
+    links: Sequence[Link] = ()
 
 
 def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
@@ -52,12 +66,50 @@ def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
     return options
 
 
+def attach_request(step: Step, request: AttachRequest) -> None:
+    if request.request_id and request.request_id in step.state.request_ids:
+        return
+    check_count(step.state, len(request.callbacks), step.world.limits)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
+    attributes = event.workflow_execution_options_updated_event_attributes
+    # Temporal: there is an event even if nothing is attached.
+    attributes.attached_request_id = request.request_id
+    attributes.attached_completion_callbacks.extend(request.callbacks)
+    event.worker_may_ignore = True
+    event.links.extend(request.links)
+    step.record_or_buffer(event)
+
+
 #: Paths of a field mask → fields of `Priority`.
 _PARTS = {
     "priority.priorityKey": "priority_key",
     "priority.fairnessKey": "fairness_key",
     "priority.fairnessWeight": "fairness_weight",
 }
+
+# How records change the state
+
+
+def updated(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_options_updated_event_attributes
+    request_id = attributes.attached_request_id
+    if request_id:
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    if attributes.attached_completion_callbacks:
+        at_ns = timestamp_ns(event.event_time)
+        state.callbacks += attached(attributes.attached_completion_callbacks, request_id, at_ns)
+    if attributes.HasField("priority"):
+        # Temporal: one that is taken away stays.
+        state.has_priority = True
+        state.priority = attributes.priority.SerializeToString()
+
+
+def numbered(state: RunState, event: HistoryEvent) -> None:
+    """What was buffered has got its id."""
+    request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
+    if request_id:
+        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+
 
 # What must hold
 
@@ -66,4 +118,6 @@ def check(run: Run) -> None:
     assert run.state.has_priority or not run.state.priority
 
 
-REQUESTS: Requests = {UpdateOptions: update}
+REQUESTS: Requests = {UpdateOptions: update, AttachRequest: attach_request}
+APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: updated}
+NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: numbered}

@@ -25,6 +25,7 @@ class TimerKind(IntEnum):
     ACTIVITY_SCHEDULE_TO_START = 9
     ACTIVITY_SCHEDULE_TO_CLOSE = 10
     ACTIVITY_HEARTBEAT = 11
+    CALLBACK_RETRY = 12
 
 
 class Timer(NamedTuple):
@@ -163,6 +164,18 @@ class CancelExternal(NamedTuple):
     attributes: bytes
 
 
+class InvokeCallback(NamedTuple):
+    """Tell somebody outside how the run has ended. To be answered with `callbacks.RecordAttempt`."""
+
+    #: Place in `RunState.callbacks`.
+    number: int
+    #: How many attempts have ended before.
+    attempt: int
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
 #: What one run wants of another: delivered until the answer is recorded.
 Errand = StartChild | AskChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
 ERRANDS = (StartChild, AskChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
@@ -172,10 +185,11 @@ Effect = (
     | DispatchQuery
     | AnswerQuery
     | SettleUpdate
+    | InvokeCallback
     | Errand
 )
 #: Those that `owed` computes again after a restart. Queries and updates die with their callers' connections.
-DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask, *ERRANDS)
+DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask, InvokeCallback, *ERRANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +275,16 @@ class Limits:
     search_attribute_value_size: int = 2 * 1024
     search_attributes_size: int = 40 * 1024
     max_links: int = 10
+    max_link_size: int = 4000
+    #: Callbacks of one run.
+    max_callbacks: int = 2000
+    max_callback_url_length: int = 1000
+    max_callback_header_size: int = 8 * 1024
+    #: Where callbacks may lead: patterns of host and port, and whether plain HTTP will do.
+    callback_addresses: tuple[tuple[str, bool], ...] = ()
+    callback_timeout_ns: int = 10 * 10**9
+    callback_retry_initial_ns: int = 10**9
+    callback_retry_max_ns: int = 3600 * 10**9
     max_pending_activities: int = 2000
     max_pending_children: int = 2000
     max_pending_signals: int = 2000

@@ -140,6 +140,18 @@ class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     info: RequestIdInfo
 
 
+class CallbackAttempted(msgspec.Struct, frozen=True, tag="cb"):
+    """One of those who want to know how the run ended was told, or could not be."""
+
+    #: Place in `RunState.callbacks`.
+    number: int
+    at_ns: int
+    #: Serialized `Failure`; empty if it succeeded.
+    failure: bytes = b""
+    #: 0: there is no other attempt.
+    next_attempt_at_ns: int = 0
+
+
 class ChildOpen(msgspec.Struct, frozen=True, tag="child?"):
     """The child was asked, and had not closed."""
 
@@ -205,6 +217,7 @@ Internal = (
     | ActivityReset
     | ActivityChanged
     | RequestAttached
+    | CallbackAttempted
     | ChildOpen
     | ChildReleased
     | ParentTold

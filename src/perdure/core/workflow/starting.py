@@ -190,6 +190,7 @@ def started_attributes(
             attributes.continued_failure.CopyFrom(request.continued_failure)
         if request.HasField("last_completion_result"):
             attributes.last_completion_result.CopyFrom(request.last_completion_result)
+        attributes.completion_callbacks.extend(request.completion_callbacks)
     delay = duration_ns(request.workflow_start_delay)
     eager = isinstance(request, StartWorkflowExecutionRequest) and request.request_eager_execution
     attributes.eager_execution_accepted = eager and limits.enable_eager_workflow_start

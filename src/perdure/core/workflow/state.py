@@ -145,6 +145,25 @@ class RequestIdInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     event_id: int
 
 
+class CompletionCallback(msgspec.Struct, omit_defaults=True):
+    """Somebody wants to know how the workflow ends."""
+
+    #: Serialized `Callback`.
+    callback: bytes
+    registered_at_ns: int
+    #: Of the request that attached it to an open run; empty: it came with the start.
+    request_id: str = ""
+    #: How many attempts have ended.
+    attempt: int = 0
+    last_attempt_at_ns: int = 0
+    #: Serialized `Failure` of the last attempt; empty if there is none.
+    last_failure: bytes = b""
+    #: 0 if it need not be waited for.
+    next_attempt_at_ns: int = 0
+    #: There are no more attempts: it succeeded, or failed for good.
+    is_done: bool = False
+
+
 class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     build_id: str
     binary_checksum: str
@@ -198,6 +217,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     start_links: list[bytes] = []
     #: The id that the start request came with, and ids of later requests that were attached to this run.
     request_ids: dict[str, RequestIdInfo] = {}
+    #: In the order in which they were attached.
+    callbacks: list[CompletionCallback] = []
     #: Key → serialized `Payload`.
     memo: dict[str, bytes] = {}
     search_attributes: dict[str, bytes] = {}
@@ -225,7 +246,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     parent: Parent | None = None
     #: The parent knows that this run has closed.
     parent_told: bool = False
-    #: The serialized last event of a closed run, until the parent knows it.
+    #: The serialized last event of a closed run, until the parent and all callbacks know it.
     close_event: bytes = b""
     #: The run at the top: of the parent's parent and so on; this one if it has no parent.
     root_workflow_id: str = ""

@@ -115,6 +115,8 @@ def inherited(
         "root_workflow_execution",
     ):
         _copy(before, part, new)
+    for callback in state.callbacks:
+        new.completion_callbacks.add().MergeFromString(callback.callback)
     if state.execution_expiration_ns:
         set_timestamp(new.workflow_execution_expiration_time, state.execution_expiration_ns)
     new.prev_auto_reset_points.SetInParent()

@@ -1,0 +1,178 @@
+"""Somebody outside wants to know how the workflow ends, and is told once it has: again and again, until he takes it.
+
+A run that goes on as another one hands its callbacks on. What is sent, and what the answer means, is in
+`nexus_completion.py`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import Callback
+from temporalio.api.failure.v1 import Failure
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.nexus_completion import completion
+from perdure.core.workflow.outcome import Effect, Limits, Timer, TimerKind
+from perdure.core.workflow.records import CallbackAttempted
+from perdure.core.workflow.state import CompletionCallback, Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step, Timers
+
+_BACKOFF_COEFFICIENT = 2
+#: Temporal: which part of an interval is left to chance.
+_JITTER = 0.2
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAttempt:
+    """An attempt to invoke a callback has ended; `number` and `attempt` are those of the `InvokeCallback`."""
+
+    number: int
+    attempt: int
+    #: Empty: it succeeded.
+    failure: str
+    may_retry: bool
+    #: Drawn at random, 0 <= chance < 1.
+    chance: float
+
+
+def record_attempt(step: Step, request: RecordAttempt) -> None:
+    state = step.state
+    if request.number >= len(state.callbacks) or not _are_due(state):
+        return
+    callback = state.callbacks[request.number]
+    if callback.is_done or callback.attempt != request.attempt:
+        return  # Another one has been recorded.
+    if not request.failure:
+        step.note(CallbackAttempted(request.number, step.now_ns))
+        return
+    failure = Failure(message=request.failure)
+    failure.application_failure_info.non_retryable = not request.may_retry
+    next_attempt_at_ns = 0
+    if request.may_retry:
+        interval_ns = _interval_ns(callback.attempt, request.chance, step.world.limits)
+        next_attempt_at_ns = step.now_ns + interval_ns
+    step.note(
+        CallbackAttempted(
+            request.number, step.now_ns, failure.SerializeToString(), next_attempt_at_ns
+        )
+    )
+    if next_attempt_at_ns:
+        step.call_back(_timer(request.number, callback))
+
+
+def _interval_ns(attempt: int, chance: float, limits: Limits) -> int:
+    """Return the time after an attempt; `attempt` have ended before it."""
+    # More doublings than that exceed every maximum.
+    longest = limits.callback_retry_initial_ns * _BACKOFF_COEFFICIENT ** min(attempt, 63)
+    longest = min(longest, limits.callback_retry_max_ns)
+    return int(longest * (1 - _JITTER + _JITTER * chance))
+
+
+def retry(step: Step, timer: Timer) -> None:
+    state, number = step.state, timer.event_id
+    if number >= len(state.callbacks) or not _are_due(state):
+        return
+    callback = state.callbacks[number]
+    if _timer(number, callback) == timer and not callback.is_done:
+        step.send(completion(state, number))
+
+
+# What other concepts use
+
+
+def attached(
+    callbacks: Iterable[Callback], request_id: str, at_ns: int
+) -> list[CompletionCallback]:
+    return [
+        CompletionCallback(callback.SerializeToString(), at_ns, request_id)
+        for callback in callbacks
+    ]
+
+
+def check_count(state: RunState, more: int, limits: Limits) -> None:
+    """Refuse to attach `more` callbacks if that makes too many."""
+    if more and len(state.callbacks) + more > limits.max_callbacks:
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            f"cannot attach more than {limits.max_callbacks} callbacks to a workflow"
+            f" ({len(state.callbacks)} callbacks already attached)",
+        )
+
+
+def let_go(step: Step) -> None:
+    """The run has closed."""
+    for effect in owed(step.state, step.now_ns):
+        step.send(effect)
+
+
+def is_triggered(state: RunState) -> bool:
+    """Whether the callbacks are to be invoked: the run has closed, and the workflow does not go on."""
+    return state.exists and not (state.is_open or state.new_run_id or state.made_way)
+
+
+def _are_due(state: RunState) -> bool:
+    return bool(state.callbacks) and is_triggered(state)
+
+
+# How records change the state
+
+
+def attempted(state: RunState, record: CallbackAttempted) -> None:
+    callback = state.callbacks[record.number]
+    callback.attempt += 1
+    callback.last_attempt_at_ns = record.at_ns
+    callback.last_failure = record.failure
+    callback.next_attempt_at_ns = record.next_attempt_at_ns
+    callback.is_done = not record.next_attempt_at_ns
+    is_known = state.parent is None or state.parent_told
+    if is_known and all(each.is_done for each in state.callbacks):
+        state.close_event = b""
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    for callback in state.callbacks:
+        assert is_triggered(state) or not callback.attempt
+        assert not (callback.is_done and callback.next_attempt_at_ns)
+    if _are_due(state) and not all(callback.is_done for callback in state.callbacks):
+        assert state.close_event
+
+
+def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
+    if not _are_due(state):
+        return []
+    return [
+        _timer(number, callback)
+        for number, callback in enumerate(state.callbacks)
+        if callback.next_attempt_at_ns > now_ns
+    ]
+
+
+def owed(state: RunState, now_ns: int) -> list[Effect]:
+    return [completion(state, number) for number in _owed_numbers(state, now_ns)]
+
+
+def owes(state: RunState, now_ns: int) -> bool:
+    """Whether `owed` is not empty; there may be many, so they are not made for that."""
+    return next(_owed_numbers(state, now_ns), None) is not None
+
+
+def _owed_numbers(state: RunState, now_ns: int) -> Iterator[int]:
+    if _are_due(state):
+        for number, callback in enumerate(state.callbacks):
+            if not callback.is_done and callback.next_attempt_at_ns <= now_ns:
+                yield number
+
+
+def _timer(number: int, callback: CompletionCallback) -> Timer:
+    return Timer(callback.next_attempt_at_ns, TimerKind.CALLBACK_RETRY, number, callback.attempt)
+
+
+REQUESTS: Requests = {RecordAttempt: record_attempt}
+TIMERS: Timers = {TimerKind.CALLBACK_RETRY: retry}
+APPLIERS: Appliers = {CallbackAttempted: attempted}

@@ -1,0 +1,105 @@
+"""Invokes completion callbacks: sends what the core has put together, and tells the run what came of it.
+
+One attempt at a time; the run decides whether there is another one, and asks for it by its timers. After a crash or a
+lost lease the owner of the run computes again what is owed, so nothing here outlives memory, and a callback may hear of
+an end twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.workflow.callbacks import RecordAttempt
+from perdure.core.workflow.nexus_completion import Verdict, verdict
+from perdure.core.workflow.outcome import InvokeCallback
+from perdure.runtime.engine import Engine
+from perdure.runtime.posting import PostFailed, post
+from perdure.store.port import RunKey
+
+log = structlog.get_logger(__name__)
+
+#: Requests under way. Others wait for their turn.
+AT_ONCE_MAX = 32
+RETRY_S = 0.05
+RETRY_MAX_S = 5.0
+#: The run cannot be told now, but its owner can be later.
+_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
+
+
+class Callbacks:
+    def __init__(self, engine: Engine, chance: Callable[[], float]) -> None:
+        self._engine = engine
+        self._chance = chance
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
+
+    def deliver(self, key: RunKey, callback: InvokeCallback) -> None:
+        """Begin, unless it is under way."""
+        generation = self._engine.generation
+        name = (key.run_id, callback.number, callback.attempt, generation)
+        if name not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._run(key, callback, generation))
+            self._under_way[name] = task
+            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def stop(self) -> None:
+        """Let go of what is under way: it is owed still."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, key: RunKey, callback: InvokeCallback, generation: int) -> None:
+        told = await self._invoke(key, callback)
+        if told.failure:
+            log.warning(
+                "callback failed",
+                namespace_id=key.namespace_id,
+                workflow_id=key.workflow_id,
+                run_id=key.run_id,
+                url=callback.url,
+                attempt=callback.attempt + 1,
+                error=told.failure,
+                may_retry=told.may_retry,
+            )
+        attempt = RecordAttempt(
+            number=callback.number,
+            attempt=callback.attempt,
+            failure=told.failure,
+            may_retry=told.may_retry,
+            chance=self._chance(),
+        )
+        delay_s = RETRY_S
+        while generation == self._engine.generation:
+            try:
+                await self._engine.ask(key, attempt)
+                return
+            except Rejected as refusal:
+                if refusal.code is Code.NOT_FOUND:
+                    return  # The run is deleted.
+                if refusal.code not in _TRANSIENT:
+                    log.error("bug: the end of a callback was refused", error=refusal.message)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _invoke(self, key: RunKey, callback: InvokeCallback) -> Verdict:
+        if not callback.url.startswith(("http://", "https://")):
+            # Temporal: a callback of the server itself is found by a token that the server gave; perdure gives none.
+            return Verdict("handler error (BAD_REQUEST): invalid callback token", False)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="callback")
+        timeout_s = self._engine.world_of(key.namespace_id).limits.callback_timeout_ns / 1e9
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._threads, post, callback.url, dict(callback.headers), callback.body, timeout_s
+            )
+        except PostFailed as error:
+            return Verdict(f'Post "{callback.url}": {error}')
+        return verdict(
+            answer.status, answer.reason, answer.content_type, answer.retryable, answer.body
+        )

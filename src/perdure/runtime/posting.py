@@ -1,0 +1,84 @@
+"""Sends one HTTP request and reads the answer. Waits, so it is called in a thread of its own.
+
+The standard library's client does: callbacks are rare, and one thread each costs less than another package.
+"""
+
+import http.client
+import socket
+import urllib.error
+import urllib.request
+from email.message import Message
+from typing import NamedTuple
+
+#: Of an answer that tells of a failure; the rest of it is not read.
+ANSWER_BYTES_MAX = 64 * 1024
+
+
+class Answer(NamedTuple):
+    status: int
+    reason: str
+    content_type: str
+    #: The header `Nexus-Request-Retryable`.
+    retryable: str
+    body: bytes
+
+
+class PostFailed(Exception):
+    """There is no answer. The text says why, in the real server's words where it has any."""
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Temporal: goes where redirects lead, with GET and without a body, as Go's client does; nowhere but by HTTP."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Answer:
+    """Raise `PostFailed` if there is no answer. `timeout_s` bounds each wait for the other side."""
+    try:
+        request = urllib.request.Request(url, data=body or None, headers=headers, method="POST")
+        if body and not request.has_header("Content-type"):
+            # Else it would be said to be a form.
+            request.add_unredirected_header("Content-type", "")
+        with _opener().open(request, timeout=timeout_s) as answer:
+            return _read(answer.status, answer.reason, answer.headers, b"")
+    except urllib.error.HTTPError as error:
+        with error:
+            told = error.read(ANSWER_BYTES_MAX)
+            return _read(error.code, error.reason, error.headers, told)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PostFailed(_words(error, url)) from error
+
+
+def _read(status: int, reason: str, headers: Message, body: bytes) -> Answer:
+    return Answer(
+        status,
+        reason,
+        headers.get("content-type", ""),
+        headers.get("nexus-request-retryable", ""),
+        body,
+    )
+
+
+def _words(error: Exception, url: str) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "context deadline exceeded"
+    if isinstance(cause, ConnectionRefusedError):
+        address = urllib.request.Request(url).host
+        return f"dial tcp {address}: connect: connection refused"
+    if isinstance(cause, http.client.RemoteDisconnected | ConnectionResetError):
+        return "EOF"
+    if isinstance(cause, socket.gaierror):
+        return f"dial tcp: lookup {urllib.request.Request(url).host}: no such host"
+    return str(cause)
