@@ -22,7 +22,7 @@ from temporalio.api.workflowservice.v1 import (
     RespondWorkflowTaskFailedResponse,
 )
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.outcome import Limits
@@ -78,6 +78,10 @@ class WorkflowTasks:
         )
         check_identity(request.identity, self._services.limits(request.namespace))
         check_task_queue(request, self._services.limits(request.namespace))
+        if request.binary_checksum in namespace.bad_binaries:
+            raise invalid_argument(
+                f"Binary {request.binary_checksum} already marked as bad deployment."
+            )
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
         task = await self._node.poll_workflow_task(
             name, poller_info(request, self._node.clock.now_ns()), deadline, version_stamp(request)
@@ -102,6 +106,7 @@ class WorkflowTasks:
                 ref=ref,
                 event=_completed_event(request),
                 commands=request.commands,
+                is_bad_binary=self._is_bad(key, request.binary_checksum),
                 query_results={
                     query_id: result.SerializeToString()
                     for query_id, result in request.query_results.items()
@@ -169,6 +174,10 @@ class WorkflowTasks:
             namespace = getattr(command, name).namespace if name is not None else ""
             if namespace:
                 self._services.namespaces.get(namespace)
+
+    def _is_bad(self, key: RunKey, checksum: str) -> bool:
+        namespace = self._services.namespaces.get_by_id(key.namespace_id)
+        return bool(checksum) and checksum in namespace.bad_binaries
 
     def _limits_of(self, key: RunKey) -> Limits:
         return self._services.limits(self._services.namespaces.name_of(key.namespace_id))

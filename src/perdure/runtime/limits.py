@@ -35,6 +35,7 @@ PER_NAMESPACE: Mapping[str, str] = {
     "history_count_warn": "limit.historyCount.warn",
     "history_size": "limit.historySize.error",
     "history_size_warn": "limit.historySize.warn",
+    "reported_task_failures": ("system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"),
     "search_attributes_count": "frontend.searchAttributesNumberOfKeysLimit",
     "search_attribute_value_size": "frontend.searchAttributesSizeOfValueLimit",
     "search_attributes_size": "frontend.searchAttributesTotalSizeLimit",

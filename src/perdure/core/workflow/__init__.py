@@ -29,6 +29,7 @@ can command, how records change the state, what must hold, the tables.
     options.py            an operator changes how it is treated, or another start is attached to it
     callbacks.py          somebody outside is told how it ended (with nexus_completion.py)
     markers.py            it leaves a note to itself
+    problems.py           its workflow tasks fail again and again
     failures.py           failures that the server itself makes
     history_limits.py     its history has become too long
     deletion.py           it is forgotten

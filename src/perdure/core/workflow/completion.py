@@ -23,6 +23,7 @@ from perdure.core.workflow import (
     execution,
     externals,
     markers,
+    problems,
     queries,
     search_attributes,
     timers,
@@ -92,6 +93,8 @@ class CompleteWorkflowTask:
     messages: Sequence[Message] = ()
     #: The worker can be shown the same events again after a task that left no trace.
     can_see_again: bool = False
+    #: An operator has said that this build is not to complete anything.
+    is_bad_binary: bool = False
     build_id: str = ""
     version_stamp: bytes = b""
 
@@ -122,10 +125,12 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
             return _give_up_heartbeats(step)
         original_scheduled_at_ns = task.original_scheduled_at_ns
     step.arrived_meanwhile = bool(step.state.buffered)
-    checkpoint = step.checkpoint() if request.commands or request.messages else None
+    may_be_refused = request.commands or request.messages or request.is_bad_binary
+    checkpoint = step.checkpoint() if may_be_refused else None
     identity = started.identity
     inbox = Inbox(request.messages)
     try:
+        _check_binary(request)
         activity_tasks = _carry_out(step, request, inbox)
     except BadCommand as error:
         assert checkpoint is not None
@@ -189,6 +194,15 @@ def _check_sequence(request: CompleteWorkflowTask) -> None:
             )
 
 
+def _check_binary(request: CompleteWorkflowTask) -> None:
+    if request.is_bad_binary:
+        checksum = request.event.workflow_task_completed_event_attributes.binary_checksum
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_BINARY,
+            f"binary {checksum} is marked as bad deployment",
+        )
+
+
 def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[ActivityTask]:
     task, started_event_id = record_started(step)
     event = HistoryEvent()
@@ -197,6 +211,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.started_event_id = started_event_id
     completed_event_id = step.record(event).event_id
+    problems.forget(step)
     state = step.state
     if (request.sticky_queue, request.sticky_schedule_to_start_ns) != (
         state.sticky_queue,
@@ -329,6 +344,7 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task = None
     state.workflow_task_attempt = 1
     state.last_task_failed_cause = 0
+    state.failed_task_count = 0
     state.last_worker_version = attributes.worker_version.SerializeToString()
     build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
     if build_id and build_id not in state.build_ids:

@@ -269,6 +269,8 @@ class Limits:
     history_count_warn: int = 10 * 1024
     history_size: int = 50 * 1024 * 1024
     history_size_warn: int = 10 * 1024 * 1024
+    #: Workflow tasks in a row that must fail for lists to show it. 0: never.
+    reported_task_failures: int = 5
     #: Of names and ids, in bytes.
     max_id_length: int = 1000
     search_attributes_count: int = 100

@@ -96,6 +96,12 @@ class ActivityRetried(msgspec.Struct, frozen=True, tag="act~"):
     last_worker_identity: str = ""
 
 
+class ProblemsReported(msgspec.Struct, frozen=True, tag="prob"):
+    """Lists show from here on that workflow tasks keep failing, and why; empty: no more."""
+
+    values: tuple[str, ...]
+
+
 class ActivityPaused(msgspec.Struct, frozen=True, tag="act||"):
     """It is not to be started until somebody says so; an attempt that runs may end."""
 
@@ -207,6 +213,7 @@ Internal = (
     | Unbuffered
     | TaskRescheduled
     | TaskDropped
+    | ProblemsReported
     | StickySet
     | ActivityStarted
     | ActivityHeartbeat

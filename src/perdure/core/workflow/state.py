@@ -233,6 +233,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     previous_started_event_id: int = 0
     #: Serialized `Failure` or empty, and the cause, of the last failed task since the last success.
     last_task_failed_cause: int = 0
+    #: Workflow tasks that have failed or timed out since one was completed.
+    failed_task_count: int = 0
     sticky_queue: str = ""
     sticky_schedule_to_start_ns: int = 0
     #: Build ids of the workers that completed tasks, oldest first.

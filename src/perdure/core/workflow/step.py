@@ -16,6 +16,7 @@ from perdure.core.workflow.records import (
     Buffered,
     Flushed,
     Internal,
+    ProblemsReported,
     Record,
     decode_state,
     encode_events,
@@ -61,7 +62,7 @@ _SHOWN = {
 }
 
 
-_SHOWN_RECORDS = (ActivityPaused, ActivityUnpaused)
+_SHOWN_RECORDS = (ActivityPaused, ActivityUnpaused, ProblemsReported)
 
 
 class BadCommand(Exception):

@@ -20,6 +20,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import Effect, Timer, TimerKind
+from perdure.core.workflow.problems import report_failure, report_timeout
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import (
     Flushed,
@@ -30,13 +31,19 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
-from perdure.core.workflow.times import duration_ns, set_duration, timestamp_ns
+from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.workflow_task_timers import (
     backoff_ns,
     dispatch_of,
+    scheduled_event,
     speculative_timer,
     sticky_timer,
     timeout_timer,
+)
+
+_NOBODYS = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
 )
 
 # What can be asked
@@ -114,7 +121,7 @@ def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
     if state.buffered or state.workflow_task_attempt > 1:
         schedule(step, dispatch=dispatch)
         return
-    event = _scheduled_event(state, 1, state.workflow_task_timeout_ns)
+    event = scheduled_event(state, 1, state.workflow_task_timeout_ns)
     event.event_id = state.next_event_id
     event.event_time.FromNanoseconds(step.now_ns)
     task = WorkflowTask(
@@ -220,6 +227,7 @@ def record_failed(
             attributes.worker_version.MergeFromString(worker_version)
         step.record(event)
     let_go(step)
+    report_failure(step, cause)
 
 
 def let_go(step: Step) -> None:
@@ -253,6 +261,7 @@ def time_out(step: Step, timer: Timer) -> None:
     else:
         record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
     let_go(step)
+    report_timeout(step)
     ensure(step)
     if step.run.pending_task is None:
         release_unanswered(step)
@@ -323,7 +332,7 @@ def held_back_of(run: Run) -> tuple[HistoryEvent, ...]:
 
 
 def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
-    event = _scheduled_event(state, task.attempt, task.start_to_close_ns)
+    event = scheduled_event(state, task.attempt, task.start_to_close_ns)
     event.event_id = task.scheduled_event_id
     event.event_time.FromNanoseconds(task.scheduled_at_ns)
     return event
@@ -334,7 +343,7 @@ def transient_event(state: RunState, task: WorkflowTask) -> HistoryEvent:
 
 def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_ns: int) -> None:
     step.count_all()
-    step.record(_scheduled_event(step.state, 1, start_to_close_ns))
+    step.record(scheduled_event(step.state, 1, start_to_close_ns))
     if original_scheduled_at_ns != step.now_ns:
         task = step.state.workflow_task
         assert task is not None
@@ -343,21 +352,6 @@ def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_n
                 1, task.scheduled_at_ns, original_scheduled_at_ns, task.start_to_close_ns
             )
         )
-
-
-def _scheduled_event(state: RunState, attempt: int, start_to_close_ns: int) -> HistoryEvent:
-    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
-    attributes = event.workflow_task_scheduled_event_attributes
-    if state.sticky_queue:
-        attributes.task_queue.name = state.sticky_queue
-        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_STICKY
-        attributes.task_queue.normal_name = state.task_queue
-    else:
-        attributes.task_queue.name = state.task_queue
-        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
-    set_duration(attributes.start_to_close_timeout, start_to_close_ns)
-    attributes.attempt = attempt
-    return event
 
 
 def scheduled(state: RunState, event: HistoryEvent) -> None:
@@ -395,6 +389,7 @@ def rescheduled(state: RunState, record: TaskRescheduled) -> None:
 
 
 def dropped(state: RunState, record: TaskDropped) -> None:
+    state.failed_task_count += 1
     state.workflow_task = None
     state.workflow_task_attempt = record.next_attempt
     if record.cause:
@@ -404,8 +399,10 @@ def dropped(state: RunState, record: TaskDropped) -> None:
 
 def failed(state: RunState, event: HistoryEvent) -> None:
     cause = event.workflow_task_failed_event_attributes.cause
-    # Temporal: a reset is nobody's failure.
-    is_reset = cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    # Temporal: neither a reset nor a failover is anybody's failure.
+    is_reset = cause in _NOBODYS
+    if not is_reset and not state.sticky_queue:
+        state.failed_task_count += 1
     state.workflow_task_attempt = 1 if is_reset else _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""
@@ -417,6 +414,7 @@ def timed_out(state: RunState, event: HistoryEvent) -> None:
     if timeout == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START:
         state.workflow_task_attempt = 1
     else:
+        state.failed_task_count += not state.sticky_queue
         state.workflow_task_attempt = _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""

@@ -1,7 +1,12 @@
-"""When a workflow task is late, and where it is handed out."""
+"""How a workflow task is scheduled: its event, when it is late, and where it is handed out."""
+
+from temporalio.api.enums.v1 import EventType, TaskQueueKind
+from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow.outcome import DispatchWorkflowTask, Timer, TimerKind
 from perdure.core.workflow.state import RunState, WorkflowTask
+from perdure.core.workflow.step import new_event
+from perdure.core.workflow.times import set_duration
 
 _SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
 #: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
@@ -52,3 +57,18 @@ def backoff_ns(attempt: int, max_interval_ns: int) -> int:
         return 0
     doublings = min(attempt - _BACKOFF_AFTER_ATTEMPT - 1, 32)
     return int(min(_BACKOFF_INITIAL_NS << doublings, max_interval_ns))
+
+
+def scheduled_event(state: RunState, attempt: int, start_to_close_ns: int) -> HistoryEvent:
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
+    attributes = event.workflow_task_scheduled_event_attributes
+    if state.sticky_queue:
+        attributes.task_queue.name = state.sticky_queue
+        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_STICKY
+        attributes.task_queue.normal_name = state.task_queue
+    else:
+        attributes.task_queue.name = state.task_queue
+        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    set_duration(attributes.start_to_close_timeout, start_to_close_ns)
+    attributes.attempt = attempt
+    return event
