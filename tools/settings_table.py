@@ -74,6 +74,7 @@ def keys() -> str:
             default = getattr(Limits(), name)
             text = _duration(default / 1e9) if name.endswith("_ns") else json.dumps(default)
             rows.append((key, text, scope))
+    rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
     rows += [(key, text, "") for key, text in (namespace_changes.KEYS | retention.KEYS).items()]
     lines = ["| key | default | may be bound to |", "| --- | --- | --- |"]
     lines += [f"| `{key}` | `{text}` | {scope} |" for key, text, scope in sorted(rows)]

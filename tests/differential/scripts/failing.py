@@ -91,7 +91,7 @@ async def bad_binaries(world: World) -> None:
     await workflow.poll_and_complete(start_timer("t", 100), binary_checksum="good")
     poll: Any = api.PollWorkflowTaskQueueRequest(identity="worker", binary_checksum="bad")
     await world.attempt(
-        poll, "with a bad binary", task_queue={"name": workflow.task_queue}, timeout=3
+        poll, "with a bad binary", task_queue={"name": workflow.task_queue}, timeout=8
     )
 
 
