@@ -1,8 +1,9 @@
 """What a client is told of a run, open and closed. Activities and tasks are described where they are tested."""
 
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 
-from perdure.core.workflow.options import AttachRequest
+from perdure.core.workflow.options import AttachRequest, UpdateOptions
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, start_timer
 
@@ -119,3 +120,16 @@ def test_a_request_that_came_while_a_worker_held_the_task() -> None:
     assert run.history().count("OptionsUpdated") == 1
     attached = run.described().workflow_extended_info.request_id_infos["second-id"]
     assert (attached.event_id, attached.buffered) == (5, False)
+
+
+def test_an_override_of_the_versions_is_shown_until_it_is_taken_away() -> None:
+    run = OneRun(versioning_override={"behavior": "VERSIONING_BEHAVIOR_AUTO_UPGRADE"})
+    info = run.described().workflow_execution_info
+    assert info.versioning_info.versioning_override.auto_upgrade
+    assert "TemporalWorkflowVersioningBehavior" in info.search_attributes.indexed_fields
+    run.ask(UpdateOptions(WorkflowExecutionOptions(), frozenset({"versioningOverride"}), "me"))
+    assert run.event(3).unset_versioning_override
+    info = run.described().workflow_execution_info
+    assert info.HasField("versioning_info")
+    assert not info.versioning_info.HasField("versioning_override")
+    assert "TemporalWorkflowVersioningBehavior" not in info.search_attributes.indexed_fields

@@ -39,6 +39,7 @@ from perdure.core.workflow.validation import (
     retry_policy_fault,
     with_defaults,
 )
+from perdure.core.workflow.versioning import check_override
 from perdure.frontend.callbacks import check_callbacks, check_variants
 from perdure.frontend.queue_names import PART_PREFIX
 
@@ -350,7 +351,7 @@ def _check_not_built(request: Any) -> None:
             Code.UNIMPLEMENTED, "The Time-Skipping feature is not enabled for namespace."
         )
     if request.HasField("versioning_override"):
-        raise Rejected(Code.UNIMPLEMENTED, "versioning_override is not implemented")
+        check_override(request.versioning_override, request.task_queue.name)
 
 
 def mask_fields(mask: FieldMask) -> frozenset[str]:
@@ -396,8 +397,14 @@ def _check_mask(options: WorkflowExecutionOptions, mask: FieldMask, what: str) -
 def _option_fields(mask: FieldMask) -> frozenset[str]:
     fields = mask_fields(mask)
     for path in fields:
-        if path.split(".")[0] != "priority":
+        first, _, rest = path.partition(".")
+        if first not in ("priority", "versioningOverride"):
             raise Rejected(Code.UNIMPLEMENTED, f"{path} is not implemented")
+        if first == "versioningOverride" and rest:
+            why = "fields must be updated together"
+            if rest not in ("behavior", "deployment"):
+                why = "doesn't support partial updates"
+            raise invalid_argument(f"error applying update_options: versioning_override {why}")
     return fields
 
 

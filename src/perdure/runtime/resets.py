@@ -11,6 +11,7 @@ from perdure.core.workflow.execution import RESETTER, Terminate
 from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.state import RunState
+from perdure.core.workflow.versioning import check_override
 from perdure.core.workflow.workflow_task import held_back_of
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
@@ -99,6 +100,9 @@ class Resets:
             raise invalid_argument(
                 "Workflow task finish ID must be > 1 && <= workflow last event ID."
             )
+        for operation in reset.operations:
+            if operation.options.HasField("versioning_override"):
+                check_override(operation.options.versioning_override, base.state.task_queue)
         chain = [_Journal(engine, base.key)]
         while True:
             await self._read(chain)

@@ -5,8 +5,14 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow, start_child
+from tests.differential.commands import (
+    complete_workflow,
+    continue_as_new,
+    start_child,
+    start_timer,
+)
 from tests.differential.registry import script
+from tests.differential.wire import Refusal
 from tests.differential.world import Workflow, World
 
 
@@ -76,3 +82,83 @@ async def options_refused(world: World) -> None:
         update_mask="priority",
         workflow_execution_options={"priority": {"priority_key": 2}},
     )
+
+
+_VERSION = {"deployment_name": "deployment", "build_id": "build"}
+_OVERRIDES: dict[str, dict[str, Any]] = {
+    "auto-upgrade": {"auto_upgrade": True},
+    "not auto-upgrade": {"auto_upgrade": False},
+    "auto-upgrade in the old form": {"behavior": "VERSIONING_BEHAVIOR_AUTO_UPGRADE"},
+    "auto-upgrade to a version": {
+        "behavior": "VERSIONING_BEHAVIOR_AUTO_UPGRADE",
+        "pinned_version": "deployment.build",
+    },
+    "pinned": {"pinned": {"behavior": "PINNED_OVERRIDE_BEHAVIOR_PINNED", "version": _VERSION}},
+    "pinned somehow": {"pinned": {"version": _VERSION}},
+    "pinned in the old form": {
+        "behavior": "VERSIONING_BEHAVIOR_PINNED",
+        "pinned_version": "deployment.build",
+    },
+    "once": {"one_time": {"target_deployment_version": _VERSION}},
+    "nothing": {},
+}
+
+
+@script
+async def versioning_overridden_at_the_start(world: World) -> None:
+    for number, (name, override) in enumerate(_OVERRIDES.items()):
+        workflow = world.workflow(f"start-{number}")
+        await workflow.try_start(name, versioning_override=override)
+        other = world.workflow(f"signal-{number}")
+        await other.signal_with_start(name, versioning_override=override)
+
+
+@script
+async def versioning_overridden(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    for name, override in _OVERRIDES.items():
+        await _update(workflow, name, "versioningOverride", versioning_override=override)
+    await workflow.describe("overridden")
+    await _update(
+        workflow, "the same", "versioningOverride", versioning_override={"auto_upgrade": True}
+    )
+    await _update(workflow, "priority", "priority", priority={"priority_key": 2})
+    await _update(
+        workflow, "a part", "versioningOverride.behavior", versioning_override={"behavior": 2}
+    )
+    await _update(
+        workflow, "another", "versioningOverride.autoUpgrade", versioning_override={"behavior": 2}
+    )
+    await _update(workflow, "taken away", "versioningOverride")
+    await workflow.describe("taken away")
+
+
+@script
+async def versioning_override_is_not_inherited(world: World) -> None:
+    workflow, child = world.workflow(), world.workflow("child")
+    await workflow.start(versioning_override={"auto_upgrade": True})
+    await workflow.poll_and_complete(start_child(child.id, child.task_queue))
+    task = await child.poll()
+    child.saw_run(task.reply.workflow_execution.run_id)
+    await workflow.poll_and_complete(continue_as_new())
+
+
+@script
+async def versioning_overridden_by_a_reset(world: World) -> None:
+    for number, name in enumerate(("auto-upgrade", "pinned")):
+        workflow = world.workflow(f"reset-{number}")
+        await workflow.start()
+        await workflow.poll_and_complete(start_timer("t", 100))
+        options = {"versioning_override": _OVERRIDES[name]}
+        change = {"workflow_execution_options": options, "update_mask": "versioningOverride"}
+        reply = await world.attempt(
+            api.ResetWorkflowExecutionRequest(workflow_execution=workflow.execution()),
+            name,
+            workflow_task_finish_event_id=4,
+            request_id="reset",
+            reason="reason",
+            post_reset_operations=[{"update_workflow_options": change}],
+        )
+        if not isinstance(reply, Refusal):
+            workflow.saw_run(reply.run_id)

@@ -18,6 +18,7 @@ from temporalio.api.workflow.v1 import (
     PendingActivityInfo,
     PendingChildExecutionInfo,
     PendingWorkflowTaskInfo,
+    VersioningOverride,
     WorkflowExecutionConfig,
     WorkflowExecutionExtendedInfo,
     WorkflowExecutionInfo,
@@ -28,6 +29,7 @@ from perdure.core.workflow.callbacks import is_triggered
 from perdure.core.workflow.listing import memo, search_attributes
 from perdure.core.workflow.state import CompletionCallback, PendingActivity, Run, RunState
 from perdure.core.workflow.times import set_duration, set_timestamp
+from perdure.core.workflow.versioning import described
 
 #: Temporal: the run's expiration of a run without one is Go's zero time.
 _NO_TIME = Timestamp(seconds=-62_135_596_800)
@@ -123,6 +125,11 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
             set_timestamp(added.expire_time, point.expires_at_ns)
     if state.last_worker_version:
         info.most_recent_worker_version_stamp.MergeFromString(state.last_worker_version)
+    if state.versioning_override is not None:
+        info.versioning_info.SetInParent()
+    if state.versioning_override:
+        override = VersioningOverride.FromString(state.versioning_override)
+        info.versioning_info.versioning_override.CopyFrom(described(override))
     if state.has_priority:
         info.priority.SetInParent()
         info.priority.MergeFromString(state.priority)

@@ -326,6 +326,8 @@ def started(state: RunState, event: HistoryEvent) -> None:
     state.cron_schedule = attributes.cron_schedule
     state.has_priority = attributes.HasField("priority")
     state.priority = attributes.priority.SerializeToString()
+    if attributes.HasField("versioning_override"):
+        state.versioning_override = attributes.versioning_override.SerializeToString()
     if attributes.completion_callbacks:
         state.callbacks = attached(attributes.completion_callbacks, "", state.start_time_ns)
     state.start_links = [link.SerializeToString() for link in event.links]

@@ -14,7 +14,10 @@ def memo(state: RunState) -> Memo:
 def search_attributes(state: RunState) -> SearchAttributes:
     """The run's own, and what the server adds: who worked on it."""
     fields = {key: Payload.FromString(value) for key, value in state.search_attributes.items()}
-    if state.previous_started_event_id:
+    if state.versioning_override:
+        # Temporal: then which builds have worked on it is not told.
+        fields["TemporalWorkflowVersioningBehavior"] = _typed("Keyword", "AutoUpgrade")
+    elif state.previous_started_event_id or state.versioning_override is not None:
         fields["BuildIds"] = _keywords(
             ["unversioned", *(f"unversioned:{build_id}" for build_id in state.build_ids)]
         )
@@ -24,7 +27,11 @@ def search_attributes(state: RunState) -> SearchAttributes:
 
 
 def _keywords(values: list[str]) -> Payload:
+    return _typed("KeywordList", values)
+
+
+def _typed(kind: str, value: object) -> Payload:
     return Payload(
-        metadata={"encoding": b"json/plain", "type": b"KeywordList"},
-        data=json.dumps(values, separators=(",", ":")).encode(),
+        metadata={"encoding": b"json/plain", "type": kind.encode()},
+        data=json.dumps(value, separators=(",", ":")).encode(),
     )

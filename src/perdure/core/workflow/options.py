@@ -1,4 +1,5 @@
-"""What an open run was started with changes: an operator sets its priority, or another start is attached to it."""
+"""What an open run was started with changes: an operator sets its priority or which workers it
+goes to, or another start is attached to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +7,14 @@ from dataclasses import dataclass
 from temporalio.api.common.v1 import Callback, Link, Priority
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflow.v1 import WorkflowExecutionOptions
+from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.callbacks import attached, check_count
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.times import timestamp_ns
+from perdure.core.workflow.versioning import check_override, recorded
 
 # What can be asked
 
@@ -50,20 +52,35 @@ def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
             setattr(merged, name, getattr(wanted, name))
             priority = merged
     before = Priority.FromString(state.priority) if state.has_priority else None
-    if priority != before:
+    override_before = _override(state)
+    override = override_before
+    if "versioningOverride" in request.fields:
+        is_set = request.options.HasField("versioning_override")
+        override = request.options.versioning_override if is_set else None
+        if override is not None:
+            check_override(override, state.task_queue)
+    if priority != before or override != override_before:
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
         event.worker_may_ignore = True
         attributes = event.workflow_execution_options_updated_event_attributes
         attributes.identity = request.identity
-        # Temporal: what is not overridden is said to be no longer overridden.
-        attributes.unset_versioning_override = True
+        if override is not None:
+            attributes.versioning_override.CopyFrom(recorded(override))
+        else:
+            # Temporal: what is not overridden is said to be no longer overridden.
+            attributes.unset_versioning_override = True
         if priority is not None:
             attributes.priority.CopyFrom(priority)
         step.record_or_buffer(event)
-    options = WorkflowExecutionOptions()
+    options = WorkflowExecutionOptions(versioning_override=override)
     if priority is not None:
         options.priority.CopyFrom(priority)
     return options
+
+
+def _override(state: RunState) -> VersioningOverride | None:
+    stored = state.versioning_override
+    return VersioningOverride.FromString(stored) if stored else None
 
 
 def attach_request(step: Step, request: AttachRequest) -> None:
@@ -98,6 +115,10 @@ def updated(state: RunState, event: HistoryEvent) -> None:
     if attributes.attached_completion_callbacks:
         at_ns = timestamp_ns(event.event_time)
         state.callbacks += attached(attributes.attached_completion_callbacks, request_id, at_ns)
+    if attributes.HasField("versioning_override"):
+        state.versioning_override = attributes.versioning_override.SerializeToString()
+    elif attributes.unset_versioning_override and state.versioning_override is not None:
+        state.versioning_override = b""
     if attributes.HasField("priority"):
         # Temporal: one that is taken away stays.
         state.has_priority = True

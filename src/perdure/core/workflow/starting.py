@@ -27,6 +27,7 @@ from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.validation import with_defaults
+from perdure.core.workflow.versioning import recorded
 
 _FAILED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED,
@@ -182,6 +183,8 @@ def started_attributes(
             getattr(attributes, part).CopyFrom(getattr(request, part))
     if not attributes.memo.fields:
         attributes.ClearField("memo")
+    if request.HasField("versioning_override"):
+        attributes.versioning_override.CopyFrom(recorded(request.versioning_override))
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(request.retry_policy)
         with_defaults(attributes.retry_policy)
