@@ -41,7 +41,7 @@ from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.description import describe
 from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
+from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, unrecorded
 from perdure.core.workflow.machine import fold, needed_timers, owed, transition
 from perdure.core.workflow.outcome import (
     Effect,
@@ -58,7 +58,7 @@ from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import SECOND_NS
-from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef, unrecorded
+from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
 from tests.core.promises import Journal, check_between_steps, memory_of
 
 #: When every script begins.

@@ -7,7 +7,7 @@ from perdure.core.errors import Code
 from perdure.core.workflow.outcome import Limits, SettleUpdate
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
 from tests.core.run import OneRun, update_messages
-from tests.differential.commands import command, complete_workflow, start_timer
+from tests.differential.commands import command, complete_workflow, schedule_activity, start_timer
 
 ACCEPT = Acceptance(accepted_request_message_id="u/request", accepted_request_sequencing_event_id=5)
 REJECT = Rejection()
@@ -231,3 +231,29 @@ def test_updates_that_wait_must_not_be_too_large() -> None:
     run.work()
     admitted(run, "u")
     assert "total payload size" in run.refused(AdmitUpdate("v", b"x" * 9))
+
+
+def test_a_first_task_that_is_due_while_an_update_has_one_comes_after_it() -> None:
+    run = OneRun(workflow_start_delay="5s")
+    admitted(run, "u")
+    run.take()
+    run.wait(6)
+    run.complete(messages=says(REJECT))
+    assert run.history() == "1 WorkflowExecutionStarted 2 WorkflowTaskScheduled"
+    run.work()
+
+
+def test_what_is_noted_makes_the_task_of_an_update_a_normal_one() -> None:
+    run = OneRun()
+    run.work(schedule_activity("a", "q"))
+    admitted(run, "u")
+    run.take_activity()
+    assert run.news().endswith("WorkflowTaskScheduled")
+
+
+def test_more_is_told_than_that_an_update_is_accepted_when_its_run_ends() -> None:
+    run = asked()
+    accepted = command("PROTOCOL_MESSAGE", message_id="u/0")
+    run.complete(accepted, complete_workflow(), messages=says(ACCEPT))
+    [settled] = told(run)
+    assert settled.stage == COMPLETED

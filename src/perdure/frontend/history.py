@@ -17,8 +17,8 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import TIMED_OUT
+from perdure.core.workflow.handing_out import held_back_of, unrecorded
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.workflow_task import held_back_of, unrecorded
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import HistoryToken, encode, history_token

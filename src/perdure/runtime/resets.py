@@ -8,11 +8,11 @@ from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import RESETTER, Terminate
+from perdure.core.workflow.handing_out import held_back_of
 from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.versioning import check_override
-from perdure.core.workflow.workflow_task import held_back_of
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
 from perdure.runtime.live import LiveRun

@@ -263,6 +263,17 @@ async def start_instead_of_what_waits(world: World) -> None:
 
 
 @script
+async def continue_after_a_while(world: World) -> None:
+    """The new run need not wait."""
+    for name, fields in {"unsaid": {}, "said": {"backoff_start_interval": "0s"}}.items():
+        workflow = world.workflow(name)
+        await workflow.start()
+        await world.wait(1.2)
+        await workflow.poll_and_complete(continue_as_new(**fields))
+        await workflow.poll_and_complete(complete_workflow())
+
+
+@script
 async def continue_with_other_search_attributes(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(search_attributes=_versions('["a"]'))

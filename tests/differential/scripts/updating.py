@@ -424,7 +424,7 @@ async def sticky_task_of_an_update_is_not_taken(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await (await workflow.poll()).complete(LONG, sticky_attributes=workflow.sticky(1))
-    await workflow.poll("nothing", sticky=True, timeout=2)
+    await workflow.poll("nothing", sticky=True, timeout=3)
     async with world.meanwhile(update(workflow)):
         task = await workflow.poll()
         await workflow.history("meanwhile")

@@ -49,6 +49,15 @@ async def update_accepted_by_the_last_task(world: World) -> None:
     await poll_update(workflow, label="accepted", wait="ACCEPTED")
 
 
+@script
+async def update_to_be_accepted_by_the_last_task(world: World) -> None:
+    """More is known than was asked for."""
+    workflow = await idle(world)
+    async with world.meanwhile(update(workflow, wait="ACCEPTED")):
+        task = await workflow.poll()
+        await respond(task, [accepts(task.reply.messages[0])], complete_workflow())
+
+
 @script(intended=[_ABORTED])
 async def update_passed_over_by_the_last_task(world: World) -> None:
     workflow = await idle(world)

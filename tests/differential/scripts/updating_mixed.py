@@ -107,6 +107,33 @@ async def activity_ends_while_an_update_is_in_flight(world: World) -> None:
 
 
 @script
+async def activity_starts_while_an_update_waits(world: World) -> None:
+    """That is no event, but it is written down."""
+    workflow, queue = world.workflow(), world.id("activities")
+    await workflow.start()
+    await workflow.poll_and_complete(schedule_activity("a", queue))
+    async with world.meanwhile(update(workflow)):
+        activity = await world.poll_activity(queue)
+        await workflow.describe("started")
+        task = await workflow.poll()
+        await activity.heartbeat()
+        await respond(task, [rejects(task.reply.messages[0])])
+
+
+@script
+async def activity_beats_while_an_update_is_in_flight(world: World) -> None:
+    workflow, queue = world.workflow(), world.id("activities")
+    await workflow.start()
+    await workflow.poll_and_complete(schedule_activity("a", queue))
+    activity = await world.poll_activity(queue)
+    async with world.meanwhile(update(workflow)):
+        task = await workflow.poll()
+        await activity.heartbeat()
+        await workflow.history("meanwhile")
+        await respond(task, [rejects(task.reply.messages[0])])
+
+
+@script
 async def update_starts_an_activity(world: World) -> None:
     """It is done when the activity is."""
     workflow, queue = await idle(world), world.id("activities")

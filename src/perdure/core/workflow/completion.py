@@ -38,6 +38,7 @@ from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.updates import Inbox
 from perdure.core.workflow.workflow_task import (
     TaskRef,
+    ensure,
     held,
     let_go,
     record_failed,
@@ -162,15 +163,17 @@ def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
 
 
 def _discard(step: Step, request: CompleteWorkflowTask) -> TaskCompleted:
+    step.in_flight.speculative = None
     inbox = Inbox(request.messages)
     inbox.take_rest(step)  # Rejections: they record nothing, so there is nothing to take back.
-    step.in_flight.speculative = None
     let_go(step)
     queries.answer(step, dict(request.query_results))
     updates.settle(step, inbox.news, is_heartbeat=False)
     new_task = None
     if step.in_flight.updates:
         new_task = _next_task(step, request, 0)
+    elif step.state.waits_for_first_task and step.state.execution_time_ns <= step.now_ns:
+        ensure(step, despite_delay=True)  # It became due meanwhile.
     else:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)

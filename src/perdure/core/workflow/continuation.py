@@ -154,7 +154,8 @@ def _new_started_attributes(
     if wanted.HasField("failure"):
         new.continued_failure.CopyFrom(wanted.failure)
     backoff_ns = first_backoff_ns(step, duration_ns(wanted.backoff_start_interval))
-    set_duration(new.first_workflow_task_backoff, backoff_ns)
+    if backoff_ns or wanted.HasField("backoff_start_interval"):
+        set_duration(new.first_workflow_task_backoff, backoff_ns)
     return new
 
 

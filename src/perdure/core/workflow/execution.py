@@ -426,10 +426,13 @@ def check(run: Run) -> None:
         assert run.in_flight.started is None
 
 
-def needed_timers(state: RunState) -> list[Timer]:
-    timers = _end_timers(state)
-    if state.waits_for_first_task:
-        timers.append(_first_task_timer(state))
+def needed_timers(run: Run, now_ns: int) -> list[Timer]:
+    timers = _end_timers(run.state)
+    if run.state.waits_for_first_task:
+        timer = _first_task_timer(run.state)
+        # It may have fired, to no effect while there is a speculative task.
+        if run.in_flight.speculative is None or timer.fire_at_ns > now_ns:
+            timers.append(timer)
     return timers
 
 

@@ -193,6 +193,30 @@ def _messages(run: Run, started_event_id: int) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def unrecorded(run: Run) -> tuple[HistoryEvent, ...]:
+    """Return the events of the pending task that history shows but that are not recorded (yet)."""
+    task, started = run.state.workflow_task, run.in_flight.started
+    if held_back := held_back_of(run):
+        return held_back
+    if started is not None:
+        # Temporal: of a task that failed before, clients are not shown who has it now.
+        shown = HistoryEvent()
+        shown.CopyFrom(started.events[-1])
+        shown.workflow_task_started_event_attributes.ClearField("identity")
+        return (*started.events[:-1], shown)
+    if run.in_flight.speculative is not None:
+        return (run.in_flight.speculative.event,)
+    if task is None or task.is_recorded or task.scheduled_event_id != run.state.next_event_id:
+        return ()
+    return (transient_event(run.state, task),)
+
+
+def held_back_of(run: Run) -> tuple[HistoryEvent, ...]:
+    """Return the started event that is recorded when its task ends, if the task itself is recorded."""
+    started = run.in_flight.started
+    return started.events if started is not None and len(started.events) == 1 else ()
+
+
 # What must hold
 
 

@@ -172,7 +172,7 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
     if not run.state.is_open:
         return callbacks.needed_timers(run.state, now_ns)
     return [
-        *execution.needed_timers(run.state),
+        *execution.needed_timers(run, now_ns),
         *workflow_task.needed_timers(run),
         *timers.needed_timers(run.state),
         *activities.needed_timers(run.state, now_ns),

@@ -96,7 +96,7 @@ def rebuild(step: Step, request: Rebuild) -> None:
 
 
 def note_reset(step: Step, request: NoteReset) -> None:
-    step.note(WasReset(request.run_id))
+    step.note(WasReset(request.run_id), with_end=True)
 
 
 # What other concepts use

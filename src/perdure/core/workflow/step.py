@@ -147,8 +147,13 @@ class Step:
         self._events.append(event)
         return event
 
-    def note(self, record: Internal) -> None:
-        """Record what history does not show, and apply it at once."""
+    def note(self, record: Internal, *, with_end: bool = False) -> None:
+        """Record what history does not show, and apply it at once.
+
+        `with_end`: the run is about to be closed, and what is speculative then leaves no trace.
+        """
+        if self.in_flight.speculative is not None and not with_end:
+            self.convert()
         self._internal.append((len(self._events), record))
         self._apply(self.state, record)
 

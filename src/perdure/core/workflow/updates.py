@@ -182,7 +182,9 @@ def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
     updates = step.in_flight.updates
     for update_id, (stage, outcome) in news.settled.items():
         updates.pop(update_id, None)
-        step.send(SettleUpdate(update_id, stage, outcome))
+        # What the end of the run leaves undone has failed: see `let_go`.
+        if stage == COMPLETED or step.state.is_open:
+            step.send(SettleUpdate(update_id, stage, outcome))
     if is_heartbeat or not step.state.is_open:
         return
     for update_id in [each for each, update in updates.items() if update.is_sent]:
