@@ -15,5 +15,4 @@ EVERYWHERE = (
 #: Scripts that perdure does not pass yet. Each must fail as long as it is listed here.
 PENDING = {
     "history_while_a_task_is_in_flight": "an odd page size cuts history elsewhere",
-    "workflows_listed_by_pages": "perdure knows that a page is the last one",
 }

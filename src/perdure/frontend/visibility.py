@@ -1,71 +1,234 @@
-"""Clients list and count workflow executions. A list shows what was started before it was asked for."""
+"""Clients list and count workflow executions. A list shows what was done before it was asked for.
 
-from temporalio.api.common.v1 import Memo, SearchAttributes
+Filters are read in `core/visibility`; here is what the RPCs make of them.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
     CountWorkflowExecutionsResponse,
+    ListArchivedWorkflowExecutionsRequest,
+    ListArchivedWorkflowExecutionsResponse,
+    ListClosedWorkflowExecutionsRequest,
+    ListClosedWorkflowExecutionsResponse,
+    ListOpenWorkflowExecutionsRequest,
+    ListOpenWorkflowExecutionsResponse,
     ListWorkflowExecutionsRequest,
     ListWorkflowExecutionsResponse,
+    ScanWorkflowExecutionsRequest,
+    ScanWorkflowExecutionsResponse,
 )
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import invalid_argument
+from perdure.core.visibility.attributes import FIELDS, Attribute
+from perdure.core.visibility.filters import (
+    EVERYTHING,
+    IN_NO_DIVISION,
+    All,
+    Between,
+    Compare,
+    Condition,
+    Filter,
+    Operator,
+)
+from perdure.core.visibility.indexing import cleaned
+from perdure.core.visibility.parsing import parse_filter
+from perdure.core.visibility.values import STATUS_NAMES
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ListToken, encode, list_token
 from perdure.runtime.group_commit import unavailable
+from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NEVER_NS, StoreError, VisibilityRow
 
-#: Temporal: frontend.visibilityMaxPageSize.
+T = TypeVar("T")
+
+#: Temporal: frontend.visibilityArchivalQueryMaxPageSize.
+ARCHIVED_PAGE_SIZE_MAX = 10_000
+_RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
 
 
 class Visibility:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.node.store
+        self._has_grammar = False
+
+    # By a filter
 
     async def ListWorkflowExecutions(
         self, request: ListWorkflowExecutionsRequest, call: Call
     ) -> ListWorkflowExecutionsResponse:
         namespace = self._services.namespace(request.namespace)
-        _refuse_filter(request.query)
-        longest = self._services.limits(request.namespace).visibility_page_size
-        size = request.page_size if 0 < request.page_size < longest else longest
-        after = None
-        if request.next_page_token:
-            token = list_token(request.next_page_token)
-            after = token.close_time_ns or NEVER_NS, token.start_time_ns, token.run_id
-        try:
-            rows = await self._store.list_visibility(namespace.id, limit=size + 1, after=after)
-        except StoreError as error:
-            raise unavailable(f"the store cannot be read: {error}") from error
-        response = ListWorkflowExecutionsResponse(
-            executions=[execution_info(row) for row in rows[:size]]
+        filter = await self._filter(namespace, request.query)
+        infos, token = await self._page(
+            namespace, filter, request.page_size, request.next_page_token
         )
-        if len(rows) > size:
-            last = rows[size - 1]
-            response.next_page_token = encode(
-                ListToken(last.close_time_ns, last.start_time_ns, last.run_id)
-            )
-        return response
+        return ListWorkflowExecutionsResponse(executions=infos, next_page_token=token)
+
+    async def ScanWorkflowExecutions(
+        self, request: ScanWorkflowExecutionsRequest, call: Call
+    ) -> ScanWorkflowExecutionsResponse:
+        namespace = self._services.namespace(request.namespace)
+        filter = await self._filter(namespace, request.query)
+        infos, token = await self._page(
+            namespace, filter, request.page_size, request.next_page_token
+        )
+        return ScanWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
     async def CountWorkflowExecutions(
         self, request: CountWorkflowExecutionsRequest, call: Call
     ) -> CountWorkflowExecutionsResponse:
         namespace = self._services.namespace(request.namespace)
-        _refuse_filter(request.query)
-        try:
-            count = await self._store.count_visibility(namespace.id)
-        except StoreError as error:
-            raise unavailable(f"the store cannot be read: {error}") from error
-        return CountWorkflowExecutionsResponse(count=count)
+        filter = await self._filter(namespace, request.query)
+        if filter.group_by is None:
+            count = await _read(self._store.count_visibility(namespace.id, filter))
+            return CountWorkflowExecutionsResponse(count=count)
+        groups = await _read(self._store.count_groups(namespace.id, filter))
+        response = CountWorkflowExecutionsResponse(count=sum(count for _, count in groups))
+        for value, count in groups:
+            group = response.groups.add(count=count)
+            group.group_values.append(
+                _keyword(STATUS_NAMES[value] if isinstance(value, int) else value)
+            )
+        return response
+
+    # By fields of the request
+
+    async def ListOpenWorkflowExecutions(
+        self, request: ListOpenWorkflowExecutionsRequest, call: Call
+    ) -> ListOpenWorkflowExecutionsResponse:
+        namespace = self._services.namespace(request.namespace)
+        filter = _all_of(
+            Compare(_attribute("ExecutionStatus"), Operator.EQUAL, _RUNNING),
+            *_between("StartTime", request),
+            *_named(request),
+        )
+        infos, token = await self._page(
+            namespace, filter, request.maximum_page_size, request.next_page_token
+        )
+        return ListOpenWorkflowExecutionsResponse(executions=infos, next_page_token=token)
+
+    async def ListClosedWorkflowExecutions(
+        self, request: ListClosedWorkflowExecutionsRequest, call: Call
+    ) -> ListClosedWorkflowExecutionsResponse:
+        namespace = self._services.namespace(request.namespace)
+        conditions = [
+            Compare(_attribute("ExecutionStatus"), Operator.NOT_EQUAL, _RUNNING),
+            *_between("CloseTime", request),
+            *_named(request),
+        ]
+        if request.WhichOneof("filters") == "status_filter":
+            status = request.status_filter.status
+            if status in (0, _RUNNING):
+                raise invalid_argument("StatusFilter must be specified and must be not Running.")
+            conditions.append(Compare(_attribute("ExecutionStatus"), Operator.EQUAL, status))
+        infos, token = await self._page(
+            namespace, _all_of(*conditions), request.maximum_page_size, request.next_page_token
+        )
+        return ListClosedWorkflowExecutionsResponse(executions=infos, next_page_token=token)
+
+    async def ListArchivedWorkflowExecutions(
+        self, request: ListArchivedWorkflowExecutionsRequest, call: Call
+    ) -> ListArchivedWorkflowExecutionsResponse:
+        self._services.namespace(request.namespace)
+        if request.page_size > ARCHIVED_PAGE_SIZE_MAX:
+            raise invalid_argument(f"PageSize is larger than allowed {ARCHIVED_PAGE_SIZE_MAX}.")
+        raise invalid_argument("Cluster is not configured for visibility archival.")
+
+    async def _filter(self, namespace: Namespace, query: str) -> Filter:
+        if not query.strip():
+            return EVERYTHING
+        if not self._has_grammar:
+            # Temporal's clients seldom filter: what reads filters is loaded by the first, and holds up nobody else.
+            await asyncio.to_thread(_load_grammar)
+            self._has_grammar = True
+        return parse_filter(query, namespace.search_attribute_fields())
+
+    async def _page(
+        self, namespace: Namespace, filter: Filter, page_size: int, page_token: bytes
+    ) -> tuple[list[WorkflowExecutionInfo], bytes]:
+        longest = self._services.limits(namespace.name).visibility_page_size
+        size = page_size if 0 < page_size < longest else longest
+        after = None
+        if page_token:
+            token = list_token(page_token)
+            after = token.close_time_ns or NEVER_NS, token.start_time_ns, token.run_id
+        rows = await _read(
+            self._store.list_visibility(namespace.id, limit=size, after=after, filter=filter)
+        )
+        infos = [execution_info(row) for row in rows]
+        # Temporal: a full page has a token, also if nothing comes after it.
+        if len(rows) < size:
+            return infos, b""
+        last = rows[-1]
+        return infos, encode(ListToken(last.close_time_ns, last.start_time_ns, last.run_id))
 
 
-def _refuse_filter(query: str) -> None:
-    if query.strip():
-        raise Rejected(Code.UNIMPLEMENTED, "list filters (query) are not implemented")
+async def _read(reading: Awaitable[T]) -> T:
+    try:
+        return await reading
+    except StoreError as error:
+        raise unavailable(f"the store cannot be read: {error}") from error
+
+
+def _load_grammar() -> None:
+    import perdure.core.visibility.grammar  # noqa: F401
+
+
+def _attribute(field: str) -> Attribute:
+    assert field in FIELDS
+    return Attribute(field, field)
+
+
+def _all_of(*conditions: Condition) -> Filter:
+    return Filter(All((IN_NO_DIVISION, *conditions)))
+
+
+_ByFields = ListOpenWorkflowExecutionsRequest | ListClosedWorkflowExecutionsRequest
+
+
+def _between(field: str, request: _ByFields) -> list[Condition]:
+    attribute, times = _attribute(field), request.start_time_filter
+    earliest = times.earliest_time.ToNanoseconds() if times.HasField("earliest_time") else None
+    latest = times.latest_time.ToNanoseconds() if times.HasField("latest_time") else None
+    if earliest is not None and latest is not None:
+        if earliest > latest:
+            raise invalid_argument(
+                "EarliestTime in StartTimeFilter should not be larger than LatestTime."
+            )
+        return [Between(attribute, earliest, latest)]
+    if earliest is not None:
+        return [Compare(attribute, Operator.GREATER_OR_EQUAL, earliest)]
+    if latest is not None:
+        return [Compare(attribute, Operator.LESS_OR_EQUAL, latest)]
+    return []
+
+
+def _named(request: _ByFields) -> list[Condition]:
+    match request.WhichOneof("filters"):
+        case "execution_filter":
+            field, name = "WorkflowId", request.execution_filter.workflow_id
+        case "type_filter":
+            field, name = "WorkflowType", request.type_filter.name
+        case _:
+            return []
+    return [Compare(_attribute(field), Operator.EQUAL, cleaned(name))]
+
+
+def _keyword(text: str) -> Payload:
+    return Payload(
+        metadata={"encoding": b"json/plain", "type": b"Keyword"},
+        data=json.dumps(text, ensure_ascii=False).encode(),
+    )
 
 
 def execution_info(row: VisibilityRow) -> WorkflowExecutionInfo:

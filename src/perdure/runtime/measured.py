@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
+from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.metrics import Labels, Registry
 from perdure.runtime.node import Node
 from perdure.store.port import (
@@ -93,12 +94,32 @@ class MeasuredStore:
             self._done("ReadHistoryBranch", began)
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
-        return await self._store.list_visibility(namespace_id, limit=limit, after=after)
+        began = perf_counter()
+        try:
+            return await self._store.list_visibility(
+                namespace_id, limit=limit, after=after, filter=filter
+            )
+        except StoreError as error:
+            self._failed("ListWorkflowExecutions", error)
+            raise
+        finally:
+            self._done("ListWorkflowExecutions", began)
 
-    async def count_visibility(self, namespace_id: str) -> int:
-        return await self._store.count_visibility(namespace_id)
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        return await self._store.count_visibility(namespace_id, filter)
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        return await self._store.count_groups(namespace_id, filter)
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        return await self._store.unindexed_visibility(limit)
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None

@@ -63,6 +63,10 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     deletion: Deletion | None = None
     version: int = 1
 
+    def search_attribute_fields(self) -> Mapping[str, str]:
+        """Return the fields of the custom search attributes: name → field."""
+        return {alias: field for field, alias in self.search_attribute_aliases.items()}
+
     def search_attribute_types(self) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes: name → type."""
         return {
@@ -82,6 +86,7 @@ class Namespaces:
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
         self._types: dict[str, Mapping[str, IndexedValueType.ValueType]] = {}
+        self._fields: dict[str, Mapping[str, str]] = {}
         #: What was read before a change must not replace what was written by it.
         self._in_turn = asyncio.Lock()
 
@@ -93,6 +98,9 @@ class Namespaces:
             self._by_name = {namespace.name: namespace for namespace in found}
             self._by_id = {namespace.id: namespace for namespace in found}
             self._types = {namespace.id: namespace.search_attribute_types() for namespace in found}
+            self._fields = {
+                namespace.id: namespace.search_attribute_fields() for namespace in found
+            }
 
     async def keep_fresh(self) -> None:
         """See what other nodes change, for ever."""
@@ -125,6 +133,10 @@ class Namespaces:
     def search_attribute_types(self, namespace_id: str) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes of a namespace: name → type."""
         return self._types.get(namespace_id, {})
+
+    def search_attribute_fields(self, namespace_id: str) -> Mapping[str, str]:
+        """Return where the custom search attributes of a namespace are stored: name → field."""
+        return self._fields.get(namespace_id, {})
 
     def retention_ns(self, namespace_id: str) -> int:
         """Return for how long the closed runs of a namespace are kept."""
@@ -198,6 +210,7 @@ class Namespaces:
             self._forget_name(namespace.id)
             self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
             self._types[namespace.id] = namespace.search_attribute_types()
+            self._fields[namespace.id] = namespace.search_attribute_fields()
         return namespace
 
     def _forget_name(self, namespace_id: str) -> None:

@@ -61,6 +61,7 @@ from perdure.runtime.task_queues import (
     WorkflowOffer,
 )
 from perdure.runtime.updates import UpdateReply, Updates, Wait
+from perdure.runtime.visibility import index_old_rows
 from perdure.store.port import RunKey, Store
 
 #: Events in one poll response; the worker asks for the rest page by page.
@@ -118,7 +119,8 @@ class Node:
         )
         self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover)
         self.engine.forgot = self._forget
-        self.engine.prepare = self.namespaces.load
+        self.engine.prepare = self._prepare
+        self.engine.attribute_fields = self.namespaces.search_attribute_fields
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -129,6 +131,12 @@ class Node:
         self._tasks.append(loop.create_task(self.retention.keep()))
         self._tasks.append(loop.create_task(self.namespace_deletion.keep()))
         await self.engine.start()
+
+    async def _prepare(self) -> None:
+        await self.namespaces.load()
+        await index_old_rows(
+            self.store, self.engine.leases.held, self.namespaces.search_attribute_fields
+        )
 
     def drain(self) -> None:
         """End long polls; requests are still answered."""

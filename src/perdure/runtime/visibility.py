@@ -1,11 +1,24 @@
-"""What lists show of a run, made from its state."""
+"""What lists show of a run, made from its state; and made again for rows from before filters were there."""
 
+from collections.abc import Callable, Mapping
+
+import structlog
+from temporalio.api.common.v1 import SearchAttributes
+
+from perdure.core.visibility.indexing import indexed
 from perdure.core.workflow.listing import memo, search_attributes
 from perdure.core.workflow.state import RunState
-from perdure.store.port import VisibilityRow
+from perdure.store.port import Batch, Lease, Store, VisibilityRow
+
+log = structlog.get_logger(__name__)
+
+#: Namespace id → where its custom search attributes are stored: name → field.
+Fields = Callable[[str], Mapping[str, str]]
+_INDEXED_AT_ONCE = 500
 
 
-def visibility_row(state: RunState) -> VisibilityRow:
+def visibility_row(state: RunState, fields: Fields) -> VisibilityRow:
+    attributes = search_attributes(state)
     return VisibilityRow(
         namespace_id=state.namespace_id,
         run_id=state.run_id,
@@ -20,9 +33,28 @@ def visibility_row(state: RunState) -> VisibilityRow:
         history_size_bytes=state.history_size_bytes if state.close_time_ns else 0,
         state_transition_count=state.transition_count if state.close_time_ns else 0,
         memo=memo(state).SerializeToString(),
-        search_attributes=search_attributes(state).SerializeToString(),
+        search_attributes=attributes.SerializeToString(),
         parent_workflow_id=state.parent.workflow_id if state.parent else "",
         parent_run_id=state.parent.run_id if state.parent else "",
         root_workflow_id=state.root_workflow_id,
         root_run_id=state.root_run_id,
+        attributes=indexed(attributes, fields(state.namespace_id)),
     )
+
+
+async def index_old_rows(store: Store, leases: tuple[Lease, ...], fields: Fields) -> None:
+    """Let filters find rows that were written before there were filters. Raises `StoreError`."""
+    count = 0
+    while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE):
+        written = [
+            row._replace(
+                attributes=indexed(
+                    SearchAttributes.FromString(row.search_attributes), fields(row.namespace_id)
+                )
+            )
+            for row in rows
+        ]
+        await store.commit(Batch(leases, visibility=written))
+        count += len(rows)
+    if count:
+        log.info("rows made ready for list filters", rows=count)

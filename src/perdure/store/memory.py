@@ -3,10 +3,15 @@
 Nothing survives the process. A server without a file runs on SQLite in memory, not on this.
 """
 
+import json
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
+from perdure.core.visibility.filters import EVERYTHING, Filter
+from perdure.core.visibility.matching import matches
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -222,19 +227,37 @@ class MemoryStore:
     # Visibility
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
-        rows = sorted(
-            (row for row in self._visibility.values() if row.namespace_id == namespace_id),
-            key=_list_order,
-            reverse=True,
-        )
+        rows = sorted(self._matching(namespace_id, filter), key=_list_order, reverse=True)
         if after is not None:
             rows = [row for row in rows if _list_order(row) < after]
-        return rows[:limit]
+        return [row._replace(attributes="") for row in rows[:limit]]
 
-    async def count_visibility(self, namespace_id: str) -> int:
-        return sum(row.namespace_id == namespace_id for row in self._visibility.values())
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        return sum(1 for _ in self._matching(namespace_id, filter))
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        assert filter.group_by is not None
+        field = filter.group_by.field
+        return sorted(
+            Counter(
+                _compared(row).get(field, "") for row in self._matching(namespace_id, filter)
+            ).items()
+        )
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        return []
+
+    def _matching(self, namespace_id: str, filter: Filter) -> Iterator[VisibilityRow]:
+        for row in self._visibility.values():
+            if row.namespace_id == namespace_id and matches(filter.condition, _compared(row)):
+                yield row
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
@@ -281,3 +304,31 @@ class MemoryStore:
 
 def _list_order(row: VisibilityRow) -> tuple[int, int, str]:
     return row.close_time_ns or NEVER_NS, row.start_time_ns, row.run_id
+
+
+def _compared(row: VisibilityRow) -> dict[str, Any]:
+    """Return what filters compare of a row: field → value, without what it does not have."""
+    found = {
+        "WorkflowId": row.workflow_id,
+        "RunId": row.run_id,
+        "WorkflowType": row.workflow_type,
+        "StartTime": row.start_time_ns,
+        "ExecutionTime": row.execution_time_ns,
+        "ExecutionStatus": row.status,
+        "TaskQueue": row.task_queue,
+        "RootWorkflowId": row.root_workflow_id,
+        "RootRunId": row.root_run_id,
+    }
+    if row.parent_workflow_id:
+        found["ParentWorkflowId"] = row.parent_workflow_id
+    if row.parent_run_id:
+        found["ParentRunId"] = row.parent_run_id
+    if row.close_time_ns:
+        found |= {
+            "CloseTime": row.close_time_ns,
+            "HistoryLength": row.history_length,
+            "HistorySizeBytes": row.history_size_bytes,
+            "StateTransitionCount": row.state_transition_count,
+            "ExecutionDuration": max(0, row.close_time_ns - row.execution_time_ns),
+        }
+    return found | (json.loads(row.attributes) if row.attributes else {})

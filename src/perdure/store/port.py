@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from perdure.core.visibility.filters import EVERYTHING, Filter
+
 #: `due_at_ns` of a run that nothing but a request can move.
 NEVER_NS = 2**63 - 1
 SHARD_KEY_END = 2**32
@@ -126,6 +128,8 @@ class VisibilityRow(NamedTuple):
     parent_run_id: str
     root_workflow_id: str
     root_run_id: str
+    #: What filters compare (`core.visibility.indexing`): JSON, empty for nothing. Stores do not give it back.
+    attributes: str = ""
 
 
 class ListedRun(NamedTuple):
@@ -255,14 +259,25 @@ class Store(Protocol):
     # Visibility
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
         """Return rows ordered by (close time, open runs first), start time, run id; all descending.
 
         `after` is the last row of the page before: (close_time_ns, or NEVER_NS while open; start_time_ns; run_id).
         """
 
-    async def count_visibility(self, namespace_id: str) -> int: ...
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int: ...
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        """Return each value of `filter.group_by` that there is, in order, and how many rows have it; "" for none."""
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        """Return rows from before `attributes` was kept: filters cannot find them until they are written again."""
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None

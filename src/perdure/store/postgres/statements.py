@@ -6,7 +6,10 @@ table was empty must still be right when it holds millions of rows.
 """
 
 from functools import cache
+from typing import Any
 
+from perdure.core.visibility.filters import Filter, statuses_only
+from perdure.store.filter_sql import group_expression, where
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -16,6 +19,7 @@ from perdure.store.port import (
     RunKey,
     VisibilityRow,
 )
+from perdure.store.postgres.filters import DIALECT
 
 #: Settings of every session of the store.
 SESSION = {
@@ -48,7 +52,8 @@ OPENING = "".join(f"SET {name} = {value}; " for name, value in SESSION.items()) 
 _TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 EXECUTION = ", ".join(ExecutionRow._fields)
 JOURNAL = ", ".join(JournalRow._fields)
-VISIBILITY = ", ".join(VisibilityRow._fields)
+#: `attributes` is the last field, and is not given back.
+VISIBILITY = ", ".join(VisibilityRow._fields[:-1])
 _IDENTITY = "shard_key, namespace_id, workflow_id, run_id, run_number"
 _STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
 UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
@@ -146,8 +151,10 @@ def commit(
     if visibility:
         types = VisibilityRow.__annotations__
         parts.append(
-            f"shown AS (INSERT INTO visibility ({VISIBILITY})"
-            f" SELECT new.* FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
+            f"shown AS (INSERT INTO visibility ({VISIBILITY}, attributes)"
+            f" SELECT {', '.join(f'new.{name}' for name in VisibilityRow._fields[:-1])},"
+            f" nullif(new.attributes, '')::jsonb"
+            f" FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
             f" ON CONFLICT (run_id) DO UPDATE SET {_replace(VisibilityRow._fields)})"
         )
         first += len(types)
@@ -226,13 +233,61 @@ HISTORY_REVERSE = _HISTORY.format(comparison="<", order="DESC")
 
 # Visibility
 
+_IN_NO_DIVISION = "attributes ->> 'TemporalNamespaceDivision' IS NULL"
 _LIST = (
-    f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1{{after}}"
+    f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{{after}}"
     " ORDER BY namespace_id DESC, close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT $2"
 )
 LIST = _LIST.format(after="")
 LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < ($3, $4, $5)")
-COUNT = "SELECT count(*) FROM visibility WHERE namespace_id = $1"
+UNINDEXED = (
+    f"SELECT {VISIBILITY} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
+)
+#: For filters, in one transaction: nobody but the planner knows which way is short, so it must see the values.
+EXPLORING = (
+    "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on;"
+    " SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on"
+)
+
+
+def filtered_list(
+    namespace_id: str, filter: Filter, limit: int, after: Any
+) -> tuple[str, list[Any]]:
+    arguments: list[Any] = [namespace_id]
+    sql = (
+        f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1"
+        f" AND {where(filter.condition, DIALECT, arguments)}"
+    )
+    if after is not None:
+        first = len(arguments)
+        sql += (
+            " AND (close_time_ns, start_time_ns, run_id)"
+            f" < (${first + 1}::bigint, ${first + 2}::bigint, ${first + 3}::text)"
+        )
+        arguments += after
+    arguments.append(limit)
+    sql += f" ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ${len(arguments)}"
+    return sql, arguments
+
+
+def count(namespace_id: str, filter: Filter) -> tuple[str, list[Any]]:
+    """Rows of one value, or of two with `group_by`: the value, and how many there are."""
+    arguments: list[Any] = [namespace_id]
+    value, clauses = "", ""
+    if filter.group_by is not None:
+        value = f"{group_expression(filter.group_by, DIALECT)} AS value,"
+        clauses = "GROUP BY 1 ORDER BY 1"
+    statuses = statuses_only(filter)
+    if statuses is not None:
+        table, counted, wanted = "visibility_counts", "sum(runs)::bigint", statuses
+    else:
+        table, counted, wanted = "visibility", "count(*)", filter.condition
+    sql = (
+        f"SELECT {value} {counted} FROM {table} WHERE namespace_id = $1"
+        f" AND {where(wanted, DIALECT, arguments)} {clauses}"
+    )
+    return sql, arguments
+
 
 _LONGEST_CLOSED = (
     f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = $1"

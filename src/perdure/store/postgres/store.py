@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from asyncpg import QueryCanceledError
 
+from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.migrations import check_version
 from perdure.store.port import (
     NEVER_NS,
@@ -183,15 +184,43 @@ class PostgresStore:
     # Visibility
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
-        sql = statements.LIST if after is None else statements.LIST_AFTER
-        rows = await self._fetch(sql, namespace_id, limit, *(after or ()))
+        if filter == EVERYTHING:
+            sql = statements.LIST if after is None else statements.LIST_AFTER
+            rows = await self._fetch(sql, namespace_id, limit, *(after or ()))
+        else:
+            rows = await self._explore(
+                *statements.filtered_list(namespace_id, filter, limit, after)
+            )
         return [_shown(VisibilityRow(*row)) for row in rows]
 
-    async def count_visibility(self, namespace_id: str) -> int:
-        found: int = (await self._fetch(statements.COUNT, namespace_id))[0][0]
-        return found
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        [row] = await self._explore(*statements.count(namespace_id, filter))
+        return row[0] or 0
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        rows = await self._explore(*statements.count(namespace_id, filter))
+        return [(value, found) for value, found in rows if found]
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        rows = await self._fetch(statements.UNINDEXED, limit)
+        return [_shown(VisibilityRow(*row)) for row in rows]
+
+    async def _explore(self, sql: str, arguments: list[Any]) -> list[Any]:
+        """Fetch what a filter asks for: planned for its values, by settings of its own."""
+
+        async def work(connection: Borrowed) -> list[Any]:
+            async with connection.transaction(readonly=True):
+                await connection.execute(statements.EXPLORING)
+                return await connection.fetch(sql, *arguments)
+
+        return await self._read(work)
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None

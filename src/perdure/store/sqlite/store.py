@@ -11,8 +11,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
+from perdure.store.filter_sql import group_expression, where
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -34,6 +36,7 @@ from perdure.store.port import (
     check_covered,
 )
 from perdure.store.sqlite import schema
+from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
 
 T = TypeVar("T")
@@ -64,10 +67,13 @@ _INSERT_EXECUTION = (
 )
 _INSERT_JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
 _UPDATE_EXECUTION = "UPDATE executions SET status = ?, due_at_ns = ?, snapshot = ?, snapshot_seq = ? WHERE run_id = ?"
-_VISIBILITY = ", ".join(VisibilityRow._fields)
+#: `attributes` is the last field, and is not given back.
+_VISIBILITY = ", ".join(VisibilityRow._fields[:-1])
 _PUT_VISIBILITY = (
-    f"INSERT OR REPLACE INTO visibility ({_VISIBILITY})"
-    f" VALUES ({', '.join('?' * len(VisibilityRow._fields))})"
+    f"INSERT INTO visibility ({_VISIBILITY}, attributes)"
+    f" VALUES ({', '.join('?' * len(VisibilityRow._fields[:-1]))}, nullif(?, ''))"
+    f" ON CONFLICT (run_id) DO UPDATE SET"
+    f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
 )
 _EXECUTION = ", ".join(ExecutionRow._fields)
 _BURY = (
@@ -77,10 +83,7 @@ _BURY = (
 _PLACE = "executions WHERE namespace_id = ? AND workflow_id = ?"
 _IS_USED = f"SELECT 1 FROM {_PLACE} AND status <> {DELETED} LIMIT 1"
 _LATEST = f"SELECT run_id FROM {_PLACE} ORDER BY run_number DESC LIMIT 1"
-_LIST = (
-    f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ?{{after}}"
-    " ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
-)
+_ORDER = "ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
 
 _LONGEST_CLOSED = (
     f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = ?"
@@ -206,25 +209,52 @@ class SqliteStore:
     # Visibility
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
+        arguments: list[Any] = [namespace_id]
+        condition = where(filter.condition, DIALECT, arguments)
         beyond = " AND (close_time_ns, start_time_ns, run_id) < (?, ?, ?)" if after else ""
-        sql = _LIST.format(after=beyond)
+        sql = f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ? AND {condition}{beyond} {_ORDER}"
+        arguments += [*(after or ()), limit]
+        rows = await self._read(lambda db: db.execute(sql, arguments).fetchall())
+        return [_shown(VisibilityRow(*row)) for row in rows]
 
-        def work(db: sqlite3.Connection) -> list[VisibilityRow]:
-            rows = db.execute(sql, (namespace_id, *(after or ()), limit))
-            return [_shown(VisibilityRow(*row)) for row in rows]
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        [(found,)] = await self._counted(namespace_id, filter, "", "")
+        return found or 0
 
-        return await self._read(work)
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        assert filter.group_by is not None
+        expression = group_expression(filter.group_by, DIALECT)
+        rows = await self._counted(
+            namespace_id, filter, f"{expression} AS value,", "GROUP BY 1 ORDER BY 1"
+        )
+        return [(value, found) for value, found in rows if found]
 
-    async def count_visibility(self, namespace_id: str) -> int:
-        def work(db: sqlite3.Connection) -> int:
-            found: int = db.execute(
-                "SELECT count(*) FROM visibility WHERE namespace_id = ?", (namespace_id,)
-            ).fetchone()[0]
-            return found
+    async def _counted(
+        self, namespace_id: str, filter: Filter, columns: str, clauses: str
+    ) -> list[Any]:
+        arguments: list[Any] = [namespace_id]
+        statuses = statuses_only(filter)
+        if statuses is not None:
+            table, counted, wanted = "visibility_counts", "sum(runs)", statuses
+        else:
+            table, counted, wanted = "visibility", "count(*)", filter.condition
+        sql = (
+            f"SELECT {columns} {counted} FROM {table} WHERE namespace_id = ?"
+            f" AND {where(wanted, DIALECT, arguments)} {clauses}"
+        )
+        return await self._read(lambda db: db.execute(sql, arguments).fetchall())
 
-        return await self._read(work)
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        sql = f"SELECT {_VISIBILITY} FROM visibility WHERE attributes = '0' ORDER BY run_id LIMIT ?"
+        rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
+        return [_shown(VisibilityRow(*row)) for row in rows]
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None

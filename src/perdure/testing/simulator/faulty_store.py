@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
     Batch,
@@ -153,14 +154,27 @@ class FaultyStore:
         )
 
     async def list_visibility(
-        self, namespace_id: str, *, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
         return await self._call(
-            lambda: self._store.list_visibility(namespace_id, limit=limit, after=after)
+            lambda: self._store.list_visibility(
+                namespace_id, limit=limit, after=after, filter=filter
+            )
         )
 
-    async def count_visibility(self, namespace_id: str) -> int:
-        return await self._call(lambda: self._store.count_visibility(namespace_id))
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        return await self._call(lambda: self._store.count_visibility(namespace_id, filter))
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        return await self._call(lambda: self._store.count_groups(namespace_id, filter))
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        return await self._call(lambda: self._store.unindexed_visibility(limit))
 
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None

@@ -1,0 +1,54 @@
+"""Which search attribute a name in a filter means, and of what type it is."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from temporalio.api.enums.v1 import IndexedValueType as Type
+
+from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPES_BY_NAME
+
+#: How many custom search attributes of each type a namespace can have.
+CUSTOM_MAX = {
+    "Bool": 3,
+    "Datetime": 3,
+    "Double": 3,
+    "Int": 3,
+    "Keyword": 10,
+    "KeywordList": 3,
+    "Text": 3,
+}
+#: The fields that the custom attributes of all namespaces are stored in: "Keyword01" … A namespace gives them names.
+CUSTOM_FIELDS: dict[str, Type.ValueType] = {
+    f"{name}{number:02}": TYPES_BY_NAME[name]
+    for name, count in CUSTOM_MAX.items()
+    for number in range(1, count + 1)
+}
+#: Every field that a filter can compare, with its type.
+FIELDS: dict[str, Type.ValueType] = SYSTEM | PREDEFINED | CUSTOM_FIELDS
+
+NAMESPACE_DIVISION = "TemporalNamespaceDivision"
+
+
+class Attribute(NamedTuple):
+    #: As the client wrote it.
+    name: str
+    #: One of `FIELDS`.
+    field: str
+
+    @property
+    def kind(self) -> Type.ValueType:
+        return FIELDS[self.field]
+
+
+def find(name: str, custom: Mapping[str, str]) -> Attribute | None:
+    """Return the attribute that `name` means in a namespace; `custom`: name → field."""
+    is_own = name not in SYSTEM and name not in PREDEFINED and not name.startswith(RESERVED_PREFIX)
+    if is_own and name in custom:
+        return Attribute(name, custom[name])
+    if is_own and name == "ScheduleId":
+        return Attribute(name, "WorkflowId")
+    # Temporal: the prefix may be left out, or added.
+    for field in (name, RESERVED_PREFIX + name, name.removeprefix(RESERVED_PREFIX)):
+        if field in FIELDS:
+            return Attribute(name, field)
+    return None

@@ -1,0 +1,71 @@
+"""What is stored of a run's search attributes for filters to compare with: one JSON object, field → value.
+
+Times are nanoseconds, texts are words (see `values.words`). Values that their type cannot hold are left out: no filter
+finds them, and no database has to refuse them.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.api.common.v1 import Payload, SearchAttributes
+from temporalio.api.enums.v1 import IndexedValueType as Type
+
+from perdure.core.search_attributes import PREDEFINED
+from perdure.core.visibility.attributes import FIELDS
+from perdure.core.visibility.values import INT64_MAX, time_ns, words
+
+
+def indexed(attributes: SearchAttributes, custom: Mapping[str, str]) -> str:
+    """Return the JSON; empty if there is nothing to compare. `custom`: name → field, as in the namespace."""
+    found = {}
+    for name, payload in attributes.indexed_fields.items():
+        field = name if name in PREDEFINED else custom.get(name)
+        if field is not None:
+            value = _value(payload, FIELDS[field])
+            if value is not None:
+                found[field] = value
+    return json.dumps(found, ensure_ascii=True, separators=(",", ":")) if found else ""
+
+
+def _value(payload: Payload, kind: Type.ValueType) -> Any:
+    try:
+        value = json.loads(payload.data)
+    except (ValueError, RecursionError):
+        return None
+    if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
+        values = value if isinstance(value, list) else [value]
+        return [cleaned(each) for each in values if isinstance(each, str)] or None
+    if isinstance(value, list):
+        # Temporal: of a list that is given for one value, SQL databases keep the first.
+        value = value[0] if value else None
+    match kind:
+        case Type.INDEXED_VALUE_TYPE_BOOL:
+            return value if isinstance(value, bool) else None
+        case Type.INDEXED_VALUE_TYPE_INT:
+            return value if _is_number(value, int) and abs(value) <= INT64_MAX else None
+        case Type.INDEXED_VALUE_TYPE_DOUBLE:
+            return value if _is_number(value, int | float) and _is_finite(value) else None
+        case Type.INDEXED_VALUE_TYPE_DATETIME:
+            return time_ns(value.upper()) if isinstance(value, str) else None
+        case Type.INDEXED_VALUE_TYPE_TEXT:
+            return words(cleaned(value)) if isinstance(value, str) else None
+        case _:
+            return cleaned(value) if isinstance(value, str) else None
+
+
+def cleaned(text: str) -> str:
+    """Return `text` without what a database cannot hold: the character NUL, and halves of characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False

@@ -1,0 +1,406 @@
+"""The text of a list filter becomes a tree, or is refused in the API's words.
+
+`sqlglot` reads the grammar. Only the kinds of node that are named here get through: anything else is refused, and no
+part of the text goes any further than into the values of a tree.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any as Node
+
+from temporalio.api.enums.v1 import IndexedValueType as Type
+
+from perdure.core.errors import Rejected, invalid_argument
+from perdure.core.search_attributes import TYPE_NAMES
+from perdure.core.visibility.attributes import NAMESPACE_DIVISION, Attribute, find
+from perdure.core.visibility.filters import (
+    EVERYTHING,
+    IN_NO_DIVISION,
+    All,
+    Any,
+    Between,
+    Compare,
+    Condition,
+    Contains,
+    Filter,
+    IsNull,
+    Mentions,
+    OneOf,
+    Operator,
+    StartsWith,
+    Value,
+    negated,
+)
+from perdure.core.visibility.indexing import cleaned
+from perdure.core.visibility.values import INT64_MAX, duration_ns, status, time_ns, words
+
+# A node of `sqlglot`'s tree is a `Node`: its classes are not imported here, and their types say little.
+#: A longer filter would hold up everybody else while it is read.
+QUERY_CHARACTERS_MAX = 32_768
+CONDITIONS_MAX = 500
+
+_NOT_SUPPORTED = "operation is not supported"
+_INVALID = "invalid expression"
+_MALFORMED = "malformed SQL query"
+_GROUP_BY = ("ExecutionStatus", NAMESPACE_DIVISION)
+_WITH_RANGES = (
+    Type.INDEXED_VALUE_TYPE_DATETIME,
+    Type.INDEXED_VALUE_TYPE_DOUBLE,
+    Type.INDEXED_VALUE_TYPE_INT,
+    Type.INDEXED_VALUE_TYPE_KEYWORD,
+)
+_TEXTS = (
+    Type.INDEXED_VALUE_TYPE_KEYWORD,
+    Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    Type.INDEXED_VALUE_TYPE_TEXT,
+)
+
+
+def parse_filter(query: str, custom: Mapping[str, str]) -> Filter:
+    """Return the tree of a query; `custom`: name → field of the namespace's search attributes. Raises `Rejected`."""
+    if not query.strip():
+        return EVERYTHING
+    if len(query) > QUERY_CHARACTERS_MAX:
+        raise _refused(f"query is longer than {QUERY_CHARACTERS_MAX} characters")
+    try:
+        return _Reader(custom).filter(query.strip())
+    except RecursionError as error:
+        raise _refused(f"{_MALFORMED}: too many levels") from error
+
+
+def _refused(why: str) -> Rejected:
+    return invalid_argument(f"invalid query: {why}")
+
+
+class _Reader:
+    def __init__(self, custom: Mapping[str, str]) -> None:
+        from perdure.core.visibility import grammar
+
+        self._grammar = grammar
+        self._custom = custom
+        self._sees_divisions = False
+        self._conditions_count = 0
+        exp: Node = grammar.exp
+        self._readers: dict[type, Callable[..., Condition]] = {
+            exp.Paren: lambda node: self._condition(node.this),
+            exp.Not: lambda node: negated(self._condition(node.this)),
+            exp.And: self._joined,
+            exp.Or: self._joined,
+            exp.Is: self._is,
+            exp.In: self._in,
+            exp.Between: self._between,
+            grammar.StartsWith: self._prefix,
+        }
+        for kind, operator in (
+            (exp.EQ, Operator.EQUAL),
+            (exp.NEQ, Operator.NOT_EQUAL),
+            (exp.LT, Operator.LESS),
+            (exp.LTE, Operator.LESS_OR_EQUAL),
+            (exp.GT, Operator.GREATER),
+            (exp.GTE, Operator.GREATER_OR_EQUAL),
+        ):
+            self._readers[kind] = lambda node, operator=operator: self._compare(node, operator)
+        #: Operators that the grammar has and no attribute.
+        self._foreign = {
+            exp.Like: "LIKE",
+            exp.ILike: "LIKE",
+            exp.RegexpLike: "REGEXP",
+            exp.NullSafeEQ: "<=>",
+        }
+
+    def filter(self, query: str) -> Filter:
+        select = self._select(query)
+        if select.args.get("limit") or select.args.get("offset"):
+            raise _refused(f"{_NOT_SUPPORTED}: 'LIMIT' clause")
+        where = select.args.get("where")
+        condition = self._condition(where.this) if where else None
+        group_by = self._group_by(select)
+        order = select.args.get("order")
+        if order:
+            for ordered in order.expressions:
+                attribute = self._attribute(ordered.this)
+                if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
+                    raise _refused(
+                        f"{_NOT_SUPPORTED}: unable to sort by search attribute type Text"
+                    )
+            # Temporal: so do its SQL databases.
+            raise _refused(f"{_NOT_SUPPORTED}: 'ORDER BY' clause")
+        if condition is None:
+            condition = All(()) if self._sees_divisions else IN_NO_DIVISION
+        elif not self._sees_divisions:
+            condition = All((IN_NO_DIVISION, *_parts(condition)))
+        return Filter(condition, group_by)
+
+    def _select(self, query: str) -> Node:
+        starts_with_clause = query.lower().startswith(("order by", "group by"))
+        sql = f"select * from runs {query if starts_with_clause else 'where ' + query}"
+        try:
+            statements = self._grammar.parse(sql, dialect=self._grammar.ListFilters)
+        except self._grammar.SqlglotError as error:
+            raise _refused(f"{_MALFORMED}: syntax error") from error
+        selects: list[Node] = [statement for statement in statements if statement is not None]
+        if len(selects) != 1 or not isinstance(selects[0], self._grammar.exp.Select):
+            raise _refused(f"{_MALFORMED}: syntax error")
+        [select] = selects
+        known = {"kind", "expressions", "from_", "from", "where", "group", "order", "having"}
+        foreign = [
+            name
+            for name, value in select.args.items()
+            if value and name not in known | {"limit", "offset"}
+        ]
+        if foreign:
+            raise _refused(f"{_MALFORMED}: syntax error near '{foreign[0]}'")
+        return select
+
+    def _group_by(self, select: Node) -> Attribute | None:
+        group = select.args.get("group")
+        if not group:
+            return None
+        if len(group.expressions) != 1:
+            raise _refused(f"{_NOT_SUPPORTED}: 'GROUP BY' clause supports only a single field")
+        attribute = self._attribute(group.expressions[0])
+        if attribute.field not in _GROUP_BY:
+            raise _refused(
+                f"{_NOT_SUPPORTED}: 'GROUP BY' clause is not supported for search attribute"
+                f" {attribute.name}"
+            )
+        return attribute
+
+    # Conditions
+
+    def _condition(self, node: Node) -> Condition:
+        self._conditions_count += 1
+        if self._conditions_count > CONDITIONS_MAX:
+            raise _refused(f"more than {CONDITIONS_MAX} conditions")
+        reader = self._readers.get(type(node))
+        if reader is not None:
+            return reader(node)
+        exp = self._grammar.exp
+        if type(node) in self._foreign:
+            self._refuse_operator(node)
+        if isinstance(node, exp.Column):
+            raise _refused(f"{_INVALID}: incomplete expression")
+        if isinstance(node, exp.Star):
+            raise _refused(f"{_MALFORMED}: syntax error")
+        kind = "function expression" if isinstance(node, exp.Func) else "expression of this type"
+        raise _refused(f"{_NOT_SUPPORTED}: {kind}: {_shown(node)}")
+
+    def _refuse_operator(self, node: Node) -> None:
+        attribute = self._attribute(node.this)
+        self._value(node.expression, attribute)
+        name = self._foreign[type(node)]
+        raise _unsupported(f"NOT {name}" if node.args.get("negate") else name, attribute)
+
+    def _joined(self, node: Node) -> Condition:
+        joined = All if isinstance(node, self._grammar.exp.And) else Any
+        parts: list[Condition] = []
+        for each in _flat(node, type(node)):
+            part = self._condition(each)
+            parts += part.parts if isinstance(part, joined) else (part,)
+        return joined(tuple(parts))
+
+    def _compare(self, node: Node, operator: Operator) -> Condition:
+        attribute = self._attribute(node.this)
+        value = self._value(node.expression, attribute)
+        is_equality = operator in (Operator.EQUAL, Operator.NOT_EQUAL)
+        is_negated = operator is Operator.NOT_EQUAL
+        if attribute.kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
+            if not is_equality:
+                raise _unsupported(operator, attribute)
+            return Contains(attribute, (_text(value),), is_negated)
+        if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
+            if not is_equality:
+                raise _unsupported(operator, attribute)
+            return Mentions(attribute, _phrases(_text(value), attribute), is_negated)
+        return Compare(attribute, operator, value)
+
+    def _in(self, node: Node) -> Condition:
+        attribute = self._attribute(node.this)
+        if node.args.get("query"):
+            raise _refused(f"{_INVALID}: unexpected value type: a subquery")
+        if node.args.get("field") or node.args.get("unnest") or not node.expressions:
+            raise _refused(f"{_MALFORMED}: syntax error near 'in'")
+        values = tuple(self._value(each, attribute) for each in node.expressions)
+        if attribute.kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
+            return Contains(attribute, tuple(_text(value) for value in values))
+        if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
+            raise _unsupported("IN", attribute)
+        return OneOf(attribute, values)
+
+    def _between(self, node: Node) -> Condition:
+        attribute = self._attribute(node.this)
+        if attribute.kind not in _WITH_RANGES:
+            raise _refused(
+                f"{_INVALID}: cannot do range condition on search attribute '{attribute.name}'"
+                f" of type {TYPE_NAMES[attribute.kind]}"
+            )
+        low = self._value(node.args["low"], attribute)
+        return Between(attribute, low, self._value(node.args["high"], attribute))
+
+    def _prefix(self, node: Node) -> Condition:
+        attribute = self._attribute(node.this)
+        value = self._value(node.expression, attribute)
+        if attribute.kind != Type.INDEXED_VALUE_TYPE_KEYWORD:
+            raise _unsupported("STARTS_WITH", attribute)
+        if not isinstance(value, str):
+            raise _refused(
+                f'{_INVALID}: right-hand side of "starts_with" operator must be a literal string'
+                f" (got: {_shown(node.expression)})"
+            )
+        return StartsWith(attribute, value)
+
+    def _is(self, node: Node) -> Condition:
+        attribute = self._attribute(node.this)
+        if not isinstance(node.expression, self._grammar.exp.Null):
+            raise _refused(
+                f"{_INVALID}: 'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'"
+            )
+        return IsNull(attribute)
+
+    # Names and values
+
+    def _attribute(self, node: Node) -> Attribute:
+        if not isinstance(node, self._grammar.exp.Column):
+            raise _refused(f"{_INVALID}: must be a column name but was {_shown(node)}")
+        name = ".".join(part.name for part in node.parts)
+        attribute = find(name, self._custom)
+        if attribute is None:
+            raise _refused(f"invalid search attribute: {name}")
+        if attribute.field == NAMESPACE_DIVISION:
+            self._sees_divisions = True
+        return attribute
+
+    def _value(self, node: Node, attribute: Attribute) -> Value:
+        exp = self._grammar.exp
+        if isinstance(node, exp.Boolean):
+            return _checked(attribute, bool(node.this))
+        if isinstance(node, exp.Literal):
+            # Temporal: quotes at the ends of a text are dropped.
+            text: str = node.this
+            return _checked(attribute, text.strip("'") if node.is_string else _number(text))
+        is_negative = isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal)
+        if is_negative and not node.this.is_string:
+            return _checked(attribute, _number(f"-{node.this.this}"))
+        if isinstance(node, exp.HexString | exp.Placeholder):
+            raise _refused(f'{_INVALID}: unable to parse value "{_shown(node)}"')
+        if isinstance(node, exp.Column):
+            raise _refused(
+                f"{_NOT_SUPPORTED}: column name on the right side of comparison expression"
+                f' (did you forget to quote "{_shown(node)}"?)'
+            )
+        if isinstance(node, exp.Func):
+            raise _refused(f"{_NOT_SUPPORTED}: nested func")
+        raise _refused(f"{_INVALID}: unexpected value type: {_shown(node)}")
+
+
+def _parts(condition: Condition) -> tuple[Condition, ...]:
+    return condition.parts if isinstance(condition, All) else (condition,)
+
+
+def _flat(node: Node, kind: Node) -> Iterator[Node]:
+    """Yield what is joined by one operator, from the left: `a AND b AND c` is a tree as deep as it is long."""
+    right = []
+    left = node
+    while isinstance(left, kind):
+        right.append(left.args["expression"])
+        left = left.this
+    yield left
+    yield from reversed(right)
+
+
+def _number(text: str) -> int | float:
+    try:
+        number = int(text)
+    except ValueError:
+        return float(text)
+    return number if -INT64_MAX - 1 <= number <= INT64_MAX else float(number)
+
+
+def _checked(attribute: Attribute, value: Value) -> Value:
+    """Return a literal as what its attribute is compared with. Raises `Rejected` if it has the wrong type."""
+    if not isinstance(value, bool):
+        if attribute.field == "ExecutionStatus":
+            return _status(attribute, value)
+        if attribute.field == "ExecutionDuration":
+            return _duration(attribute, value)
+    kind = attribute.kind
+    if kind in _TEXTS and isinstance(value, str):
+        return cleaned(value)
+    if kind == Type.INDEXED_VALUE_TYPE_BOOL and isinstance(value, bool):
+        return value
+    if kind in (Type.INDEXED_VALUE_TYPE_INT, Type.INDEXED_VALUE_TYPE_DOUBLE) and type(value) in (
+        int,
+        float,
+    ):
+        return value
+    if kind == Type.INDEXED_VALUE_TYPE_DATETIME:
+        if type(value) is int:
+            return value
+        if isinstance(value, str):
+            found = time_ns(value)
+            if found is None:
+                raise _refused(f"{_INVALID}: unable to parse datetime '{value}'")
+            return found
+    raise _refused(
+        f"{_INVALID}: invalid value type for search attribute {attribute.name}"
+        f" of type {TYPE_NAMES[kind]}: {_as_go(value)}"
+    )
+
+
+def _status(attribute: Attribute, value: str | int | float) -> int:
+    if isinstance(value, float):
+        raise _refused(
+            f"{_INVALID}: unexpected value type float64 for search attribute {attribute.field}"
+        )
+    found = status(value)
+    if found is None:
+        shown = f"'{value}'" if isinstance(value, str) else value
+        raise _refused(f"{_INVALID}: invalid ExecutionStatus value {shown}")
+    return found
+
+
+def _duration(attribute: Attribute, value: str | int | float) -> int:
+    if isinstance(value, float):
+        raise _refused(
+            f"{_INVALID}: unexpected value type float64 for search attribute {attribute.field}"
+        )
+    found = duration_ns(value) if isinstance(value, str) else value
+    if found is None:
+        raise _refused(
+            f"{_INVALID}: invalid duration value for search attribute {attribute.field}: {value}"
+        )
+    return found
+
+
+def _text(value: Value) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+def _phrases(text: str, attribute: Attribute) -> tuple[str, ...]:
+    parts = [part for part in text.split(" ") if part]
+    if not parts:
+        raise _refused(
+            f"{_INVALID}: no tokens found filtering on Text type search attribute {attribute.name}"
+        )
+    # A part without a letter is in no text.
+    return tuple(phrase for part in parts if (phrase := words(part)) != " ")
+
+
+def _unsupported(operator: str, attribute: Attribute) -> Rejected:
+    return _refused(
+        f"{_NOT_SUPPORTED}: operator '{operator}' not supported for {TYPE_NAMES[attribute.kind]}"
+        f" type search attribute '{attribute.name}'"
+    )
+
+
+def _as_go(value: Value) -> str:
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (type: bool)"
+    if isinstance(value, str):
+        return f'"{value}" (type: string)'
+    return f"{value} (type: {'int64' if isinstance(value, int) else 'float64'})"
+
+
+def _shown(node: Node) -> str:
+    text: str = node.sql()
+    return text[:100]
