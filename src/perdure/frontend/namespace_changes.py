@@ -181,6 +181,7 @@ def _with_config(
 def _with_aliases(old: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
     aliases = dict(old)
     for field, alias in wanted.items():
+        # The real server takes any name, and nobody can use such an attribute: the field's name tells its type.
         if field.rstrip("0123456789") not in TYPES_BY_NAME:
             raise invalid_argument(f"Invalid search attribute field name: {field}")
         if not alias:

@@ -83,3 +83,23 @@ async def namespace_deleted_and_asked(world: World) -> None:
     update: dict[str, Any] = {"update_info": {"description": "too late"}}
     await world.attempt(api.UpdateNamespaceRequest(), **update)
     await world.attempt(api.DeprecateNamespaceRequest())
+
+
+@script
+async def namespace_deleted_under_a_worker(world: World) -> None:
+    """The token names the namespace as well as the request does."""
+    await world.own_namespace()
+    workflow = world.workflow()
+    await workflow.start(quiet=True)
+    task = await workflow.poll(quiet=True)
+    await task.complete(label="in another namespace", namespace="default")
+    await task.complete(label="in an unknown namespace", namespace="nowhere")
+    update: dict[str, Any] = {"update_info": {"state": "NAMESPACE_STATE_DELETED"}}
+    await world.do(api.UpdateNamespaceRequest(), quiet=True, **update)
+    while not await _refuses_starts(world):
+        await world.wait(0.5)
+    await task.complete(label="in the deleted namespace")
+    await task.complete(label="in no namespace", namespace="")
+    await task.complete(label="in another namespace, at last", namespace="default")
+    await task.fail(label="in the deleted namespace")
+    world.workflows.clear()
