@@ -8,12 +8,14 @@ The runs are written with the store, before the server starts: copies of one tha
 """
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from statistics import median
 
 import msgspec
+import structlog
 from temporalio.api.common.v1 import WorkflowType
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -104,6 +106,8 @@ def measure(
     lab: Lab, kinds: Sequence[Kind], backlog: int, rounds_count: int, seconds: float
 ) -> Iterator[Beside]:
     """Measure each server in turns: nothing due, everything due."""
+    # The nodes that fill databases tell what they do, which nobody wants to know.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     for number in range(rounds_count):
         for kind in kinds:
             found = []
