@@ -49,6 +49,8 @@ TIMED_OUT = Failure(
     timeout_failure_info=TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE),
 )
 
+_MILLISECOND_NS = 10**6
+
 # What can be asked
 
 
@@ -178,7 +180,8 @@ def time_out(step: Step, timer: Timer) -> None:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
     attributes = event.workflow_execution_timed_out_event_attributes
     attributes.retry_state = RetryState.RETRY_STATE_TIMEOUT
-    if not 0 < step.state.execution_expiration_ns <= step.now_ns:
+    # Temporal: the end of the whole chain is kept to the millisecond, that of the run is not.
+    if not 0 < step.state.execution_expiration_ns <= step.now_ns + _MILLISECOND_NS:
         attributes.retry_state, successor = after_failure(step, TIMED_OUT)
         if successor is not None:
             attributes.new_execution_run_id = successor.run_id
