@@ -172,7 +172,7 @@ class Workflows:
         execution = check_execution(request, "workflow_execution")
         check_links(request.links, self._services.limits(request.namespace))
         await self._node.engine.ask(
-            self._key(namespace.id, execution),
+            self._chain(namespace.id, execution, request.first_execution_run_id),
             RequestCancel(
                 reason=request.reason,
                 identity=request.identity,
@@ -190,7 +190,7 @@ class Workflows:
         execution = check_execution(request, "workflow_execution")
         check_links(request.links, self._services.limits(request.namespace))
         await self._node.engine.ask(
-            self._key(namespace.id, execution),
+            self._chain(namespace.id, execution, request.first_execution_run_id),
             Terminate(
                 reason=request.reason or "terminated by user via frontend",
                 details=request.details if request.HasField("details") else None,
@@ -249,6 +249,11 @@ class Workflows:
         reply = await self._node.engine.read(self._key(namespace.id, execution), look)
         assert isinstance(reply, DescribeWorkflowExecutionResponse)
         return reply
+
+    def _chain(self, namespace_id: str, execution: WorkflowExecution, first_run_id: str) -> RunKey:
+        """Temporal: who names the first run of a chain means the last one of it, whichever run is named besides."""
+        run_id = "" if first_run_id else execution.run_id
+        return self._node.engine.key(namespace_id, execution.workflow_id, run_id)
 
     def _key(self, namespace_id: str, execution: WorkflowExecution) -> RunKey:
         return self._node.engine.key(namespace_id, execution.workflow_id, execution.run_id)
