@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [compare|history|idle|retention|profile]`. Without a mode it compares."""
+"""The command line: `python -m bench [compare|history|idle|retention|visibility|profile]`; without a mode, compare."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import compare, idle_runs, long_history, profiling, report, retention
+from bench import compare, idle_runs, long_history, profiling, report, retention, visibility
 from bench.cores import Cores, Pin
 from bench.lab import fsync_ms, laboratory, progress
 from bench.scenarios import SCENARIOS
@@ -84,6 +84,17 @@ def run_retention(options: argparse.Namespace) -> None:
     write(found, options.json, "retention")
 
 
+def run_visibility(options: argparse.Namespace) -> None:
+    """List and count by filters among many executions."""
+    with laboratory(
+        options.data_dir, Cores.split(Pin(options.pin)), [Kind.PERDURE_POSTGRES]
+    ) as lab:
+        assert lab.database is not None
+        found = visibility.measure(lab.database, options.executions)
+    print(visibility.as_text(found))
+    write(found, options.json, "visibility")
+
+
 def run_profile(options: argparse.Namespace) -> None:
     """Show where perdure's time goes."""
     plan = profiling.Plan(
@@ -143,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     three.set_defaults(run=run_idle)
     three.add_argument("--runs", type=int, default=100_000, help="how many (default: 100000)")
     three.add_argument("--seconds", type=float, default=20.0, help="how long to watch them")
+
+    six = modes.add_parser("visibility", help="lists and counts by filters in PostgreSQL")
+    six.set_defaults(run=run_visibility)
+    six.add_argument("--executions", type=int, default=1_000_000, metavar="N")
+    six.add_argument("--json", type=Path, help="where to write the result")
+    _add_surroundings(six)
 
     five = modes.add_parser("retention", help="starts while closed workflows are removed")
     five.set_defaults(run=run_retention)
