@@ -57,6 +57,7 @@ LISTED = (
     "ExecutionStatus = 'Running'",
     "ExecutionStatus = 'Failed'",
     "ExecutionStatus != 'Running'",
+    "ExecutionStatus != 'Running' AND CloseTime IS NOT NULL",
     "WorkflowType = 'Type3' AND ExecutionStatus = 'Failed'",
     "TaskQueue = 'queue-1'",
     "StartTime > '2026-01-12T13:00:00Z'",

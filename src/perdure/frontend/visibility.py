@@ -36,6 +36,7 @@ from perdure.core.visibility.filters import (
     Compare,
     Condition,
     Filter,
+    IsNull,
     Operator,
 )
 from perdure.core.visibility.indexing import cleaned
@@ -123,6 +124,8 @@ class Visibility:
         namespace = self._services.namespace(request.namespace)
         conditions = [
             Compare(_attribute("ExecutionStatus"), Operator.NOT_EQUAL, _RUNNING),
+            # Says where the closed ones begin in the order of lists.
+            IsNull(_attribute("CloseTime"), is_negated=True),
             *_between("CloseTime", request),
             *_named(request),
         ]

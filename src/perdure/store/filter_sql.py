@@ -52,6 +52,9 @@ class Dialect(Protocol):
     def indexed(self, field: str, kind: Type.ValueType) -> str:
         """Return the expression of what `core.visibility.indexing` stored for a field; NULL if nothing."""
 
+    def is_null(self, field: str, is_negated: bool) -> str:
+        """Return whether nothing was stored for a field; to the letter as indexes say which rows they hold."""
+
     def parameter(self, arguments: list[Any], value: Value) -> str: ...
 
     def one_of(self, arguments: list[Any], expression: str, values: tuple[Value, ...]) -> str: ...
@@ -134,8 +137,7 @@ class _Writer:
             return guard if is_negated else f"NOT {guard}"
         if attribute.field in _COLUMNS:
             return TRUE if is_negated else FALSE
-        expression = self._dialect.indexed(attribute.field, attribute.kind)
-        return f"{expression} IS {'NOT ' if is_negated else ''}NULL"
+        return self._dialect.is_null(attribute.field, is_negated)
 
     def _mentions(self, attribute: Attribute, phrases: tuple[str, ...], is_negated: bool) -> str:
         expression = self._dialect.indexed(attribute.field, attribute.kind)

@@ -35,6 +35,9 @@ class Postgres:
         cast = _CASTS.get(kind)
         return f"({found}::{cast})" if cast else f'({found} COLLATE "C")'
 
+    def is_null(self, field: str, is_negated: bool) -> str:
+        return f"attributes ->> '{field}' IS {'NOT ' if is_negated else ''}NULL"
+
     def parameter(self, arguments: list[Any], value: Value) -> str:
         arguments.append(value)
         return f"${len(arguments)}::{_type(value)}"

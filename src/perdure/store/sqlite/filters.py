@@ -22,6 +22,10 @@ class Sqlite:
     def indexed(self, field: str, kind: Type.ValueType) -> str:
         return field if field in _COLUMNS else f"json_extract(attributes, '$.{field}')"
 
+    def is_null(self, field: str, is_negated: bool) -> str:
+        expression = field if field in _COLUMNS else f"json_extract(attributes, '$.{field}')"
+        return f"{expression} IS {'NOT ' if is_negated else ''}NULL"
+
     def parameter(self, arguments: list[Any], value: Value) -> str:
         arguments.append(value)
         return "?"
