@@ -1,5 +1,8 @@
 """The text of a list filter becomes a tree, or is refused in the real server's words."""
 
+import subprocess
+import sys
+
 import pytest
 
 from perdure.core.errors import Code, Rejected
@@ -210,3 +213,9 @@ def test_durations(text, expected):
 def test_words():
     assert words("The quick-brown FÓX, 2 times!") == " the quick brown fox 2 times "
     assert words(" - ") == " "
+
+
+def test_a_server_that_nobody_filters_on_does_not_load_the_grammar():
+    code = "import sys, perdure.server, perdure.core.visibility.parsing; print('sqlglot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
