@@ -32,21 +32,27 @@ class PerdureServer:
         if url is not None and url.startswith("sqlite:///"):
             self._command += ["--db-filename", url.removeprefix("sqlite:///")]
         elif url is not None:
-            self._command = [str(PERDURE), "server", "start"]
-            self._environment |= {
-                "PERDURE_STORE_URL": url,
-                "PERDURE_SERVER_PORT": str(self.port),
-                "PERDURE_SERVER_HTTP_PORT": str(self.http_port),
-                "PERDURE_SERVER_METRICS_PORT": str(self.metrics_port),
-                "PERDURE_LOG_LEVEL": "warn",
-            }
+            self.use_lists("")
         self._process: subprocess.Popen[str] | None = None
         self._log = place / "perdure.log"
 
     def set_up(self) -> None:
         """Make the tables, where the server does not do that itself."""
         if self._url is not None and not self._url.startswith("sqlite:"):
-            self._run("schema", "setup", "--url", self._url)
+            self._run("schema", "setup")
+
+    def use_lists(self, url: str) -> None:
+        """Keep lists in a database of their own; empty: in the main one."""
+        assert self._url is not None
+        self._command = [str(PERDURE), "server", "start"]
+        self._environment |= {
+            "PERDURE_STORE_URL": self._url,
+            "PERDURE_STORE_VISIBILITY_URL": url,
+            "PERDURE_SERVER_PORT": str(self.port),
+            "PERDURE_SERVER_HTTP_PORT": str(self.http_port),
+            "PERDURE_SERVER_METRICS_PORT": str(self.metrics_port),
+            "PERDURE_LOG_LEVEL": "warn",
+        }
 
     def _run(self, *arguments: str) -> None:
         done = subprocess.run(

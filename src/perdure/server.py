@@ -22,12 +22,14 @@ from perdure.frontend.services import Addresses, Services
 from perdure.metrics import Registry
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.measured import MeasuredStore, measure_node
 from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
 from perdure.runtime.node import Node
-from perdure.settings import Settings
+from perdure.settings import Settings, StoreSettings
 from perdure.store.open import open_store
-from perdure.store.port import StoreError
+from perdure.store.port import OutboxStore, Store, StoreError
+from perdure.store.split import SplitStore
 
 log = structlog.get_logger(__name__)
 
@@ -45,15 +47,21 @@ class Server:
         self._settings = settings
         self.metrics = Registry()
         config = settings.store
+        clock = SystemClock()
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        lists: ListFollower | None = None
         try:
-            store = open_store(
-                config.url, sqlite_pragmas=config.sqlite_pragmas, pool_size=config.pool_size
-            )
+            main = _store_at(config, config.url)
+            store: Store = main
+            if config.visibility_url:
+                store = split = SplitStore(
+                    main, _store_at(config, config.visibility_url), clock.now_ns
+                )
+                lists = ListFollower(split, clock, owner)
         except StoreError as error:
             raise StartupError(str(error)) from error
         self._store = MeasuredStore(store, self.metrics)
-        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.node = Node(self._store, SystemClock(), ConfiguredLimits(), owner=owner)
+        self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, lists=lists)
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self._metrics_page: MetricsPage | None = None
@@ -171,6 +179,10 @@ class Server:
             await self.node.stop()
         await self._store.close()
         log.info("stopped")
+
+
+def _store_at(config: StoreSettings, url: str) -> OutboxStore:
+    return open_store(url, sqlite_pragmas=config.sqlite_pragmas, pool_size=config.pool_size)
 
 
 def _namespaces(settings: Settings) -> list[Namespace]:

@@ -51,18 +51,27 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     #: `sqlite:///FILE`, `sqlite::memory:` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.
     url: str = ""
+    #: Another database, for lists alone. They follow the main one then. Empty: they are in the main one.
+    visibility_url: str = ""
     #: SQLite only: pragmas to run on every connection, as strings.
     sqlite_pragmas: dict[str, str] = {}
     #: PostgreSQL only: how many connections to hold at most.
     pool_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 8
 
     def __post_init__(self) -> None:
-        if not re.match(r"sqlite:///.|sqlite::memory:$|postgres(ql)?://.", self.url):
-            said = repr(without_password(self.url)) if self.url else "nothing"
-            raise ValueError(
-                "url: expected sqlite:///FILE, sqlite::memory: or postgresql://HOST/DATABASE, "
-                f"got {said}"
-            )
+        _check_url("url", self.url)
+        if self.visibility_url:
+            _check_url("visibility_url", self.visibility_url)
+            if self.visibility_url == self.url and self.url != "sqlite::memory:":
+                raise ValueError("visibility_url: it is the same database as url")
+
+
+def _check_url(key: str, url: str) -> None:
+    if not re.match(r"sqlite:///.|sqlite::memory:$|postgres(ql)?://.", url):
+        said = repr(without_password(url)) if url else "nothing"
+        raise ValueError(
+            f"{key}: expected sqlite:///FILE, sqlite::memory: or postgresql://HOST/DATABASE, got {said}"
+        )
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -209,7 +218,7 @@ def _toml_lines(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Plain values first, then the tables: TOML gives what follows a header to it."""
     for key, value in table.items():
         if not isinstance(value, Mapping):
-            text = without_password(value) if key == "url" else value
+            text = without_password(value) if key.endswith("url") else value
             yield f"{_toml_key(key)} = {json.dumps(text)}"
     for key, value in table.items():
         if isinstance(value, Mapping) and (value or not prefix):

@@ -44,3 +44,34 @@ def test_the_database_may_be_named_by_a_file_or_the_environment(url, tmp_path, c
     assert main(["schema", "setup", "--config", str(config)]) == 0
     monkeypatch.setenv("PERDURE_STORE_URL", url)
     assert main(["schema", "check"]) == 0
+
+
+def test_a_database_for_lists_is_looked_after_as_well(url, tmp_path, capsys):
+    config = tmp_path / "perdure.toml"
+    config.write_text(
+        f'[store]\nurl = "{url}"\nvisibility_url = "sqlite:///{tmp_path / "lists.db"}"\n'
+    )
+
+    def schema(command):
+        code = main(["schema", command, "--config", str(config)])
+        out, err = capsys.readouterr()
+        return code, out + err
+
+    assert main(["schema", "setup", "--url", url]) == 0
+    capsys.readouterr()
+    _, said = schema("version")
+    number, other = said.splitlines()
+    assert other == "database for lists: none"
+    code, said = schema("check")
+    assert code == 1
+    assert said.endswith(
+        "Error: database for lists: the database has no tables yet: run `perdure schema setup`\n"
+    )
+    code, said = schema("upgrade")
+    assert code == 1
+    assert "database for lists: there are no tables yet" in said
+    assert schema("setup") == (0, f"database for lists: schema set up at version {number}\n")
+    assert schema("setup")[0] == 1
+    assert schema("version") == (0, f"{number}\ndatabase for lists: {number}\n")
+    assert schema("upgrade")[0] == 0
+    assert schema("check") == (0, "schema is current\ndatabase for lists: schema is current\n")

@@ -69,6 +69,7 @@ EXAMPLES = {
     "PERDURE_SEARCH_ATTRIBUTES": ('{"Color": "Keyword"}', {"Color": "Keyword"}),
     "PERDURE_DYNAMIC_CONFIG": ('{"a.b": [1, true]}', {"a.b": [1, True]}),
     "PERDURE_STORE_SQLITE_PRAGMAS": ('{"cache_size": "-100"}', {"cache_size": "-100"}),
+    "PERDURE_STORE_VISIBILITY_URL": ("sqlite:///lists.db", "sqlite:///lists.db"),
     "PERDURE_STORE_URL": ("sqlite::memory:", "sqlite::memory:"),
     "PERDURE_LOG_FORMAT": ("pretty", "pretty"),
     "PERDURE_LOG_LEVEL": ("never", "never"),
@@ -93,6 +94,14 @@ def test_every_key_is_a_variable(name):
             "store.url: expected sqlite:///FILE, sqlite::memory: or postgresql://HOST/DATABASE, got nothing",
         ),
         ('[store]\nurl = "mysql://u:secret@h/d"', "store.url: expected"),
+        (
+            '[store]\nurl = "sqlite:///a"\nvisibility_url = "mysql://u:secret@h/d"',
+            "store.visibility_url: expected",
+        ),
+        (
+            '[store]\nurl = "sqlite:///a"\nvisibility_url = "sqlite:///a"',
+            "store.visibility_url: it is the same database as url",
+        ),
         ("[server]\nprot = 1", "unknown key: server.prot"),
         ("sever = 1", "unknown key: sever"),
         ("server = 1", "server: expected object, got int"),
@@ -153,7 +162,10 @@ def test_what_kubernetes_puts_into_a_pod_beside_a_service_named_perdure_is_not_a
 
 def test_as_a_file_settings_say_the_same_but_for_passwords():
     settings = Settings(
-        store=StoreSettings(url="postgresql://me:secret@db:5432/perdure"),
+        store=StoreSettings(
+            url="postgresql://me:secret@db:5432/perdure",
+            visibility_url="postgresql://me:secret@lists:5432/perdure",
+        ),
         search_attributes={"My Color": "Keyword"},
         dynamic_config={"limit.maxIDLength": 3, "deep": {"a": 'quote " and \\'}},
     )
@@ -161,6 +173,7 @@ def test_as_a_file_settings_say_the_same_but_for_passwords():
     assert "secret" not in text
     read = msgspec.convert(tomllib.loads(text), Settings)
     assert read.store.url == "postgresql://me:***@db:5432/perdure"
+    assert read.store.visibility_url == "postgresql://me:***@lists:5432/perdure"
     assert read.dynamic_config == settings.dynamic_config
     assert read.search_attributes == settings.search_attributes
     assert json.loads(json.dumps(msgspec.to_builtins(read.server))) == msgspec.to_builtins(

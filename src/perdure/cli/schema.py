@@ -15,6 +15,9 @@ from perdure.cli.start import load_settings
 
 T = TypeVar("T")
 
+#: Begins what is said of the database that `visibility_url` names.
+LISTS = "database for lists: "
+
 
 def add_to(group: Parser) -> None:
     for name, summary, run in (
@@ -32,63 +35,74 @@ def add_to(group: Parser) -> None:
 
 
 def setup(options: argparse.Namespace) -> int:
-    url = _url(options)
+    databases = _databases(options)
     from perdure.store import schema
 
-    found = _ask(schema.version, url)
-    if found is not None:
-        raise Refused(f"there are tables of version {found} already: use `perdure schema upgrade`")
-    _, reached = _ask(schema.upgrade, url)
-    print(f"schema set up at version {reached}")
+    found = {prefix: _ask(schema.version, url, prefix) for prefix, url in databases.items()}
+    if None not in found.values():
+        version = found[""]
+        raise Refused(
+            f"there are tables of version {version} already: use `perdure schema upgrade`"
+        )
+    for prefix, url in databases.items():
+        if found[prefix] is None:
+            _, reached = _ask(schema.upgrade, url, prefix)
+            print(f"{prefix}schema set up at version {reached}")
     return 0
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    url = _url(options)
+    databases = _databases(options)
     from perdure.store import schema
 
-    if _ask(schema.version, url) is None:
-        raise Refused("there are no tables yet: use `perdure schema setup`")
-    before, reached = _ask(schema.upgrade, url)
-    if before == reached:
-        print(f"schema is at version {reached} already")
-    else:
-        print(f"schema upgraded from version {before} to {reached}")
+    for prefix, url in databases.items():
+        if _ask(schema.version, url, prefix) is None:
+            raise Refused(f"{prefix}there are no tables yet: use `perdure schema setup`")
+    for prefix, url in databases.items():
+        before, reached = _ask(schema.upgrade, url, prefix)
+        if before == reached:
+            print(f"{prefix}schema is at version {reached} already")
+        else:
+            print(f"{prefix}schema upgraded from version {before} to {reached}")
     return 0
 
 
 def version(options: argparse.Namespace) -> int:
-    url = _url(options)
+    databases = _databases(options)
     from perdure.store import schema
 
-    found = _ask(schema.version, url)
-    print("none" if found is None else found)
+    for prefix, url in databases.items():
+        found = _ask(schema.version, url, prefix)
+        print(prefix + ("none" if found is None else str(found)))
     return 0
 
 
 def check(options: argparse.Namespace) -> int:
-    url = _url(options)
+    databases = _databases(options)
     from perdure.store import schema
 
-    _ask(schema.check, url)
-    print("schema is current")
+    for prefix, url in databases.items():
+        _ask(schema.check, url, prefix)
+        print(f"{prefix}schema is current")
     return 0
 
 
-def _url(options: argparse.Namespace) -> str:
+def _databases(options: argparse.Namespace) -> dict[str, str]:
+    """Return what begins the lines about each database, and its URL. The main one comes first, with nothing."""
     if options.url and options.config:
         raise Refused("give --url or --config, not both")
     if options.url:
         from perdure.settings import StoreSettings
 
         try:
-            return StoreSettings(url=options.url).url
+            return {"": StoreSettings(url=options.url).url}
         except ValueError as error:
             raise Refused(f"--{error}") from error
-    return load_settings(options.config).store.url
+    store = load_settings(options.config).store
+    return {"": store.url} | ({LISTS: store.visibility_url} if store.visibility_url else {})
 
 
-def _ask(question: Callable[[str], Awaitable[T]], url: str) -> T:
+def _ask(question: Callable[[str], Awaitable[T]], url: str, prefix: str) -> T:
     from perdure.store.port import StoreError
 
     async def answer() -> T:
@@ -97,4 +111,4 @@ def _ask(question: Callable[[str], Awaitable[T]], url: str) -> T:
     try:
         return asyncio.run(answer())
     except StoreError as error:
-        raise Refused(str(error)) from error
+        raise Refused(f"{prefix}{error}") from error

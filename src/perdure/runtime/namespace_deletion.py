@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import NamespaceState
 
 from perdure.core.errors import Code, Rejected
 from perdure.runtime.engine import Engine
+from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.namespaces import REFRESH_EVERY_S, Deletion, Namespace, Namespaces
 from perdure.runtime.retention import RUNS_AT_ONCE_MAX, Remover, at_once
 from perdure.store.port import NEVER_NS, ListedRun, RunKey, StoreError
@@ -27,8 +28,15 @@ _SUFFIX_LENGTH_MIN = 5
 
 
 class NamespaceDeletion:
-    def __init__(self, engine: Engine, namespaces: Namespaces, remover: Remover) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        namespaces: Namespaces,
+        remover: Remover,
+        lists: ListFollower | None = None,
+    ) -> None:
         self._engine = engine
+        self._lists = lists
         self._namespaces = namespaces
         self._remover = remover
 
@@ -72,7 +80,7 @@ class NamespaceDeletion:
             return False
         if deletion.emptied_at_ns and now_ns < deletion.emptied_at_ns + deletion.delay_ns:
             return False
-        if await self._empty(namespace):
+        if await self._empty(namespace, deletion.requested_at_ns + GRACE_NS):
             return False
         if not deletion.emptied_at_ns:
             emptied = await self._namespaces.update(
@@ -84,9 +92,13 @@ class NamespaceDeletion:
         log.info("namespace deleted", namespace=namespace.name, namespace_id=namespace.id)
         return True
 
-    async def _empty(self, namespace: Namespace) -> int:
-        """Delete every run that is there. Return how many there were: more may have come, or not be ready to go."""
-        count = 0
+    async def _empty(self, namespace: Namespace, ended_ns: int) -> int:
+        """Delete every run that is there. Return how many there were: more may have come, or not be ready to go.
+
+        Nobody could start one after `ended_ns`, but one that was there then. So lists that show that time, or a later
+        one, and nothing in the namespace, will go on to do so. Until they show it, they count as one run more.
+        """
+        count = int(self._lists is not None and not await self._lists.show(ended_ns))
         after: tuple[int, int, str] | None = None
         while True:
             runs = await self._engine.store.longest_closed(

@@ -41,6 +41,7 @@ from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
 from perdure.runtime.histories import Histories, Page, serialized
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.live import LiveRun
 from perdure.runtime.namespace_deletion import NamespaceDeletion
 from perdure.runtime.namespaces import Namespaces
@@ -96,6 +97,7 @@ class Node:
         owner: str,
         randomness: random.Random | None = None,
         runs_max: int = 4096,
+        lists: ListFollower | None = None,
     ) -> None:
         self._random = randomness if randomness is not None else random.SystemRandom()
         self.namespaces = Namespaces(store, self.fresh_id)
@@ -117,7 +119,8 @@ class Node:
         self.retention = Retention(
             self.engine, self.namespaces, remover, lambda: self.limits.config
         )
-        self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover)
+        self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover, lists)
+        self.lists = lists
         self.engine.forgot = self._forget
         self.engine.prepare = self._prepare
         self.engine.attribute_fields = self.namespaces.search_attribute_fields
@@ -130,6 +133,8 @@ class Node:
         self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
         self._tasks.append(loop.create_task(self.retention.keep()))
         self._tasks.append(loop.create_task(self.namespace_deletion.keep()))
+        if self.lists is not None:
+            self._tasks.append(loop.create_task(self.lists.keep(self.engine)))
         await self.engine.start()
 
     async def _prepare(self) -> None:

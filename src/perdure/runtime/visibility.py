@@ -43,7 +43,7 @@ def visibility_row(state: RunState, fields: Fields) -> VisibilityRow:
 
 
 async def index_old_rows(store: Store, leases: tuple[Lease, ...], fields: Fields) -> None:
-    """Let filters find rows that were written before there were filters. Raises `StoreError`."""
+    """Write again what lists have from before there were filters, or a second database. Raises `StoreError`."""
     count = 0
     while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE):
         written = [
@@ -57,4 +57,4 @@ async def index_old_rows(store: Store, leases: tuple[Lease, ...], fields: Fields
         await store.commit(Batch(leases, visibility=written))
         count += len(rows)
     if count:
-        log.info("rows made ready for list filters", rows=count)
+        log.info("rows of lists written again", rows=count)

@@ -26,6 +26,8 @@ from perdure.store.port import (
     ListedRun,
     LoadedRun,
     NamespaceRow,
+    OutboxRow,
+    OutboxSize,
     RunKey,
     VisibilityRow,
     check_covered,
@@ -55,6 +57,8 @@ class MemoryStore:
         self._runs: dict[tuple[str, str], dict[int, str]] = {}
         self._journal: dict[str, list[JournalRow]] = {}
         self._visibility: dict[str, VisibilityRow] = {}
+        self._outbox: dict[int, OutboxRow] = {}
+        self._outbox_end = 0
         self._namespaces: dict[str, NamespaceRow] = {}
         self._cluster_id = ""
 
@@ -118,6 +122,10 @@ class MemoryStore:
                 )
         for shown in batch.visibility:
             self._visibility[shown.run_id] = shown
+        for waiting in batch.outbox:
+            self._visibility.pop(waiting.run_id, None)
+            self._outbox_end += 1
+            self._outbox[self._outbox_end] = waiting._replace(position=self._outbox_end)
         self._delete(batch.deletes)
 
     def _delete(self, keys: Sequence[RunKey]) -> None:
@@ -277,6 +285,20 @@ class MemoryStore:
             for row in rows
             if row.close_time_ns <= until_ns and (after is None or row[:3] > after)
         ][:limit]
+
+    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
+        return [row._replace(attributes="") for row in list(self._visibility.values())[:limit]]
+
+    async def outbox(self, limit: int) -> list[OutboxRow]:
+        return list(self._outbox.values())[:limit]
+
+    async def outbox_size(self) -> OutboxSize:
+        first = next(iter(self._outbox.values()), None)
+        return OutboxSize(len(self._outbox), first.written_at_ns if first is not None else 0)
+
+    async def trim_outbox(self, positions: Sequence[int]) -> None:
+        for position in positions:
+            self._outbox.pop(position, None)
 
     # Namespaces and the cluster
 

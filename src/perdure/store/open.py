@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perdure.store.port import Store, StoreError
+from perdure.store.port import OutboxStore, StoreError
 
 SQLITE_FILE = "sqlite:///"
 SQLITE_MEMORY = "sqlite::memory:"
@@ -10,7 +10,7 @@ SQLITE_MEMORY = "sqlite::memory:"
 
 def open_store(
     url: str, *, sqlite_pragmas: Mapping[str, str] | None = None, pool_size: int = 4
-) -> Store:
+) -> OutboxStore:
     """Return the store for `url`, not opened yet. Raises `StoreError` for a URL that no store knows."""
     if url == SQLITE_MEMORY or url.startswith(SQLITE_FILE):
         from perdure.store.sqlite.store import SqliteStore

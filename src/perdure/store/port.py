@@ -132,6 +132,23 @@ class VisibilityRow(NamedTuple):
     attributes: str = ""
 
 
+class OutboxRow(NamedTuple):
+    """What lists in another database have to learn of one run."""
+
+    #: Grows with every row, and is never used twice. The store chooses it: whatever a batch says does not count.
+    position: int
+    run_id: str
+    #: Encoded by `store.split`; empty for a run that is gone.
+    data: bytes
+    written_at_ns: int
+
+
+class OutboxSize(NamedTuple):
+    rows: int
+    #: When the row with the smallest position was written; 0 if there is none.
+    oldest_at_ns: int
+
+
 class ListedRun(NamedTuple):
     """What it takes to find a run, and to guess what it costs to delete it."""
 
@@ -183,6 +200,8 @@ class Batch:
     #: No older run becomes the current one by that: while a workflow id has other runs, the row of its latest stays,
     #: with the status `DELETED` and without a snapshot, so that the next one gets a larger number.
     deletes: list[RunKey] = field(default_factory=list)
+    #: For lists in another database. Their runs' rows of `visibility` go. At most one row per run.
+    outbox: Sequence[OutboxRow] = ()
 
 
 def check_covered(batch: Batch) -> None:
@@ -299,3 +318,18 @@ class Store(Protocol):
 
     async def cluster_id(self, proposed: str) -> str:
         """Return the cluster's id; `proposed` becomes it if there is none yet."""
+
+
+class OutboxStore(Store, Protocol):
+    """A store that can also be the main one of two, see `store.split`."""
+
+    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
+        """Return some of the rows of lists that there are, in any namespace."""
+
+    async def outbox(self, limit: int) -> list[OutboxRow]:
+        """Return the first rows by position. Those of one run were committed in that order."""
+
+    async def outbox_size(self) -> OutboxSize: ...
+
+    async def trim_outbox(self, positions: Sequence[int]) -> None:
+        """Delete exactly these rows. Not an error if they are gone already."""

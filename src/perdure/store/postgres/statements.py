@@ -16,6 +16,7 @@ from perdure.store.port import (
     ExecutionRow,
     JournalRow,
     ListedRun,
+    OutboxRow,
     RunKey,
     VisibilityRow,
 )
@@ -58,6 +59,10 @@ _IDENTITY = "shard_key, namespace_id, workflow_id, run_id, run_number"
 _STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
 UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
     name: ExecutionRow.__annotations__[name] for name in _STATE
+}
+#: Without the position: that is for the database to choose.
+OUTBOX_TYPES = {
+    name: kind for name, kind in OutboxRow.__annotations__.items() if name != "position"
 }
 LEASE_TYPES = {"lo": int, "hi": int, "owner": str, "epoch": int}
 
@@ -115,13 +120,19 @@ RELEASE = (
 
 @cache
 def commit(
-    *, executions: bool, journal: bool, updates: bool, visibility: bool, deletes: bool
+    *,
+    executions: bool,
+    journal: bool,
+    updates: bool,
+    visibility: bool,
+    deletes: bool,
+    outbox: bool = False,
 ) -> str:
     """Return the statement that writes these parts of a batch, if all leases are held. Its one value says if they were.
 
     Arguments: the columns of the leases, then those of each part that there is.
     """
-    parts = []
+    parts, is_kept = [], ""
     first = _LEASE_ARGUMENTS_COUNT + 1
     if executions:
         types = ExecutionRow.__annotations__
@@ -160,6 +171,17 @@ def commit(
         first += len(types)
     if deletes:
         parts += _deletes(first)
+        is_kept = f" AND run_id <> ALL(${first + 3}::text[])"  # The others go by `deletes`.
+        first += len(RunKey._fields)
+    if outbox:
+        # In the order of the arrays, which is that of the positions.
+        parts.append(
+            f"waiting AS (INSERT INTO visibility_outbox ({', '.join(OUTBOX_TYPES)})"
+            f" SELECT new.* FROM {_arrays('new', OUTBOX_TYPES, first)} WHERE {_HOLDS})"
+        )
+        parts.append(
+            f"moved_out AS (DELETE FROM visibility WHERE run_id = ANY(${first}::text[]){is_kept} AND {_HOLDS})"
+        )
     return f"{', '.join([_FENCE, *parts])} SELECT {_HOLDS}"
 
 
@@ -243,6 +265,14 @@ LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < (
 UNINDEXED = (
     f"SELECT {VISIBILITY} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
 )
+STORED = f"SELECT {VISIBILITY} FROM visibility ORDER BY run_id LIMIT $1"
+OUTBOX = f"SELECT {', '.join(OutboxRow._fields)} FROM visibility_outbox ORDER BY position LIMIT $1"
+OUTBOX_SIZE = (
+    "SELECT count(*),"
+    " coalesce((SELECT written_at_ns FROM visibility_outbox ORDER BY position LIMIT 1), 0)"
+    " FROM visibility_outbox"
+)
+TRIM_OUTBOX = "DELETE FROM visibility_outbox WHERE position = ANY($1::bigint[])"
 #: For filters, in one transaction: nobody but the planner knows which way is short, so it must see the values.
 EXPLORING = (
     "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on;"

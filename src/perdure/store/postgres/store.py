@@ -24,6 +24,8 @@ from perdure.store.port import (
     ListedRun,
     LoadedRun,
     NamespaceRow,
+    OutboxRow,
+    OutboxSize,
     RunKey,
     Unavailable,
     VisibilityRow,
@@ -143,10 +145,12 @@ class PostgresStore:
             updates=bool(updates),
             visibility=bool(visibility),
             deletes=bool(batch.deletes),
+            outbox=bool(batch.outbox),
         )
         arguments = _columns(batch.leases, statements.LEASE_TYPES)
         for rows in (executions, batch.journal, updates, visibility.values(), batch.deletes):
             arguments += _transposed(rows)
+        arguments += _transposed(row[1:] for row in batch.outbox)
         if not await self._write(lambda connection: connection.fetchval(sql, *arguments)):
             raise _lost(batch.leases)
 
@@ -211,6 +215,22 @@ class PostgresStore:
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
         rows = await self._fetch(statements.UNINDEXED, limit)
         return [_shown(VisibilityRow(*row)) for row in rows]
+
+    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
+        rows = await self._fetch(statements.STORED, limit)
+        return [_shown(VisibilityRow(*row)) for row in rows]
+
+    async def outbox(self, limit: int) -> list[OutboxRow]:
+        return [OutboxRow(*row) for row in await self._fetch(statements.OUTBOX, limit)]
+
+    async def outbox_size(self) -> OutboxSize:
+        [row] = await self._fetch(statements.OUTBOX_SIZE)
+        return OutboxSize(*row)
+
+    async def trim_outbox(self, positions: Sequence[int]) -> None:
+        await self._write(
+            lambda connection: connection.execute(statements.TRIM_OUTBOX, list(positions))
+        )
 
     async def _explore(self, sql: str, arguments: list[Any]) -> list[Any]:
         """Fetch what a filter asks for: planned for its values, by settings of its own."""
@@ -287,7 +307,7 @@ def _is_covered(batch: Batch) -> bool:
         for row in rows
     }
     return all(any(lo <= key < hi for lo, hi, _, _ in batch.leases) for key in shard_keys) and (
-        bool(batch.leases) or not batch.visibility
+        bool(batch.leases) or not (batch.visibility or batch.outbox)
     )
 
 

@@ -29,6 +29,8 @@ from perdure.store.port import (
     ListedRun,
     LoadedRun,
     NamespaceRow,
+    OutboxRow,
+    OutboxSize,
     RunKey,
     StoreError,
     Unavailable,
@@ -75,6 +77,12 @@ _PUT_VISIBILITY = (
     f" ON CONFLICT (run_id) DO UPDATE SET"
     f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
 )
+_OUTBOX = ", ".join(OutboxRow._fields)
+_OUTBOX_SIZE = (
+    "SELECT count(*), coalesce((SELECT written_at_ns FROM visibility_outbox ORDER BY position LIMIT 1), 0)"
+    " FROM visibility_outbox"
+)
+_PUT_OUTBOX = "INSERT INTO visibility_outbox (run_id, data, written_at_ns) VALUES (?, ?, ?)"
 _EXECUTION = ", ".join(ExecutionRow._fields)
 _BURY = (
     f"UPDATE executions SET status = {DELETED}, due_at_ns = {NEVER_NS}, snapshot = x'', snapshot_seq = 0"
@@ -256,6 +264,24 @@ class SqliteStore:
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
         return [_shown(VisibilityRow(*row)) for row in rows]
 
+    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
+        sql = f"SELECT {_VISIBILITY} FROM visibility LIMIT ?"
+        rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
+        return [_shown(VisibilityRow(*row)) for row in rows]
+
+    async def outbox(self, limit: int) -> list[OutboxRow]:
+        sql = f"SELECT {_OUTBOX} FROM visibility_outbox ORDER BY position LIMIT ?"
+        rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
+        return [OutboxRow(*row) for row in rows]
+
+    async def outbox_size(self) -> OutboxSize:
+        row = await self._read(lambda db: db.execute(_OUTBOX_SIZE).fetchone())
+        return OutboxSize(*row)
+
+    async def trim_outbox(self, positions: Sequence[int]) -> None:
+        sql, rows = "DELETE FROM visibility_outbox WHERE position = ?", [(n,) for n in positions]
+        await self._write(lambda db: db.executemany(sql, rows))
+
     async def longest_closed(
         self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
     ) -> list[ListedRun]:
@@ -389,6 +415,11 @@ def _commit(db: sqlite3.Connection, batch: Batch) -> None:
                 for row in batch.visibility
             ],
         )
+    if batch.outbox:
+        db.executemany(
+            "DELETE FROM visibility WHERE run_id = ?", [(row.run_id,) for row in batch.outbox]
+        )
+        db.executemany(_PUT_OUTBOX, [row[1:] for row in batch.outbox])
     if batch.deletes:
         _delete(db, batch.deletes)
 

@@ -1,0 +1,150 @@
+"""One store made of two: everything is in the main database, but lists are in a second one and follow.
+
+What a commit changes in lists is written to the main database's outbox, in the same transaction. `ListFollower`
+(`runtime/list_follower.py`) takes it from there to the second database.
+
+**Invariant:** a run's row of lists is in one place: the main table (from before there was a second database), else the
+outbox, else the second database. A commit that puts one into the outbox takes it out of the main table.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from perdure.core.visibility.filters import EVERYTHING, Filter
+from perdure.store.port import (
+    Batch,
+    ListedRun,
+    OutboxRow,
+    OutboxStore,
+    RunKey,
+    Store,
+    StoreError,
+    Unavailable,
+    VisibilityRow,
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(VisibilityRow)
+
+
+class SplitStore:
+    """Keeps `port.Store`'s promises, but for one: what lists say may lag behind what was committed.
+
+    The main database must be there to open it. The second may come and go: what needs it raises `Unavailable` then.
+    """
+
+    def __init__(self, main: OutboxStore, second: Store, now_ns: Callable[[], int]) -> None:
+        self._main = main
+        self._second = second
+        self._now_ns = now_ns
+        self._is_second_open = False
+        #: Whose lists they are must be known before anything is done there; empty until the main database said so.
+        self._cluster_id = ""
+        self._is_second_ours = False
+        self._opening = asyncio.Lock()
+        #: Set when there is something new in the outbox.
+        self.arrived = asyncio.Event()
+        self.claim = main.claim
+        self.renew = main.renew
+        self.release = main.release
+        self.shrink = main.shrink
+        self.load = main.load
+        self.due = main.due
+        self.history = main.history
+        self.namespaces = main.namespaces
+        self.put_namespace = main.put_namespace
+        self.delete_namespace = main.delete_namespace
+        self.outbox = main.outbox
+        self.outbox_size = main.outbox_size
+        self.trim_outbox = main.trim_outbox
+
+    async def open(self) -> None:
+        await self._main.open()
+        try:
+            await self.second()
+        except Unavailable:
+            return  # It is opened when it is needed.
+        except StoreError as error:
+            await self.close()
+            raise StoreError(f"database for lists: {error}") from error
+
+    async def close(self) -> None:
+        if self._is_second_open:
+            self._is_second_open = False
+            await self._second.close()
+        await self._main.close()
+
+    async def second(self) -> Store:
+        """Return the second database, open. Raises `Unavailable`, or `StoreError` if it cannot be used at all."""
+        async with self._opening:
+            if not self._is_second_open:
+                await self._second.open()
+                self._is_second_open = True
+            if self._cluster_id and not self._is_second_ours:
+                # To claim another cluster's would take it away from its servers.
+                if await self._second.cluster_id(self._cluster_id) != self._cluster_id:
+                    raise StoreError("database for lists: it belongs to another cluster")
+                self._is_second_ours = True
+        return self._second
+
+    async def cluster_id(self, proposed: str) -> str:
+        self._cluster_id = await self._main.cluster_id(proposed)
+        try:
+            await self.second()
+        except Unavailable:
+            pass  # It is looked at when it is needed.
+        return self._cluster_id
+
+    async def commit(self, batch: Batch) -> None:
+        if not batch.visibility and not batch.deletes:
+            await self._main.commit(batch)
+            return
+        now_ns = self._now_ns()
+        rows = {row.run_id: _ENCODER.encode(row) for row in batch.visibility}
+        rows |= {key.run_id: b"" for key in batch.deletes}
+        outbox = [OutboxRow(0, run_id, data, now_ns) for run_id, data in rows.items()]
+        await self._main.commit(replace(batch, visibility=[], outbox=outbox))
+        self.arrived.set()
+
+    # Lists
+
+    async def list_visibility(
+        self,
+        namespace_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int, str] | None,
+        filter: Filter = EVERYTHING,
+    ) -> list[VisibilityRow]:
+        second = await self.second()
+        return await second.list_visibility(namespace_id, limit=limit, after=after, filter=filter)
+
+    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
+        return await (await self.second()).count_visibility(namespace_id, filter)
+
+    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
+        return await (await self.second()).count_groups(namespace_id, filter)
+
+    async def longest_closed(
+        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+    ) -> list[ListedRun]:
+        second = await self.second()
+        return await second.longest_closed(
+            namespace_id, until_ns=until_ns, limit=limit, after=after
+        )
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        """Return rows that are in the main database's table yet: to commit them again sends them on their way."""
+        return await self._main.stored_visibility(limit)
+
+
+def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[RunKey]]:
+    """Return the rows to write and the runs to delete so that lists show what they do after all of `rows`."""
+    latest = {row.run_id: row.data for row in rows}
+    written = [_DECODER.decode(data) for data in latest.values() if data]
+    # The second database has nothing of a run but its row of lists, which is found by the run id alone.
+    gone = [RunKey(0, "", "", run_id) for run_id, data in latest.items() if not data]
+    return written, gone
