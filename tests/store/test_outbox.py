@@ -1,5 +1,7 @@
 """Lists in a second database: what changes them waits in the main one's outbox, in the commit that changes them."""
 
+import asyncio
+
 import pytest
 
 from perdure.core.visibility.attributes import Attribute
@@ -106,7 +108,11 @@ async def second(split):
 class Away:
     """A store that is not there."""
 
+    asked = 0
+
     async def open(self):
+        self.asked += 1
+        await asyncio.sleep(0.01)
         raise Unavailable("away on purpose")
 
 
@@ -170,6 +176,15 @@ async def test_without_the_second_database_all_but_lists_goes_on(store, database
         await split.longest_closed("namespace-1", until_ns=1, limit=1, after=None)
     assert (await split.outbox_size()).rows == 1
     await split.close()
+
+
+async def test_many_who_ask_at_once_make_one_attempt(store):
+    away = Away()
+    split = SplitStore(store, away, lambda: 5)
+    asking = (split.count_visibility("namespace-1") for _ in range(50))
+    for refused in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(refused, Unavailable)
+    assert away.asked < 50
 
 
 async def test_another_clusters_database_is_left_alone(split, second):

@@ -26,6 +26,8 @@ from perdure.store.port import (
     VisibilityRow,
 )
 
+#: So long nobody tries to reach the second database again.
+_AWAY_FOR_S = 0.2
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(VisibilityRow)
 
@@ -45,6 +47,7 @@ class SplitStore:
         self._cluster_id = ""
         self._is_second_ours = False
         self._opening = asyncio.Lock()
+        self._away_until_s = 0.0
         #: Set when there is something new in the outbox.
         self.arrived = asyncio.Event()
         self.claim = main.claim
@@ -81,14 +84,25 @@ class SplitStore:
         """Return the second database, open. Raises `Unavailable`, or `StoreError` if it cannot be used at all."""
         async with self._opening:
             if not self._is_second_open:
-                await self._second.open()
-                self._is_second_open = True
+                await self._open_second()
             if self._cluster_id and not self._is_second_ours:
                 # To claim another cluster's would take it away from its servers.
                 if await self._second.cluster_id(self._cluster_id) != self._cluster_id:
                     raise StoreError("database for lists: it belongs to another cluster")
                 self._is_second_ours = True
         return self._second
+
+    async def _open_second(self) -> None:
+        clock = asyncio.get_running_loop().time
+        if clock() < self._away_until_s:
+            raise Unavailable("database for lists: it was not there a moment ago")
+        try:
+            await self._second.open()
+        except Unavailable:
+            # Who has waited for this attempt need not make the next one.
+            self._away_until_s = clock() + _AWAY_FOR_S
+            raise
+        self._is_second_open = True
 
     async def cluster_id(self, proposed: str) -> str:
         self._cluster_id = await self._main.cluster_id(proposed)
