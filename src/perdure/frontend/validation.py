@@ -20,11 +20,13 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PostResetOperation, WorkflowExecutionOptions
 from temporalio.api.workflowservice.v1 import (
+    PauseWorkflowExecutionRequest,
     QueryWorkflowRequest,
     ResetWorkflowExecutionRequest,
     SignalWithStartWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
+    UnpauseWorkflowExecutionRequest,
     UpdateWorkflowExecutionOptionsRequest,
 )
 
@@ -415,6 +417,22 @@ def _is_path(message: Message, path: str) -> bool:
             return False
         descriptor = descriptor.fields_by_name[name].message_type
     return True
+
+
+# Pauses
+
+
+def check_pause(
+    request: PauseWorkflowExecutionRequest | UnpauseWorkflowExecutionRequest, limits: Limits
+) -> WorkflowExecution:
+    for name in ("reason", "request_id", "identity"):
+        if is_too_long(getattr(request, name), limits):
+            raise invalid_argument(f"{name.replace('_', ' ')} is too long.")
+    if not request.workflow_id:
+        raise invalid_argument("Can't load workflow execution. WorkflowId not set.")
+    check_no_nul(request.workflow_id, "WorkflowId")
+    check_run_id(request.run_id, "RunId is not valid UUID.")
+    return WorkflowExecution(workflow_id=request.workflow_id, run_id=request.run_id)
 
 
 # Resets

@@ -16,6 +16,8 @@ from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionResponse,
     DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
+    PauseWorkflowExecutionRequest,
+    PauseWorkflowExecutionResponse,
     RequestCancelWorkflowExecutionRequest,
     RequestCancelWorkflowExecutionResponse,
     ResetWorkflowExecutionRequest,
@@ -28,14 +30,18 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionResponse,
     TerminateWorkflowExecutionRequest,
     TerminateWorkflowExecutionResponse,
+    UnpauseWorkflowExecutionRequest,
+    UnpauseWorkflowExecutionResponse,
     UpdateWorkflowExecutionOptionsRequest,
     UpdateWorkflowExecutionOptionsResponse,
 )
 
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.description import describe
 from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.options import AttachRequest, UpdateOptions
+from perdure.core.workflow.pausing import Pause, Unpause
 from perdure.core.workflow.signals import Signal
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -43,6 +49,7 @@ from perdure.frontend.validation import (
     check_execution,
     check_links,
     check_options,
+    check_pause,
     check_reset,
     check_signal,
     check_signal_with_start,
@@ -227,6 +234,35 @@ class Workflows:
         options = await self._node.engine.ask(self._key(namespace.id, execution), wanted)
         assert isinstance(options, WorkflowExecutionOptions)
         return UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=options)
+
+    async def PauseWorkflowExecution(
+        self, request: PauseWorkflowExecutionRequest, call: Call
+    ) -> PauseWorkflowExecutionResponse:
+        namespace = self._services.namespace(request.namespace)
+        limits = self._services.limits(request.namespace)
+        if not limits.enable_pause:
+            raise Rejected(
+                Code.UNIMPLEMENTED,
+                f"workflow pause is not enabled for namespace: {request.namespace}",
+            )
+        execution = check_pause(request, limits)
+        await self._node.engine.ask(
+            self._key(namespace.id, execution),
+            Pause(request.identity, request.reason, request.request_id),
+        )
+        return PauseWorkflowExecutionResponse()
+
+    async def UnpauseWorkflowExecution(
+        self, request: UnpauseWorkflowExecutionRequest, call: Call
+    ) -> UnpauseWorkflowExecutionResponse:
+        # Temporal: what was paused can go on even if nothing may be paused any more.
+        namespace = self._services.namespace(request.namespace)
+        execution = check_pause(request, self._services.limits(request.namespace))
+        await self._node.engine.ask(
+            self._key(namespace.id, execution),
+            Unpause(request.identity, request.reason, request.request_id),
+        )
+        return UnpauseWorkflowExecutionResponse()
 
     async def DeleteWorkflowExecution(
         self, request: DeleteWorkflowExecutionRequest, call: Call

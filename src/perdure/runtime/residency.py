@@ -305,7 +305,11 @@ class Residency:
             for key, stored in zip(keys, found, strict=True)
             if stored is not None
             and stored.row.status
-            not in (WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING, DELETED)
+            not in (
+                WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
+                WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
+                DELETED,
+            )
             and stored.row.due_at_ns == NEVER_NS
             and key.run_id not in self._runs
             and (key.namespace_id, key.workflow_id) not in stale

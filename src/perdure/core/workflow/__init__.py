@@ -27,6 +27,7 @@ can command, how records change the state, what must hold, the tables.
     queries.py            somebody asks it something
     continuation.py       it goes on as a new run
     options.py            an operator changes how it is treated, or another start is attached to it (with versioning.py)
+    pausing.py            an operator stops it for a while
     callbacks.py          somebody outside is told how it ended (with nexus_completion.py)
     markers.py            it leaves a note to itself
     problems.py           its workflow tasks fail again and again

@@ -21,6 +21,7 @@ from perdure.core.workflow.activity_attempts import (
     dispatch,
     due_at_ns,
     note_heartbeat,
+    offer,
     record_canceled,
     record_started,
     retry,
@@ -145,6 +146,7 @@ def start(step: Step, request: StartActivity) -> ActivityTask:
         or activity.attempt != request.attempt
         or activity.stamp != request.stamp
         or activity.paused_at_ns
+        or step.state.is_paused
         or (activity.started_at_ns and activity.request_id != request.request_id)
     ):
         raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
@@ -284,7 +286,7 @@ def retry_due(step: Step, timer: Timer) -> None:
         return
     if activity.scheduled_at_ns > step.now_ns:
         return
-    step.send(dispatch(step.state, activity))
+    offer(step, activity)
 
 
 def time_out(step: Step, timer: Timer) -> None:
@@ -439,6 +441,8 @@ def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
 
 
 def owed(state: RunState, now_ns: int) -> list[Effect]:
+    if state.is_paused:
+        return []
     return [
         dispatch(state, activity)
         for activity in state.activities.values()

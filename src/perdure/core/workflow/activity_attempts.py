@@ -120,6 +120,12 @@ def dispatch(state: RunState, activity: PendingActivity) -> DispatchActivityTask
     )
 
 
+def offer(step: Step, activity: PendingActivity) -> None:
+    """Have a worker take it, unless the run is paused: then that is made up for when it goes on."""
+    if not step.state.is_paused:
+        step.send(dispatch(step.state, activity))
+
+
 def retry_timer(activity: PendingActivity) -> Timer:
     return Timer(
         activity.scheduled_at_ns,

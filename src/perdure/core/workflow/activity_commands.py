@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCa
 
 from perdure.core.workflow.activity_attempts import (
     END_ATTRIBUTES,
-    dispatch,
+    offer,
     record_canceled,
     waiting_timers,
 )
@@ -65,7 +65,7 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
     for timer in waiting_timers(activity):
         step.call_back(timer)
     if not wanted.request_eager_execution:
-        step.send(dispatch(step.state, activity))
+        offer(step, activity)
 
 
 def request_cancel(step: Step, command: Command, completed_event_id: int) -> None:

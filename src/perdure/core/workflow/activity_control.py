@@ -14,7 +14,7 @@ from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.activity_attempts import (
-    dispatch,
+    offer,
     retry_timer,
     running_timers,
     waiting_timers,
@@ -207,7 +207,7 @@ def _reschedule(
     if at_ns > step.now_ns:
         step.call_back(retry_timer(activity))
     else:
-        step.send(dispatch(step.state, activity))
+        offer(step, activity)
 
 
 def _rely_on_timers(step: Step, activity: PendingActivity) -> None:
@@ -323,7 +323,7 @@ def paused(state: RunState, record: ActivityPaused) -> None:
     activity.pause_request_id = record.request_id
     if not activity.started_at_ns:
         activity.stamp += 1
-    _show_paused(state)
+    show_paused(state)
 
 
 def unpaused(state: RunState, record: ActivityUnpaused) -> None:
@@ -331,19 +331,22 @@ def unpaused(state: RunState, record: ActivityUnpaused) -> None:
     activity.paused_at_ns = 0
     activity.pause_identity = activity.pause_reason = activity.pause_request_id = ""
     activity.stamp += 1
-    _show_paused(state)
+    show_paused(state)
 
 
-def _show_paused(state: RunState) -> None:
-    """Temporal: lists can be filtered by the types of paused activities."""
+def show_paused(state: RunState) -> None:
+    """Temporal: lists can be filtered by what is paused, and by the types of paused activities."""
+    values = [f"Workflow:{state.workflow_id}"] if state.is_paused else []
+    if state.is_paused and state.pause_reason:
+        values.append(f"Reason:{state.pause_reason}")
     kinds = {each.activity_type for each in state.activities.values() if each.paused_at_ns}
-    if not kinds:
+    values += [f"property:activityType={kind}" for kind in sorted(kinds)]
+    if not values:
         state.search_attributes.pop(PAUSE_INFO, None)
         return
-    values = [f"property:activityType={kind}" for kind in sorted(kinds)]
     payload = Payload(
         metadata={"encoding": b"json/plain", "type": b"KeywordList"},
-        data=json.dumps(values).encode(),
+        data=json.dumps(values, separators=(",", ":")).encode(),
     )
     state.search_attributes[PAUSE_INFO] = payload.SerializeToString()
 

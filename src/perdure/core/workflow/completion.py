@@ -113,6 +113,11 @@ class TaskCompleted:
 def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejected:
     """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
     task, started = held(step, request.ref)
+    if request.force_new_task and step.state.is_paused:
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            "Workflow is paused and force create new workflow task is not allowed.",
+        )
     _check_sequence(request)
     if _leaves_no_trace(step, request):
         return _discard(step, request)
@@ -144,7 +149,9 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     updates.settle(step, inbox.news, is_heartbeat=request.force_new_task)
     new_task = None
     wants_task = request.force_new_task or had_buffered or bool(step.in_flight.updates)
-    if step.state.is_open and wants_task:
+    if step.state.is_paused:
+        step.flush()
+    elif step.state.is_open and wants_task:
         new_task = _next_task(step, request, original_scheduled_at_ns)
     if step.run.pending_task is None:
         queries.release_unanswered(step)
@@ -241,7 +248,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
     return [
         activities.start(step, _eager_start(step, event_id, request))
         for event_id in eager
-        if event_id in step.state.activities
+        if event_id in step.state.activities and not step.state.is_paused
     ]
 
 
@@ -312,6 +319,9 @@ def _refuse(
     )
     if error.is_final:
         execution.record_terminated(step, message, None, "history-service")
+        return refusal
+    if step.state.is_paused:
+        step.flush()
         return refusal
     schedule(step)
     step.in_flight.close_attempted = error.cause == unhandled

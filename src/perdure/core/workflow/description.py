@@ -148,6 +148,10 @@ def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
     extended.reset_run_id = state.reset_run_id
     if state.reset_at_ns:
         set_timestamp(extended.last_reset_time, state.reset_at_ns)
+    if state.paused_at_ns:
+        set_timestamp(extended.pause_info.paused_time, state.paused_at_ns)
+        extended.pause_info.identity = state.pause_identity
+        extended.pause_info.reason = state.pause_reason
     for request_id, info in state.request_ids.items():
         entry = extended.request_id_infos[request_id]
         entry.event_type = info.event_type  # type: ignore[assignment]

@@ -433,8 +433,9 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
     timers = _end_timers(run.state)
     if run.state.waits_for_first_task:
         timer = _first_task_timer(run.state)
-        # It may have fired, to no effect while there is a speculative task.
-        if run.in_flight.speculative is None or timer.fire_at_ns > now_ns:
+        # It may have fired, to no effect while there is a speculative task or a pause.
+        is_idle = run.in_flight.speculative is None and not run.state.is_paused
+        if is_idle or timer.fire_at_ns > now_ns:
             timers.append(timer)
     return timers
 

@@ -233,6 +233,7 @@ class Limits:
     #: Whether the answer to a start, or to a completed workflow task, may bring the next task with it.
     enable_eager_workflow_start: bool = True
     enable_activity_eager_execution: bool = True
+    enable_pause: bool = False
     suggest_continue_as_new_count: int = 4096
     suggest_continue_as_new_size: int = 4 * 1024 * 1024
     #: As a part of `max_total_updates`.

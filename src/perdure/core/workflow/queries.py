@@ -42,6 +42,9 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     rejected = _rejected(state, request.reject_condition)
     if rejected is not None:
         return rejected
+    if state.is_paused:
+        # Temporal: whatever the caller wished to be rejected.
+        return QueryRejected(status=WorkflowExecutionStatus.ValueType(state.status))
     if not state.has_had_workflow_task:
         raise _not_ready("Workflow task is not scheduled yet." if state.is_open else _NEVER_SEEN)
     if not state.is_open and not state.previous_started_event_id:
@@ -127,7 +130,7 @@ def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
 
 def check(run: Run) -> None:
     if run.in_flight.queries:
-        assert run.pending_task is not None or run.state.buffered
+        assert run.pending_task is not None or run.state.buffered or run.state.is_paused
 
 
 REQUESTS: Requests = {Query: query, AbandonQuery: abandon}

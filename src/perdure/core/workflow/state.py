@@ -294,6 +294,11 @@ class RunState(msgspec.Struct, omit_defaults=True):
     original_start_time_ns: int = 0
     #: It is closed, and is deleted when its parent and children know that.
     deletion_requested: bool = False
+    #: 0 if it is not paused, nor was when it closed.
+    paused_at_ns: int = 0
+    pause_identity: str = ""
+    pause_reason: str = ""
+    pause_request_id: str = ""
 
     @property
     def exists(self) -> bool:
@@ -301,7 +306,11 @@ class RunState(msgspec.Struct, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        return self.status == 1
+        return self.status in (1, 8)
+
+    @property
+    def is_paused(self) -> bool:
+        return self.status == 8
 
     @property
     def priority_key(self) -> int:

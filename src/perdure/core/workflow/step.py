@@ -60,6 +60,8 @@ _SHOWN = {
     EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
     EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED,
 }
 
 
@@ -278,8 +280,14 @@ class Step:
             reply=reply,
             new_run=self.new_run,
             shows=any(event.event_type in _SHOWN for event in self._events)
-            or any(isinstance(record, _SHOWN_RECORDS) for _, record in self._internal),
+            or any(_shows(record) for _, record in self._internal),
         )
+
+
+def _shows(record: Internal) -> bool:
+    if isinstance(record, Buffered):
+        return record.event.event_type in _SHOWN
+    return isinstance(record, _SHOWN_RECORDS)
 
 
 def new_event(event_type: EventType.ValueType) -> HistoryEvent:

@@ -72,6 +72,8 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
         if known is not None:
             return known
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if state.is_paused:
+        raise Rejected(Code.FAILED_PRECONDITION, "Workflow is paused. Cannot update the workflow.")
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
         raise Rejected(
             Code.FAILED_PRECONDITION,

@@ -44,6 +44,7 @@ from perdure.core.workflow.workflow_task_timers import (
 _NOBODYS = (
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED,
 )
 
 # What can be asked
@@ -147,6 +148,9 @@ def ensure(step: Step, *, despite_delay: bool = False) -> None:
     state = step.state
     step.convert()
     if state.workflow_task is not None or not state.is_open:
+        return
+    if state.is_paused:
+        step.flush()
         return
     if state.has_had_workflow_task or despite_delay:
         schedule(step)
@@ -376,7 +380,7 @@ def dropped(state: RunState, record: TaskDropped) -> None:
 
 def failed(state: RunState, event: HistoryEvent) -> None:
     cause = event.workflow_task_failed_event_attributes.cause
-    # Temporal: neither a reset nor a failover is anybody's failure.
+    # Temporal: a reset, a failover or a pause is nobody's failure.
     is_reset = cause in _NOBODYS
     if not is_reset and not state.sticky_queue:
         state.failed_task_count += 1

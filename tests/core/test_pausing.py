@@ -1,0 +1,97 @@
+"""A run is paused, and goes on."""
+
+import pytest
+
+from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
+from perdure.core.workflow.pausing import Pause, Unpause
+from tests.core.run import OneRun
+from tests.differential.commands import complete_workflow, schedule_activity, start_timer
+
+PAUSE = Pause("operator", "why", "pause-id")
+UNPAUSE = Unpause("operator", "enough", "unpause-id")
+PAUSED = 8
+
+
+def dispatched(run: OneRun) -> list[type]:
+    kinds = (DispatchWorkflowTask, DispatchActivityTask)
+    return [type(effect) for effect in run.effects if isinstance(effect, kinds)]
+
+
+def test_a_task_that_waits_is_taken_back_and_comes_again() -> None:
+    run = OneRun()
+    run.ask(PAUSE)
+    assert run.history().endswith("3 WorkflowTaskFailed 4 WorkflowExecutionPaused")
+    assert run.state.status == PAUSED
+    assert run.described().workflow_extended_info.pause_info.reason == "why"
+    run.ask(UNPAUSE)
+    assert run.history().endswith("5 WorkflowExecutionUnpaused 6 WorkflowTaskScheduled")
+    assert not run.described().workflow_extended_info.HasField("pause_info")
+    run.work(complete_workflow())
+
+
+def test_nothing_is_given_to_workers_after_a_restart_until_the_run_goes_on() -> None:
+    run = OneRun()
+    run.work(schedule_activity("a", "q"))
+    run.ask(PAUSE)
+    run.signal()
+    run.crash()
+    assert dispatched(run) == []
+    run.ask(UNPAUSE)
+    assert sorted(dispatched(run), key=str) == [DispatchActivityTask, DispatchWorkflowTask]
+    run.crash()
+    assert sorted(dispatched(run), key=str) == [DispatchActivityTask, DispatchWorkflowTask]
+
+
+def test_what_a_worker_holds_may_end() -> None:
+    run = OneRun()
+    run.take()
+    run.ask(PAUSE)
+    assert run.state.is_paused
+    run.complete(schedule_activity("a", "q"), start_timer("t", 1))
+    assert "WorkflowExecutionPaused" in run.history()
+    assert DispatchActivityTask not in dispatched(run)
+    run.wait(2)
+    assert run.history().endswith("TimerFired")
+    run.ask(UNPAUSE)
+    assert DispatchActivityTask in dispatched(run)
+    run.work(complete_workflow())
+
+
+def test_a_run_may_be_closed_while_it_is_paused() -> None:
+    run = OneRun()
+    run.ask(PAUSE)
+    run.terminate()
+    assert not run.state.is_open
+    assert run.refused(PAUSE) == "NOT_FOUND: workflow execution already completed"
+    assert run.refused(UNPAUSE) == "NOT_FOUND: workflow execution already completed"
+
+
+def test_pausing_twice_is_refused_unless_it_is_the_same_request() -> None:
+    run = OneRun()
+    assert run.refused(UNPAUSE) == "FAILED_PRECONDITION: workflow is not paused."
+    run.ask(PAUSE)
+    run.ask(PAUSE)
+    other = Pause("operator", "why", "other-id")
+    assert run.refused(other) == "FAILED_PRECONDITION: workflow is already paused."
+    assert run.history().count("Paused") == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_failed_task_does_not_count_after_a_pause(times: int) -> None:
+    run = OneRun()
+    for _ in range(times):
+        run.take()
+        run.fail_task()
+    run.ask(PAUSE)
+    run.ask(UNPAUSE)
+    assert run.state.workflow_task is not None
+    assert run.state.workflow_task.attempt == 1
+
+
+def test_a_start_delay_ends_with_the_pause() -> None:
+    run = OneRun(workflow_start_delay="10s")
+    run.ask(PAUSE)
+    run.wait(11)
+    assert dispatched(run) == []
+    run.ask(UNPAUSE)
+    run.work(complete_workflow())
