@@ -261,3 +261,59 @@ async def paused_runs_are_listed(world: World) -> None:
         await world.attempt(api.CountWorkflowExecutionsRequest(query=query), query)
     await world.attempt(api.CountWorkflowExecutionsRequest(query="GROUP BY ExecutionStatus"), "all")
     await _unpause(workflow)
+
+
+@_pausable()
+async def paused_run_is_reset(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete()
+    await _pause(workflow)
+    reset = api.ResetWorkflowExecutionRequest(
+        workflow_execution=workflow.execution(), workflow_task_finish_event_id=4, request_id="reset"
+    )
+    reply = await world.do(reset)
+    workflow.saw_run(reply.run_id)
+    await workflow.describe("the new run", run_id=reply.run_id)
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@_pausable()
+async def paused_with_a_task_that_keeps_failing(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    task = await workflow.poll()
+    await task.fail()
+    task = await workflow.poll()
+    await task.fail()
+    await _pause(workflow)
+    await workflow.describe("paused")
+    await _unpause(workflow)
+    await workflow.describe("unpaused")
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@_pausable()
+async def worker_of_a_paused_run_sends_a_bad_command(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    task = await workflow.poll()
+    await _pause(workflow)
+    await task.complete(start_timer("", 1))
+    await workflow.describe("refused")
+    await _unpause(workflow)
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@_pausable()
+async def sticky_worker_of_a_paused_run(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
+    await workflow.signal()
+    await _pause(workflow, "with a task")
+    await _unpause(workflow)
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
+    await _pause(workflow, "without a task")
+    await _unpause(workflow)
+    await workflow.poll_and_complete(complete_workflow())
