@@ -49,6 +49,7 @@ conformance: .venv/.dev
 docs: .venv/.dev
 	$(BIN)/python -m tools.api_coverage --write
 	$(BIN)/python -m tools.settings_table --write
+	$(BIN)/python -m tools.life_cycles --write
 
 # The stamps are newer than what they were made from, or they are made again. What is in the larger lock file holds
 # the smaller one too.

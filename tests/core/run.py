@@ -59,6 +59,7 @@ from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
+from tests.core.life_cycle_watch import watched
 from tests.core.promises import Journal, check_between_steps, memory_of
 
 #: When every script begins.
@@ -115,7 +116,8 @@ class OneRun:
         """Return the reply. Raise `Rejected`, also where the refusal itself is recorded."""
         state, memory = encode_state(self.state), memory_of(self.run)
         try:
-            outcome = transition(self.run, request, now_ns=self.now_ns, world=self.world)
+            with watched(self.run, request):
+                outcome = transition(self.run, request, now_ns=self.now_ns, world=self.world)
         except Rejected:
             assert encode_state(self.state) == state, "a refused request changed the state"
             assert memory_of(self.run) == memory, "a refused request changed what is in flight"

@@ -1,18 +1,15 @@
 """A run is paused, and goes on."""
 
 import pytest
-from temporalio.api.update.v1 import Meta, Request
 
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.pausing import Pause, Unpause
-from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun
 from tests.differential.commands import complete_workflow, schedule_activity, start_timer
 
 PAUSE = Pause("operator", "why", "pause-id")
 UNPAUSE = Unpause("operator", "enough", "unpause-id")
 PAUSED = 8
-UPDATE = Request(meta=Meta(update_id="one")).SerializeToString()
 
 
 def dispatched(run: OneRun) -> list[type]:
@@ -98,32 +95,3 @@ def test_a_start_delay_ends_with_the_pause() -> None:
     assert dispatched(run) == []
     run.ask(UNPAUSE)
     run.work(complete_workflow())
-
-
-def test_a_query_that_waits_goes_with_the_task_after_the_pause() -> None:
-    run = OneRun()
-    run.work()
-    run.signal()
-    run.query()
-    run.ask(PAUSE)
-    run.ask(UNPAUSE)
-    assert list(run.take().queries) == ["1"]
-
-
-def test_a_query_of_a_paused_run_is_rejected_with_its_status() -> None:
-    run = OneRun()
-    run.work()
-    run.ask(PAUSE)
-    assert run.query("1").status == PAUSED
-
-
-def test_an_update_that_waits_goes_with_the_task_after_the_pause() -> None:
-    run = OneRun()
-    run.work()
-    run.ask(AdmitUpdate("one", UPDATE))
-    run.ask(PAUSE)
-    assert run.refused(AdmitUpdate("two", UPDATE)) == (
-        "FAILED_PRECONDITION: Workflow is paused. Cannot update the workflow."
-    )
-    run.ask(UNPAUSE)
-    assert [each.protocol_instance_id for each in run.take().messages] == ["one"]

@@ -1,7 +1,7 @@
 """Pages that are lists of what the code holds are what the code holds."""
 
 from perdure.frontend.registry import implemented
-from tools import api_coverage, settings_table
+from tools import api_coverage, life_cycles, settings_table
 
 
 def test_the_page_of_rpcs_is_current():
@@ -18,3 +18,8 @@ def test_the_page_of_rpcs_knows_every_name_that_is_served():
 def test_the_table_of_settings_is_current():
     text = settings_table.PAGE.read_text()
     assert text == settings_table.page(text), "run `make docs`"
+
+
+def test_the_life_cycles_are_current():
+    text = life_cycles.PAGE.read_text()
+    assert text == life_cycles.page(text), "run `make docs`"

@@ -36,6 +36,7 @@ can command, how records change the state, what must hold, the tables.
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
     description.py        what a client is told of a run
+    life_cycles.py        what a task, an activity, a child and an update can become: for tests and diagrams
 
 Nothing here waits, reads a clock, draws a random number, writes a log or knows a database.
 """

@@ -295,6 +295,7 @@ _CLOSED = {
         "child_workflow_execution_timed_out_event_attributes"
     ),
 }
+CLOSING_EVENTS = frozenset(_CLOSED)
 
 
 def _closed_event(closing: HistoryEvent) -> HistoryEvent:

@@ -376,6 +376,7 @@ _STATUSES = {
         WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
     ),
 }
+CLOSING_EVENTS = frozenset(_STATUSES)
 
 
 #: Close events that may name the run that follows → what their attributes are called.

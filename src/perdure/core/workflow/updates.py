@@ -400,7 +400,7 @@ def check(run: Run) -> None:
     assert not state.admitted_updates.keys() & (in_flight.updates.keys() | state.updates.keys())
     if in_flight.updates:
         assert state.is_open
-        assert run.pending_task is not None or state.is_paused
+        assert run.pending_task is not None
     for update in state.updates.values():
         assert 0 < update.accepted_event_id < state.next_event_id
         assert update.completed_event_id < state.next_event_id
