@@ -11,6 +11,7 @@ from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 
 from perdure.frontend.activities import Activities
 from perdure.frontend.activity_control import ActivityControl
+from perdure.frontend.activity_executions import ActivityExecutions
 from perdure.frontend.call import Call
 from perdure.frontend.clusters import ClusterService
 from perdure.frontend.history import WorkflowHistory
@@ -35,6 +36,7 @@ _METHODS = tuple(method for service in SERVICES for method in service.methods)
 _HANDLERS: tuple[Callable[[Services], object], ...] = (
     Activities,
     ActivityControl,
+    ActivityExecutions,
     ClusterService,
     MultiOperation,
     NamespaceService,
