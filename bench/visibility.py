@@ -1,257 +1,414 @@
-"""Lists and counts over a million executions in PostgreSQL: what does a filter cost, and what do starts cost beside it?
+"""Lists and counts among a million executions in PostgreSQL: what does a filter cost? Are starts slower beside them?
 
-Why it exists: an operator looks for one workflow among all that ever ran. The rows are made up inside the database,
-with as many types, queues, statuses and attributes as a real namespace has; then the store is asked as the server
-asks it.
+Why it exists: an operator looks for one workflow among all that ever ran. A filled database (`many_executions`) gets a
+perdure, which is asked over gRPC like any server. Beside the time stands how many pages of 8 kB PostgreSQL looks at:
+on a busy machine that says more. Its plans (`--plans`) are those of the statements that the store sends.
 """
 
 import asyncio
-import statistics
+import re
 import time
-from dataclasses import dataclass
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import asyncpg
+import msgspec
+from temporalio.api.common.v1 import WorkflowType
+from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
+from temporalio.api.filter.v1 import StatusFilter, WorkflowTypeFilter
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import request_response_pb2 as api
+from temporalio.service import ConnectConfig, ServiceClient
 
-from bench.database import Postgres
+from bench.lab import Lab, client_lines, give, progress, run_client
+from bench.many_executions import FIELDS, Filled, fill
+from bench.report import figure, table
+from bench.retention import NAMESPACE
+from bench.servers import Kind, running
+from perdure.core.visibility.filters import EVERYTHING
 from perdure.core.visibility.parsing import parse_filter
-from perdure.store.open import open_store
-from perdure.store.port import Batch, ExecutionRow, JournalRow, VisibilityRow
 from perdure.store.postgres import statements
-from perdure.store.postgres.store import PostgresStore
 
-NAMESPACE_ID = "bench"
-CUSTOM = {"Color": "Keyword01", "Customer": "Keyword02", "Size": "Int01", "Due": "Datetime01"}
-CUSTOM |= {"Tags": "KeywordList01"}
-DAY_NS = 86_400 * 10**9
-BEGAN_NS = 1_767_225_600 * 10**9
 PAGE_SIZE = 100
-REPEATS_COUNT = 15
-STARTS_COUNT = 1500
-STARTS_AT_ONCE = 8
+WARM_UPS_COUNT = 2
+REPEATS_COUNT = 20
+STARTERS_COUNT = 16
+START_ROUNDS_COUNT = 20
+START_SECONDS = 1.0
+_DAY_NS = 86_400 * 10**9
 
-#: One of ten is open. Customers are many, colours few, tags are on one of twenty.
-_FILL = f"""
-INSERT INTO visibility ({statements.VISIBILITY}, attributes)
-SELECT '{NAMESPACE_ID}', to_char(number, 'FM00000000') || '-0000-0000-0000-000000000000', 'order-' || number,
-    'Type' || number % 7, 'queue-' || number % 3, CASE WHEN number % 10 = 0 THEN 1 ELSE 2 + number % 6 END,
-    {BEGAN_NS} + number * 1000000000::bigint, {BEGAN_NS} + number * 1000000000::bigint,
-    CASE WHEN number % 10 = 0 THEN 9223372036854775807
-        ELSE {BEGAN_NS} + number * 1000000000::bigint + number % 5000 * 1000000000::bigint END,
-    11, 2000, 7, ''::bytea, repeat('a', 120)::bytea,
-    CASE WHEN number % 50 = 0 THEN 'order-' || number / 50 ELSE '' END,
-    CASE WHEN number % 50 = 0 THEN 'parent' ELSE '' END, 'order-' || number, 'root',
-    jsonb_build_object('BuildIds', '["unversioned"]'::jsonb)
-    || CASE WHEN number % 2 = 0 THEN jsonb_build_object('Keyword01', 'color-' || number % 5,
-        'Keyword02', 'customer-' || number % 20011, 'Int01', number % 1000,
-        'Datetime01', {BEGAN_NS} + number % 365 * {DAY_NS}::bigint) ELSE '{{}}'::jsonb END
-    || CASE WHEN number % 20 = 0 THEN jsonb_build_object('KeywordList01',
-        jsonb_build_array('tag-' || number % 300, 'all')) ELSE '{{}}'::jsonb END
-FROM generate_series(1, $1::bigint) AS number
-"""
-LISTED = (
+INDEXED, COMBINED, FIELDS_OF_REQUEST = "list", "list, combined", "list by the request's fields"
+COUNT, NOT_INDEXED = "count", "not indexed"
+COUNT_BY_ROWS = f"{COUNT}, row by row"
+
+
+#: `{1.5}` is the time one and a half days before the fill began.
+_INDEXED = (
     "",
-    "WorkflowId = 'order-500000'",
-    "WorkflowId STARTS_WITH 'order-77777'",
-    "WorkflowType = 'Type3'",
+    "WorkflowId = 'order-0000500'",
+    "WorkflowId STARTS_WITH 'order-00000'",
+    "WorkflowType = 'Order'",
+    "WorkflowType = 'Audit'",
     "WorkflowType = 'none'",
     "ExecutionStatus = 'Running'",
-    "ExecutionStatus = 'Failed'",
+    "ExecutionStatus = 'Completed'",
+    "ExecutionStatus = 'TimedOut'",
+    "ExecutionStatus IN ('Failed', 'TimedOut')",
     "ExecutionStatus != 'Running'",
-    "ExecutionStatus != 'Running' AND CloseTime IS NOT NULL",
-    "WorkflowType = 'Type3' AND ExecutionStatus = 'Failed'",
-    "TaskQueue = 'queue-1'",
-    "StartTime > '2026-01-12T13:00:00Z'",
-    "StartTime BETWEEN '2026-01-05T00:00:00Z' AND '2026-01-05T01:00:00Z'",
-    "CloseTime BETWEEN '2026-01-05T00:00:00Z' AND '2026-01-05T01:00:00Z'",
-    "ParentWorkflowId = 'order-777'",
-    "Color = 'color-2'",
-    "Customer = 'customer-1234'",
-    "Customer STARTS_WITH 'customer-12'",
-    "Size = 500",
-    "Due = '2026-03-01T00:00:00Z'",
-    "Tags = 'tag-20'",
-    "Tags = 'all' AND ExecutionStatus = 'Running'",
+    "TaskQueue = 'orders'",
+    "TaskQueue = 'rare'",
+    "StartTime > {29}",
+    "StartTime > {0.1}",
+    "StartTime BETWEEN {15} AND {14.9}",
+    "CloseTime > {1}",
+    "CloseTime BETWEEN {15} AND {14.9}",
+    "ParentWorkflowId = 'order-0000010'",
+    "TemporalScheduledById = 'schedule-0'",
+    "TemporalScheduledById = 'schedule-77'",
+    "TemporalChangeVersion = 'pricing-2'",
+    "TemporalChangeVersion = 'tax-7'",
+    "Color = 'blue'",
+    "Color = 'gold'",
+    "Customer = 'customer-0000'",
+    "Customer = 'customer-0500'",
+    "Customer STARTS_WITH 'customer-15'",
+    "Size = 50",
+    "Size > 5000",
+    "Amount = 20.5",
+    "Amount > 500.0",
+    "Due > {-28}",
+    "Tags = 'normal'",
+    "Tags = 'odd'",
+    "Tags = 'tag-77'",
 )
-COUNTED = (
+_COMBINED = (
+    "WorkflowType = 'Order' AND ExecutionStatus = 'Running'",
+    "WorkflowType = 'Order' AND ExecutionStatus = 'Failed'",
+    "WorkflowType = 'Audit' AND ExecutionStatus = 'Failed'",
+    "ExecutionStatus = 'Failed' AND StartTime > {1}",
+    "Customer = 'customer-0000' AND ExecutionStatus = 'Running'",
+    "Tags = 'new' AND ExecutionStatus = 'Running'",
+)
+_COUNTED = (
     "",
     "ExecutionStatus = 'Running'",
     "ExecutionStatus != 'Running'",
     "GROUP BY ExecutionStatus",
     "ExecutionStatus IN ('Failed', 'TimedOut') GROUP BY ExecutionStatus",
-    "Customer = 'customer-1234' GROUP BY ExecutionStatus",
-    "StartTime BETWEEN '2026-01-05T00:00:00Z' AND '2026-01-05T01:00:00Z'",
-    "WorkflowType = 'Type3'",
-    "WorkflowType = 'Type3' GROUP BY ExecutionStatus",
+    "WorkflowType = 'Audit'",
+    "WorkflowType = 'Audit' GROUP BY ExecutionStatus",
+    "Customer = 'customer-0500' GROUP BY ExecutionStatus",
+    "StartTime > {0.1}",
 )
+_SLOW = (
+    "Urgent = true",
+    "Note = 'fragile'",
+    "Note = '19999'",
+    "BuildIds = 'unversioned'",
+    "HistoryLength > 100",
+    "ExecutionDuration > '24h'",
+)
+_COUNTED_BY_ROWS = ("WorkflowType = 'Order'", "WorkflowType = 'Order' GROUP BY ExecutionStatus")
+_BY_FIELDS: dict[str, Any] = {
+    "open, of one type": api.ListOpenWorkflowExecutionsRequest(
+        type_filter=WorkflowTypeFilter(name="Order")
+    ),
+    "closed": api.ListClosedWorkflowExecutionsRequest(),
+    "closed, timed out": api.ListClosedWorkflowExecutionsRequest(
+        status_filter=StatusFilter(status=Status.WORKFLOW_EXECUTION_STATUS_TIMED_OUT)
+    ),
+}
 
 
-@dataclass(frozen=True)
-class Asked:
-    what: str
+class Question(msgspec.Struct, frozen=True):
+    """One list or count. `query` is the filter, for two kinds of call only its name."""
+
+    part: str
     query: str
+    #: The page that is asked for: the first or the second.
+    page: int = 1
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the median of some calls took, and how many runs were shown or counted."""
+
+    question: Question
     milliseconds: float
     found: int
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """Starts a second of two servers, a pair a round."""
+
+    few: list[float]
+    many: list[float]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a client process is to ask, and where; `few_target`: of the server whose starts are compared."""
+
+    target: str
+    few_target: str
+    questions: list[Question]
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What PostgreSQL did for a question."""
+
+    pages: int
     plan: str
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     rows_count: int
+    few_count: int
     fill_seconds: float
     size_bytes: int
-    asked: list[Asked]
-    #: Rows there are → milliseconds that a commit of some starts takes, the median.
-    start_milliseconds: dict[int, float]
+    answers: list[Answer]
+    #: None: no one statement.
+    plans: list[Planned | None]
+    starts: Windows
 
 
-def measure(database: Postgres, rows_count: int) -> Result:
-    """Fill two databases, one with a thousandth, and ask the full one everything."""
-    return asyncio.run(_measure(database, rows_count))
+def questions(now_ns: int) -> list[Question]:
+    """Everything that is asked, where the fill began at `now_ns`."""
+
+    def moment(found: re.Match[str]) -> str:
+        at_ns = now_ns - int(float(found[1]) * _DAY_NS)
+        return time.strftime("'%Y-%m-%dT%H:%M:%SZ'", time.gmtime(at_ns // 10**9))
+
+    asked = [
+        *(Question(INDEXED, query) for query in _INDEXED),
+        Question(INDEXED, "", page=2),
+        Question(INDEXED, "WorkflowType = 'Order'", page=2),
+        *(Question(COMBINED, query) for query in _COMBINED),
+        *(Question(FIELDS_OF_REQUEST, name) for name in _BY_FIELDS),
+        *(Question(COUNT, query) for query in _COUNTED),
+        *(Question(NOT_INDEXED, query) for query in _SLOW),
+        *(Question(COUNT_BY_ROWS, query) for query in _COUNTED_BY_ROWS),
+    ]
+    return [
+        msgspec.structs.replace(each, query=re.sub(r"\{(.*?)\}", moment, each.query))
+        for each in asked
+    ]
 
 
-async def _measure(database: Postgres, rows_count: int) -> Result:
-    few = max(rows_count // 1000, 1)
-    urls = {few: database.new_database(), rows_count: database.new_database()}
-    fill_seconds = 0.0
-    for count, url in urls.items():
-        fill_seconds = await _fill(url, count)
-    starts = await _starts(urls)
-    url = urls[rows_count]
-    asked = await _ask_everything(url)
-    return Result(rows_count, fill_seconds, await _size_bytes(url), asked, starts)
+# The client process
 
 
-async def _fill(url: str, count: int) -> float:
-    began = time.perf_counter()
-    connection = await asyncpg.connect(url)
-    try:
-        # In one go, and the counts with it: the trigger adds up a statement at a time.
-        await connection.execute(_FILL.replace("$1::bigint", str(count)), timeout=1800)
-        await connection.execute("VACUUM ANALYZE", timeout=1800)
-    finally:
-        await connection.close()
-    return time.perf_counter() - began
+async def carry_out(order: Order) -> None:
+    """Ask everything, then start workflows in turns on both servers."""
+    service, few = await _connect(order.target), await _connect(order.few_target)
+    for question in order.questions:
+        give(await _answer(service, question))
+    windows = Windows([], [])
+    for _ in range(START_ROUNDS_COUNT):
+        windows.few.append(await _starts_per_second(few))
+        windows.many.append(await _starts_per_second(service))
+    give(windows)
 
 
-async def _size_bytes(url: str) -> int:
-    connection = await asyncpg.connect(url)
-    try:
-        found: int = await connection.fetchval("SELECT pg_database_size(current_database())")
-    finally:
-        await connection.close()
-    return found
+async def _connect(target: str) -> Any:
+    client = await ServiceClient.connect(ConnectConfig(target_host=target))
+    return client.workflow_service
 
 
-async def _ask_everything(url: str) -> list[Asked]:
-    store = PostgresStore(url)
-    await store.open()
-    connection = await asyncpg.connect(url, server_settings=_planning())
-    asked = []
-    try:
-        for query in LISTED:
-            asked.append(await _ask(store, connection, "list", query))
-        for query in COUNTED:
-            asked.append(await _ask(store, connection, "count", query))
-    finally:
-        await connection.close()
-        await store.close()
-    return asked
-
-
-def _planning() -> dict[str, str]:
-    """The settings of the store's sessions, as they are while a filter is carried out."""
-    settings = {name: value.strip("'") for name, value in statements.SESSION.items()}
-    for part in statements.EXPLORING.split(";"):
-        name, _, value = part.strip().removeprefix("SET LOCAL ").partition(" = ")
-        settings[name] = value
-    return settings
-
-
-async def _ask(
-    store: PostgresStore, connection: asyncpg.Connection, what: str, query: str
-) -> Asked:
-    filter = parse_filter(query, CUSTOM)
-    times = []
-    found = 0
-    for _ in range(REPEATS_COUNT):
+async def _answer(service: Any, question: Question) -> Answer:
+    ask = await _asking(service, question)
+    times, found = [], 0
+    for _ in range(WARM_UPS_COUNT + REPEATS_COUNT):
         began = time.perf_counter()
-        if what == "list":
-            page = await store.list_visibility(
-                NAMESPACE_ID, limit=PAGE_SIZE, after=None, filter=filter
-            )
-            found = len(page)
-        elif filter.group_by is None:
-            found = await store.count_visibility(NAMESPACE_ID, filter)
-        else:
-            groups = await store.count_groups(NAMESPACE_ID, filter)
-            found = sum(count for _, count in groups)
+        found = await ask()
         times.append((time.perf_counter() - began) * 1000)
-    if what == "list":
-        sql, arguments = statements.filtered_list(NAMESPACE_ID, filter, PAGE_SIZE, None)
+    return Answer(question, median(times[WARM_UPS_COUNT:]), found)
+
+
+async def _asking(service: Any, question: Question) -> Callable[[], Awaitable[int]]:
+    """How to ask once; it returns what was found."""
+    if question.part.startswith(COUNT):
+        count = api.CountWorkflowExecutionsRequest(namespace=NAMESPACE, query=question.query)
+
+        async def ask() -> int:
+            return int((await service.count_workflow_executions(count)).count)
+
+        return ask
+    if question.part == FIELDS_OF_REQUEST:
+        request, call = _BY_FIELDS[question.query], service.list_open_workflow_executions
+        if isinstance(request, api.ListClosedWorkflowExecutionsRequest):
+            call = service.list_closed_workflow_executions
+        request.namespace, request.maximum_page_size = NAMESPACE, PAGE_SIZE
     else:
-        sql, arguments = statements.count(NAMESPACE_ID, filter)
-    rows = await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", *arguments)
-    plan = "\n".join(row[0] for row in rows)
-    return Asked(what, query, statistics.median(times), found, plan)
-
-
-async def _starts(urls: dict[int, str]) -> dict[int, float]:
-    """In turns, for what else the machine does to hit all alike."""
-    stores = {count: open_store(url) for count, url in urls.items()}
-    times: dict[int, list[float]] = {count: [] for count in urls}
-    leases = {}
-    for count, store in stores.items():
-        await store.open()
-        leases[count] = await store.claim("bench", 3600 * 10**9)
-    for number in range(STARTS_COUNT):
-        for count, store in stores.items():
-            batch = _started(number, Batch(leases[count]))
-            began = time.perf_counter()
-            await store.commit(batch)
-            times[count].append((time.perf_counter() - began) * 1000)
-    for store in stores.values():
-        await store.close()
-    return {count: statistics.median(found) for count, found in times.items()}
-
-
-def _started(number: int, batch: Batch) -> Batch:
-    for index in range(STARTS_AT_ONCE):
-        name = f"new-{number}-{index}"
-        key = (number * STARTS_AT_ONCE + index) * 7919 % 2**32
-        begin_ns = BEGAN_NS + 30 * DAY_NS + number * 10**6
-        batch.executions.append(
-            ExecutionRow(key, NAMESPACE_ID, name, f"run-{name}", 1, 1, 0, b"", 0)
+        call = service.list_workflow_executions
+        request = api.ListWorkflowExecutionsRequest(
+            namespace=NAMESPACE, query=question.query, page_size=PAGE_SIZE
         )
-        batch.journal.append(JournalRow(key, f"run-{name}", 1, 1, 2, b"e" * 400, b"i" * 60))
-        shown = VisibilityRow(
-            NAMESPACE_ID, f"run-{name}", name, "Type1", "queue-1", 1, begin_ns, begin_ns, 0, 0, 0, 0,
-            b"", b"", "", "", name, f"run-{name}",
-        )  # fmt: skip
-        batch.visibility.append(shown)
-    return batch
+        if question.page == 2:
+            request.next_page_token = (await call(request)).next_page_token
+
+    async def ask_list() -> int:
+        return len((await call(request)).executions)
+
+    return ask_list
+
+
+async def _starts_per_second(service: Any) -> float:
+    count = 0
+
+    async def start() -> None:
+        nonlocal count
+        while True:
+            await service.start_workflow_execution(
+                api.StartWorkflowExecutionRequest(
+                    namespace=NAMESPACE,
+                    workflow_id=str(uuid.uuid4()),
+                    workflow_type=WorkflowType(name="Order"),
+                    task_queue=TaskQueue(name="orders"),
+                    request_id=str(uuid.uuid4()),
+                    identity="bench",
+                )
+            )
+            count += 1
+
+    starters = [asyncio.create_task(start()) for _ in range(STARTERS_COUNT)]
+    began = time.perf_counter()
+    await asyncio.sleep(START_SECONDS)
+    started, seconds = count, time.perf_counter() - began
+    for starter in starters:
+        starter.cancel()
+    await asyncio.gather(*starters, return_exceptions=True)
+    return started / seconds
+
+
+# The measurement
+
+
+def measure(lab: Lab, rows_count: int) -> Result:
+    """Fill two databases, one with a thousandth, and ask the full one everything."""
+    assert lab.database is not None
+    few_count = max(rows_count // 1000, 1)
+    few = lab.launch(Kind.PERDURE_POSTGRES, "few")
+    many = lab.launch(Kind.PERDURE_POSTGRES, "many")
+    asyncio.run(fill(few.database_url, few_count))
+    filled = asyncio.run(fill(many.database_url, rows_count))
+    size_bytes = lab.database.size_bytes(many.database_url)
+    asked = questions(filled.now_ns)
+    plans = asyncio.run(explain(many.database_url, filled, asked))
+    with ExitStack() as servers:
+        few_server = servers.enter_context(running(few))
+        server = servers.enter_context(running(many))
+        progress("asking")
+        order = Order(server.target, few_server.target, asked)
+        *lines, last = client_lines("bench.visibility", order, lab.cores.client)
+    answers = [msgspec.json.decode(line, type=Answer) for line in lines]
+    windows = msgspec.json.decode(last, type=Windows)
+    return Result(rows_count, few_count, filled.seconds, size_bytes, answers, plans, windows)
+
+
+async def explain(url: str, filled: Filled, asked: Sequence[Question]) -> list[Planned | None]:
+    """Let PostgreSQL tell what it does for each question, by the settings that the store gives it."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statements.OPENING)
+        return [await _explain(connection, filled.namespace_id, question) for question in asked]
+    finally:
+        await connection.close()
+
+
+async def _explain(connection: Any, namespace_id: str, question: Question) -> Planned | None:
+    if question.part == FIELDS_OF_REQUEST or question.page != 1:
+        return None
+    filter = parse_filter(question.query, FIELDS)
+    arguments: list[Any]
+    if question.part.startswith(COUNT):
+        sql, arguments = statements.count(namespace_id, filter)
+    elif filter == EVERYTHING:
+        sql, arguments = statements.LIST, [namespace_id, PAGE_SIZE]
+    else:
+        sql, arguments = statements.filtered_list(namespace_id, filter, PAGE_SIZE, None)
+    async with connection.transaction():
+        if filter != EVERYTHING:
+            await connection.execute(statements.EXPLORING)
+        sql = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}"
+        rows = [row[0] for row in await connection.fetch(sql, *arguments, timeout=60)]
+    # What it read to make the plan is no part of it.
+    plan = "\n".join(rows[: rows.index("Planning:")] if "Planning:" in rows else rows)
+    plan = plan.replace(namespace_id, "…")
+    buffers = re.search(r"Buffers: shared (.*)", plan)
+    pages = re.findall(r"(?:hit|read)=(\d+)", buffers.group(1)) if buffers else []
+    return Planned(sum(int(number) for number in pages), plan)
+
+
+# The report
 
 
 def as_text(result: Result) -> str:
-    lines = [
-        f"{result.rows_count:,} executions, {result.size_bytes / 1e9:.2f} GB,"
-        f" written in {result.fill_seconds:.0f} s.",
-        "",
-        "| | filter | ms | found |",
-        "| --- | --- | --- | --- |",
+    """Two tables."""
+    rows = []
+    for answer, plan in zip(result.answers, result.plans, strict=True):
+        question = answer.question
+        name = f"`{question.query}`" if question.query else "no filter"
+        name = question.query if question.part == FIELDS_OF_REQUEST else name
+        rows.append(
+            (
+                question.part,
+                name + (", second page" if question.page == 2 else ""),
+                f"{answer.milliseconds:.1f}",
+                f"{answer.found:,}",
+                f"{plan.pages:,}" if plan else "",
+            )
+        )
+    few, many = result.starts.few, result.starts.many
+    ratios = [ours / theirs for theirs, ours in zip(few, many, strict=True)]
+    return "\n\n".join(
+        (
+            f"{result.rows_count:,} executions, {result.size_bytes / 1e9:.1f} GB,"
+            f" written in {result.fill_seconds:.0f} s. Medians of {REPEATS_COUNT} calls.",
+            table(("", "filter", "ms", "runs", "pages looked at"), rows),
+            table(
+                (
+                    "",
+                    f"starts/s beside {result.few_count:,}",
+                    f"beside {result.rows_count:,}",
+                    "ratio",
+                    "quarters of the rounds",
+                ),
+                [
+                    (
+                        f"median of {len(few)} rounds",
+                        figure(median(few)),
+                        figure(median(many)),
+                        f"{median(ratios):.2f}",
+                        f"{_quarter(ratios, 1):.2f} to {_quarter(ratios, 3):.2f}",
+                    )
+                ],
+            ),
+        )
+    )
+
+
+def _quarter(values: Sequence[float], number: int) -> float:
+    return sorted(values)[len(values) * number // 4]
+
+
+def write_plans(result: Result, path: Path) -> None:
+    """Keep the plans as a page of the documentation."""
+    sections = [
+        "# Plans of list filters",
+        f"What PostgreSQL does for each filter of the benchmark, among {result.rows_count:,} executions. Generated by"
+        f" `python -m bench visibility --plans`; see [benchmarks](benchmarks.md#a-million-workflow-executions) for the"
+        f" times, and [visibility](visibility.md#what-is-fast) for the indexes.",
     ]
-    for each in result.asked:
-        query = f"`{each.query}`" if each.query else "none"
-        lines.append(f"| {each.what} | {query} | {each.milliseconds:.1f} | {each.found:,} |")
-    few, many = sorted(result.start_milliseconds)
-    slow, fast = result.start_milliseconds[many], result.start_milliseconds[few]
-    lines += [
-        "",
-        f"A commit of {STARTS_AT_ONCE} starts, median of {STARTS_COUNT}: {fast:.2f} ms beside {few:,} executions,"
-        f" {slow:.2f} ms beside {many:,}: {slow / fast:.2f} times as long.",
-        "",
-        "Plans:",
-    ]
-    for each in result.asked:
-        lines += ["", f"    {each.what}: {each.query or 'everything'}"]
-        lines += [f"    {line}" for line in each.plan.splitlines()]
-    return "\n".join(lines)
+    for answer, plan in zip(result.answers, result.plans, strict=True):
+        if plan is not None:
+            question = answer.question
+            query = f"`{question.query}`" if question.query else "no filter"
+            sections.append(f"## {question.part}: {query}\n\n```text\n{plan.plan}\n```")
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_client(Order, carry_out)
