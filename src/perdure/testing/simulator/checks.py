@@ -7,7 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
+from temporalio.api.enums.v1 import (
+    ContinueAsNewInitiator,
+    EventType,
+    WorkflowExecutionStatus,
+)
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.matching.task_queue import priority_of
@@ -27,6 +31,8 @@ from perdure.store.memory import MemoryStore
 from perdure.store.port import NEVER_NS, ExecutionRow, JournalRow
 from perdure.testing.simulator.simulated_node import SKEW_MAX_S, SimulatedNode
 from perdure.testing.simulator.witness import Witness
+
+_BY_SCHEDULE = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
 
 
 @dataclass(slots=True)
@@ -156,6 +162,7 @@ class Checks:
                 assert encoded == durable, f"{run_id}: event {event_id} was shown as another one"
         for run_id, told in self.told.items():
             _check_timers(run_id, told.events)
+            _check_updates(run_id, told)
 
     def _check_chains(self) -> None:
         """A run that says which one follows it is followed by that one, and by no other."""
@@ -171,7 +178,10 @@ class Checks:
             retried = started.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_RETRY
             attempt = self.told[before].state.attempt + 1 if retried else 1
             assert started.attempt == attempt, f"{run_id} is attempt {started.attempt}"
+            if retried or started.initiator == _BY_SCHEDULE:
+                assert duration_ns(started.first_workflow_task_backoff), f"{run_id} did not wait"
         for run_id, told in self.told.items():
+            assert told.state.new_run_id or not _must_go_on(told.state), f"nothing follows {run_id}"
             wanted = told.state.new_run_id
             assert follows.get(run_id, "") == wanted, f"{run_id}: {wanted} does not follow it"
 
@@ -191,6 +201,8 @@ class Checks:
             assert told.events[:shared] == base.events[:shared], f"{run_id} has another past"
             assert base.state.reset_run_id, f"the run before {run_id} does not know of it"
             assert not base.state.is_open, f"{run_id} is a reset of a run that goes on"
+            lost_signals = _signals(base.events[shared:]) - _signals(told.events[shared:])
+            assert not lost_signals, f"{run_id}: the reset has forgotten {lost_signals}"
 
     def _check_acknowledged(self) -> None:
         found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -243,6 +255,32 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     generation = node.node.engine.generation
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
     return name in node.node.errands._under_way
+
+
+def _must_go_on(state: RunState) -> bool:
+    """Whether a closed run has a next one: by its cron schedule, or since it failed and may be tried again."""
+    if state.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+        return bool(state.cron_schedule)
+    if state.status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED:
+        return False
+    policy = state.retry_policy
+    return bool(state.cron_schedule) or (
+        policy is not None and state.attempt < policy.maximum_attempts
+    )
+
+
+def _signals(events: Iterable[HistoryEvent]) -> set[str]:
+    return {name for what, name in map(_asked_for, events) if what == "signal"}
+
+
+def _check_updates(run_id: str, told: Told) -> None:
+    for event in told.events:
+        what, update_id = _asked_for(event)
+        if what == "update":
+            known = told.state.updates[update_id].completed_event_id
+            assert known == event.event_id, (
+                f"{run_id}: update {update_id} is not known to have ended"
+            )
 
 
 def _asked_for(event: HistoryEvent) -> tuple[str, str]:

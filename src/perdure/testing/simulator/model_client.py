@@ -5,7 +5,12 @@ import json
 import random
 from typing import Any
 
-from temporalio.api.enums.v1 import EventType, HistoryEventFilterType, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import (
+    EventType,
+    HistoryEventFilterType,
+    UpdateWorkflowExecutionLifecycleStage,
+    WorkflowExecutionStatus,
+)
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
@@ -41,6 +46,9 @@ from perdure.testing.simulator.witness import Server, Witness
 #: The server cannot answer now, or did and the answer was lost.
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
 PAGE_EVENTS = 7
+UPDATE_COMPLETED = (
+    UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+)
 TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 _CLOSING = (
@@ -142,6 +150,8 @@ class ModelClient:
             if refusal.code not in (Code.NOT_FOUND, Code.FAILED_PRECONDITION, *AGAIN):
                 raise
             return
+        if reply.stage == UPDATE_COMPLETED:
+            assert reply.outcome.WhichOneof("value"), f"{update_id} has ended, and with nothing"
         if reply.outcome.HasField("success"):
             assert reply.outcome.success.payloads[0].data.decode() == update_id
             self._witness.updates.add((self.workflow_id, update_id))

@@ -38,6 +38,7 @@ from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
+from perdure.testing.simulator.planted_rules import RULES
 from perdure.testing.simulator.simulate import tried
 
 SEEDS = 100
@@ -339,6 +340,7 @@ BUGS: dict[str, Plant] = {
     "the parent hears of a run that goes on": _parent_hears_of_a_run_that_goes_on,
     "the next run comes in a later commit": _next_run_comes_in_a_later_commit,
     "attempts of a run are not counted": _retries_for_ever,
+    **RULES,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.
