@@ -49,7 +49,7 @@ def _reset_repeats_signals() -> Any:
     return patch.object(resetting, "_signal_again", again)
 
 
-def _base_run_goes_on() -> Any:
+def _reset_run_goes_on() -> Any:
     """The run that is reset is not terminated."""
     original = machine.REQUESTS[Terminate]
 
@@ -159,7 +159,7 @@ def _continues_with_the_same_input() -> Any:
 RULES: dict[str, Plant] = {
     "a reset forgets signals": _reset_forgets_signals,
     "a reset repeats signals": _reset_repeats_signals,
-    "a run that is reset goes on": _base_run_goes_on,
+    "a run that is reset goes on": _reset_run_goes_on,
     "a child does not know its parent": _parent_is_not_named,
     "a child's next run does not know the parent": _next_run_has_no_parent,
     "the next run thinks that it is the first": _next_run_is_a_first_run,
