@@ -199,6 +199,9 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
         id=namespace.id,
     )
     # Only what is true: clients switch features on by these.
+    info.capabilities.eager_workflow_start = limits.enable_eager_workflow_start
+    info.capabilities.reported_problems_search_attribute = True
+    info.capabilities.workflow_pause = limits.enable_pause
     info.capabilities.sync_update = True
     info.capabilities.async_update = True
     info.limits.blob_size_limit_error = limits.blob_size

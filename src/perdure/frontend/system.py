@@ -57,6 +57,7 @@ class SystemInfo:
                 sdk_metadata=True,
                 # Workers only say which build they are if this is so.
                 build_id_based_versioning=True,
+                count_group_by_execution_status=True,
                 eager_workflow_start=self._services.limits("").enable_eager_workflow_start,
             ),
         )

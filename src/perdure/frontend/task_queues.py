@@ -222,4 +222,6 @@ def _pollers(queue: Queue) -> Iterator[PollerInfo]:
             rate_per_second=asked if asked is not None else UNLIMITED_PER_SECOND,
         )
         set_timestamp(poller.last_access_time, info.last_poll_at_ns)
+        if info.version_capabilities:
+            poller.worker_version_capabilities.MergeFromString(info.version_capabilities)
         yield poller

@@ -159,4 +159,6 @@ def initiated_attributes(
     for part in ("input", "header", "memo", "search_attributes", "retry_policy", "priority"):
         if wanted.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(wanted, part))
+    if not wanted.memo.fields:  # Temporal: an empty one is none.
+        attributes.ClearField("memo")
     return attributes

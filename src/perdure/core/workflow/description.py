@@ -235,8 +235,6 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
         info.last_failure.MergeFromString(activity.last_failure)
     if activity.last_attempt_complete_at_ns:
         set_timestamp(info.last_attempt_complete_time, activity.last_attempt_complete_at_ns)
-    if scheduled.use_workflow_build_id:
-        info.use_workflow_build_id.SetInParent()
     if scheduled.HasField("priority"):
         info.priority.CopyFrom(scheduled.priority)
     options = info.activity_options
