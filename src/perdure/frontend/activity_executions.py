@@ -82,6 +82,7 @@ class ActivityExecutions:
 
     def _target(self, request: Any) -> dict[str, Any]:
         """Return the fields by which the older calls name an activity, and who asks. Raises `Rejected`."""
+        self._services.namespace(request.namespace)
         limit = self._services.limits(request.namespace).max_id_length
         _check_length("request ID", request.request_id, limit)
         if not request.activity_id:
@@ -91,7 +92,6 @@ class ActivityExecutions:
         if request.run_id and not _is_uuid(request.run_id):
             raise invalid_argument("invalid run id: must be a valid UUID")
         if not request.workflow_id:
-            self._services.namespace(request.namespace)
             what = type(request).__name__.removesuffix("Request")
             raise Rejected(Code.UNIMPLEMENTED, f"{what}: standalone activities are not implemented")
         return {
