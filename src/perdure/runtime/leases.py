@@ -39,7 +39,10 @@ class Leases:
 
     def covers(self, shard_key: int) -> bool:
         """Whether rows with this key are this node's."""
-        return any(lease.lo <= shard_key < lease.hi for lease in self._held)
+        for lease in self._held:  # Asked several times a call: without a generator.
+            if lease.lo <= shard_key < lease.hi:
+                return True
+        return False
 
     def give_up(self) -> None:
         """Trust nothing any more, until the next claim."""
