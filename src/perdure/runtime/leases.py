@@ -39,10 +39,7 @@ class Leases:
 
     def covers(self, shard_key: int) -> bool:
         """Whether rows with this key are this node's."""
-        for lease in self._held:  # Asked several times a call: without a generator.
-            if lease.lo <= shard_key < lease.hi:
-                return True
-        return False
+        return any(lease.lo <= shard_key < lease.hi for lease in self._held)
 
     def give_up(self) -> None:
         """Trust nothing any more, until the next claim."""
