@@ -154,10 +154,11 @@ async def child_ends_while_the_parent_is_busy(world: World) -> None:
     """What happens meanwhile is buffered."""
     parent, child = world.workflow("parent"), world.workflow("child")
     await parent.start()
-    await parent.poll_and_complete(
+    first = await parent.poll()
+    # The next task starts with the same step, so that the child's start always finds it under way.
+    task = await first.complete_and_get_next(
         start_child(child.id, child.task_queue), force_create_new_workflow_task=True
     )
-    task = await parent.poll()
     described = await child.describe(quiet=True)
     while not hasattr(described, "workflow_execution_info"):
         await world.settle()

@@ -1,5 +1,7 @@
 """A run is followed by another: continue-as-new."""
 
+from temporalio.api.enums.v1 import EventType
+
 from tests.differential.commands import (
     complete_workflow,
     continue_as_new,
@@ -77,6 +79,7 @@ async def continue_twice(world: World) -> None:
     first = await workflow.start()
     await workflow.poll_and_complete(continue_as_new())
     await workflow.poll_and_complete(continue_as_new())
+    await workflow.until(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
     await workflow.try_start("while it runs", request_id="second")
     await workflow.terminate(first_execution_run_id=first)
     await workflow.try_start("the request id of the first run")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
@@ -78,7 +79,7 @@ async def runs_of_a_chain_listed(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(quiet=True)
     await workflow.poll_and_complete(continue_as_new())
-    await world.wait(0.5)
+    await workflow.until(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
     await _listed(world, "both runs", 2)
 
 

@@ -222,8 +222,8 @@ async def cron_runs(world: World) -> None:
 async def cron_run_that_times_out(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(
-        cron_schedule="@every 1s",
-        workflow_run_timeout="1s",
+        cron_schedule="@every 2s",
+        workflow_run_timeout="2s",
         last_completion_result=json_payloads("last"),
     )
     await workflow.poll_and_complete(start_timer("t", 100))
