@@ -99,7 +99,7 @@ class Node:
         runs_max: int = 4096,
         lists: ListFollower | None = None,
     ) -> None:
-        self._random = randomness if randomness is not None else random.SystemRandom()
+        self._random = randomness if randomness is not None else random.Random()
         self.namespaces = Namespaces(store, self.fresh_id)
         self.limits = limits
         self._worlds: dict[str, World] = {}
