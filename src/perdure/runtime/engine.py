@@ -23,6 +23,7 @@ from perdure.core.workflow.records import encode_state
 from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
+from perdure.core.workflow.state_size import may_exceed
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
@@ -376,7 +377,7 @@ class Engine:
         batch.runs[key.run_id] = live
         live.batch = batch
         live.remember(row)
-        self._warn_of_length(live, outcome)
+        self._warn_of_size(live, outcome)
         is_closing = not state.is_open
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
             live.due_at_ns = self._closed_due_ns(live) if is_closing else 0
@@ -406,8 +407,8 @@ class Engine:
             return 0
         return min((each.fire_at_ns for each in needed_timers(live.run, now_ns)), default=NEVER_NS)
 
-    def _warn_of_length(self, live: LiveRun, outcome: Outcome) -> None:
-        """Log that a history is becoming too long, once a run."""
+    def _warn_of_size(self, live: LiveRun, outcome: Outcome) -> None:
+        """Log that a history or state is becoming too large, once a run."""
         limits = self.world_of(live.key.namespace_id).limits
         size, count = live.state.history_size_bytes, live.state.next_event_id - 1
         is_large = size - len(outcome.events) <= limits.history_size_warn < size
@@ -420,6 +421,19 @@ class Engine:
                 run_id=live.key.run_id,
                 events=count,
                 bytes=size,
+            )
+        if (
+            limits.state_size_warn > 0
+            and not live.is_known_to_be_large
+            and may_exceed(live.run, limits.state_size_warn)
+        ):
+            live.is_known_to_be_large = True
+            log.warning(
+                "state exceeds the warning limit",
+                namespace=live.state.namespace,
+                workflow_id=live.key.workflow_id,
+                run_id=live.key.run_id,
+                bytes=live.run.state_size_max,
             )
 
     def _adopt(self, live: LiveRun) -> None:

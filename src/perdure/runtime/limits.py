@@ -63,6 +63,8 @@ GLOBAL: Mapping[str, str] = {
     "max_buffered_events_size": "history.maximumBufferedEventsSizeInBytes",
     "max_seen_again_events": "history.discardSpeculativeWorkflowTaskMaximumEventsCount",
     "max_id_length": "limit.maxIDLength",
+    "state_size": "limit.mutableStateSize.error",
+    "state_size_warn": "limit.mutableStateSize.warn",
     "callback_retry_initial_ns": "callback.retryPolicy.initialInterval",
     "callback_retry_max_ns": "callback.retryPolicy.maxInterval",
     "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",

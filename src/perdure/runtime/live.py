@@ -28,6 +28,7 @@ class LiveRun:
         "__weakref__",
         "batch",
         "due_at_ns",
+        "is_known_to_be_large",
         "is_parking",
         "key",
         "reference",
@@ -61,6 +62,8 @@ class LiveRun:
         self.waiters: list[asyncio.Future[bool]] = []
         self.used_at_ns = 0
         self.is_parking = False
+        #: That its state is larger than it should be was logged.
+        self.is_known_to_be_large = False
         self.reference = weakref.ref(self)
 
     @classmethod

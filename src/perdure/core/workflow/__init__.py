@@ -32,7 +32,7 @@ can command, how records change the state, what must hold, the tables.
     markers.py            it leaves a note to itself
     problems.py           its workflow tasks fail again and again
     failures.py           failures that the server itself makes
-    history_limits.py     its history has become too long
+    history_limits.py     its history, or its state, has become too large (with state_size.py)
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
     description.py        what a client is told of a run

@@ -1,4 +1,6 @@
-"""A history that grows without an end is ended: what would make it longer than the limits allow terminates the run.
+"""A run that grows without an end is ended: what would make it larger than the limits allow terminates it.
+
+That holds for its history, and for what else is kept of it (`state_size`).
 
 The worker or client that asked for too much is refused, nothing of what it asked for is done, and the run has
 terminated. What closes the run is never refused. And no worker holds a task while events without an end wait for it.
@@ -12,19 +14,23 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.workflow.execution import record_terminated
 from perdure.core.workflow.state import InFlight
+from perdure.core.workflow.state_size import approximate_size, may_exceed
 from perdure.core.workflow.step import Checkpoint, Step
 from perdure.core.workflow.workflow_task import record_failed, schedule_again
 
 _IDENTITY = "history-service"
 #: Events that a request records besides those of its commands, at most.
 _EVENTS_MAX = 16
+#: By so much does one request make the state larger, at most: gRPC takes in no larger ones.
+_GROWTH_MAX = 4 * 1024 * 1024
+_STATE_TOO_LARGE = "Workflow mutable state size exceeds limit."
 
 # What other concepts use
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How the run was before a step that may make its history too long."""
+    """How the run was before a step that may make it too large."""
 
     checkpoint: Checkpoint
     in_flight: InFlight
@@ -38,17 +44,25 @@ def guard(step: Step, request: object) -> Guard | None:
     event_count = state.next_event_id - 1
     commands = len(getattr(request, "commands", ())) + len(getattr(request, "messages", ()))
     may_be_too_long = 0 < limits.history_count < event_count + commands + _EVENTS_MAX
-    if not may_be_too_long and not 0 < limits.history_size < state.history_size_bytes:
+    if (
+        not may_be_too_long
+        and not 0 < limits.history_size < state.history_size_bytes
+        and not (limits.state_size > 0 and may_exceed(step.run, limits.state_size - _GROWTH_MAX))
+    ):
         return None
     return Guard(step.checkpoint(), deepcopy(step.in_flight), event_count, state.history_size_bytes)
 
 
 def enforce(step: Step, before: Guard) -> Rejected | None:
-    """If the history is too long now, undo the step and terminate the run; return what to answer then."""
+    """If the run is too large now, undo the step and terminate it; return what to answer then."""
     limits = step.world.limits
     handed_out = step.in_flight.started if before.in_flight.started is None else None
-    if not step.state.is_open or not (step.has_recorded or handed_out):
+    if not (step.has_recorded or handed_out):
         return None
+    is_state_too_large = 0 < limits.state_size < approximate_size(step.state)
+    if not step.state.is_open:
+        # Temporal: what closes the run happens, and is refused all the same.
+        return invalid_argument(_STATE_TOO_LARGE) if is_state_too_large else None
     count = before.event_count + step.own_event_count
     # Temporal: a task that is handed out has its started event in history.
     count += len(handed_out.events) if handed_out is not None else 0
@@ -57,6 +71,8 @@ def enforce(step: Step, before: Guard) -> Rejected | None:
         reason = "Workflow history size exceeds limit."
     elif 0 < limits.history_count < count:
         reason = "Workflow history count exceeds limit."
+    elif is_state_too_large:
+        reason = _STATE_TOO_LARGE
     else:
         return None
     step.roll_back(before.checkpoint)

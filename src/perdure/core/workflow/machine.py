@@ -25,6 +25,7 @@ from perdure.core.workflow import (
     resetting,
     search_attributes,
     signals,
+    state_size,
     timers,
     updates,
     workflow_task,
@@ -110,6 +111,7 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
     outcome = step.finish(reply)
     if outcome.is_recorded:
         _settle(run.state, len(outcome.events))
+        state_size.note_growth(run, outcome)
     return outcome
 
 
@@ -164,6 +166,7 @@ def check(run: Run) -> None:
     """Assert what holds between any two transitions. Tests and the simulator call it; the server does not."""
     for concept in _CONCEPTS:
         concept.check(run)
+    state_size.check(run)
 
 
 def needed_timers(run: Run, now_ns: int) -> list[Timer]:

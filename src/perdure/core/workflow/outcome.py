@@ -270,6 +270,9 @@ class Limits:
     history_count_warn: int = 10 * 1024
     history_size: int = 50 * 1024 * 1024
     history_size_warn: int = 10 * 1024 * 1024
+    #: What is kept of a run besides its history.
+    state_size: int = 8 * 1024 * 1024
+    state_size_warn: int = 1024 * 1024
     #: Workflow tasks in a row that must fail for lists to show it. 0: never.
     reported_task_failures: int = 5
     #: Of names and ids, in bytes.

@@ -406,11 +406,13 @@ class InFlight:
 class Run:
     """One run in memory."""
 
-    __slots__ = ("in_flight", "state")
+    __slots__ = ("in_flight", "state", "state_size_max")
 
     def __init__(self, state: RunState | None = None) -> None:
         self.state = state if state is not None else RunState()
         self.in_flight = InFlight()
+        #: The state is not larger than this (see `state_size`); None: it was not measured yet.
+        self.state_size_max: int | None = None if state is not None else 0
 
     @property
     def pending_task(self) -> WorkflowTask | None:
