@@ -134,7 +134,7 @@ def test_options_are_changed_and_restored():
     run.crash()
     run.wait(3)
     assert run.pending_activity().attempt == 2, "the new timeout counts"
-    options = run.ask(ChangeActivities(A, ActivityOptions(), None))
+    options = run.ask(ChangeActivities(A, None, None, restores=True))
     assert (options.task_queue.name, options.start_to_close_timeout.seconds) == ("q", 100)
 
 

@@ -77,16 +77,14 @@ class ActivityControl:
         key, which = self._target(request)
         check_priority(request.activity_options.priority)
         fields = mask_fields(request.update_mask)
-        if request.restore_original:
-            if fields:
-                raise invalid_argument("Both UpdateMask and RestoreOriginal are provided")
-            wanted = ChangeActivities(which, request.activity_options, None)
-        else:
-            if not request.HasField("activity_options"):
-                raise invalid_argument("ActivityOptions are not provided")
-            if not request.HasField("update_mask"):
-                raise invalid_argument("UpdateMask is not provided")
-            wanted = ChangeActivities(which, request.activity_options, fields)
+        if request.restore_original and fields:
+            raise invalid_argument("Both UpdateMask and RestoreOriginal are provided")
+        wanted = ChangeActivities(
+            which,
+            request.activity_options if request.HasField("activity_options") else None,
+            fields if request.HasField("update_mask") else None,
+            restores=request.restore_original,
+        )
         options = await self._node.engine.ask(key, wanted)
         assert isinstance(options, ActivityOptions)
         return UpdateActivityOptionsResponse(activity_options=options)
@@ -95,7 +93,7 @@ class ActivityControl:
         namespace = self._services.namespace(request.namespace)
         if not request.execution.workflow_id:
             raise invalid_argument("WorkflowId is not set on request.")
-        execution = check_execution(request)
+        execution = check_execution(request, bad_run_id="RunId is not valid UUID.")
         key = self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id)
         match request.WhichOneof("activity"):
             case "id":

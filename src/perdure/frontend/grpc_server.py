@@ -27,6 +27,9 @@ MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
+#: Temporal: so many bytes of a refusal's words are sent. They are headers, and clients take no long ones.
+WORDS_BYTES_MAX = 4000
+_TRUNCATED = "... <truncated>"
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -181,12 +184,20 @@ def _call(context: Any) -> Call:
     return Call(deadline, dict(metadata))
 
 
+def _bounded(words: str) -> str:
+    encoded = words.encode()
+    if len(encoded) <= WORDS_BYTES_MAX:
+        return words
+    return encoded[: WORDS_BYTES_MAX - len(_TRUNCATED)].decode(errors="ignore") + _TRUNCATED
+
+
 async def _abort(context: Any, refusal: Rejected) -> NoReturn:
     trailers: tuple[tuple[str, bytes], ...] = ()
+    words = _bounded(refusal.message)
     if refusal.detail is not None:
         detail = AnyMessage()
         detail.Pack(refusal.detail)
-        status = GrpcStatus(code=refusal.code, message=refusal.message, details=[detail])
+        status = GrpcStatus(code=refusal.code, message=words, details=[detail])
         trailers = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(_CODES[refusal.code], refusal.message, trailers)
+    await context.abort(_CODES[refusal.code], words, trailers)
     raise AssertionError("abort returns")

@@ -3,7 +3,7 @@
 Nothing here knows a run: what depends on its state is refused by the core.
 """
 
-import uuid
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +48,11 @@ from perdure.frontend.queue_names import PART_PREFIX
 log = structlog.get_logger(__name__)
 
 FAIRNESS_KEY_BYTES_MAX = 64
+_HEX = "[0-9a-fA-F]"
+_HYPHENATED = rf"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}"
+_UUID = re.compile(
+    rf"{_HYPHENATED}|{_HEX}{{32}}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}", re.ASCII
+)
 
 Conflict = WorkflowIdConflictPolicy
 Reuse = WorkflowIdReusePolicy
@@ -75,15 +80,13 @@ def check_identity(identity: str, limits: Limits) -> None:
 
 
 def check_run_id(run_id: str, message: str = "Invalid RunId.") -> None:
-    if not run_id:
-        return
-    try:
-        uuid.UUID(run_id)
-    except ValueError as error:
-        raise invalid_argument(message) from error
+    if run_id and not _UUID.fullmatch(run_id):
+        raise invalid_argument(message)
 
 
-def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
+def check_execution(
+    request: Any, name: str = "execution", bad_run_id: str = "Invalid RunId."
+) -> WorkflowExecution:
     """Return the execution that `request` names in its field `name`."""
     if not request.HasField(name):
         raise invalid_argument("Execution is not set on request.")
@@ -91,7 +94,7 @@ def check_execution(request: Any, name: str = "execution") -> WorkflowExecution:
     if not execution.workflow_id:
         raise invalid_argument("WorkflowId is not set on request.")
     check_no_nul(execution.workflow_id, "WorkflowId")
-    check_run_id(execution.run_id)
+    check_run_id(execution.run_id, bad_run_id)
     return execution
 
 

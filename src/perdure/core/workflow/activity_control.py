@@ -6,6 +6,7 @@ History shows nothing of it. `stamp` grows whenever what waits for a worker is n
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Payload, Priority
@@ -81,11 +82,13 @@ class ResetActivities:
 
 @dataclass(frozen=True, slots=True)
 class ChangeActivities:
-    """Reply: the `ActivityOptions` of the last one. `fields` are paths in camel case; None restores the original."""
+    """Reply: the `ActivityOptions` of the last one. `fields` are paths in camel case. None: not provided."""
 
     which: Selected
-    options: ActivityOptions
+    options: ActivityOptions | None
     fields: frozenset[str] | None
+    #: All is to be as it was once.
+    restores: bool = False
 
 
 def pause(step: Step, request: PauseActivities) -> None:
@@ -132,12 +135,20 @@ def reset(step: Step, request: ResetActivities) -> None:
 
 
 def change(step: Step, request: ChangeActivities) -> ActivityOptions:
+    _check_is_open(step)
+    wanted, fields = request.options, request.fields
+    if wanted is None and not request.restores:
+        raise invalid_argument("ActivityOptions are not provided")
+    if fields is None and not request.restores and request.which.activity_id:
+        raise invalid_argument("UpdateMask is not provided")
     options = ActivityOptions()
     for activity in _selected(step, request.which):
-        if request.fields is None:
+        if request.restores or wanted is None:
             changed = activity.original_attributes or activity.attributes
+        elif fields is None:
+            raise invalid_argument("UpdateMask is not provided")
         else:
-            changed = _merged(step, activity, request.options, request.fields)
+            changed = _merged(step, activity, wanted, fields)
         _change(step, activity, changed)
         if not activity.started_at_ns:
             _reschedule(step, activity, activity.attempt, _next_due_ns(activity))
@@ -145,16 +156,20 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
             _rely_on_timers(step, activity)
         # Temporal: options that are as they were once do not tell the kind of their queue.
         kind = TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED
-        if request.fields is not None:
+        if not request.restores:
             kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
         options = _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
     return options
 
 
-def _selected(step: Step, which: Selected) -> list[PendingActivity]:
-    state = step.state
-    if not state.is_open:
+def _check_is_open(step: Step) -> None:
+    if not step.state.is_open:
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+
+
+def _selected(step: Step, which: Selected) -> list[PendingActivity]:
+    _check_is_open(step)
+    state = step.state
     if which.activity_id:
         scheduled_event_id = state.activity_ids.get(which.activity_id)
         found = [state.activities[scheduled_event_id]] if scheduled_event_id else []
@@ -246,12 +261,21 @@ def _merged(
     return new.SerializeToString()
 
 
+_Part = Literal[
+    "schedule_to_close_timeout",
+    "schedule_to_start_timeout",
+    "start_to_close_timeout",
+    "heartbeat_timeout",
+    "priority",
+]
 Merge = Callable[[ActivityTaskScheduledEventAttributes, ActivityOptions], None]
 
 
-def _part(name: str) -> Merge:
+def _part(name: _Part) -> Merge:
     def merge(new: ActivityTaskScheduledEventAttributes, wanted: ActivityOptions) -> None:
-        getattr(new, name).CopyFrom(getattr(wanted, name))
+        new.ClearField(name)
+        if wanted.HasField(name):
+            getattr(new, name).CopyFrom(getattr(wanted, name))
 
     return merge
 
@@ -293,6 +317,7 @@ _MERGES: dict[str, Merge] = {
     "retryPolicy.maximumInterval": _field("retry_policy", "maximum_interval"),
     "retryPolicy.maximumAttempts": _field("retry_policy", "maximum_attempts"),
 }
+CHANGEABLE = frozenset(_MERGES)
 
 
 def _options(
