@@ -183,6 +183,11 @@ JSON = "application/json; charset=utf-8"
         ),
         ((500, "", JSON, "", b"[nonsense"), Verdict("handler error (INTERNAL)")),
         ((500, "", JSON, "", b'["list"]'), Verdict("handler error (INTERNAL)")),
+        ((500, "", JSON, "", b"[" * 60_000), Verdict("handler error (INTERNAL)")),
+        (
+            (418, "T", JSON, "", rb'{"message":"half a pair: \ud83d"}'),
+            Verdict('unexpected response status: "418 T": half a pair: \ufffd'),
+        ),
         (
             (
                 500,

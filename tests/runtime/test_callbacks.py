@@ -155,3 +155,19 @@ def test_nothing_but_http_is_followed(tmp_path):
     secret.write_text("secret")
     with pytest.raises(PostFailed):
         post(secret.as_uri(), {}, b"", 1)
+
+
+async def test_who_stops_in_the_middle_of_an_answer_is_told_again():
+    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Later\r\nContent-Length: 100\r\n\r\nNot")
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stop, "127.0.0.1", 0)
+    async with server, serving(MemoryStore()) as node:
+        port = server.sockets[0].getsockname()[1]
+        key = await ended(node, f"http://127.0.0.1:{port}/")
+        callback = await until(node, key, lambda each: each.attempt > 1)
+        assert b"context deadline exceeded" in callback.last_failure

@@ -1,6 +1,7 @@
 """A deleted run is gone for everybody at once, whatever fails on the way."""
 
 import asyncio
+import gc
 from contextlib import suppress
 
 import pytest
@@ -12,6 +13,7 @@ from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.starting import Start, started_attributes
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.group_commit import OpenBatch
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
@@ -158,3 +160,14 @@ async def test_a_failed_commit_leaves_the_run_or_nothing(node, store, failing, i
     with suppress(Rejected):
         assert not await is_there(node, run_id)
     assert list(store.rows()) == []
+
+
+async def test_nothing_of_it_stays_in_memory(node):
+    """A batch that was kept for it would keep all that was written with it, too."""
+    for _ in range(3):
+        await start(node)
+        await delete(node)
+    await start(node)  # What was written last may stay.
+    gc.collect()
+    batches = [each for each in gc.get_objects() if type(each) is OpenBatch]
+    assert [each for each in batches if each.deletes] == []

@@ -7,9 +7,11 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
+from perdure.core.errors import Rejected
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import group_commit
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.group_commit import OpenBatch, unavailable
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
@@ -85,3 +87,14 @@ async def test_a_batch_is_bounded_in_bytes(node, store, monkeypatch):
     sizes = [sum(len(row.events) for row in batch.journal) for batch in store.batches]
     assert sum(len(batch.journal) for batch in store.batches) == 101
     assert max(sizes) < 70_000, sizes
+
+
+async def test_who_asks_of_a_batch_too_late_is_answered_all_the_same():
+    """Else a reader that held on to a run while its commit failed would wait for ever."""
+    failed, written = OpenBatch(), OpenBatch()
+    failed.settle(unavailable("on purpose"))
+    written.settle(None)
+    async with asyncio.timeout(5):
+        await written.durable()
+        with pytest.raises(Rejected, match="on purpose"):
+            await failed.durable()

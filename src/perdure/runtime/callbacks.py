@@ -55,7 +55,12 @@ class Callbacks:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, key: RunKey, callback: InvokeCallback, generation: int) -> None:
-        told = await self._invoke(key, callback)
+        try:
+            told = await self._invoke(key, callback)
+        except Exception as error:
+            # The run waits for the end of the attempt, and asks for the next one.
+            log.exception("bug: a callback failed")
+            told = Verdict(f"internal error: {error}")
         if told.failure:
             log.warning(
                 "callback failed",

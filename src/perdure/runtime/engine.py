@@ -8,6 +8,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -265,6 +266,8 @@ class Engine:
             )
             self.residency.forget(live)
             live.notify()
+            # It may have timers, and owe something: nobody else would ask for it.
+            self.residency.bring_back(live.key)
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
         live.is_parking = False
         self._carry_out(live, outcome)
@@ -274,8 +277,10 @@ class Engine:
         """Begin a new run of a workflow id, which becomes the current one. `start` is not refused."""
         run_number = max(run_number, self.residency.number_kept(key) + 1)
         live = LiveRun(key, run_number, Run())
-        batch = self._commits.batch()
-        batch.rows.executions.append(
+        self.residency.add_current(live)
+        self.advance(live, start)
+        # Not before: a run without a beginning must not be written.
+        self._commits.batch().rows.executions.append(
             ExecutionRow(
                 key.shard_key,
                 key.namespace_id,
@@ -288,19 +293,17 @@ class Engine:
                 0,
             )
         )
-        self.residency.add_current(live)
-        self.advance(live, start)
         return live
 
     async def last_events(self, key: RunKey) -> list[HistoryEvent]:
-        """Return the events of the last transition of a run that is settled. Raises `Rejected`."""
+        """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
         try:
-            [row] = await self.store.history(
+            rows = await self.store.history(
                 key.shard_key, key.run_id, after_seq=0, limit=1, reverse=True
             )
         except StoreError as error:
             raise unavailable(f"the store cannot be read: {error}") from error
-        return list(History.FromString(row.events).events)
+        return [event for row in rows for event in History.FromString(row.events).events]
 
     async def delete(self, key: RunKey) -> None:
         """Delete a run, or begin to: it goes when what it owes is done. Raises `Rejected` if it is not there."""
@@ -446,14 +449,15 @@ class Engine:
     def _fire(self, live: LiveRun, timer: Timer) -> None:
         if not self._is_serving or not self.residency.is_resident(live):
             return
-        self.advance(live, timer)
+        with suppress(Rejected):  # A bug, which is logged: the timers of others go on.
+            self.advance(live, timer)
 
     def committed(self, batch: OpenBatch) -> None:
         for live, effects in batch.effects:
             self._send(live, effects)
         for live in batch.runs.values():
             live.notify()
-        self.residency.parked(batch)
+        self.residency.committed(batch)
         if self._timers.is_overgrown():
             now_ns = self.clock.now_ns()
             self._timers.replace(
@@ -464,7 +468,17 @@ class Engine:
 
     def _send(self, live: LiveRun, effects: list[Effect]) -> None:
         for effect in effects:
-            self._deliver(live.key, effect)
+            try:
+                self._deliver(live.key, effect)
+            except Exception:
+                # Whoever asks next must not wait for ever because of it: commits go on.
+                log.exception(
+                    "bug: an effect was not delivered",
+                    namespace=live.state.namespace,
+                    workflow_id=live.key.workflow_id,
+                    run_id=live.key.run_id,
+                    effect=type(effect).__name__,
+                )
 
 
 async def _nothing_to_prepare() -> None:

@@ -107,6 +107,15 @@ class Errands:
                         errand=type(errand).__name__,
                         error=refusal.message,
                     )
+            except Exception:
+                # Who sent it waits for the answer: another try follows.
+                log.exception(
+                    "bug: an errand failed",
+                    namespace_id=key.namespace_id,
+                    workflow_id=key.workflow_id,
+                    run_id=key.run_id,
+                    errand=type(errand).__name__,
+                )
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
@@ -206,6 +215,8 @@ class Errands:
             return AcknowledgeChildOpen(errand.initiated_event_id)
         await self._engine.settle(live)
         events = await self._engine.last_events(child)
+        if not events:  # It was deleted just now.
+            return AcknowledgeChildOpen(errand.initiated_event_id)
         return RecordChildClosed(
             initiated_event_id=errand.initiated_event_id,
             workflow_id=errand.workflow_id,

@@ -34,6 +34,7 @@ class OpenBatch:
     __slots__ = (
         "deletes",
         "effects",
+        "error",
         "is_settled",
         "rows",
         "runs",
@@ -54,6 +55,8 @@ class OpenBatch:
         self.effects: list[tuple[LiveRun, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
         self.is_settled = False
+        #: Why it is not durable, if it is settled and is not.
+        self.error: Rejected | None = None
         #: Of the journal rows and snapshots in it.
         self.size_bytes = 0
 
@@ -95,11 +98,16 @@ class OpenBatch:
         """
         future = asyncio.get_running_loop().create_future()
         self.waiters.append(future)
+        if self.is_settled:
+            # Who has held on to a run for longer than memory did asks so late.
+            self.settle(self.error)
         return future
 
     def settle(self, error: Rejected | None) -> None:
         self.is_settled = True
-        for waiter in self.waiters:
+        self.error = error
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
             if waiter.done():
                 continue
             if error is None:

@@ -46,18 +46,23 @@ def _opener() -> urllib.request.OpenerDirector:
 def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Answer:
     """Raise `PostFailed` if there is no answer. `timeout_s` bounds each wait for the other side."""
     try:
-        request = urllib.request.Request(url, data=body or None, headers=headers, method="POST")
-        if body and not request.has_header("Content-type"):
-            # Else it would be said to be a form.
-            request.add_unredirected_header("Content-type", "")
+        return _post(url, headers, body, timeout_s)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PostFailed(_words(error, url)) from error
+
+
+def _post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Answer:
+    request = urllib.request.Request(url, data=body or None, headers=headers, method="POST")
+    if body and not request.has_header("Content-type"):
+        # Else it would be said to be a form.
+        request.add_unredirected_header("Content-type", "")
+    try:
         with _opener().open(request, timeout=timeout_s) as answer:
             return _read(answer.status, answer.reason, answer.headers, b"")
     except urllib.error.HTTPError as error:
         with error:
             told = error.read(ANSWER_BYTES_MAX)
             return _read(error.code, error.reason, error.headers, told)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise PostFailed(_words(error, url)) from error
 
 
 def _read(status: int, reason: str, headers: Message, body: bytes) -> Answer:

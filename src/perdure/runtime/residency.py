@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.records import encode_state
@@ -42,6 +42,8 @@ SWEEP_EVERY_S = 1.0
 LOOK_AHEAD_EVERY_S = 10.0
 #: A run that was used a moment ago stays.
 MIN_IDLE_NS = 3 * 10**9
+#: A run that a bug has thrown out of memory is loaded again after so long.
+RELOAD_S = 10.0
 _WAIT_FOR_A_POLL = (DispatchWorkflowTask, DispatchActivityTask)
 
 
@@ -159,21 +161,29 @@ class Residency:
             found = await self._load_keys(list(wanted), generation)
         except (StoreError, asyncio.CancelledError) as error:
             for future in wanted.values():
-                if not future.done():
-                    future.set_exception(unavailable(f"the store cannot be read: {error}"))
-                    future.exception()  # Seen: a caller may be gone.
+                _refuse(future, unavailable(f"the store cannot be read: {error}"))
+            return
+        except Exception as error:
+            log.exception("bug: runs cannot be read")
+            for future in wanted.values():
+                _refuse(future, Rejected(Code.INTERNAL, f"internal error: {error}"))
             return
         for key, future in wanted.items():
-            if not future.done():
-                future.set_result(key in found)
+            there = found[key]
+            if isinstance(there, Rejected):
+                _refuse(future, there)
+            elif not future.done():
+                future.set_result(there)
 
-    async def _load_keys(self, keys: list[RunKey], generation: int) -> set[RunKey]:
-        """Read runs into memory; return which of them there are.
+    async def _load_keys(
+        self, keys: list[RunKey], generation: int
+    ) -> dict[RunKey, bool | Rejected]:
+        """Read runs into memory; return which of them there are, or that a bug made one of them unreadable.
 
         `generation` is that of the lease under which they were asked for: under another one, or none, what is read
         may belong to somebody else.
         """
-        there: set[RunKey] = set()
+        there: dict[RunKey, bool | Rejected] = {}
         while keys:
             chunk, keys = keys[:LOAD_AT_ONCE_MAX], keys[LOAD_AT_ONCE_MAX:]
             await self._wait_for_unsettled(chunk)
@@ -188,8 +198,18 @@ class Residency:
             for key, stored in zip(chunk, found, strict=True):
                 if (key.namespace_id, key.workflow_id) in stale:
                     keys.append(key)  # Thrown away while it was read: what was read is too old.
-                elif self._take_in(key, stored):
-                    there.add(key)
+                    continue
+                try:
+                    there[key] = self._take_in(key, stored)
+                except Exception as error:
+                    # The others must not suffer from it: those that are due, for one.
+                    log.exception(
+                        "bug: a run cannot be read",
+                        namespace_id=key.namespace_id,
+                        workflow_id=key.workflow_id,
+                        run_id=key.run_id,
+                    )
+                    there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
         return there
 
     def _take_in(self, key: RunKey, stored: LoadedRun | None) -> bool:
@@ -203,14 +223,17 @@ class Residency:
                     self._numbers[place] = stored.row.run_number
             return False
         run_id = stored.row.run_id
+        if run_id not in self._runs:
+            live = LiveRun.loaded(key._replace(run_id=run_id), stored)
+            live.used_at_ns = self._clock.monotonic_ns()
+            self._runs[run_id] = live
+            try:
+                self._adopted(live)
+            except Exception:
+                del self._runs[run_id]
+                raise
         if not key.run_id and not self._current.get(place):
             self._current[place] = run_id
-        if run_id in self._runs:
-            return True
-        live = LiveRun.loaded(key._replace(run_id=run_id), stored)
-        live.used_at_ns = self._clock.monotonic_ns()
-        self._runs[run_id] = live
-        self._adopted(live)
         return True
 
     async def _wait_for_unsettled(self, keys: list[RunKey]) -> None:
@@ -284,6 +307,20 @@ class Residency:
         self._drop(live)
         if live.batch is not None:
             self._unsettled[live.key.namespace_id, live.key.workflow_id] = live.batch
+
+    def bring_back(self, key: RunKey) -> None:
+        """Load a run after a while, though nobody asks for it; again and again while it cannot be read."""
+        generation = self.generation
+
+        def load() -> None:
+            if generation == self.generation:
+                self._load(key).add_done_callback(look)
+
+        def look(loaded: asyncio.Future[bool]) -> None:
+            if not loaded.cancelled() and loaded.exception() is not None:
+                self.bring_back(key)
+
+        asyncio.get_running_loop().call_later(RELOAD_S, load)
 
     async def settled(self, keys: list[RunKey]) -> list[RunKey]:
         """Return those that are closed and owe nothing to anybody, and that are not in memory. Raises `StoreError`.
@@ -393,8 +430,12 @@ class Residency:
         live.snapshot_seq = live.seq
         live.is_parking = True
 
-    def parked(self, batch: OpenBatch) -> None:
+    def committed(self, batch: OpenBatch) -> None:
         """`batch` is durable: let go of what it parked, unless it was needed meanwhile."""
+        if self._unsettled:
+            self._unsettled = {
+                place: each for place, each in self._unsettled.items() if each is not batch
+            }
         for live in batch.runs.values():
             if not live.is_parking or not self.is_resident(live):
                 continue
@@ -437,3 +478,9 @@ class Residency:
             stale.add(place)
         if self._current.get(place) == live.key.run_id:
             del self._current[place]
+
+
+def _refuse(future: asyncio.Future[bool], refusal: Rejected) -> None:
+    if not future.done():
+        future.set_exception(refusal)
+        future.exception()  # Seen: a caller may be gone.

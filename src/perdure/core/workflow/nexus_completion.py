@@ -182,14 +182,14 @@ def verdict(status: int, reason: str, content_type: str, retryable: str, body: b
         return Verdict("")
     told = _told(content_type, body)
     message = told.get("message")
-    suffix = f": {message}" if isinstance(message, str) and message else ""
+    suffix = f": {_text(message)}" if isinstance(message, str) and message else ""
     metadata = told.get("metadata")
     if isinstance(metadata, dict) and metadata.get("type") == "nexus.HandlerError":
         details = told.get("details")
         if not isinstance(details, dict):
             broken = "failed to convert Failure to error: failed to deserialize HandlerError"
             return Verdict(f"{broken}: unexpected end of JSON input{suffix}")
-        kind, override = str(details.get("type", "")), details.get("retryableOverride")
+        kind, override = _text(str(details.get("type", ""))), details.get("retryableOverride")
         may_retry = override if isinstance(override, bool) else kind not in _FOR_GOOD
         return Verdict(f"handler error ({kind}){suffix}", may_retry)
     error = _ERRORS.get(status)
@@ -205,6 +205,11 @@ def _told(content_type: str, body: bytes) -> dict[str, Any]:
         return {}
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def _text(told: str) -> str:
+    """Return text that can be stored, whatever escapes were in it."""
+    return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
