@@ -72,6 +72,7 @@ class Server:
         )
         self._watching: asyncio.Task[None] | None = None
         self._host_rule = host_rule(())
+        self._calls: Calls | None = None
         self._is_started = False
         self.address: Address = ("", 0)
         self.http_address: Address | None = None
@@ -98,7 +99,8 @@ class Server:
             self._addresses,
         )
         measure_node(self.metrics, self.node)
-        calls = Calls(rpcs(services), self.metrics, services.check_namespace)
+        calls = self._calls = Calls(rpcs(services), self.metrics, services.check_namespace)
+        calls.rate_limits.configure(self.node.limits.config)
         self._grpc = GrpcServer(calls, is_serving=lambda: self.node.engine.is_serving)
         self._http = HttpServer(HttpApi(calls, self.metrics, self._serves_host))
         try:
@@ -135,6 +137,8 @@ class Server:
 
     def _use(self, config: DynamicConfig) -> None:
         self.node.configure(config)
+        if self._calls is not None:
+            self._calls.rate_limits.configure(config)
         self._host_rule = host_rule(config.strings("frontend.httpAllowedHosts", ()))
 
     async def _read(self, file: DynamicConfigFile) -> None:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from perdure.core.errors import Code, Rejected
 from perdure.frontend.call import Call
+from perdure.frontend.rate_limits import RateLimits
 from perdure.frontend.registry import SERVICES, Rpc
 from perdure.frontend.system import check_versions
 from perdure.metrics import Registry
@@ -36,12 +37,13 @@ class Calls:
         """`check_namespace` raises `Rejected` for the name of a namespace that is not there."""
         self.rpcs = rpcs
         self._check_namespace = check_namespace
+        self.rate_limits = RateLimits(check_namespace)
         self._measured = _Measured(metrics)
 
     def answer(self, rpc: Rpc, decode: Callable[[Any], Message] | None = None) -> Answer:
         """Return what answers calls of one RPC."""
         handler, name, measured = rpc.handler, rpc.name, self._measured
-        known = self._check_namespace
+        known, rate_limits = self._check_namespace, self.rate_limits
 
         async def answer(asked: Any, call: Call) -> Message | bytes:
             began = perf_counter()
@@ -49,8 +51,13 @@ class Calls:
             try:
                 request = asked if decode is None else decode(asked)
                 namespace = getattr(request, "namespace", "")
-                check_versions(call, lambda: known(namespace))
-                reply = await handler(request, call)
+                if rate_limits.is_on:
+                    with rate_limits.admitted(name, namespace, request, call):
+                        check_versions(call, lambda: known(namespace))
+                        reply = await handler(request, call)
+                else:
+                    check_versions(call, lambda: known(namespace))
+                    reply = await handler(request, call)
             except Rejected as refusal:
                 measured.refused(name, namespace, refusal.code, perf_counter() - began)
                 raise
