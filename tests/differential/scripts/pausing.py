@@ -10,6 +10,7 @@ from tests.differential.commands import (
     schedule_activity,
     start_timer,
 )
+from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.updates import update
 from tests.differential.world import Workflow, World
@@ -17,8 +18,8 @@ from tests.differential.world import Workflow, World
 _SETTINGS = ("frontend.WorkflowPauseEnabled=true",)
 
 
-def _pausable() -> Any:
-    return script(settings=_SETTINGS)
+def _pausable(*intended: Intended) -> Any:
+    return script(settings=_SETTINGS, intended=intended)
 
 
 async def _pause(workflow: Workflow, label: str = "", **fields: Any) -> Any:
@@ -261,3 +262,64 @@ async def paused_runs_are_listed(world: World) -> None:
         await world.attempt(api.CountWorkflowExecutionsRequest(query=query), query)
     await world.attempt(api.CountWorkflowExecutionsRequest(query="GROUP BY ExecutionStatus"), "all")
     await _unpause(workflow)
+
+
+_WAITS = (
+    "the real server tells whoever waits that nothing comes any more, and that the pause ended it"
+)
+
+
+@_pausable(
+    Intended("* as it grows.next_page_token", _WAITS),
+    Intended("* the end.history*", _WAITS),
+    Intended("* the end.next_page_token", _WAITS),
+)
+async def paused_run_is_followed(world: World) -> None:
+    """On perdure a client that waits for a result goes on waiting, and gets it."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete()
+    page = await workflow.history("to be followed", wait_new_event=True)
+
+    def follow() -> Any:
+        request = api.GetWorkflowExecutionHistoryRequest(
+            execution=workflow.execution(),
+            wait_new_event=True,
+            next_page_token=page.next_page_token,
+        )
+        return world.attempt(request, "as it grows", timeout=3)
+
+    async with world.meanwhile(follow()):
+        await _pause(workflow, quiet=True)
+    await follow()
+    await workflow.history("the end", wait_new_event=True, history_event_filter_type=2, timeout=2)
+    await workflow.history("the end", history_event_filter_type=2, timeout=2)
+    await workflow.history("as it is")
+    await _unpause(workflow, quiet=True)
+    await workflow.poll_and_complete(complete_workflow())
+    await workflow.history("closed", wait_new_event=True, history_event_filter_type=2)
+
+
+@_pausable()
+async def paused_runs_in_the_older_lists(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    await _pause(workflow)
+    wanted = {
+        "execution_filter": {"workflow_id": workflow.id},
+        "start_time_filter": {"earliest_time": "2020-01-01T00:00:00Z"},
+    }
+    for _ in range(50):
+        found = await world.do(
+            api.CountWorkflowExecutionsRequest(
+                query=f"WorkflowId = '{workflow.id}' AND ExecutionStatus = 'Paused'"
+            ),
+            quiet=True,
+        )
+        if found.count:
+            break
+        await world.wait(0.1)
+    await world.attempt(api.ListOpenWorkflowExecutionsRequest(), "paused", **wanted)
+    await world.attempt(api.ListClosedWorkflowExecutionsRequest(), "paused", **wanted)
+    await _unpause(workflow)
+    await workflow.poll_and_complete(complete_workflow())
