@@ -7,14 +7,18 @@ import tomllib
 from contextlib import closing
 
 import pytest
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import HistoryEventFilterType, TaskQueueType
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     GetSystemInfoRequest,
+    GetWorkflowExecutionHistoryRequest,
     ListNamespacesRequest,
     PollWorkflowTaskQueueRequest,
+    QueryWorkflowRequest,
+    UpdateWorkflowExecutionRequest,
 )
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.cli.perdure_process import free_port, run, running
 
@@ -136,6 +140,46 @@ async def test_a_signal_drains_it(number):
         assert not (await poll).task_token
         assert code == 0
         assert err == ""
+
+
+async def test_a_signal_sends_away_who_waits_for_others():
+    """Long polls are told to ask again, not kept until the time for draining is over."""
+    async with running(*DEV, "--port", "0") as server:
+        client = await client_of(server)
+        handle = await client.start_workflow("Workflow", id="waits", task_queue="nobody")
+        service = client.workflow_service
+        execution = {"workflow_id": "waits"}
+        calls = [
+            service.get_workflow_execution_history(
+                GetWorkflowExecutionHistoryRequest(
+                    namespace="default",
+                    execution=execution,
+                    wait_new_event=True,
+                    history_event_filter_type=HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+                )
+            ),
+            service.query_workflow(
+                QueryWorkflowRequest(
+                    namespace="default", execution=execution, query={"query_type": "query"}
+                )
+            ),
+            service.update_workflow_execution(
+                UpdateWorkflowExecutionRequest(
+                    namespace="default",
+                    workflow_execution=execution,
+                    request={"meta": {"update_id": "update"}, "input": {"name": "update"}},
+                )
+            ),
+        ]
+        waiting = [asyncio.create_task(call) for call in calls]
+        # Calls of one connection are taken in the order in which they were made.
+        await handle.describe()
+        code, err = await server.stop()
+        for refusal in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(refusal, RPCError)
+            assert refusal.status is RPCStatusCode.UNAVAILABLE
+            assert refusal.message == "the server is shutting down"
+        assert (code, err) == (0, "")
 
 
 async def pollers_of(client, task_queue):

@@ -44,6 +44,11 @@ def invalid_argument(message: str) -> Rejected:
     return Rejected(Code.INVALID_ARGUMENT, message)
 
 
+def going() -> Rejected:
+    """The server is being stopped. Asked again, the next one answers."""
+    return Rejected(Code.UNAVAILABLE, "the server is shutting down")
+
+
 def busy_workflow(message: str) -> Rejected:
     """One workflow is asked for more than it can take at the moment."""
     return Rejected(

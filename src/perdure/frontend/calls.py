@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, going
 from perdure.frontend.call import Call
 from perdure.frontend.rate_limits import RateLimits
 from perdure.frontend.registry import SERVICES, Rpc
@@ -21,7 +21,7 @@ from perdure.metrics import Registry
 
 log = structlog.get_logger(__name__)
 
-GOING = Rejected(Code.UNAVAILABLE, "the server is shutting down")
+GOING = going()
 
 #: Takes the request, or what `decode` makes the request of. Raises `Rejected` and nothing else.
 Answer = Callable[[Any, Call], Awaitable[Message | bytes]]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.errors import going
 from perdure.core.workflow.records import encode_events
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
@@ -32,6 +33,9 @@ class Page(NamedTuple):
 class Histories:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        #: Whoever waits for an event, in the order of their arrival.
+        self._waiting: dict[asyncio.Future[bool], None] = {}
+        self._is_draining = False
 
     async def page(
         self,
@@ -112,17 +116,33 @@ class Histories:
         return [(row.seq, row.first_event_id, row.event_count, row.events) for row in rows]
 
     async def wait_for_event(self, live: LiveRun, deadline: float) -> bool:
-        """Return True when something durable happened to the run, False at `deadline` (loop time)."""
+        """Return True when something durable happened to the run, False at `deadline` (loop time).
+
+        Raises `Rejected` when the node drains.
+        """
+        if self._is_draining:
+            raise going()
         loop = asyncio.get_running_loop()
         happened: asyncio.Future[bool] = loop.create_future()
         live.waiters.append(happened)
+        self._waiting[happened] = None
         timeout = loop.call_at(deadline, _give_up, happened)
         try:
-            return await happened
+            has_happened = await happened
         finally:
             timeout.cancel()
+            del self._waiting[happened]
             if happened in live.waiters:
                 live.waiters.remove(happened)
+        if not has_happened and self._is_draining:
+            raise going()
+        return has_happened
+
+    def drain(self) -> None:
+        """Refuse all who wait, so that they ask again: the next server, or another."""
+        self._is_draining = True
+        for happened in self._waiting:
+            _give_up(happened)
 
 
 def _give_up(waiter: asyncio.Future[bool]) -> None:

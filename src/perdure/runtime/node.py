@@ -144,10 +144,11 @@ class Node:
         )
 
     def drain(self) -> None:
-        """End long polls; requests are still answered."""
+        """End whatever waits for others; requests are still answered."""
         self.task_queues.drain()
-        for live in list(self.engine.residency.runs()):
-            live.notify()
+        self.histories.drain()
+        self.queries.drain()
+        self.updates.drain()
 
     async def stop(self) -> None:
         for task in self._tasks:

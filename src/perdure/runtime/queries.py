@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import QueryRejectCondition
 from temporalio.api.query.v1 import QueryRejected, WorkflowQuery
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, going
 from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.runtime.engine import Engine
@@ -30,6 +30,7 @@ class Queries:
         self._engine = engine
         self._task_queues = task_queues
         self._waiting: dict[str, _Waiting] = {}
+        self._is_draining = False
 
     async def ask(
         self,
@@ -39,6 +40,8 @@ class Queries:
         deadline: float,
     ) -> bytes | QueryRejected:
         """Return the serialized `WorkflowQueryResult`. Raises `Rejected`, also at `deadline` (loop time)."""
+        if self._is_draining:
+            raise going()
         loop = asyncio.get_running_loop()
         query_id = self._engine.world_of(key.namespace_id).fresh_id()
         waiting = self._waiting[query_id] = _Waiting(loop.create_future())
@@ -92,6 +95,12 @@ class Queries:
         """A worker answers a query that was dispatched by itself."""
         if not self._settle(query_id, result):
             raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
+
+    def drain(self) -> None:
+        """Refuse all that wait: no worker can answer any more."""
+        self._is_draining = True
+        for query_id in list(self._waiting):
+            self._settle(query_id, going())
 
     def _settle(self, query_id: str, result: bytes | Rejected) -> bool:
         waiting = self._waiting.get(query_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from temporalio.api.history.v1 import History
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, going
 from perdure.core.workflow.outcome import SettleUpdate
 from perdure.core.workflow.updates import ADMITTED, COMPLETED, AdmitUpdate, UpdateStatus, status
 from perdure.runtime.engine import Engine
@@ -55,6 +55,7 @@ class Updates:
         self._histories = histories
         #: By run id and update id.
         self._waiting: dict[tuple[str, str], list[_Waiting]] = {}
+        self._is_draining = False
 
     async def update(self, key: RunKey, request: AdmitUpdate, wait: Wait) -> UpdateReply:
         """Return once the update has come to the stage that `wait` names, or how far it is. Raises `Rejected`."""
@@ -89,6 +90,7 @@ class Updates:
         """Raise `refusal` unless the next try may end otherwise."""
         if (
             refusal.code is not Code.UNAVAILABLE
+            or self._is_draining
             or asyncio.get_running_loop().time() + RETRY_S > deadline
         ):
             raise refusal
@@ -102,6 +104,8 @@ class Updates:
         wait: Wait,
     ) -> UpdateReply:
         """Wait for an update of one run. `ask` is called at once, after this caller is known to wait."""
+        if self._is_draining:
+            raise going()
         loop = asyncio.get_running_loop()
         run_id = live.key.run_id
         waiting = _Waiting(wait.stage, loop.create_future())
@@ -151,7 +155,14 @@ class Updates:
 
     def forget(self) -> None:
         """Memory is thrown away: who waits must ask again."""
-        refusal = Rejected(Code.UNAVAILABLE, "workflow update was aborted")
+        self._refuse(Rejected(Code.UNAVAILABLE, "workflow update was aborted"))
+
+    def drain(self) -> None:
+        """Refuse all who wait: no worker can answer any more. Asked again, an update that was accepted goes on."""
+        self._is_draining = True
+        self._refuse(going())
+
+    def _refuse(self, refusal: Rejected) -> None:
         for (_, update_id), others in self._waiting.items():
             for waiting in others:
                 if not waiting.settled.done():
