@@ -95,7 +95,8 @@ class Server:
             self.node,
             settings.cluster.name,
             cluster_id,
-            self._settings.store.url.partition(":")[0],
+            _kind(settings.store.url),
+            _kind(settings.store.visibility_url or settings.store.url),
             self._addresses,
         )
         measure_node(self.metrics, self.node)
@@ -187,6 +188,11 @@ class Server:
 
 def _store_at(config: StoreSettings, url: str) -> OutboxStore:
     return open_store(url, sqlite_pragmas=config.sqlite_pragmas, pool_size=config.pool_size)
+
+
+def _kind(url: str) -> str:
+    """Return which kind of database it is."""
+    return url.partition(":")[0]
 
 
 def _namespaces(settings: Settings) -> list[Namespace]:

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from temporalio.api.workflowservice.v1 import GetClusterInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -131,3 +132,17 @@ async def test_without_its_second_database_a_server_starts_and_works(server, url
     postgres.sql("ALTER DATABASE test_2 ALLOW_CONNECTIONS true")
     await counted(client, "", 2)
     await counted(client, "ExecutionStatus = 'Terminated'", 1)
+
+
+async def test_the_cluster_says_which_kind_keeps_the_lists(tmp_path):
+    with running_postgres() as postgres:
+        server = PerdureServer(tmp_path, postgres.new_database())
+        server.use_lists(f"sqlite:///{tmp_path / 'lists.db'}")
+        server.set_up()
+        server.start()
+        try:
+            client = await Client.connect(server.address)
+            info = await client.workflow_service.get_cluster_info(GetClusterInfoRequest())
+            assert (info.persistence_store, info.visibility_store) == ("postgresql", "sqlite")
+        finally:
+            server.kill()

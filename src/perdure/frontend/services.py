@@ -43,8 +43,9 @@ class Services:
     node: Node
     cluster_name: str = "active"
     cluster_id: str = ""
-    #: What kind of database there is, for `GetClusterInfo`.
+    #: What kind of database there is, and which keeps the lists, for `GetClusterInfo`.
     store_name: str = ""
+    visibility_store_name: str = ""
     #: Known only when the ports are open.
     addresses: Callable[[], Addresses] = Addresses
 

@@ -72,7 +72,7 @@ class SystemInfo:
             cluster_name=self._services.cluster_name,
             history_shard_count=HISTORY_SHARD_COUNT,
             persistence_store=self._services.store_name,
-            visibility_store=self._services.store_name,
+            visibility_store=self._services.visibility_store_name,
             initial_failover_version=INITIAL_FAILOVER_VERSION,
             failover_version_increment=FAILOVER_VERSION_INCREMENT,
         )
