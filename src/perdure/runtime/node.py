@@ -145,10 +145,8 @@ class Node:
 
     def drain(self) -> None:
         """End whatever waits for others; requests are still answered."""
-        self.task_queues.drain()
-        self.histories.drain()
-        self.queries.drain()
-        self.updates.drain()
+        for waited_on in (self.task_queues, self.histories, self.queries, self.updates):
+            waited_on.drain()
 
     async def stop(self) -> None:
         for task in self._tasks:
