@@ -3,7 +3,7 @@
 from typing import Any
 
 from google.protobuf.message import Message
-from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
@@ -74,16 +74,14 @@ class Activities:
                 if metadata.HasField("max_tasks_per_second")
                 else None
             ),
-            version_capabilities=request.worker_version_capabilities.SerializeToString(),
+            version_capabilities=(
+                request.worker_version_capabilities.SerializeToString()
+                if request.HasField("worker_version_capabilities")
+                else None
+            ),
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
-        capabilities = request.worker_version_capabilities
-        stamp = b""
-        if capabilities.build_id:
-            stamp = WorkerVersionStamp(
-                build_id=capabilities.build_id, use_versioning=capabilities.use_versioning
-            ).SerializeToString()
-        task = await self._node.poll_activity_task(name, info, deadline, stamp)
+        task = await self._node.poll_activity_task(name, info, deadline)
         if task is None:
             return PollActivityTaskQueueResponse()
         return activity_response(task)
@@ -114,7 +112,7 @@ class Activities:
                 ref,
                 _payloads(request, "result"),
                 request.identity,
-                request.worker_version.SerializeToString(),
+                _version(request),
             ),
         )
         return RespondActivityTaskCompletedResponse()
@@ -133,7 +131,7 @@ class Activities:
                 request.failure if request.HasField("failure") else None,
                 request.identity,
                 _payloads(request, "last_heartbeat_details"),
-                request.worker_version.SerializeToString(),
+                _version(request),
             ),
         )
         return RespondActivityTaskFailedResponse(failures=failures)
@@ -149,7 +147,6 @@ class Activities:
                 ref,
                 _payloads(request, "details"),
                 request.identity,
-                request.worker_version.SerializeToString(),
             ),
         )
         return RespondActivityTaskCanceledResponse()
@@ -238,6 +235,14 @@ class Activities:
 
 def _payloads(request: Any, name: str) -> Payloads | None:
     return getattr(request, name) if request.HasField(name) else None
+
+
+def _version(
+    request: RespondActivityTaskCompletedRequest | RespondActivityTaskFailedRequest,
+) -> bytes | None:
+    return (
+        request.worker_version.SerializeToString() if request.HasField("worker_version") else None
+    )
 
 
 def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from temporalio.api.common.v1 import WorkerVersionCapabilities
 from temporalio.api.enums.v1 import (
     BuildIdTaskReachability,
     DescribeTaskQueueMode,
@@ -222,6 +223,8 @@ def _pollers(queue: Queue) -> Iterator[PollerInfo]:
             rate_per_second=asked if asked is not None else UNLIMITED_PER_SECOND,
         )
         set_timestamp(poller.last_access_time, info.last_poll_at_ns)
-        if info.version_capabilities:
-            poller.worker_version_capabilities.MergeFromString(info.version_capabilities)
+        if info.version_capabilities is not None:
+            poller.worker_version_capabilities.CopyFrom(
+                WorkerVersionCapabilities.FromString(info.version_capabilities)
+            )
         yield poller

@@ -143,7 +143,9 @@ class WorkflowTasks:
                 ),
                 identity=request.identity,
                 binary_checksum=request.binary_checksum,
-                worker_version=request.worker_version.SerializeToString(),
+                worker_version=(
+                    request.worker_version if request.HasField("worker_version") else None
+                ),
             ),
         )
         return RespondWorkflowTaskFailedResponse()
@@ -280,7 +282,7 @@ def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInf
     capabilities = (
         request.worker_version_capabilities.SerializeToString()
         if request.HasField("worker_version_capabilities")
-        else b""
+        else None
     )
     return PollerInfo(request.identity, now_ns, version_capabilities=capabilities)
 

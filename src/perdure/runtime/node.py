@@ -451,7 +451,7 @@ class Node:
         )
 
     async def poll_activity_task(
-        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes
+        self, name: QueueName, info: PollerInfo, deadline: float
     ) -> ActivityTaskReply | None:
         while True:
             self.engine.check_serving()
@@ -464,7 +464,6 @@ class Node:
                 attempt=offer.attempt,
                 identity=info.identity,
                 request_id=self.fresh_id(),
-                version_stamp=version_stamp,
                 stamp=offer.stamp,
             )
             try:

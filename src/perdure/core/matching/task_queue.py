@@ -35,7 +35,7 @@ class PollerInfo:
     #: What the worker asks for at most, of all pollers of the queue together.
     max_per_second: float | None = None
     #: Serialized `WorkerVersionCapabilities`.
-    version_capabilities: bytes = b""
+    version_capabilities: bytes | None = None
     #: Serialized `WorkerDeploymentOptions`.
     deployment_options: bytes = b""
 

@@ -73,7 +73,6 @@ class StartActivity:
     identity: str
     #: Id of the poll.
     request_id: str
-    version_stamp: bytes = b""
     #: As the task was offered.
     stamp: int = 0
 
@@ -101,7 +100,8 @@ class CompleteActivity:
     ref: ActivityRef
     result: Payloads | None
     identity: str
-    worker_version: bytes = b""
+    #: Serialized `WorkerVersionStamp`.
+    worker_version: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FailActivity:
     failure: Failure | None
     identity: str
     last_heartbeat_details: Payloads | None = None
-    worker_version: bytes = b""
+    worker_version: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,6 @@ class CancelActivity:
     ref: ActivityRef
     details: Payloads | None
     identity: str
-    worker_version: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,6 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
             step.now_ns,
             request.request_id,
             request.identity,
-            request.version_stamp,
         )
     )
     for timer in running_timers(activity):
@@ -183,7 +181,12 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
 def complete(step: Step, request: CompleteActivity) -> None:
     # Temporal: an activity may be completed by its id before any worker has started it.
     activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
-    started_event_id = record_started(step, activity, completed_by=request.identity)
+    started_event_id = record_started(
+        step,
+        activity,
+        completed_by=request.identity,
+        worker_version=request.worker_version,
+    )
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     attributes = event.activity_task_completed_event_attributes
     if request.result is not None:
@@ -191,8 +194,6 @@ def complete(step: Step, request: CompleteActivity) -> None:
     attributes.scheduled_event_id = activity.scheduled_event_id
     attributes.started_event_id = started_event_id
     attributes.identity = request.identity
-    if request.worker_version:
-        attributes.worker_version.MergeFromString(request.worker_version)
     step.record_or_buffer(event)
     ensure(step)
 
@@ -206,7 +207,7 @@ def fail(step: Step, request: FailActivity) -> None:
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
         retry(step, activity, failure, decided.backoff_ns)
         return
-    started_event_id = record_started(step, activity)
+    started_event_id = record_started(step, activity, worker_version=request.worker_version)
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
     attributes = event.activity_task_failed_event_attributes
     if request.failure is not None:
@@ -215,8 +216,6 @@ def fail(step: Step, request: FailActivity) -> None:
     attributes.started_event_id = started_event_id
     attributes.identity = request.identity
     attributes.retry_state = decided.state
-    if request.worker_version:
-        attributes.worker_version.MergeFromString(request.worker_version)
     step.record_or_buffer(event)
     ensure(step)
 
@@ -235,7 +234,6 @@ def cancel(step: Step, request: CancelActivity) -> None:
         started_event_id,
         request.details,
         identity=request.identity,
-        worker_version=request.worker_version,
     )
     ensure(step)
 
@@ -372,7 +370,6 @@ def started(state: RunState, record: ActivityStarted) -> None:
     activity.request_id = record.request_id
     activity.started_identity = record.identity
     activity.last_worker_identity = record.identity
-    activity.started_version = record.version
 
 
 def beaten(state: RunState, record: ActivityHeartbeat) -> None:

@@ -1,6 +1,6 @@
 """What is recorded of an attempt at an activity on its way, and when its timeouts strike."""
 
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 
@@ -18,10 +18,17 @@ END_ATTRIBUTES = {
 }
 
 
-def record_started(step: Step, activity: PendingActivity, *, completed_by: str = "") -> int:
+def record_started(
+    step: Step,
+    activity: PendingActivity,
+    *,
+    completed_by: str = "",
+    worker_version: bytes | None = None,
+) -> int:
     """Write the started event of the last attempt. Return its id: 0 if there was none, or it is not known yet.
 
-    Temporal: who completes an activity that no worker has started counts as having started it.
+    Temporal: who completes an activity that no worker has started counts as having started it. The event has the
+    `worker_version` of whoever ended the attempt, not of the poll.
     """
     if not activity.started_at_ns and not completed_by:
         return 0
@@ -34,8 +41,8 @@ def record_started(step: Step, activity: PendingActivity, *, completed_by: str =
     attributes.attempt = activity.attempt
     if activity.last_failure:
         attributes.last_failure.MergeFromString(activity.last_failure)
-    if activity.started_version:
-        attributes.worker_version.MergeFromString(activity.started_version)
+    if worker_version is not None:
+        attributes.worker_version.CopyFrom(WorkerVersionStamp.FromString(worker_version))
     event.event_time.FromNanoseconds(activity.started_at_ns or step.now_ns)
     return step.record_or_buffer(event).event_id
 
@@ -47,7 +54,6 @@ def record_canceled(
     details: Payloads | None,
     *,
     identity: str,
-    worker_version: bytes,
 ) -> None:
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
     attributes = event.activity_task_canceled_event_attributes
@@ -57,8 +63,6 @@ def record_canceled(
     attributes.scheduled_event_id = activity.scheduled_event_id
     attributes.started_event_id = started_event_id
     attributes.identity = identity
-    if worker_version:
-        attributes.worker_version.MergeFromString(worker_version)
     step.record_or_buffer(event)
 
 

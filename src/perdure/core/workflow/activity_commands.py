@@ -105,7 +105,7 @@ def request_cancel(step: Step, command: Command, completed_event_id: int) -> Non
             ]
         )
         identity = step.in_flight.started.identity if step.in_flight.started else ""
-        record_canceled(step, activity, 0, details, identity=identity, worker_version=b"")
+        record_canceled(step, activity, 0, details, identity=identity)
 
 
 def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:

@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import (
     WorkflowTaskFailedCause,
 )
 from temporalio.api.failure.v1 import Failure
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskCompletedEventAttributes
 from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
@@ -214,10 +214,11 @@ def _check_binary(request: CompleteWorkflowTask) -> None:
 
 
 def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[ActivityTask]:
-    task, started_event_id = record_started(step)
     event = HistoryEvent()
     event.CopyFrom(request.event)
     attributes = event.workflow_task_completed_event_attributes
+    version = attributes.worker_version if attributes.HasField("worker_version") else None
+    task, started_event_id = record_started(step, worker_version=version)
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.started_event_id = started_event_id
     completed_event_id = step.record(event).event_id
@@ -353,15 +354,14 @@ def _camel(enum: object, value: int) -> str:
 
 def completed(state: RunState, event: HistoryEvent) -> None:
     attributes = event.workflow_task_completed_event_attributes
+    is_first = not state.previous_started_event_id
     state.previous_started_event_id = attributes.started_event_id
     state.workflow_task = None
     state.workflow_task_attempt = 1
     state.last_task_failed_cause = 0
     state.failed_task_count = 0
-    state.last_worker_version = attributes.worker_version.SerializeToString()
+    _note_version(state, attributes, is_first=is_first)
     build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
-    if build_id and build_id not in state.build_ids:
-        state.build_ids.append(build_id)
     if checksum and checksum not in state.binary_checksums:
         state.binary_checksums.append(checksum)
     known = {(point.build_id, point.binary_checksum) for point in state.reset_points}
@@ -376,6 +376,19 @@ def completed(state: RunState, event: HistoryEvent) -> None:
             )
         )
         del state.reset_points[:-_RESET_POINTS_MAX]
+
+
+def _note_version(
+    state: RunState, attributes: WorkflowTaskCompletedEventAttributes, *, is_first: bool
+) -> None:
+    says = attributes.HasField("worker_version")
+    build_id = attributes.worker_version.build_id
+    state.last_worker_version = attributes.worker_version.SerializeToString() if says else None
+    if "" in state.build_ids:
+        state.build_ids.remove("")
+    # Temporal: a version without a build counts as a build until the second task is completed.
+    if build_id not in state.build_ids and (build_id or (says and is_first)):
+        state.build_ids.append(build_id)
 
 
 # What must hold

@@ -1,6 +1,7 @@
 """What a client is told of a run: its state in the API's words. Pure: the run is only read."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
     CallbackState,
     ParentClosePolicy,
@@ -123,8 +124,10 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
         set_timestamp(added.create_time, point.created_at_ns)
         if point.expires_at_ns:
             set_timestamp(added.expire_time, point.expires_at_ns)
-    if state.last_worker_version:
-        info.most_recent_worker_version_stamp.MergeFromString(state.last_worker_version)
+    if state.last_worker_version is not None:
+        info.most_recent_worker_version_stamp.CopyFrom(
+            WorkerVersionStamp.FromString(state.last_worker_version)
+        )
     if state.versioning_override is not None:
         info.versioning_info.SetInParent()
     if state.versioning_override:

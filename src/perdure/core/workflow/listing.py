@@ -19,7 +19,10 @@ def search_attributes(state: RunState) -> SearchAttributes:
         fields["TemporalWorkflowVersioningBehavior"] = _typed("Keyword", "AutoUpgrade")
     elif state.previous_started_event_id or state.versioning_override is not None:
         fields["BuildIds"] = _keywords(
-            ["unversioned", *(f"unversioned:{build_id}" for build_id in state.build_ids)]
+            [
+                "unversioned",
+                *(f"unversioned:{each}" if each else "unversioned" for each in state.build_ids),
+            ]
         )
     if state.binary_checksums:
         fields["BinaryChecksums"] = _keywords(state.binary_checksums)

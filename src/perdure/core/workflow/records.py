@@ -73,7 +73,6 @@ class ActivityStarted(msgspec.Struct, frozen=True, tag="act+"):
     started_at_ns: int
     request_id: str
     identity: str
-    version: bytes = b""
 
 
 class ActivityHeartbeat(msgspec.Struct, frozen=True, tag="beat"):

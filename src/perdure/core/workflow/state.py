@@ -65,7 +65,6 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     #: Of the poll that it was handed to. Refuses a second start of the same attempt.
     request_id: str = ""
     started_identity: str = ""
-    started_version: bytes = b""
     last_worker_identity: str = ""
     last_heartbeat_at_ns: int = 0
     #: Serialized `Payloads`; outlives the attempt.
@@ -243,7 +242,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     build_ids: list[str] = []
     binary_checksums: list[str] = []
     #: Serialized `WorkerVersionStamp` of the last completed workflow task.
-    last_worker_version: bytes = b""
+    last_worker_version: bytes | None = None
     reset_points: list[ResetPoint] = []
 
     #: None if no workflow started this one.

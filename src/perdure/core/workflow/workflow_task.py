@@ -9,6 +9,7 @@ attempt on a task is *transient*, and its events are written when it completes.
 
 from dataclasses import dataclass
 
+from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
     EventType,
     TaskQueueKind,
@@ -66,7 +67,7 @@ class FailWorkflowTask:
     failure: Failure | None
     identity: str
     binary_checksum: str = ""
-    worker_version: bytes = b""
+    worker_version: WorkerVersionStamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,14 @@ def _scheduled(step: Step, *, dispatch: bool) -> None:
         step.call_back(sticky_timer(state, task))
 
 
-def record_started(step: Step, identity: str = "") -> tuple[WorkflowTask, int]:
-    """Record what was kept in memory while the worker held the task; return the task and its started event's id."""
+def record_started(
+    step: Step, identity: str = "", worker_version: WorkerVersionStamp | None = None
+) -> tuple[WorkflowTask, int]:
+    """Record what was kept in memory while the worker held the task; return the task and its started event's id.
+
+    Temporal: a transient or speculative task was started by the `worker_version` that ends it, not by the poll's; a
+    version with rules of its own is left out.
+    """
     step.convert(identity)
     task, started = step.state.workflow_task, step.in_flight.started
     assert task is not None
@@ -198,6 +205,11 @@ def record_started(step: Step, identity: str = "") -> tuple[WorkflowTask, int]:
     for event in started.events:
         copy = HistoryEvent()
         copy.CopyFrom(event)
+        if len(started.events) > 1 and event is started.events[-1]:
+            attributes = copy.workflow_task_started_event_attributes
+            attributes.ClearField("worker_version")
+            if worker_version is not None and not worker_version.use_versioning:
+                attributes.worker_version.CopyFrom(worker_version)
         step.record(copy)
     return task, started.started_event_id
 
@@ -209,7 +221,7 @@ def record_failed(
     *,
     identity: str,
     binary_checksum: str = "",
-    worker_version: bytes = b"",
+    worker_version: WorkerVersionStamp | None = None,
 ) -> None:
     """End the held task as failed. There is no event for it if it was transient."""
     task = step.run.pending_task
@@ -217,7 +229,7 @@ def record_failed(
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state), int(cause)))
     else:
-        task, started_event_id = record_started(step, identity)
+        task, started_event_id = record_started(step, identity, worker_version)
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         attributes = event.workflow_task_failed_event_attributes
         attributes.scheduled_event_id = task.scheduled_event_id
@@ -227,8 +239,6 @@ def record_failed(
             attributes.failure.CopyFrom(failure)
         attributes.identity = identity
         attributes.binary_checksum = binary_checksum
-        if worker_version:
-            attributes.worker_version.MergeFromString(worker_version)
         step.record(event)
     let_go(step)
     report_failure(step, cause)
