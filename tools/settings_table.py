@@ -76,6 +76,7 @@ def keys() -> str:
             text = _duration(default / 1e9) if name.endswith("_ns") else json.dumps(default)
             rows.append((key, text, scope))
     rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
+    rows.append((limits.CIRCUIT_BREAKER, '{"Timeout": "1m"}', "namespace"))
     rows += _rates()
     rows += [(key, text, "") for key, text in (namespace_changes.KEYS | retention.KEYS).items()]
     lines = ["| key | default | may be bound to |", "| --- | --- | --- |"]

@@ -85,6 +85,17 @@ class DynamicConfig:
         """Read a list of tables; the names in them are in lower case."""
         return self._read(key, (), _tables, _of_namespace(namespace))
 
+    def seconds_in(self, key: str, part: str, default: float, namespace: str = "") -> float:
+        """Read a duration that is a part of a table; names of parts are compared without regard to case."""
+
+        def convert(value: Any) -> float:
+            if not isinstance(value, Mapping):
+                raise ValueError("expected a table")
+            named = {str(name).lower(): each for name, each in value.items()}
+            return _seconds(named[part]) if part in named else default
+
+        return self._read(key, default, convert, _of_namespace(namespace))
+
     def queue_seconds(
         self, key: str, default: float, namespace: str, task_queue: str, task_type: int
     ) -> float:

@@ -11,6 +11,7 @@ engine.py        requests become transitions, transitions commits, commits repli
 task_queues.py   pollers wait here
 queries.py       queries and their callers
 updates.py       updates and their callers
+breakers.py      whoever does not take callbacks is left alone for a while (with callbacks.py, posting.py)
 errands.py       what one run wants of another
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run

@@ -15,6 +15,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.core.workflow.outcome import InvokeCallback
+from perdure.runtime.breakers import Breakers
 from perdure.runtime.engine import Engine
 from perdure.runtime.posting import PostFailed, post
 from perdure.store.port import RunKey
@@ -34,6 +35,7 @@ class Callbacks:
         self._engine = engine
         self._chance = chance
         self._threads: ThreadPoolExecutor | None = None
+        self._breakers = Breakers()
         self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
 
     def deliver(self, key: RunKey, callback: InvokeCallback) -> None:
@@ -55,12 +57,7 @@ class Callbacks:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, key: RunKey, callback: InvokeCallback, generation: int) -> None:
-        try:
-            told = await self._invoke(key, callback)
-        except Exception as error:
-            # The run waits for the end of the attempt, and asks for the next one.
-            log.exception("bug: a callback failed")
-            told = Verdict(f"internal error: {error}")
+        told = await self._invoke_in_turn(key, callback)
         if told.failure:
             log.warning(
                 "callback failed",
@@ -91,6 +88,30 @@ class Callbacks:
                     log.error("bug: the end of a callback was refused", error=refusal.message)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _invoke_in_turn(self, key: RunKey, callback: InvokeCallback) -> Verdict:
+        """Invoke it as soon as its receiver is not left alone."""
+        clock = asyncio.get_running_loop().time
+        limits = self._engine.world_of(key.namespace_id).limits
+        breaker = self._breakers.get(
+            key.namespace_id, callback.url, limits.callback_breaker_open_ns / 1e9
+        )
+        await breaker.wait(clock)
+        try:
+            told = await self._invoke(key, callback)
+        except asyncio.CancelledError:
+            breaker.abandoned()
+            raise
+        except Exception as error:
+            # The run waits for the end of the attempt, and asks for the next one.
+            log.exception("bug: a callback failed")
+            told = Verdict(f"internal error: {error}")
+        # Temporal: who refuses for good is there.
+        if not (told.failure and told.may_retry):
+            breaker.succeeded()
+        elif breaker.failed(clock()):
+            log.warning("a receiver of callbacks is left alone for a while", url=callback.url)
+        return told
 
     async def _invoke(self, key: RunKey, callback: InvokeCallback) -> Verdict:
         if not callback.url.startswith(("http://", "https://")):

@@ -71,6 +71,8 @@ GLOBAL: Mapping[str, str] = {
 }
 #: Where callbacks may lead; a list of tables. May differ from namespace to namespace.
 CALLBACK_ADDRESSES = "callback.allowedAddresses"
+#: Whoever does not take callbacks is left alone for its `Timeout`; a table. May differ from namespace to namespace.
+CIRCUIT_BREAKER = "history.outboundQueue.circuitBreakerSettings"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
@@ -100,7 +102,14 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
         # Temporal: what has none is passed over.
         if isinstance(pattern := each.get("pattern"), str) and pattern
     )
+    found["callback_breaker_open_ns"] = _breaker_open_ns(config, namespace)
     return Limits(**found)
+
+
+def _breaker_open_ns(config: DynamicConfig, namespace: str) -> int:
+    seconds = config.seconds_in(CIRCUIT_BREAKER, "timeout", 0, namespace)
+    # Temporal: 0 means the default.
+    return int(seconds * 1e9) or Limits().callback_breaker_open_ns
 
 
 def _read(config: DynamicConfig, key: str, name: str, default: Any, namespace: str) -> Any:

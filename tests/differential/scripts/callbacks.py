@@ -30,7 +30,7 @@ _DEEP = {
 }
 
 
-async def _settled(workflow: Workflow, *wanted: int, run_id: str = "") -> None:
+async def settled(workflow: Workflow, *wanted: int, run_id: str = "") -> None:
     """Wait until the callbacks of a run are over, or in one of these states."""
     for _ in range(200):
         described = await workflow.describe(quiet=True, run_id=run_id)
@@ -52,7 +52,7 @@ async def _told(world: World, name: str, *commands: Command, **fields: Any) -> N
         elif not fields:
             await workflow.terminate(reason="nobody's business")
         world.note("told", await receiver.received(name))
-        await _settled(workflow)
+        await settled(workflow)
 
 
 def _result(data: str, **metadata: str) -> Command:
@@ -105,7 +105,7 @@ async def _answered(world: World, name: str, *statuses: int, until: int = 0) -> 
         await workflow.start(completion_callbacks=callbacks(receiver.url(path)))
         await workflow.poll_and_complete(complete_workflow())
         await receiver.received(path, len(statuses))
-        await _settled(workflow, *([until] if until else []))
+        await settled(workflow, *([until] if until else []))
         return workflow
 
 
@@ -139,7 +139,7 @@ async def callback_to_nobody(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(completion_callbacks=callbacks(url))
     await workflow.poll_and_complete(complete_workflow())
-    await _settled(workflow, CallbackState.CALLBACK_STATE_BACKING_OFF)
+    await settled(workflow, CallbackState.CALLBACK_STATE_BACKING_OFF)
 
 
 @script
@@ -160,7 +160,7 @@ async def _goes_on(world: World, receiver: Receiver, first: Command, **fields: A
     workflow.saw_run(described.workflow_execution_info.execution.run_id)
     await workflow.poll_and_complete(complete_workflow("second"))
     world.note("told", await receiver.received("end"))
-    await _settled(workflow, run_id=workflow.run_id)
+    await settled(workflow, run_id=workflow.run_id)
 
 
 @script
@@ -196,7 +196,7 @@ async def callback_after_reset(world: World) -> None:
         await workflow.poll_and_complete(complete_workflow())
         world.note("told of the start", await receiver.received("start"))
         world.note("told of what was attached", await receiver.received("attached"))
-        await _settled(workflow, run_id=reset.run_id)
+        await settled(workflow, run_id=reset.run_id)
 
 
 # Attached to a run that is there
@@ -232,10 +232,10 @@ async def callback_attached(world: World) -> None:
         await workflow.start()
         await _attach(workflow, "first", receiver)
         await _attach(workflow, "first", receiver)
-        await _settled(workflow, CallbackState.CALLBACK_STATE_STANDBY)
+        await settled(workflow, CallbackState.CALLBACK_STATE_STANDBY)
         await workflow.poll_and_complete(complete_workflow())
         world.note("told", await receiver.received("first"))
-        await _settled(workflow)
+        await settled(workflow)
 
 
 @script
@@ -250,7 +250,7 @@ async def callback_attached_while_a_worker_is_busy(world: World) -> None:
         await workflow.describe("flushed")
         await workflow.terminate()
         world.note("told", await receiver.received("first"))
-        await _settled(workflow)
+        await settled(workflow)
 
 
 @script

@@ -289,6 +289,8 @@ class Limits:
     #: Where callbacks may lead: patterns of host and port, and whether plain HTTP will do.
     callback_addresses: tuple[tuple[str, bool], ...] = ()
     callback_timeout_ns: int = 10 * 10**9
+    #: For how long a receiver is left alone that has failed too often in a row.
+    callback_breaker_open_ns: int = 60 * 10**9
     callback_retry_initial_ns: int = 10**9
     callback_retry_max_ns: int = 3600 * 10**9
     max_pending_activities: int = 2000
