@@ -38,7 +38,15 @@ class Calls:
         self.rpcs = rpcs
         self._check_namespace = check_namespace
         self.rate_limits = RateLimits(check_namespace)
-        self._measured = _Measured(metrics)
+        self._measured = _Measured(metrics, self.known_or_none)
+
+    def known_or_none(self, namespace: str) -> str:
+        """Return the name of a namespace that is there, or an empty one: a metric must not have one a typing error."""
+        try:
+            self._check_namespace(namespace)
+        except Rejected:
+            return ""
+        return namespace
 
     def answer(self, rpc: Rpc, decode: Callable[[Any], Message] | None = None) -> Answer:
         """Return what answers calls of one RPC."""
@@ -89,7 +97,8 @@ def unknown(name: str) -> Rejected:
 class _Measured:
     """Temporal's metrics of its frontend."""
 
-    def __init__(self, metrics: Registry) -> None:
+    def __init__(self, metrics: Registry, known_or_none: Callable[[str], str]) -> None:
+        self._known_or_none = known_or_none
         labels = ("namespace", "operation", "service_name")
         self._requests = metrics.counter("service_requests", *labels)
         self._latency = metrics.histogram("service_latency", *labels)
@@ -101,6 +110,7 @@ class _Measured:
         self._latency.observe(seconds, values)
 
     def refused(self, operation: str, namespace: str, code: Code, seconds: float) -> None:
+        namespace = self._known_or_none(namespace)
         self.answered(operation, namespace, seconds)
         error_type = f"serviceerror_{code.name.title().replace('_', '')}"
         self._errors.add((error_type, label(namespace), operation, "frontend"))

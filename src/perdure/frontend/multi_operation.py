@@ -23,8 +23,7 @@ from perdure.frontend.updates import check_update, update_response, wait
 from perdure.frontend.validation import Policies, check_execution, check_start
 from perdure.frontend.workflows import link_to_start
 from perdure.runtime.namespaces import Namespace
-from perdure.runtime.node import StartFailed, UpdateFailed
-from perdure.runtime.replies import StartReply
+from perdure.runtime.replies import StartFailed, StartReply, UpdateFailed
 from perdure.runtime.updates import UpdateReply
 
 T = TypeVar("T")

@@ -12,13 +12,25 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The system's clock; when that is set back, this one goes on at half the speed until they agree again.
+
+    If it stood still, no timer would fire until then.
+    """
+
     def __init__(self) -> None:
         self._last_ns = 0
+        #: (monotonic time, time) when the system's clock was set back; None if it was not.
+        self._set_back: tuple[int, int] | None = None
 
     def now_ns(self) -> int:
         now = time.time_ns()
         if now < self._last_ns:
-            return self._last_ns
+            if self._set_back is None:
+                self._set_back = (time.monotonic_ns(), self._last_ns)
+            since_ns, from_ns = self._set_back
+            now = max(self._last_ns, from_ns + (time.monotonic_ns() - since_ns) // 2)
+        else:
+            self._set_back = None
         self._last_ns = now
         return now
 

@@ -76,6 +76,8 @@ CIRCUIT_BREAKER = "history.outboundQueue.circuitBreakerSettings"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
+#: What is worked out is forgotten when there is so much: clients may name namespaces that nobody has.
+KNOWN_MAX = 4096
 
 
 _WARNED = ("blob_size", "memo_size", "activity_failure_size")
@@ -137,6 +139,8 @@ class ConfiguredLimits:
     def of(self, namespace: str) -> Limits:
         limits = self._known.get(namespace)
         if limits is None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
             limits = self._known[namespace] = limits_of(self.config, namespace)
         return limits
 

@@ -49,13 +49,16 @@ from perdure.runtime.queries import Queries
 from perdure.runtime.replies import (
     ActivityTaskReply,
     QueryTaskReply,
+    StartFailed,
     StartReply,
+    UpdateFailed,
     WorkflowTaskReply,
 )
 from perdure.runtime.resets import Resets
 from perdure.runtime.retention import Remover, Retention
 from perdure.runtime.task_queues import (
     ActivityOffer,
+    Offer,
     QueryOffer,
     QueueName,
     TaskQueues,
@@ -67,24 +70,8 @@ from perdure.store.port import RunKey, Store
 
 #: Events in one poll response; the worker asks for the rest page by page.
 POLL_EVENTS_MAX = 256 * 4
-
-
-class StartFailed(Exception):
-    """The start of an update with start."""
-
-    def __init__(self, refusal: Rejected) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-
-
-class UpdateFailed(Exception):
-    """The update of an update with start."""
-
-    def __init__(self, refusal: Rejected, *, started: bool) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-        #: The run was started for it, and goes on.
-        self.started = started
+#: A task is started already, or the run has moved on, or has just been ended.
+_STALE = (Code.NOT_FOUND, Code.INVALID_ARGUMENT)
 
 
 class Node:
@@ -129,7 +116,7 @@ class Node:
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
         loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(self.task_queues.sweep()))
+        self._tasks.append(loop.create_task(self.task_queues.sweep(self.engine.residency)))
         self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
         self._tasks.append(loop.create_task(self.retention.keep()))
         self._tasks.append(loop.create_task(self.namespace_deletion.keep()))
@@ -176,8 +163,8 @@ class Node:
         return world
 
     def _forget(self) -> None:
-        self.updates.forget()
-        self.task_queues.forget()
+        for each in (self.updates, self.queries, self.task_queues):
+            each.forget()
 
     def fresh_id(self) -> str:
         """Return a UUID that is larger than those before: rows of runs that are busy now lie side by side."""
@@ -395,16 +382,22 @@ class Node:
                 queue=name.name,
                 version_stamp=version_stamp,
             )
-            try:
-                task = await self.engine.ask(offer.key, request)
-            except Rejected as refusal:
-                if refusal.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
-                    continue  # Stale: it is started, or the run has moved on, or has just been ended.
-                self.task_queues.give_back(name, offer)
-                raise
+            task = await self._take(name, offer, request)
+            if task is None:
+                continue
             assert isinstance(task, TaskStarted)
             backlog = self.task_queues.describe(name).backlog_count
             return await self.workflow_task_reply(offer.key, task, backlog)
+
+    async def _take(self, name: QueueName, offer: Offer, request: object) -> object:
+        """Start a task that was offered; return None if the offer is stale."""
+        try:
+            return await self.engine.ask(offer.key, request)
+        except BaseException as error:
+            if isinstance(error, Rejected) and error.code in _STALE:
+                return None
+            self.task_queues.give_back(name, offer)
+            raise
 
     async def workflow_task_reply(
         self, key: RunKey, task: TaskStarted, backlog_count: int = 0, *, only_new: bool = False
@@ -466,13 +459,9 @@ class Node:
                 request_id=self.fresh_id(),
                 stamp=offer.stamp,
             )
-            try:
-                task = await self.engine.ask(offer.key, request)
-            except Rejected as refusal:
-                if refusal.code is Code.NOT_FOUND:
-                    continue
-                self.task_queues.give_back(name, offer)
-                raise
+            task = await self._take(name, offer, request)
+            if task is None:
+                continue
             assert isinstance(task, ActivityTask)
             live = self.engine.residency.peek(offer.key)
             namespace = live.state.namespace if live is not None else ""

@@ -102,6 +102,11 @@ class Queries:
         for query_id in list(self._waiting):
             self._settle(query_id, going())
 
+    def forget(self) -> None:
+        """Memory is thrown away: nobody will answer, and who waits must ask again."""
+        for query_id in self._waiting:
+            self._settle(query_id, Rejected(Code.UNAVAILABLE, "query was aborted"))
+
     def _settle(self, query_id: str, result: bytes | Rejected) -> bool:
         waiting = self._waiting.get(query_id)
         if waiting is None or waiting.answer.done():

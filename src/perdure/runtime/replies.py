@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from temporalio.api.query.v1 import WorkflowQuery
 
+from perdure.core.errors import Rejected
 from perdure.core.workflow.activities import ActivityTask
 from perdure.core.workflow.handing_out import TaskStarted
 from perdure.store.port import RunKey
@@ -55,3 +56,21 @@ class ActivityTaskReply:
     namespace: str
     task: ActivityTask
     started_queue: str = ""
+
+
+class StartFailed(Exception):
+    """The start of an update with start."""
+
+    def __init__(self, refusal: Rejected) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class UpdateFailed(Exception):
+    """The update of an update with start."""
+
+    def __init__(self, refusal: Rejected, *, started: bool) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        #: The run was started for it, and goes on.
+        self.started = started

@@ -77,6 +77,8 @@ class Residency:
         self._horizon_ns = 0
         #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
         self._backlogged: list[tuple[int, RunKey]] = []
+        #: Likewise, those of them that were not loaded again.
+        self._let_go: dict[RunKey, int] = {}
         #: What runs that were thrown away have written, and may not be durable yet. By (namespace id, workflow id).
         self._unsettled: dict[tuple[str, str], OpenBatch] = {}
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
@@ -115,6 +117,10 @@ class Residency:
         if live is not None:
             live.used_at_ns = self._clock.monotonic_ns()
         return live
+
+    def waits_for_a_poll(self, key: RunKey) -> bool:
+        """Whether this run was let go while its tasks wait for a worker."""
+        return key in self._let_go
 
     def is_resident(self, live: LiveRun) -> bool:
         return self._runs.get(live.key.run_id) is live
@@ -227,6 +233,7 @@ class Residency:
             live = LiveRun.loaded(key._replace(run_id=run_id), stored)
             live.used_at_ns = self._clock.monotonic_ns()
             self._runs[run_id] = live
+            self._let_go.pop(live.key, None)
             try:
                 self._adopted(live)
             except Exception:
@@ -294,7 +301,9 @@ class Residency:
     async def _load_backlogged(self, until_ns: int, generation: int) -> None:
         keys = []
         while self._backlogged and self._backlogged[0][0] <= until_ns:
-            keys.append(heapq.heappop(self._backlogged)[1])
+            key = heapq.heappop(self._backlogged)[1]
+            if key in self._let_go:
+                keys.append(key)
         try:
             await self._load_keys([key for key in keys if key.run_id not in self._runs], generation)
         except StoreError:
@@ -365,6 +374,7 @@ class Residency:
         lost = list(self._runs.values())
         self._runs.clear()
         self._backlogged.clear()
+        self._let_go.clear()
         self._unsettled.clear()
         self._current.clear()
         self._absent.clear()
@@ -466,8 +476,12 @@ class Residency:
         next_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
         if next_ns <= self._horizon_ns:
             return False
+        self._let_go[live.key] = next_ns
         if next_ns < NEVER_NS:
             heapq.heappush(self._backlogged, (next_ns, live.key))
+            if len(self._backlogged) > 2 * len(self._let_go) + PARK_AT_ONCE_MAX:
+                self._backlogged = [(at_ns, key) for key, at_ns in self._let_go.items()]
+                heapq.heapify(self._backlogged)
         self._drop(live)
         return True
 

@@ -12,12 +12,14 @@ from perdure.core.matching.task_queue import (
     TaskQueue,
     priority_of,
 )
+from perdure.core.workflow.machine import owed
 from perdure.core.workflow.outcome import (
     DispatchActivityTask,
     DispatchQuery,
     DispatchWorkflowTask,
 )
 from perdure.runtime.clock import Clock
+from perdure.runtime.residency import Residency
 from perdure.store.port import RunKey
 
 SWEEP_EVERY_S = 30.0
@@ -76,17 +78,13 @@ class TaskQueues:
     # Tasks come
 
     def offer_workflow_task(self, key: RunKey, effect: DispatchWorkflowTask) -> None:
-        priority = priority_of(effect.priority_key)
-        offer = WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority)
+        offer = _workflow_offer(key, effect)
         queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
-        queue.add(offer, self._clock.now_ns(), priority)
+        queue.add(offer, self._clock.now_ns(), offer.priority)
 
     def offer_activity_task(self, key: RunKey, effect: DispatchActivityTask) -> None:
-        priority = priority_of(effect.priority_key)
-        offer = ActivityOffer(
-            key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority
-        )
-        self._add(QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE), offer)
+        name = QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE)
+        self._add(name, _activity_offer(key, effect))
 
     def offer_query(self, key: RunKey, effect: DispatchQuery) -> QueryOffer:
         """Offer a query to the run's own worker if it is there, else to any."""
@@ -208,15 +206,25 @@ class TaskQueues:
     def names(self) -> Iterator[QueueName]:
         return iter(self._queues)
 
-    async def sweep(self) -> None:
-        """Forget pollers and queues that nobody uses, for ever."""
+    async def sweep(self, residency: Residency) -> None:
+        """Forget what nobody uses, for ever."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            now_ns = self._clock.now_ns()
-            for name, queue in list(self._queues.items()):
-                queue.forget_pollers(now_ns)
-                if queue.is_idle(now_ns):
-                    del self._queues[name]
+            self.forget_unused(residency)
+
+    def forget_unused(self, residency: Residency) -> None:
+        """Forget pollers and queues that nobody uses.
+
+        Tasks that came to nothing, because their run was ended or went to another worker, are as a rule found out when
+        a worker polls. Where none does any more, as with the sticky queue of a worker that has died, they are here.
+        """
+        now_ns = self._clock.now_ns()
+        for name, queue in list(self._queues.items()):
+            queue.forget_pollers(now_ns)
+            if queue.is_forsaken(now_ns):
+                queue.drop(lambda offer: not _is_owed(offer, residency, now_ns))
+            if queue.is_idle(now_ns):
+                del self._queues[name]
 
     def _find(self, name: QueueName) -> TaskQueue[Offer] | None:
         return self._queues.get(name)
@@ -231,6 +239,33 @@ class TaskQueues:
         queue: TaskQueue[Offer] = TaskQueue()
         queue.configure(self._configured(name), self._clock.now_ns())
         return queue
+
+
+def _is_owed(offer: Offer, residency: Residency, now_ns: int) -> bool:
+    """Whether a run waits for this task to be taken."""
+    live = residency.peek(offer.key)
+    if live is None:
+        return residency.waits_for_a_poll(offer.key)
+    for effect in owed(live.run, now_ns):
+        if isinstance(effect, DispatchWorkflowTask) and isinstance(offer, WorkflowOffer):
+            found: Offer = _workflow_offer(offer.key, effect)
+        elif isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
+            found = _activity_offer(offer.key, effect)
+        else:
+            continue
+        if found == offer:
+            return True
+    return False
+
+
+def _workflow_offer(key: RunKey, effect: DispatchWorkflowTask) -> WorkflowOffer:
+    priority = priority_of(effect.priority_key)
+    return WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority)
+
+
+def _activity_offer(key: RunKey, effect: DispatchActivityTask) -> ActivityOffer:
+    priority = priority_of(effect.priority_key)
+    return ActivityOffer(key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority)
 
 
 def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:

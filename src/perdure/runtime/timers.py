@@ -16,6 +16,8 @@ from perdure.runtime.live import LiveRun
 
 #: At most so many timers fire before others get a turn.
 FIRED_AT_ONCE_MAX = 256
+#: Timers may be so late when somebody sets the system's clock on, or wakes a machine up.
+LOOK_EVERY_S = 5.0
 #: The heap is cleaned of timers that nobody needs when it has grown by so many since the last time.
 GROWTH_BEFORE_CLEANING = 8192
 
@@ -68,8 +70,8 @@ class Timers:
             return
         self._handle_at_ns = self._heap[0][0]
         delay_s = max(0, self._handle_at_ns - self._clock.now_ns()) / 1e9
-        # A loop keeps its handles in floats: far ones are asked for again on the way.
-        self._handle = asyncio.get_running_loop().call_later(min(delay_s, 3600.0), self._due)
+        # On the way it is looked again: the loop's clock does not jump when the other one does.
+        self._handle = asyncio.get_running_loop().call_later(min(delay_s, LOOK_EVERY_S), self._due)
 
     def _due(self) -> None:
         self._handle = None

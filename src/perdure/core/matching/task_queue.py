@@ -198,6 +198,21 @@ class TaskQueue(Generic[T]):
         ]:
             del self.pollers[identity]
 
+    def is_forsaken(self, now_ns: int) -> bool:
+        """Tasks wait, and nobody has polled for long."""
+        return bool(self._backlog) and (
+            not self._waiting and now_ns - self.last_poll_at_ns > POLLER_MEMORY_NS
+        )
+
+    def drop(self, is_stale: Callable[[T], bool]) -> None:
+        """Let go of tasks that would come to nothing."""
+        for priority, level in list(self._backlog.items()):
+            kept = {task: each for task, each in level.items() if not is_stale(task)}
+            if kept:
+                self._backlog[priority] = kept
+            else:
+                del self._backlog[priority]
+
     def is_idle(self, now_ns: int) -> bool:
         """Nothing would be lost if the queue were forgotten."""
         return not (self._waiting or self._backlog or self._urgent) and (

@@ -133,7 +133,8 @@ class HttpApi:
             len(request.body or b""), lambda: _request(route, fields, request, query, reads)
         )
         name = full_name(route.method)
-        self._requests.add((label(getattr(message, "namespace", "")), name))
+        namespace = self._calls.known_or_none(getattr(message, "namespace", ""))
+        self._requests.add((label(namespace), name))
         rpc = self._calls.rpcs.get(name)
         if rpc is None:
             raise unknown(name)

@@ -1,0 +1,242 @@
+"""What memory holds on to has a bound, and nobody waits for what will not come."""
+
+import asyncio
+import gc
+import uuid
+
+import grpc
+import pytest
+from temporalio.api.enums.v1 import QueryRejectCondition
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    StartWorkflowExecutionRequest,
+)
+from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
+from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.signals import Signal
+from perdure.runtime import clock as clocks
+from perdure.runtime import limits, residency, timers
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.node import Node
+from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.server import Server
+from perdure.settings import ServerSettings, Settings, StoreSettings
+from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch, Unavailable
+from tests.runtime.nodes import ALLOW, FAIL, SetClock, close, start, started_node
+
+QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
+ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
+
+
+class Failing(MemoryStore):
+    """Fails commits and loads while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = False
+        self.may_load = asyncio.Event()
+        self.may_load.set()
+
+    async def load(self, keys):
+        if not self.may_load.is_set():
+            await self.may_load.wait()
+            raise Unavailable("failed on purpose")
+        return await super().load(keys)
+
+    async def commit(self, batch: Batch) -> None:
+        if self.fails:
+            raise Unavailable("failed on purpose")
+        await super().commit(batch)
+
+
+@pytest.fixture
+async def clock():
+    return SetClock()
+
+
+@pytest.fixture
+async def store():
+    return Failing()
+
+
+@pytest.fixture
+async def node(store, clock):
+    node = await started_node(store, clock)
+    yield node
+    await node.stop()
+
+
+async def long_after(node: Node) -> None:
+    node.clock.go_on(POLLER_MEMORY_NS / 1e9 + 1)
+    assert await node.engine.leases.claim()
+
+
+async def waiting_tasks(node: Node) -> set[str]:
+    """Return the workflow ids of the workflow tasks that a worker would get."""
+    found, deadline = set(), asyncio.get_running_loop().time() + 1
+    info = PollerInfo("worker", node.clock.now_ns())
+    while node.task_queues.describe(QUEUE).backlog_count:
+        task = await node.poll_workflow_task(QUEUE, info, deadline, b"")
+        if task is not None:
+            found.add(task.key.workflow_id)
+    return found
+
+
+async def test_tasks_that_came_to_nothing_leave_a_queue_that_nobody_polls(node):
+    for number in range(20):
+        key = await start(node, "ns", f"ended-{number}")
+        await close(node, key)
+    await start(node, "ns", "open")
+    await long_after(node)
+    node.task_queues.forget_unused(node.engine.residency)
+    assert node.task_queues.describe(QUEUE).backlog_count == 1
+    assert await waiting_tasks(node) == {"open"}
+    await long_after(node)
+    node.task_queues.forget_unused(node.engine.residency)
+    assert list(node.task_queues.names()) == []
+
+
+async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    await node.start()
+    names = {f"w{number}" for number in range(5)}
+    for name in names:
+        await start(node, "ns", name)
+    await long_after(node)
+    node.engine.residency.make_room()
+    assert len(node.engine.residency) == 0
+    node.task_queues.forget_unused(node.engine.residency)
+    assert await waiting_tasks(node) == names
+    await node.stop()
+
+
+async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock):
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    await node.start()
+    await start(node, "ns", "w")
+    await long_after(node)
+    node.engine.residency.make_room()
+    assert len(node.engine.residency) == 0
+    store.may_load.clear()
+    deadline = asyncio.get_running_loop().time() + 60
+    info = PollerInfo("worker", clock.now_ns())
+    polling = asyncio.create_task(node.poll_workflow_task(QUEUE, info, deadline, b""))
+    await asyncio.sleep(0.01)
+    polling.cancel()
+    await asyncio.wait([polling])
+    store.may_load.set()
+    await asyncio.sleep(0.01)
+    assert await waiting_tasks(node) == {"w"}
+    await node.stop()
+
+
+async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock, monkeypatch):
+    monkeypatch.setattr(residency, "PARK_AT_ONCE_MAX", 8)
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    await node.start()
+    request = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns")
+    request.workflow_type.name, request.task_queue.name = "T", "q"
+    request.workflow_run_timeout.FromSeconds(86400)
+    await node.start_workflow("ns", request, reuse=ALLOW, conflict=FAIL)
+    key = node.engine.key("ns", "w")
+    cares = node.engine.residency
+    for _ in range(100):
+        clock.go_on(10)
+        cares.make_room()
+        assert len(cares) == 0
+        await node.engine.get(key)
+    gc.collect()
+    assert len(cares._backlogged) < 20
+    await node.stop()
+
+
+async def test_who_waits_for_an_answer_hears_that_memory_is_lost(node, store):
+    key = await start(node, "ns", "w")
+    await waiting_tasks(node)
+    loop = asyncio.get_running_loop()
+    query = WorkflowQuery(query_type="q")
+    asked = asyncio.create_task(node.queries.ask(key, query, ANY, loop.time() + 60))
+    await asyncio.sleep(0)
+    store.fails = True
+    with pytest.raises(Rejected, match="on purpose"):
+        await node.engine.ask(key, Signal(name="s", input=None, identity="", request_id="r"))
+    store.fails = False
+    async with asyncio.timeout(5):
+        with pytest.raises(Rejected) as refused:
+            await asked
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+def test_names_of_namespaces_that_nobody_has_are_forgotten(monkeypatch):
+    monkeypatch.setattr(limits, "KNOWN_MAX", 10)
+    known = ConfiguredLimits()
+    for number in range(100):
+        known.of(f"namespace-{number}")
+    gc.collect()
+    mine = [each for each in gc.get_objects() if type(each) is dict and "namespace-99" in each]
+    assert len(mine) == 1
+    assert len(mine[0]) <= 10
+    assert known.of("namespace-99") == Limits()
+
+
+async def test_names_of_namespaces_that_nobody_has_are_not_measured():
+    server = Server(
+        Settings(
+            server=ServerSettings(port=0, http_port=0, metrics_port=0),
+            store=StoreSettings(url="sqlite::memory:"),
+        )
+    )
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
+            stub = WorkflowServiceStub(channel)
+
+            async def ask() -> int:
+                request = DescribeNamespaceRequest(namespace=str(uuid.uuid4()))
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await stub.DescribeNamespace(request)
+                return len(server.metrics.text().splitlines())
+
+            assert await ask() == await ask()
+    finally:
+        await server.stop(0)
+
+
+async def test_a_timer_is_not_missed_when_the_clock_is_set_on(monkeypatch):
+    monkeypatch.setattr(timers, "LOOK_EVERY_S", 0.01)
+    clock, fired = SetClock(), asyncio.Event()
+    node = Node(MemoryStore(), clock, ConfiguredLimits(), owner="node-1")
+    await node.start()
+    key = await start(node, "ns", "w")
+    live = await node.engine.get(key)
+    later = timers.Timers(clock, lambda *_: fired.set())
+    later.ask(live, timers.Timer(clock.now_ns() + 1800 * 10**9, 1, 1, 1))
+    clock.go_on(3600)
+    async with asyncio.timeout(5):
+        await fired.wait()
+    later.close()
+    await node.stop()
+
+
+def test_a_clock_that_is_set_back_goes_on(monkeypatch):
+    now = {"wall": 10**18, "monotonic": 5 * 10**9}
+    monkeypatch.setattr(clocks.time, "time_ns", lambda: now["wall"])
+    monkeypatch.setattr(clocks.time, "monotonic_ns", lambda: now["monotonic"])
+    clock, hour = SystemClock(), 3600 * 10**9
+    before = clock.now_ns()
+    now["wall"] -= hour
+    shown = [clock.now_ns()]
+    for _ in range(200):
+        now["wall"] += hour // 50
+        now["monotonic"] += hour // 50
+        shown.append(clock.now_ns())
+    assert shown == sorted(shown)
+    assert shown[0] == before
+    assert shown[1] > before, "it does not stand still"
+    assert shown[-1] == now["wall"], "it catches up"
