@@ -95,6 +95,20 @@ def test_an_attempt_that_fails_while_it_is_paused_is_followed_by_none():
     assert len(run.dispatched(DispatchActivityTask)) == count + 1
 
 
+def test_an_attempt_that_goes_on_as_the_first_one_can_time_out():
+    run = run_with(start_to_close_timeout="10s", retry_policy={"initial_interval": "1s"})
+    run.take_activity()
+    run.fail_activity(failure())
+    run.wait(1)
+    run.take_activity()
+    run.crash()  # The timers of the attempt before are gone.
+    pause(run)
+    unpause(run, reset_attempts=True)
+    assert run.pending_activity().attempt == 1
+    run.wait(10)
+    assert run.pending_activity().attempt == 2
+
+
 def test_jitter_spreads_what_goes_on_together():
     run = OneRun()
     run.work(*(schedule_activity(name, "q") for name in "abc"))

@@ -1,9 +1,13 @@
 """A run is paused, and goes on."""
 
 import pytest
+from temporalio.api.update.v1 import Request
 
+from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.pausing import Pause, Unpause
+from perdure.core.workflow.times import SECOND_NS
+from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun
 from tests.differential.commands import complete_workflow, schedule_activity, start_timer
 
@@ -55,6 +59,49 @@ def test_what_a_worker_holds_may_end() -> None:
     run.ask(UNPAUSE)
     assert DispatchActivityTask in dispatched(run)
     run.work(complete_workflow())
+
+
+def test_a_task_that_is_lost_in_a_crash_comes_again_when_the_run_goes_on() -> None:
+    run = OneRun()
+    offers = [each for each in run.effects if isinstance(each, DispatchWorkflowTask)]
+    run.take()
+    run.ask(PAUSE)
+    run.crash()
+    assert dispatched(run) == []
+    [offer] = offers
+    stale = StartWorkflowTask(offer.scheduled_event_id, offer.attempt, "w", "poll", 7)
+    assert run.refused(stale) == "NOT_FOUND: Workflow task not found."
+    run.signal()
+    run.ask(UNPAUSE)
+    assert dispatched(run) == [DispatchWorkflowTask]
+    assert "4 WorkflowExecutionSignaled 5 WorkflowExecutionUnpaused" in run.history()
+    run.work(complete_workflow())
+
+
+def test_a_task_of_a_sticky_queue_does_not_time_out_while_the_run_is_paused() -> None:
+    run = OneRun()
+    run.work(sticky_queue="s", sticky_schedule_to_start_ns=5 * SECOND_NS)
+    run.signal()
+    run.take("s")
+    run.ask(PAUSE)
+    run.crash()
+    run.wait(30)
+    assert "TimedOut" not in run.history()
+    assert dispatched(run) == []
+    run.ask(UNPAUSE)
+    assert DispatchWorkflowTask in dispatched(run)
+    run.work(complete_workflow())
+
+
+def test_an_update_whose_task_is_taken_back_comes_with_the_next_one() -> None:
+    run = OneRun()
+    run.work()
+    run.signal()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.ask(PAUSE)
+    assert run.run.in_flight.updates
+    run.ask(UNPAUSE)
+    assert [message.protocol_instance_id for message in run.take().messages] == ["u"]
 
 
 def test_a_run_may_be_closed_while_it_is_paused() -> None:

@@ -112,11 +112,12 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
         if not activity.paused_at_ns:
             continue
         step.note(ActivityUnpaused(activity.scheduled_event_id))
-        if activity.started_at_ns:
-            _rely_on_timers(step, activity)
         at_ns = _soon(step, activity, request.jitter_ns, request.chance)
         attempt = 1 if request.reset_attempts else activity.attempt
         _reschedule(step, activity, attempt, at_ns, forget_details=request.reset_heartbeat)
+        if activity.started_at_ns:
+            # Only now: a timer is known by its attempt.
+            _rely_on_timers(step, activity)
 
 
 def reset(step: Step, request: ResetActivities) -> None:

@@ -70,6 +70,7 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
     if (
         task is None
         or step.in_flight.started is not None
+        or step.state.is_paused
         or task.scheduled_event_id != request.scheduled_event_id
         or task.attempt != request.attempt
     ):

@@ -16,7 +16,7 @@ from perdure.core.workflow.records import TaskDropped
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.times import timestamp_ns
-from perdure.core.workflow.workflow_task import ensure
+from perdure.core.workflow.workflow_task import ensure, offer_again
 
 # What can be asked
 
@@ -88,6 +88,8 @@ def unpause(step: Step, request: Unpause) -> None:
             step.call_back(retry_timer(activity))
         else:
             step.send(dispatch(state, activity))
+    # A node that crashed during the pause has forgotten which worker held it.
+    offer_again(step)
     # Temporal: also if the first task was not due yet.
     ensure(step, despite_delay=True)
 
@@ -135,7 +137,7 @@ def check(run: Run) -> None:
     state = run.state
     if state.is_paused:
         assert state.paused_at_ns
-        assert run.pending_task is None or run.in_flight.started is not None
+        assert run.in_flight.started is not None or run.in_flight.speculative is None
     if state.is_open:
         assert state.is_paused == bool(state.paused_at_ns)
 

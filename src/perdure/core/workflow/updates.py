@@ -400,7 +400,8 @@ def check(run: Run) -> None:
     assert not state.admitted_updates.keys() & (in_flight.updates.keys() | state.updates.keys())
     if in_flight.updates:
         assert state.is_open
-        assert run.pending_task is not None
+        # A pause takes a task back that no worker has: what it was for waits with the run.
+        assert run.pending_task is not None or state.is_paused
     for update in state.updates.values():
         assert 0 < update.accepted_event_id < state.next_event_id
         assert update.completed_event_id < state.next_event_id

@@ -175,6 +175,12 @@ def _begin(step: Step, attempt: int, original_scheduled_at_ns: int) -> None:
         step.note(TaskRescheduled(attempt, step.now_ns, original_scheduled_at_ns, timeout))
 
 
+def offer_again(step: Step) -> None:
+    """Dispatch the task that is pending, if no worker holds it."""
+    if step.state.workflow_task is not None and step.in_flight.started is None:
+        _scheduled(step, dispatch=True)
+
+
 def schedule_again(step: Step) -> None:
     """Schedule the next attempt of a task that has failed, although new events would make it the first."""
     _begin(step, step.state.workflow_task_attempt, step.now_ns)
@@ -460,12 +466,12 @@ def needed_timers(run: Run) -> list[Timer]:
         return [timeout_timer(task, started.started_at_ns)]
     if run.in_flight.speculative is not None:
         return [speculative_timer(task)]
-    return [sticky_timer(state, task)] if task.sticky_queue else []
+    return [sticky_timer(state, task)] if task.sticky_queue and not state.is_paused else []
 
 
 def owed(run: Run) -> list[Effect]:
     task = run.pending_task
-    if task is None or run.in_flight.started is not None:
+    if task is None or run.in_flight.started is not None or run.state.is_paused:
         return []
     return [dispatch_of(run.state, task)]
 

@@ -6,9 +6,15 @@ simulated_node.py   a node as a process, called as over a network
 program.py          the small programs that workflows run
 witness.py          what clients and workers were told, and so must be true for ever
 model_worker.py     a worker that replays the programs, and loses and repeats its answers
+caller.py           whoever insists on an answer
 model_client.py     a client that insists, and looks at what it is shown
+model_operator.py   an operator, who pauses, resets and changes what runs
+told.py             what the journals say
 checks.py           what must hold at every moment, in a quiet one, and at the end
+checks_between.py   … of what workflows sent to each other
 world.py            all of them together, in bad times and then in good ones
 simulate.py         the command: one seed, or a thousand
 planted.py          bugs on purpose: what the simulator would notice
+planted_rules.py    … in the rules of one workflow
+planted_control.py  … in what workflows do to each other, and operators to them
 """

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio.api.enums.v1 import (
@@ -27,6 +28,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
+from perdure.testing.simulator.caller import AGAIN, Caller
 from perdure.testing.simulator.program import (
     CONTINUE,
     FAIL,
@@ -37,14 +39,14 @@ from perdure.testing.simulator.program import (
     SCHEDULE,
     SIGNAL,
     STEPS,
+    STOP,
+    TELL,
     WEIGHTS,
     check_result,
     program_of,
 )
 from perdure.testing.simulator.witness import Server, Witness
 
-#: The server cannot answer now, or did and the answer was lost.
-AGAIN = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
 PAGE_EVENTS = 7
 UPDATE_COMPLETED = (
     UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
@@ -60,15 +62,22 @@ _CLOSING = (
 )
 
 
-class ModelClient:
+class ModelClient(Caller):
     def __init__(
-        self, workflow_id: str, server: Server, witness: Witness, randomness: random.Random
+        self,
+        workflow_id: str,
+        server: Server,
+        witness: Witness,
+        randomness: random.Random,
+        others: Sequence[str],
     ) -> None:
         self.workflow_id = workflow_id
-        self._server = server
-        self._witness = witness
-        self._random = randomness
+        super().__init__(server, witness, randomness)
         steps = randomness.choices(STEPS, weights=WEIGHTS, k=randomness.randint(1, 6))
+        steps = [
+            f"{step} {randomness.choice(others)}" if step in (TELL, STOP) else step
+            for step in steps
+        ]
         self._is_started = asyncio.Event()
         self._program = [step for step in steps if step != CONTINUE or randomness.random() < 0.7]
         self._is_retried = bool({FAIL, FLAKY} & set(steps)) and randomness.random() < 0.8
@@ -136,7 +145,7 @@ class ModelClient:
             return False
         self._witness.signals.add((self.workflow_id, name))
         if self._random.random() < 0.2:
-            await self._call_once(request)  # A retry whose first answer was lost.
+            await self.call_once(request)  # A retry whose first answer was lost.
         return True
 
     async def _update(self, update_id: str) -> None:
@@ -210,8 +219,10 @@ class ModelClient:
         )
         request.execution.workflow_id = self.workflow_id
         known = self._known_signals()
-        reply = await self._call_once(request)
-        if reply is not None and not self._goes_on:
+        reply = await self.call_once(request)
+        if reply is None or reply.HasField("query_rejected"):
+            return  # While it is paused, it does not answer.
+        if not self._goes_on:
             seen = set(json.loads(reply.query_result.payloads[0].data))
             assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
 
@@ -329,20 +340,3 @@ class ModelClient:
                 raise
             return False
         return True
-
-    async def insist(self, request: Any, *, tries: int = 1000, timeout_s: float = 10.0) -> Any:
-        """Call until there is an answer. Raises `Rejected` for one that will not change."""
-        for attempt in range(tries):
-            try:
-                return await self._server.call(request, timeout_s)
-            except Rejected as refusal:
-                if refusal.code not in AGAIN or attempt == tries - 1:
-                    raise
-            await asyncio.sleep(self._random.uniform(0.05, 1.0))
-        raise AssertionError("unreachable")
-
-    async def _call_once(self, request: Any) -> Any:
-        try:
-            return await self._server.call(request)
-        except Rejected:
-            return None

@@ -25,9 +25,9 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import Code, Rejected
 from perdure.testing.simulator.program import (
+    FAILURES,
     NAMESPACE,
     QUEUE,
-    RETRIED,
     answer_update,
     decide,
     query_result,
@@ -72,6 +72,8 @@ class ModelWorker:
         if self._misbehaves(0.05):
             self._cache.clear()
             return nothing  # The worker died with the task in its hand.
+        if not task.HasField("query"):
+            self._witness.got_workflow_task(task)
         events = await self._history(task)
         if task.HasField("query"):
             await self._answer_query(task, events)
@@ -185,14 +187,14 @@ class ModelWorker:
                 await self._pause(1.0)
 
     async def _act(self, task: PollActivityTaskQueueResponse) -> None:
-        self._witness.got_attempt(task.workflow_execution.run_id, task.activity_id, task.attempt)
+        self._witness.got_attempt(task)
         if self._misbehaves(0.05):
             return
         await asyncio.sleep(self._random.expovariate(1 / 0.05))
         if self._misbehaves(0.03):
             await self._pause(40.0)  # Longer than it may take.
         request: Any
-        if task.activity_type.name == RETRIED and task.attempt < 2:
+        if task.attempt <= FAILURES.get(task.activity_type.name, 0):
             failure = Failure(message="not yet")
             failure.application_failure_info.type = "NotYet"
             request = RespondActivityTaskFailedRequest(

@@ -38,6 +38,7 @@ from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
+from perdure.testing.simulator.planted_control import CONTROL
 from perdure.testing.simulator.planted_rules import RULES
 from perdure.testing.simulator.simulate import tried
 
@@ -341,6 +342,7 @@ BUGS: dict[str, Plant] = {
     "the next run comes in a later commit": _next_run_comes_in_a_later_commit,
     "attempts of a run are not counted": _retries_for_ever,
     **RULES,
+    **CONTROL,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.

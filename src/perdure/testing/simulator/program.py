@@ -38,12 +38,18 @@ TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE = (
     "child",
     "continue",
 )
+#: An activity that fails for some seconds: long enough for somebody to take a hand in it.
+STUBBORN = "stubborn"
 #: An activity beside a timer that is set again, under the same id, when the activity has ended.
 RACE = "race"
 #: End with a failure; do so unless this is a retry of the run.
 FAIL, FLAKY = "fail", "flaky"
-STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, FAIL, FLAKY)
-WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 0.3, 0.5)
+#: Signal another workflow; ask it to stop. Which one, the step says after a space.
+TELL, STOP = "tell", "stop"
+STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, STUBBORN, FAIL, FLAKY, TELL, STOP)
+WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 1, 0.3, 0.5, 4, 0.5)
+#: How many attempts fail before one succeeds.
+FAILURES = {RETRIED: 1, STUBBORN: 3}
 #: Steps that leave nothing in history while the run goes on.
 _WITHOUT_OUTCOME = (SIGNAL, FLAKY)
 
@@ -69,6 +75,10 @@ class _Progress:
     timer_ends: Counter[str] = field(default_factory=Counter)
     signals: int = 0
     is_cancelled: bool = False
+
+
+def kind_of(step: str) -> str:
+    return step.partition(" ")[0]
 
 
 def program_of(events: Sequence[HistoryEvent]) -> list[str]:
@@ -133,7 +143,7 @@ def check_result(events: Sequence[HistoryEvent]) -> None:
     # A run that was reset may find the child of its other life still running.
     is_reset = any(event.workflow_task_failed_event_attributes.cause == _RESET for event in events)
     for (step, index), outcome in zip(wanted, result["results"], strict=True):
-        may_be_lost = step == ONCE or (step == CHILD and is_reset)
+        may_be_lost = kind_of(step) in (ONCE, TELL, STOP) or (step == CHILD and is_reset)
         allowed = (OK, LOST) if may_be_lost else (OK,)
         assert outcome in allowed, f"step {index} ({step}) came to {outcome}"
 
@@ -150,6 +160,8 @@ def _progress(events: Sequence[HistoryEvent]) -> _Progress:
             found.begun[event.event_id] = attributes.activity_id
         elif kind == "start_child_workflow_execution_initiated_event_attributes":
             found.begun[event.event_id] = attributes.workflow_id.rpartition("/")[2]
+        elif kind in _TO_OTHERS:
+            found.begun[event.event_id] = attributes.control
         elif kind in ("timer_fired_event_attributes", "timer_canceled_event_attributes"):
             found.timer_ends[attributes.timer_id] += 1
             if program_of(events)[int(attributes.timer_id)] == TIMER:
@@ -172,10 +184,16 @@ def _outcome(event: HistoryEvent, step: str, attributes: Any) -> str:
     return OK if event.event_type in _GOOD_ENDS else LOST
 
 
+_TO_OTHERS = (
+    "signal_external_workflow_execution_initiated_event_attributes",
+    "request_cancel_external_workflow_execution_initiated_event_attributes",
+)
 _GOOD_ENDS = frozenset(
     (
         EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+        EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+        EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
     )
 )
 _ENDS = _GOOD_ENDS | frozenset(
@@ -188,6 +206,8 @@ _ENDS = _GOOD_ENDS | frozenset(
         "CHILD_WORKFLOW_EXECUTION_TERMINATED",
         "CHILD_WORKFLOW_EXECUTION_CANCELED",
         "START_CHILD_WORKFLOW_EXECUTION_FAILED",
+        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
+        "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
     )
 )
 
@@ -200,6 +220,11 @@ def _begin(step: str, index: int, first: HistoryEvent) -> list[Command]:
         return [_child(key, first)]
     if step == RACE:
         return [_timer(key, RACE_S), _activity(key, RETRIED)]
+    kind, _, other = step.partition(" ")
+    if kind == TELL:
+        return [_tell(key, other, first)]
+    if kind == STOP:
+        return [_stop(key, other)]
     return [_activity(key, step)]
 
 
@@ -241,6 +266,25 @@ def _child(key: str, first: HistoryEvent) -> Command:
     if is_flaky:
         child.retry_policy.CopyFrom(POLICY)
     child.input.payloads.add(data=json.dumps(program).encode())
+    return command
+
+
+def _tell(key: str, other: str, first: HistoryEvent) -> Command:
+    command = Command(command_type=CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION)
+    signal = command.signal_external_workflow_execution_command_attributes
+    signal.execution.workflow_id = other
+    me = first.workflow_execution_started_event_attributes.workflow_id
+    signal.signal_name = f"{me}/{key}"
+    signal.control = key
+    return command
+
+
+def _stop(key: str, other: str) -> Command:
+    kind = CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION
+    command = Command(command_type=kind)
+    request = command.request_cancel_external_workflow_execution_command_attributes
+    request.workflow_id = other
+    request.control = key
     return command
 
 

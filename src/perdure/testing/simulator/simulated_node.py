@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from temporalio.api.workflowservice.v1 import request_response_pb2
 
 from perdure.core.errors import Code, Rejected
+from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.call import Call
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Services
@@ -20,9 +21,10 @@ from perdure.store.port import StoreError
 from perdure.testing.simulator.faulty_store import Faults, FaultyStore
 from perdure.testing.simulator.program import NAMESPACE
 from perdure.testing.simulator.virtual_loop import Process, VirtualClock, VirtualLoop
+from perdure.testing.simulator.witness import SKEW_MAX_NS
 
-#: By how much the wall clocks of two machines may differ.
-SKEW_MAX_S = 0.25
+#: What a server would read from its file.
+CONFIG = {"frontend.WorkflowPauseEnabled": True}
 
 
 class Watchman(Protocol):
@@ -49,12 +51,13 @@ class SimulatedNode:
         self._outside = copy_context()
         self.node = Node(
             self.store,
-            VirtualClock(loop, int(randomness.uniform(-SKEW_MAX_S, SKEW_MAX_S) * 1e9)),
+            VirtualClock(loop, int(randomness.uniform(-SKEW_MAX_NS, SKEW_MAX_NS))),
             ConfiguredLimits(),
             owner=name,
             randomness=random.Random(randomness.getrandbits(64)),
             runs_max=randomness.choice((4, 4096)),
         )
+        self.node.configure(DynamicConfig(CONFIG))
         self._rpcs = {
             rpc.request: rpc for rpc in rpcs(Services(self.node, "active", "simulated")).values()
         }

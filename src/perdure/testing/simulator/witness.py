@@ -6,6 +6,18 @@ from typing import Any, Protocol
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import (
+    PollActivityTaskQueueResponse,
+    PollWorkflowTaskQueueResponse,
+)
+
+from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.store.port import NEVER_NS
+
+#: By how much the wall clocks of two machines may differ.
+SKEW_MAX_NS = 250_000_000
+#: Run id and activity id.
+Place = tuple[str, str]
 
 #: The server shows these from memory, at the end of a history, before they are durable.
 _NOT_DURABLE_YET = (
@@ -35,6 +47,12 @@ class Witness:
         self.resets: set[str] = set()
         #: How often a worker got an attempt of an activity, by (run id, activity id, attempt).
         self.attempts: Counter[tuple[str, str, int]] = Counter()
+        #: How often it may have been begun anew, by (run id, activity id): each time its attempts count from 1.
+        self.begun_anew: Counter[Place] = Counter()
+        #: When the activity, or (no activity id) the whole run, was paused for certain: from, until.
+        self.held: defaultdict[Place, list[tuple[int, int]]] = defaultdict(list)
+        #: The start-to-close timeout that an activity has, and since when.
+        self.timeouts: dict[Place, tuple[int, int]] = {}
         #: Run id → event id → event.
         self.shown: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
 
@@ -52,8 +70,41 @@ class Witness:
                 f"{HistoryEvent.FromString(before)}\n{event}"
             )
 
-    def got_attempt(self, run_id: str, activity_id: str, attempt: int) -> None:
-        self.attempts[run_id, activity_id, attempt] += 1
-        assert self.attempts[run_id, activity_id, attempt] == 1, (
-            f"{run_id}: attempt {attempt} of activity {activity_id} was given out twice"
+    def got_workflow_task(self, task: PollWorkflowTaskQueueResponse) -> None:
+        run_id = task.workflow_execution.run_id
+        self._check_not_held((run_id, ""), timestamp_ns(task.started_time))
+
+    def got_attempt(self, task: PollActivityTaskQueueResponse) -> None:
+        run_id, activity_id = place = task.workflow_execution.run_id, task.activity_id
+        self.attempts[*place, task.attempt] += 1
+        assert self.attempts[*place, task.attempt] <= 1 + self.begun_anew[place], (
+            f"{run_id}: attempt {task.attempt} of activity {activity_id} was given out twice"
         )
+        started_ns = timestamp_ns(task.started_time)
+        self._check_not_held(place, started_ns)
+        self._check_not_held((run_id, ""), started_ns)
+        since_ns, timeout_ns = self.timeouts.get(place, (0, 0))
+        has_ns = duration_ns(task.start_to_close_timeout)
+        assert not timeout_ns or started_ns < since_ns or has_ns == timeout_ns, (
+            f"{run_id}: activity {activity_id} has a timeout of {has_ns}, and not of {timeout_ns}"
+        )
+
+    def hold(self, place: Place, now_ns: int) -> None:
+        """The pause was acknowledged."""
+        self.held[place].append((now_ns + SKEW_MAX_NS, NEVER_NS))
+
+    def let_go(self, place: Place, now_ns: int) -> None:
+        """Somebody is about to ask for the end of the pause."""
+        if self.held[place]:
+            since_ns, _ = self.held[place].pop()
+            self.held[place].append((since_ns, now_ns - SKEW_MAX_NS))
+
+    def changed_timeout(self, place: Place, now_ns: int, seconds: int) -> None:
+        """The change was acknowledged."""
+        self.timeouts[place] = (now_ns + SKEW_MAX_NS, seconds * 10**9)
+
+    def _check_not_held(self, place: Place, started_ns: int) -> None:
+        for since_ns, until_ns in self.held.get(place, ()):
+            assert not since_ns < started_ns < until_ns, (
+                f"{place} was paused, and {(started_ns - since_ns) / 1e9:.3f} s later begun"
+            )

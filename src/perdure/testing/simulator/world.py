@@ -23,6 +23,7 @@ from perdure.store.memory import MemoryStore
 from perdure.testing.simulator.checks import Checks
 from perdure.testing.simulator.faulty_store import Faults
 from perdure.testing.simulator.model_client import ModelClient
+from perdure.testing.simulator.model_operator import ModelOperator
 from perdure.testing.simulator.model_worker import ModelWorker
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.virtual_loop import VirtualClock, VirtualLoop
@@ -30,6 +31,7 @@ from perdure.testing.simulator.witness import Witness
 
 WORKFLOWS = 12
 WORKERS = 3
+OPERATORS = 2
 #: Virtual seconds in which the world is bad, and in which everything must end afterwards.
 BAD_TIMES_S = 120.0
 PATIENCE_S = 3600.0
@@ -149,9 +151,20 @@ class World:
         self._choose_faults()
         self.add_node()
         self.add_node()
+        ids = [f"w{n}" for n in range(WORKFLOWS)]
         clients = [
-            ModelClient(f"w{n}", self, self.witness, random.Random(self.random.random()))
-            for n in range(WORKFLOWS)
+            ModelClient(each, self, self.witness, random.Random(self.random.random()), ids)
+            for each in ids
+        ]
+        operators = [
+            ModelOperator(
+                ids[n::OPERATORS],
+                self,
+                self.witness,
+                random.Random(self.random.random()),
+                VirtualClock(self.loop),
+            )
+            for n in range(OPERATORS)
         ]
         async with asyncio.TaskGroup() as group:
             for _ in range(WORKERS):
@@ -165,12 +178,17 @@ class World:
                 for what in (client.follow, client.wait_for_end)
                 if self.random.random() < 0.5
             ]
-            lives = [group.create_task(client.live()) for client in clients]
+            lives = [group.create_task(each.live()) for each in clients]
+            lives += [group.create_task(each.live()) for each in operators]
             await asyncio.sleep(BAD_TIMES_S)
             breaking.cancel()
+            for operator in operators:
+                operator.is_over = True
             self._heal()
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*lives)
+                for operator in operators:
+                    await operator.end_pauses()
                 self._stop_workers()
                 await asyncio.sleep(QUIET_S)
                 self.checks.when_quiet(self.nodes)

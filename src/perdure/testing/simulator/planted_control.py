@@ -1,0 +1,225 @@
+"""Bugs on purpose in what workflows do to each other and operators to them; see `planted.py`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.workflow import (
+    activities,
+    activity_control,
+    externals,
+    machine,
+    pausing,
+    workflow_task,
+)
+from perdure.core.workflow.activities import StartActivity
+from perdure.core.workflow.activity_control import ChangeActivities, PauseActivities
+from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.handing_out import StartWorkflowTask
+from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.records import ActivityChanged, ActivityPaused, ActivityUnpaused
+from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.state import RunState
+from perdure.core.workflow.step import Step
+from perdure.core.workflow.workflow_task_timers import dispatch_of
+
+Plant = Callable[[], Any]
+
+# Signals and requests to stop
+
+
+def _signal_of_another_is_new_each_time() -> Any:
+    """The receiver does not know the signal again that a workflow sends once more after a crash."""
+    original = machine.REQUESTS[Signal]
+
+    def signal(step: Any, request: Signal) -> Any:
+        if request.sender is not None:
+            step.state.signal_request_ids.discard(request.request_id)
+        return original(step, request)
+
+    return patch.dict(machine.REQUESTS, {Signal: signal})
+
+
+def _signal_of_another_is_not_owed() -> Any:
+    """After a restart nobody sends what a run has not been answered."""
+    return patch.object(externals, "owed", lambda state: [])
+
+
+def _sender_is_answered_too_early() -> Any:
+    """It hears that the signal has arrived, and nobody sends it."""
+    original = machine.REQUESTS[Signal]
+
+    def signal(step: Any, request: Signal) -> Any:
+        return original(step, request) if request.sender is None else None
+
+    return patch.dict(machine.REQUESTS, {Signal: signal})
+
+
+def _answer_comes_twice() -> Any:
+    """The sender does not remember that it was answered."""
+
+    def answered(state: Any, event: HistoryEvent) -> None:
+        """It stays."""
+
+    kinds = (
+        EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+        EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    )
+    return patch.dict(machine.APPLIERS, dict.fromkeys(kinds, answered))
+
+
+def _request_of_another_is_ignored() -> Any:
+    original = machine.REQUESTS[RequestCancel]
+
+    def request_cancel(step: Any, request: RequestCancel) -> Any:
+        return original(step, request) if request.sender is None else None
+
+    return patch.dict(machine.REQUESTS, {RequestCancel: request_cancel})
+
+
+# Pauses, resets and options
+
+
+def _paused_activity_is_handed_out() -> Any:
+    def paused(state: RunState, record: ActivityPaused) -> None:
+        activity_control.paused(state, record)
+        state.activities[record.scheduled_event_id].stamp = 0
+
+    def start(step: Step, request: StartActivity) -> Any:
+        activity = step.state.activities.get(request.scheduled_event_id)
+        if activity is None:
+            return activities.start(step, request)
+        at_ns, activity.paused_at_ns = activity.paused_at_ns, 0
+        try:
+            return activities.start(step, request)
+        finally:
+            activity.paused_at_ns = at_ns
+
+    return _all(
+        patch.dict(machine.APPLIERS, {ActivityPaused: paused}),
+        patch.dict(machine.REQUESTS, {StartActivity: start}),
+    )
+
+
+def _activity_stays_paused() -> Any:
+    return patch.dict(machine.APPLIERS, {ActivityUnpaused: lambda state, record: None})
+
+
+def _activity_that_goes_on_is_not_offered() -> Any:
+    return patch.object(activity_control, "offer", lambda step, activity: None)
+
+
+def _attempt_that_goes_on_has_no_timeout() -> Any:
+    """As a server did here once: the timers that were asked for were of the attempt before."""
+    return patch.object(activity_control, "_rely_on_timers", lambda step, activity: None)
+
+
+def _not_persisted(kind: type) -> Any:
+    def transition(run: Any, request: object, **others: Any) -> Any:
+        outcome = machine.transition(run, request, **others)
+        if isinstance(request, kind):
+            outcome.events = outcome.internal = b""
+        return outcome
+
+    return patch("perdure.runtime.engine.transition", transition)
+
+
+def _pause_of_an_activity_is_not_persisted() -> Any:
+    return _not_persisted(PauseActivities)
+
+
+def _options_are_not_persisted() -> Any:
+    return _not_persisted(ChangeActivities)
+
+
+def _options_are_not_changed() -> Any:
+    return patch.dict(machine.APPLIERS, {ActivityChanged: lambda state, record: None})
+
+
+@contextmanager
+def _as_if_running(state: RunState) -> Iterator[None]:
+    status = state.status
+    if state.is_paused:
+        state.status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+    try:
+        yield
+    finally:
+        state.status = status
+
+
+def _hands_out_what_is_paused(kind: type) -> Any:
+    original = machine.REQUESTS[kind]
+
+    def start(step: Step, request: Any) -> Any:
+        with _as_if_running(step.state):
+            return original(step, request)
+
+    return patch.dict(machine.REQUESTS, {kind: start})
+
+
+def _activities_of_a_paused_run_are_handed_out() -> Any:
+    original = machine.TIMERS[TimerKind.ACTIVITY_RETRY]
+
+    def retry_due(step: Step, timer: Timer) -> None:
+        with _as_if_running(step.state):
+            original(step, timer)
+
+    return _all(
+        patch.dict(machine.TIMERS, {TimerKind.ACTIVITY_RETRY: retry_due}),
+        patch.object(pausing, "_invalidate_activities", lambda state: None),
+        _hands_out_what_is_paused(StartActivity),
+    )
+
+
+def _task_of_a_paused_run_comes_again_after_a_crash() -> Any:
+    """As a server did here once: nobody holds the task any more that a worker had at the time of the pause."""
+
+    def owed(run: Any) -> list[Any]:
+        task = run.pending_task
+        is_held = task is None or run.in_flight.started is not None
+        return [] if is_held else [dispatch_of(run.state, task)]
+
+    return _all(
+        patch.object(workflow_task, "owed", owed), _hands_out_what_is_paused(StartWorkflowTask)
+    )
+
+
+#: An activity that there is not.
+_NOTHING = DispatchActivityTask("programs", 1, 1)
+
+
+def _run_goes_on_without_its_activities() -> Any:
+    return patch.object(pausing, "dispatch", lambda state, activity: _NOTHING)
+
+
+@contextmanager
+def _all(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+CONTROL: dict[str, Plant] = {
+    "a signal of another workflow is new each time": _signal_of_another_is_new_each_time,
+    "what a run has sent is not sent again after a restart": _signal_of_another_is_not_owed,
+    "a sender hears of a signal that nobody has got": _sender_is_answered_too_early,
+    "a sender's answer is not remembered": _answer_comes_twice,
+    "another workflow's request to stop is ignored": _request_of_another_is_ignored,
+    "a paused activity is handed out": _paused_activity_is_handed_out,
+    "an activity stays paused": _activity_stays_paused,
+    "an activity that goes on is not offered": _activity_that_goes_on_is_not_offered,
+    "an attempt that goes on has no timeout": _attempt_that_goes_on_has_no_timeout,
+    "the pause of an activity is not persisted": _pause_of_an_activity_is_not_persisted,
+    "changed options are not persisted": _options_are_not_persisted,
+    "options are not changed": _options_are_not_changed,
+    "activities of a paused run are handed out": _activities_of_a_paused_run_are_handed_out,
+    "a paused run's task comes again after a crash": (
+        _task_of_a_paused_run_comes_again_after_a_crash
+    ),
+    "a run goes on without its activities": _run_goes_on_without_its_activities,
+}
