@@ -257,3 +257,14 @@ def test_more_is_told_than_that_an_update_is_accepted_when_its_run_ends() -> Non
     run.complete(accepted, complete_workflow(), messages=says(ACCEPT))
     [settled] = told(run)
     assert settled.stage == COMPLETED
+
+
+def test_a_rejection_that_makes_no_sense_fails_the_task() -> None:
+    """Although it would leave no trace otherwise."""
+    assert refused(REJECT, REJECT)[1].endswith("in state ProvisionallyCompleted")
+    run = asked()
+    message = run.refused(run.completion(messages=update_messages("other", REJECT)))
+    assert "update other wasn't found on the server" in message
+    assert run.history().endswith("7 WorkflowTaskFailed 8 WorkflowTaskScheduled")
+    [settled] = told(run)
+    assert settled.refusal is not None

@@ -62,7 +62,7 @@ class Services:
         return namespace_rules(self.node.limits.config)
 
     def check_length(self, name: str) -> None:
-        if is_too_long(name, self.limits(name)):
+        if is_too_long(name, self.limits("")):  # The same for all, also those that are not there.
             raise invalid_argument("Namespace length exceeds limit.")
 
     def namespace(

@@ -168,12 +168,15 @@ def _faults(asked: Message) -> dict[str, tuple[list[Message], list[Any]]]:
     bare_accept = message(_ONE, Acceptance(), "accept")
     other = accepts(asked)
     other.id = "again"
+    rejects_again = rejects(asked)
+    rejects_again.id = "again"
     return {
         "an unknown update": ([unknown], [take("unknown")]),
         "an unknown update rejected": (
             [message("unknown", Rejection(failure=failure("no")), "reject")],
             [],
         ),
+        "rejected twice": ([rejects(asked), rejects_again], []),
         "an unknown update completed": ([completes("unknown")], [take("unknown/complete")]),
         "another protocol": ([odd], [take("odd")]),
         "a broken body": ([broken], [take("broken")]),
@@ -279,3 +282,32 @@ async def update_rejected_after_a_crash(world: World) -> None:
     asked.body.Pack(update_request(workflow, "lost").request)
     await respond(task, [rejects(asked)])
     await poll_update(workflow, "lost")
+
+
+def _senseless(wrong: str) -> Any:
+    """All that the worker says is that updates are rejected, so that nothing would be recorded if it made sense."""
+
+    async def play(world: World) -> None:
+        workflow = world.workflow()
+        await workflow.start()
+        await workflow.poll_and_complete()
+        request = asyncio.create_task(update(workflow, timeout=4))
+        await world.settle()
+        task = await workflow.poll()
+        asked = task.reply.messages[0]
+        unknown = message("unknown", Rejection(failure=failure("no")), "reject")
+        again = rejects(asked)
+        again.id = "again"
+        messages = {"again": [rejects(asked), again], "unknown": [unknown]}
+        await respond(task, messages[wrong], label=wrong)
+        await workflow.history("then")
+        await world.settle()
+        if not request.done():
+            await accept_and_complete(await workflow.poll())
+        await request
+
+    return play
+
+
+for _name in ("again", "unknown"):
+    add(f"rejections alone, and one of them wrong: {_name}", _senseless(_name))

@@ -120,7 +120,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
         )
     _check_sequence(request)
     if _leaves_no_trace(step, request):
-        return _discard(step, request)
+        return _discard(step, request, started.identity)
     step.convert(request.event.workflow_task_completed_event_attributes.identity)
     task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
@@ -169,10 +169,17 @@ def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
     return updates.only_rejects(request.messages)
 
 
-def _discard(step: Step, request: CompleteWorkflowTask) -> TaskCompleted:
-    step.in_flight.speculative = None
+def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCompleted | Rejected:
+    speculative, step.in_flight.speculative = step.in_flight.speculative, None
+    checkpoint = step.checkpoint()
     inbox = Inbox(request.messages)
-    inbox.take_rest(step)  # Rejections: they record nothing, so there is nothing to take back.
+    try:
+        inbox.take_rest(step)
+    except BadCommand as error:
+        step.roll_back(checkpoint)
+        step.in_flight.speculative = speculative
+        step.convert(request.event.workflow_task_completed_event_attributes.identity)
+        return _refuse(step, request, error, identity)
     let_go(step)
     queries.answer(step, dict(request.query_results))
     updates.settle(step, inbox.news, is_heartbeat=False)
