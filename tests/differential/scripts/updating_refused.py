@@ -168,15 +168,12 @@ def _faults(asked: Message) -> dict[str, tuple[list[Message], list[Any]]]:
     bare_accept = message(_ONE, Acceptance(), "accept")
     other = accepts(asked)
     other.id = "again"
-    rejects_again = rejects(asked)
-    rejects_again.id = "again"
     return {
         "an unknown update": ([unknown], [take("unknown")]),
         "an unknown update rejected": (
             [message("unknown", Rejection(failure=failure("no")), "reject")],
             [],
         ),
-        "rejected twice": ([rejects(asked), rejects_again], []),
         "an unknown update completed": ([completes("unknown")], [take("unknown/complete")]),
         "another protocol": ([odd], [take("odd")]),
         "a broken body": ([broken], [take("broken")]),
