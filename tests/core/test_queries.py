@@ -23,7 +23,7 @@ def sent(run: OneRun) -> list[Effect]:
 
 
 def direct(query_id: str = "1", sticky: str = "") -> DispatchQuery:
-    return DispatchQuery(query_id, "q", sticky, ENCODED)
+    return DispatchQuery(query_id, "q", sticky, ENCODED, 5 * SECOND_NS if sticky else 0)
 
 
 def test_an_idle_workflow_is_asked_directly() -> None:

@@ -9,12 +9,10 @@ from temporalio.api.query.v1 import QueryRejected, WorkflowQuery
 from perdure.core.errors import Code, Rejected, going
 from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
 from perdure.core.workflow.queries import AbandonQuery, Query
+from perdure.core.workflow.workflow_task import ResetSticky
 from perdure.runtime.engine import Engine
 from perdure.runtime.task_queues import QueryOffer, TaskQueues
 from perdure.store.port import RunKey
-
-#: A worker that serves a sticky queue gets this long to take a query; then any worker of the run's queue may.
-STICKY_PATIENCE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -72,17 +70,26 @@ class Queries:
             return
         waiting.effect = effect
         waiting.offer = self._task_queues.offer_query(key, effect)
+        loop = asyncio.get_running_loop()
         if waiting.offer.is_sticky:
-            waiting.fall_back = asyncio.get_running_loop().call_later(
-                STICKY_PATIENCE_S, self._fall_back, key, effect
-            )
+            patience_s = effect.sticky_schedule_to_start_ns / 1e9
+            waiting.fall_back = loop.call_later(patience_s, self._fall_back, key, effect)
+        elif effect.sticky_queue:
+            loop.call_soon(self._lose_worker, key, effect.sticky_queue)
 
     def _fall_back(self, key: RunKey, effect: DispatchQuery) -> None:
         waiting = self._waiting.get(effect.query_id)
         if waiting is None or waiting.offer is None or waiting.answer.done():
             return
         self._task_queues.withdraw_query(effect, waiting.offer)
+        self._lose_worker(key, effect.sticky_queue)
         self.dispatch(key, effect._replace(sticky_queue=""))
+
+    def _lose_worker(self, key: RunKey, sticky_queue: str) -> None:
+        """Temporal: a worker that does not take a query gets no more tasks of the run first."""
+        live = self._engine.residency.peek(key)
+        if live is not None and live.state.is_open and live.state.sticky_queue == sticky_queue:
+            self._engine.advance(live, ResetSticky())
 
     def answered(self, effect: AnswerQuery) -> None:
         """The answer came along with a workflow task."""

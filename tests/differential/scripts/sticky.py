@@ -174,3 +174,31 @@ async def sticky_query_without_its_worker(world: World) -> None:
     async with world.meanwhile(workflow.query()):
         task = await workflow.poll()
         await task.answer_query()
+
+
+@script
+async def query_without_the_sticky_worker_makes_it_forgotten(world: World) -> None:
+    """What is scheduled after it names the normal queue."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
+    async with world.meanwhile(workflow.query()):
+        task = await workflow.poll()
+        await task.answer_query()
+    await workflow.signal()
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@script
+async def query_that_the_sticky_worker_does_not_take(world: World) -> None:
+    """It polled a moment ago, but is busy: after its own timeout anybody may have the query."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky(1))
+    task = await _next_on_sticky(world, workflow)
+    await task.complete(sticky_attributes=workflow.sticky(1))
+    async with world.meanwhile(workflow.query()):
+        task = await workflow.poll(timeout=3.5)
+        await task.answer_query()
+    await workflow.signal()
+    await workflow.poll_and_complete(complete_workflow())

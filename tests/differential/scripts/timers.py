@@ -77,3 +77,26 @@ async def timer_outlives_nothing(world: World) -> None:
     await workflow.start()
     await workflow.poll_and_complete(start_timer("t", 1), complete_workflow())
     await world.wait(1.2)
+
+
+@script
+async def timers_due_at_once(world: World) -> None:
+    """One workflow task tells of all of them, in the order in which they were started."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(
+        start_timer("b", 1), start_timer("a", 1), start_timer("later", 100), start_timer("c", 1)
+    )
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@script
+async def timers_due_at_once_while_started(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(start_timer("b", 1), start_timer("a", 1))
+    await workflow.signal()
+    task = await workflow.poll()
+    await world.wait(1.5)
+    await task.complete()
+    await workflow.poll_and_complete(complete_workflow())

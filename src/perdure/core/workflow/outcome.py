@@ -68,9 +68,12 @@ class DispatchQuery(NamedTuple):
 
     query_id: str
     task_queue: str
+    #: To be tried first; empty if there is none.
     sticky_queue: str
     #: Serialized `WorkflowQuery`.
     query: bytes
+    #: How long the worker of the sticky queue has to take it.
+    sticky_schedule_to_start_ns: int = 0
 
 
 class AnswerQuery(NamedTuple):

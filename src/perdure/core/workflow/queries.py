@@ -122,7 +122,8 @@ def let_go(step: Step) -> None:
 
 def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
     sticky = state.sticky_queue if state.previous_started_event_id else ""
-    return DispatchQuery(query_id, state.task_queue, sticky, encoded)
+    patience_ns = state.sticky_schedule_to_start_ns if sticky else 0
+    return DispatchQuery(query_id, state.task_queue, sticky, encoded, patience_ns)
 
 
 # What must hold

@@ -12,18 +12,22 @@ from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.validation import check_id, checked_duration
 from perdure.core.workflow.workflow_task import ensure
 
+_MILLISECOND_NS = 1_000_000
+
 # What can be asked
 
 
 def fire(step: Step, timer: Timer) -> None:
-    timer_id = _by_event_id(step.state, timer.event_id)
-    if timer_id is None:
-        return  # Stale: the timer was cancelled after it was set.
-    event = new_event(EventType.EVENT_TYPE_TIMER_FIRED)
-    attributes = event.timer_fired_event_attributes
-    attributes.timer_id = timer_id
-    attributes.started_event_id = timer.event_id
-    step.record_or_buffer(event)
+    """Temporal: one that is due takes with it all that are due by now, and one workflow task tells of them."""
+    due = _due(step.state, max(step.now_ns, timer.fire_at_ns))
+    if all(event_id != timer.event_id for _, event_id, _ in due):
+        return  # Stale: the timer was cancelled after it was set, or has fired with another.
+    for _, event_id, timer_id in due:
+        event = new_event(EventType.EVENT_TYPE_TIMER_FIRED)
+        attributes = event.timer_fired_event_attributes
+        attributes.timer_id = timer_id
+        attributes.started_event_id = event_id
+        step.record_or_buffer(event)
     ensure(step)
 
 
@@ -120,11 +124,17 @@ def _buffered_fire(state: RunState, timer_id: str) -> int | None:
     return None
 
 
-def _by_event_id(state: RunState, started_event_id: int) -> str | None:
-    for timer_id, timer in state.timers.items():
-        if timer.started_event_id == started_event_id:
-            return timer_id
-    return None
+def _due(state: RunState, now_ns: int) -> list[tuple[int, int, str]]:
+    """Return when each due timer fires, its started event and its id, in the order of their firing.
+
+    Temporal: a timer is due from the beginning of its millisecond.
+    """
+    end_ns = now_ns - now_ns % _MILLISECOND_NS + _MILLISECOND_NS
+    return sorted(
+        (timer.fire_at_ns, timer.started_event_id, timer_id)
+        for timer_id, timer in state.timers.items()
+        if timer.fire_at_ns < end_ns
+    )
 
 
 # What must hold
