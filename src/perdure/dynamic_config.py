@@ -100,15 +100,12 @@ class DynamicConfig:
         self, key: str, default: float, namespace: str, task_queue: str, task_type: int
     ) -> float:
         """Read a duration that may differ from task queue to task queue."""
-        # Temporal: the name of a queue counts for more than that of a namespace.
-        places = (
-            Constraints(namespace, task_queue, task_type),
-            Constraints(namespace, task_queue),
-            Constraints(task_queue=task_queue),
-            Constraints(namespace),
-            NOWHERE_ELSE,
-        )
-        return self._read(key, default, _seconds, places)
+        return self._read(key, default, _seconds, _of_queue(namespace, task_queue, task_type))
+
+    def queue_boolean(
+        self, key: str, default: bool, namespace: str, task_queue: str, task_type: int
+    ) -> bool:
+        return self._read(key, default, _boolean, _of_queue(namespace, task_queue, task_type))
 
     def is_set(self, key: str) -> bool:
         return key.lower() in self._values
@@ -142,6 +139,17 @@ _ABSENT: Any = object()
 
 def _of_namespace(namespace: str) -> tuple[Constraints, ...]:
     return (Constraints(namespace), NOWHERE_ELSE) if namespace else (NOWHERE_ELSE,)
+
+
+def _of_queue(namespace: str, task_queue: str, task_type: int) -> tuple[Constraints, ...]:
+    # Temporal: the name of a queue counts for more than that of a namespace.
+    return (
+        Constraints(namespace, task_queue, task_type),
+        Constraints(namespace, task_queue),
+        Constraints(task_queue=task_queue),
+        Constraints(namespace),
+        NOWHERE_ELSE,
+    )
 
 
 def constrained(values: Any) -> list[Constrained]:

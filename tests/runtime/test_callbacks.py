@@ -24,7 +24,11 @@ from tests.differential.receiver import Receiver, callbacks, receiving
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 CONFIG = DynamicConfig(
-    {"callback.retryPolicy.initialInterval": "10ms", "callback.request.timeout": "200ms"}
+    {
+        "callback.retryPolicy.initialInterval": "10ms",
+        "callback.request.timeout": "200ms",
+        "history.outboundQueue.circuitBreakerSettings": {"Timeout": "10ms"},
+    }
 )
 
 

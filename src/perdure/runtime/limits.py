@@ -78,6 +78,8 @@ TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
 #: What is worked out is forgotten when there is so much: clients may name namespaces that nobody has.
 KNOWN_MAX = 4096
+#: Whether tasks that wait go by fairness keys; may differ likewise.
+FAIRNESS = "matching.enableFairness"
 
 
 _WARNED = ("blob_size", "memo_size", "activity_failure_size")
@@ -143,6 +145,11 @@ class ConfiguredLimits:
                 self._known.clear()
             limits = self._known[namespace] = limits_of(self.config, namespace)
         return limits
+
+    def is_fair(self, namespace: str, task_queue: str, task_type: int) -> bool:
+        if not self.config.is_set(FAIRNESS):
+            return False
+        return self.config.queue_boolean(FAIRNESS, False, namespace, task_queue, task_type)
 
     def task_poll_s(self, namespace: str, task_queue: str, task_type: int) -> float:
         if not self.config.is_set(TASK_POLL):

@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
 from perdure.core.workflow.execution import replaced_by
@@ -95,7 +96,7 @@ class Node:
         self.engine = Engine(
             store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
-        self.task_queues = TaskQueues(clock, self._configured_per_second)
+        self.task_queues = TaskQueues(clock, self._configured_per_second, self._fairness_weights)
         self.queries = Queries(self.engine, self.task_queues)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
@@ -186,6 +187,13 @@ class Node:
         if config is None or not config.queue_rate_limit.HasField("rate_limit"):
             return None
         return config.queue_rate_limit.rate_limit.requests_per_second
+
+    def _fairness_weights(self, name: QueueName) -> Weights | None:
+        namespace = self.namespaces.name_of(name.namespace_id)
+        if not self.limits.is_fair(namespace, name.name, name.kind):
+            return None
+        config = self.namespaces.task_queue_config(name.namespace_id, name.kind, name.name)
+        return config.fairness_weight_overrides if config is not None else {}
 
     def _deliver(self, key: RunKey, effect: Effect) -> None:
         if isinstance(effect, DispatchWorkflowTask):

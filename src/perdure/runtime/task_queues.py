@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import (
     DEFAULT_PRIORITY,
     Poller,
@@ -17,6 +18,7 @@ from perdure.core.workflow.outcome import (
     DispatchActivityTask,
     DispatchQuery,
     DispatchWorkflowTask,
+    Fairness,
 )
 from perdure.runtime.clock import Clock
 from perdure.runtime.residency import Residency
@@ -38,6 +40,7 @@ class WorkflowOffer(NamedTuple):
     scheduled_event_id: int
     attempt: int
     priority: int = DEFAULT_PRIORITY
+    fairness: Fairness | None = None
 
 
 class ActivityOffer(NamedTuple):
@@ -46,6 +49,7 @@ class ActivityOffer(NamedTuple):
     attempt: int
     stamp: int = 0
     priority: int = DEFAULT_PRIORITY
+    fairness: Fairness | None = None
     is_activity: bool = True  # Keeps it apart from a `WorkflowOffer` of the same numbers.
 
 
@@ -58,16 +62,39 @@ class QueryOffer(NamedTuple):
 
 
 Offer = WorkflowOffer | ActivityOffer | QueryOffer
+
+
+def workflow_offer(key: RunKey, effect: DispatchWorkflowTask) -> WorkflowOffer:
+    priority = priority_of(effect.priority_key)
+    return WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority, effect.fairness)
+
+
+def activity_offer(key: RunKey, effect: DispatchActivityTask) -> ActivityOffer:
+    priority = priority_of(effect.priority_key)
+    return ActivityOffer(
+        key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority, effect.fairness
+    )
+
+
 Queue = TaskQueue[Offer]
 WORKFLOW_QUEUE = 1
 ACTIVITY_QUEUE = 2
 
 
 class TaskQueues:
-    def __init__(self, clock: Clock, configured: Callable[[QueueName], float | None]) -> None:
-        """`configured` says how many tasks of a queue an operator wants dispatched in a second."""
+    def __init__(
+        self,
+        clock: Clock,
+        configured: Callable[[QueueName], float | None],
+        weights: Callable[[QueueName], Weights | None] = lambda _: None,
+    ) -> None:
+        """`configured` says how many tasks of a queue an operator wants dispatched in a second.
+
+        `weights` says which fairness keys weigh something else than their tasks say; None: a queue knows no fairness.
+        """
         self._clock = clock
         self._configured = configured
+        self._weights = weights
         self._queues: dict[QueueName, TaskQueue[Offer]] = {}
         self._draining = False
         #: In the order of their arrival.
@@ -78,13 +105,13 @@ class TaskQueues:
     # Tasks come
 
     def offer_workflow_task(self, key: RunKey, effect: DispatchWorkflowTask) -> None:
-        offer = _workflow_offer(key, effect)
+        offer = workflow_offer(key, effect)
         queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
-        queue.add(offer, self._clock.now_ns(), offer.priority)
+        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
 
     def offer_activity_task(self, key: RunKey, effect: DispatchActivityTask) -> None:
         name = QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE)
-        self._add(name, _activity_offer(key, effect))
+        self._add(name, activity_offer(key, effect))
 
     def offer_query(self, key: RunKey, effect: DispatchQuery) -> QueryOffer:
         """Offer a query to the run's own worker if it is there, else to any."""
@@ -147,7 +174,7 @@ class TaskQueues:
 
     def _add(self, name: QueueName, offer: WorkflowOffer | ActivityOffer) -> None:
         queue = self._queue(name)
-        queue.add(offer, self._clock.now_ns(), offer.priority)
+        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
         if queue.limit is not None:
             self._release(name)
 
@@ -236,7 +263,7 @@ class TaskQueues:
         return queue
 
     def _new(self, name: QueueName) -> TaskQueue[Offer]:
-        queue: TaskQueue[Offer] = TaskQueue()
+        queue: TaskQueue[Offer] = TaskQueue(partial(self._weights, name))
         queue.configure(self._configured(name), self._clock.now_ns())
         return queue
 
@@ -248,24 +275,14 @@ def _is_owed(offer: Offer, residency: Residency, now_ns: int) -> bool:
         return residency.waits_for_a_poll(offer.key)
     for effect in owed(live.run, now_ns):
         if isinstance(effect, DispatchWorkflowTask) and isinstance(offer, WorkflowOffer):
-            found: Offer = _workflow_offer(offer.key, effect)
+            found: Offer = workflow_offer(offer.key, effect)
         elif isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
-            found = _activity_offer(offer.key, effect)
+            found = activity_offer(offer.key, effect)
         else:
             continue
         if found == offer:
             return True
     return False
-
-
-def _workflow_offer(key: RunKey, effect: DispatchWorkflowTask) -> WorkflowOffer:
-    priority = priority_of(effect.priority_key)
-    return WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority)
-
-
-def _activity_offer(key: RunKey, effect: DispatchActivityTask) -> ActivityOffer:
-    priority = priority_of(effect.priority_key)
-    return ActivityOffer(key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority)
 
 
 def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:

@@ -1,4 +1,5 @@
 """Matching: tasks meet pollers.
 
-`rate.py` measures, `token_bucket.py` limits, `task_queue.py` is one task queue.
+`rate.py` measures, `token_bucket.py` limits, `backlog.py` is what waits with one priority, `task_queue.py` is one task
+queue.
 """

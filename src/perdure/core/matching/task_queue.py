@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from perdure.core.matching.backlog import Backlog, FairBacklog, Weights
 from perdure.core.matching.rate import Rate
 from perdure.core.matching.token_bucket import TokenBucket
 
@@ -26,6 +27,10 @@ PRIORITY_MAX = 5
 def priority_of(key: int) -> int:
     """Return the priority that a task with this key has: 0 says nothing."""
     return min(key, PRIORITY_MAX) if key > 0 else DEFAULT_PRIORITY
+
+
+def _no_fairness() -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -52,16 +57,12 @@ class Poller(Generic[T]):
 
 
 @dataclass(slots=True)
-class Backlogged(Generic[T]):
-    task: T
-    since_ns: int
-
-
-@dataclass(slots=True)
 class TaskQueue(Generic[T]):
+    #: Which fairness keys weigh something else than their tasks say; None while the queue knows no fairness.
+    _weights: Callable[[], Weights | None] = _no_fairness
     _waiting: dict[Poller[T], None] = field(default_factory=dict)
-    #: By priority and then by task, what goes first first: a task that is dispatched twice waits once.
-    _backlog: dict[int, dict[T, Backlogged[T]]] = field(default_factory=dict)
+    #: By priority, what goes first first.
+    _backlog: dict[int, Backlog[T]] = field(default_factory=dict)
     #: Tasks whose caller waits (queries) go first.
     _urgent: deque[T] = field(default_factory=deque)
     pollers: dict[str, PollerInfo] = field(default_factory=dict)
@@ -90,7 +91,13 @@ class TaskQueue(Generic[T]):
         elif wanted != self.limit.per_second:
             self.limit = self.limit.at_rate(wanted, now_ns)
 
-    def add(self, task: T, now_ns: int, priority: int = DEFAULT_PRIORITY) -> bool:
+    def add(
+        self,
+        task: T,
+        now_ns: int,
+        priority: int = DEFAULT_PRIORITY,
+        fairness: tuple[str, float] | None = None,
+    ) -> bool:
         """Give `task` to the poller that has waited longest, or keep it. Return whether it was taken."""
         self.added.count(now_ns)
         if not self._backlog and self._may_dispatch(now_ns) and self._hand_over(task):
@@ -98,11 +105,9 @@ class TaskQueue(Generic[T]):
             return True
         level = self._backlog.get(priority)
         if level is None:
-            levels = {**self._backlog, priority: {}}
-            self._backlog = dict(sorted(levels.items()))
-            level = self._backlog[priority]
-        if task not in level:
-            level[task] = Backlogged(task, now_ns)
+            level = Backlog() if self._weights() is None else FairBacklog(self._weights)
+            self._backlog = dict(sorted({**self._backlog, priority: level}.items()))
+        level.add(task, now_ns, fairness)
         return False
 
     def release(self, now_ns: int) -> None:
@@ -129,12 +134,12 @@ class TaskQueue(Generic[T]):
             self.limit.take(now_ns)
 
     def _first(self) -> T:
-        return next(iter(next(iter(self._backlog.values()))))
+        return next(iter(self._backlog.values())).first()
 
     def _drop_first(self) -> None:
         priority, level = next(iter(self._backlog.items()))
-        del level[next(iter(level))]
-        if not level:
+        level.drop_first()
+        if not len(level):
             del self._backlog[priority]
 
     def add_urgent(self, task: T) -> None:
@@ -207,10 +212,8 @@ class TaskQueue(Generic[T]):
     def drop(self, is_stale: Callable[[T], bool]) -> None:
         """Let go of tasks that would come to nothing."""
         for priority, level in list(self._backlog.items()):
-            kept = {task: each for task, each in level.items() if not is_stale(task)}
-            if kept:
-                self._backlog[priority] = kept
-            else:
+            level.drop(is_stale)
+            if not len(level):
                 del self._backlog[priority]
 
     def is_idle(self, now_ns: int) -> bool:
@@ -222,7 +225,7 @@ class TaskQueue(Generic[T]):
     def backlog(self) -> Iterator[T]:
         """Yield the tasks that wait, what goes first first."""
         for level in self._backlog.values():
-            yield from level
+            yield from level.tasks()
 
     @property
     def backlog_count(self) -> int:
@@ -237,5 +240,5 @@ class TaskQueue(Generic[T]):
         oldest_ns = now_ns
         for of_level, level in self._backlog.items():
             if priority in (None, of_level):
-                oldest_ns = min(oldest_ns, next(iter(level.values())).since_ns)
+                oldest_ns = min(oldest_ns, level.oldest_ns)
         return now_ns - oldest_ns

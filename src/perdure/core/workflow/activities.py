@@ -360,6 +360,8 @@ def scheduled(state: RunState, event: HistoryEvent) -> None:
         start_to_close_ns=duration_ns(attributes.start_to_close_timeout),
         heartbeat_timeout_ns=duration_ns(attributes.heartbeat_timeout),
         priority_key=attributes.priority.priority_key,
+        fairness_key=attributes.priority.fairness_key,
+        fairness_weight=attributes.priority.fairness_weight,
     )
     state.activity_ids[attributes.activity_id] = event.event_id
 

@@ -5,7 +5,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.failures import too_large
-from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind, fairness_of
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
 from perdure.core.workflow.state import PendingActivity, RunState
 from perdure.core.workflow.step import Step, new_event
@@ -115,12 +115,17 @@ def note_heartbeat(
 
 
 def dispatch(state: RunState, activity: PendingActivity) -> DispatchActivityTask:
+    priority = state.own_priority
     return DispatchActivityTask(
         activity.task_queue,
         activity.scheduled_event_id,
         activity.attempt,
         activity.stamp,
-        activity.priority_key or state.priority_key,
+        activity.priority_key or priority.priority_key,
+        fairness_of(
+            activity.fairness_key or priority.fairness_key,
+            activity.fairness_weight or priority.fairness_weight,
+        ),
     )
 
 

@@ -406,6 +406,8 @@ def changed(state: RunState, record: ActivityChanged) -> None:
     activity.attributes = record.attributes
     activity.task_queue = attributes.task_queue.name
     activity.priority_key = attributes.priority.priority_key
+    activity.fairness_key = attributes.priority.fairness_key
+    activity.fairness_weight = attributes.priority.fairness_weight
     activity.retry_policy = retry_policy(attributes.retry_policy)
     activity.schedule_to_close_ns = duration_ns(attributes.schedule_to_close_timeout)
     activity.schedule_to_start_ns = duration_ns(attributes.schedule_to_start_timeout)

@@ -39,6 +39,17 @@ class Timer(NamedTuple):
     attempt: int
 
 
+class Fairness(NamedTuple):
+    """With whom a task shares the attention of workers, and how much of it they get. 0: as much as one."""
+
+    key: str
+    weight: float
+
+
+def fairness_of(key: str, weight: float) -> Fairness | None:
+    return Fairness(key, weight) if key or weight else None
+
+
 class DispatchWorkflowTask(NamedTuple):
     """A worker may pick up the workflow task. Stale when the run has another, or it is started."""
 
@@ -49,6 +60,7 @@ class DispatchWorkflowTask(NamedTuple):
     attempt: int
     #: Key of the run's priority; 0 if it has none.
     priority_key: int = 0
+    fairness: Fairness | None = None
 
 
 class DispatchActivityTask(NamedTuple):
@@ -61,6 +73,7 @@ class DispatchActivityTask(NamedTuple):
     stamp: int = 0
     #: Key of the activity's own priority, or else of the run's; 0 if neither has one.
     priority_key: int = 0
+    fairness: Fairness | None = None
 
 
 class DispatchQuery(NamedTuple):

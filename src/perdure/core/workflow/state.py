@@ -13,6 +13,8 @@ import msgspec
 from temporalio.api.common.v1 import Priority
 from temporalio.api.history.v1 import HistoryEvent
 
+_NO_PRIORITY = Priority()
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     initial_interval_ns: int = 0
@@ -89,8 +91,10 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     resets_heartbeat: bool = False
     #: `attributes` as they were scheduled, if they have been changed since.
     original_attributes: bytes = b""
-    #: Its own; 0 if it has none.
+    #: Its own; 0 or empty if it has none.
     priority_key: int = 0
+    fairness_key: str = ""
+    fairness_weight: float = 0.0
 
 
 class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -312,9 +316,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
         return self.status == 8
 
     @property
-    def priority_key(self) -> int:
-        """0 if the run has none."""
-        return Priority.FromString(self.priority).priority_key if self.priority else 0
+    def own_priority(self) -> Priority:
+        return Priority.FromString(self.priority) if self.priority else _NO_PRIORITY
 
     @property
     def waits_for_first_task(self) -> bool:

@@ -3,7 +3,7 @@
 from temporalio.api.enums.v1 import EventType, TaskQueueKind
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.outcome import DispatchWorkflowTask, Timer, TimerKind
+from perdure.core.workflow.outcome import DispatchWorkflowTask, Timer, TimerKind, fairness_of
 from perdure.core.workflow.state import RunState, WorkflowTask
 from perdure.core.workflow.step import new_event
 from perdure.core.workflow.times import set_duration
@@ -15,12 +15,14 @@ _BACKOFF_INITIAL_NS = 5 * 10**9
 
 
 def dispatch_of(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
+    priority = state.own_priority
     return DispatchWorkflowTask(
         state.task_queue,
         task.sticky_queue,
         task.scheduled_event_id,
         task.attempt,
-        state.priority_key,
+        priority.priority_key,
+        fairness_of(priority.fairness_key, priority.fairness_weight),
     )
 
 

@@ -13,7 +13,6 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import History, HistoryEvent
 
-from perdure.core.matching.task_queue import priority_of
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import (
     ERRANDS,
@@ -25,7 +24,7 @@ from perdure.core.workflow.records import decode_state
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.runtime.live import LiveRun
-from perdure.runtime.task_queues import ActivityOffer, Offer, WorkflowOffer
+from perdure.runtime.task_queues import Offer, activity_offer, workflow_offer
 from perdure.store.memory import MemoryStore
 from perdure.store.port import NEVER_NS, ExecutionRow
 from perdure.testing.simulator import checks_between
@@ -234,22 +233,9 @@ class Checks:
 def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set[Offer]) -> bool:
     """Whether a task waits for a worker, or an errand is under way."""
     if isinstance(effect, DispatchWorkflowTask):
-        task = WorkflowOffer(
-            live.key,
-            effect.scheduled_event_id,
-            effect.attempt,
-            priority_of(effect.priority_key),
-        )
-        return task in waiting
+        return workflow_offer(live.key, effect) in waiting
     if isinstance(effect, DispatchActivityTask):
-        offer = ActivityOffer(
-            live.key,
-            effect.scheduled_event_id,
-            effect.attempt,
-            effect.stamp,
-            priority_of(effect.priority_key),
-        )
-        return offer in waiting
+        return activity_offer(live.key, effect) in waiting
     assert isinstance(effect, ERRANDS)
     generation = node.node.engine.generation
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
