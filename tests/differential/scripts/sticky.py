@@ -75,6 +75,32 @@ async def sticky_worker_never_polled(world: World) -> None:
 
 
 @script
+async def sticky_worker_never_polled_and_another_fails(world: World) -> None:
+    """A worker that gets the task from the normal queue takes the stickiness away: its failure counts."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
+    await workflow.signal()
+    task = await workflow.poll()
+    await workflow.describe("another worker has it")
+    await task.fail(failure())
+    await (await workflow.poll("second attempt")).fail(failure())
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@script
+async def sticky_worker_never_polled_and_another_gives_up(world: World) -> None:
+    """So does its timeout."""
+    workflow = world.workflow()
+    await workflow.start(workflow_task_timeout="1s")
+    await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
+    await workflow.signal()
+    await workflow.poll()
+    await workflow.poll("second attempt")
+    await workflow.poll_and_complete(complete_workflow())
+
+
+@script
 async def sticky_task_is_not_taken(world: World) -> None:
     """The sticky worker polled a moment ago, but is busy: after the timeout anybody may have it."""
     workflow = world.workflow()

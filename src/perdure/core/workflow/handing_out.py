@@ -138,6 +138,7 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         identity=request.identity,
         request_id=request.request_id,
         queries=frozenset(in_flight.queries),
+        leaves_sticky=bool(request.queue and state.sticky_queue not in ("", request.queue)),
     )
     step.call_back(timeout_timer(task, step.now_ns))
     task_started = held_task(step.run, request.queue)

@@ -330,6 +330,7 @@ class StartedTask:
     __slots__ = (
         "events",
         "identity",
+        "leaves_sticky",
         "nonce",
         "queries",
         "request_id",
@@ -347,6 +348,7 @@ class StartedTask:
         identity: str,
         request_id: str,
         queries: frozenset[str],
+        leaves_sticky: bool = False,
     ) -> None:
         #: Started event (and, for a transient task, its scheduled event before it), to be recorded at the end.
         self.events = events
@@ -358,6 +360,8 @@ class StartedTask:
         self.request_id = request_id
         #: Ids of the queries that went with the task.
         self.queries = queries
+        #: It was taken from the normal queue although the run has a sticky one, whose worker is gone.
+        self.leaves_sticky = leaves_sticky
 
 
 class AdmittedUpdate:

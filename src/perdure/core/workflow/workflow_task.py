@@ -232,6 +232,7 @@ def record_failed(
     """End the held task as failed. There is no event for it if it was transient."""
     task = step.run.pending_task
     assert task is not None
+    _leave_sticky(step)
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state), int(cause)))
     else:
@@ -248,6 +249,13 @@ def record_failed(
         step.record(event)
     let_go(step)
     report_failure(step, cause)
+
+
+def _leave_sticky(step: Step) -> None:
+    """Temporal: who takes a task of a sticky run from the normal queue ends the stickiness; its failure counts."""
+    started = step.in_flight.started
+    if started is not None and started.leaves_sticky and step.state.sticky_queue:
+        step.note(StickySet())
 
 
 def let_go(step: Step) -> None:
@@ -276,6 +284,7 @@ def time_out(step: Step, timer: Timer) -> None:
     task, started = step.run.pending_task, step.in_flight.started
     if task is None or started is None or timeout_timer(task, started.started_at_ns) != timer:
         return
+    _leave_sticky(step)
     if task.attempt > 1:
         step.note(TaskDropped(_next_attempt(step.state)))
     else:
