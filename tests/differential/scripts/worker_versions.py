@@ -13,6 +13,8 @@ from tests.differential.commands import (
     start_timer,
 )
 from tests.differential.registry import script
+from tests.differential.scripts.updating import idle
+from tests.differential.updates import accept_and_complete, update
 from tests.differential.world import World
 
 _SAID: dict[str, dict[str, Any]] = {
@@ -74,6 +76,17 @@ async def versions_of_workflow_workers(world: World) -> None:
         await workflow.describe(label)
         await workflow.signal()
         await workflow.poll_and_complete(complete_workflow(), **stamp)
+
+
+@script
+async def versions_of_speculative_tasks(world: World) -> None:
+    """So does that of a task that only an update has brought about."""
+    workflow = await idle(world)
+    for label in ("nothing", "empty", "a build"):
+        fields = _SAID[label]
+        stamp = {"worker_version_stamp": fields["worker_version"]} if fields else {}
+        async with world.meanwhile(update(workflow, label)):
+            await accept_and_complete(await workflow.poll(), **stamp)
 
 
 @script

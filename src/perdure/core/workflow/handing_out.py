@@ -108,7 +108,7 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
     attributes.identity = request.identity
     attributes.request_id = request.request_id
     attributes.history_size_bytes = state.history_size_bytes
-    if request.version_stamp:
+    if request.version_stamp and not events:  # See `record_started`.
         attributes.worker_version.MergeFromString(request.version_stamp)
     limits = step.world.limits
     if state.history_size_bytes >= limits.suggest_continue_as_new_size:

@@ -204,6 +204,7 @@ def record_started(
     Temporal: a transient or speculative task was started by the `worker_version` that ends it, not by the poll's; a
     version with rules of its own is left out.
     """
+    is_new = step.in_flight.speculative is not None
     step.convert(identity)
     task, started = step.state.workflow_task, step.in_flight.started
     assert task is not None
@@ -211,9 +212,8 @@ def record_started(
     for event in started.events:
         copy = HistoryEvent()
         copy.CopyFrom(event)
-        if len(started.events) > 1 and event is started.events[-1]:
+        if (is_new or len(started.events) > 1) and event is started.events[-1]:
             attributes = copy.workflow_task_started_event_attributes
-            attributes.ClearField("worker_version")
             if worker_version is not None and not worker_version.use_versioning:
                 attributes.worker_version.CopyFrom(worker_version)
         step.record(copy)
