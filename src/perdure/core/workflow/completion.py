@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
@@ -121,7 +122,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     _check_sequence(request)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
-    step.convert(request.event.workflow_task_completed_event_attributes.identity)
+    step.convert(*_who(request))
     task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
     if request.force_new_task and not request.commands and not request.messages:
@@ -158,6 +159,13 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     return TaskCompleted(new_task, activity_tasks)
 
 
+def _who(request: CompleteWorkflowTask) -> tuple[str, WorkerVersionStamp | None]:
+    """Return the identity of the worker that completes the task, and its version if it says it."""
+    attributes = request.event.workflow_task_completed_event_attributes
+    says = attributes.HasField("worker_version")
+    return attributes.identity, attributes.worker_version if says else None
+
+
 def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
     """Whether the task can be forgotten: it was only for updates, and the worker rejected them all."""
     if step.in_flight.speculative is None or request.commands or request.force_new_task:
@@ -178,7 +186,7 @@ def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCo
     except BadCommand as error:
         step.roll_back(checkpoint)
         step.in_flight.speculative = speculative
-        step.convert(request.event.workflow_task_completed_event_attributes.identity)
+        step.convert(*_who(request))
         return _refuse(step, request, error, identity)
     let_go(step)
     queries.answer(step, dict(request.query_results))
@@ -224,8 +232,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
     event = HistoryEvent()
     event.CopyFrom(request.event)
     attributes = event.workflow_task_completed_event_attributes
-    version = attributes.worker_version if attributes.HasField("worker_version") else None
-    task, started_event_id = record_started(step, worker_version=version)
+    task, started_event_id = record_started(step, *_who(request))
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.started_event_id = started_event_id
     completed_event_id = step.record(event).event_id

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -178,7 +179,7 @@ class Step:
         self.note(Buffered(event))
         return event
 
-    def convert(self, identity: str = "") -> None:
+    def convert(self, identity: str = "", worker_version: WorkerVersionStamp | None = None) -> None:
         """Make a speculative workflow task a normal one: something is to be recorded, and it comes first.
 
         Temporal: who holds the task is forgotten; its started event names who made it a normal one, if it is known.
@@ -192,6 +193,7 @@ class Step:
             event = HistoryEvent()
             event.CopyFrom(started.events[-1])
             event.workflow_task_started_event_attributes.identity = identity
+            name_version(event, worker_version)
             started.events = (event,)
 
     def flush(self) -> bool:
@@ -288,6 +290,17 @@ def _shows(record: Internal) -> bool:
     if isinstance(record, Buffered):
         return record.event.event_type in _SHOWN
     return isinstance(record, _SHOWN_RECORDS)
+
+
+def name_version(event: HistoryEvent, worker_version: WorkerVersionStamp | None) -> None:
+    """Have a workflow task's started event name the version of a worker.
+
+    Temporal: a version with rules of its own (`use_versioning`) is left out.
+    """
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED or worker_version is None:
+        return
+    if not worker_version.use_versioning:
+        event.workflow_task_started_event_attributes.worker_version.CopyFrom(worker_version)
 
 
 def new_event(event_type: EventType.ValueType) -> HistoryEvent:

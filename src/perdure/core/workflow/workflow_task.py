@@ -31,7 +31,7 @@ from perdure.core.workflow.records import (
     Unbuffered,
 )
 from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
-from perdure.core.workflow.step import Appliers, Requests, Step, Timers, new_event
+from perdure.core.workflow.step import Appliers, Requests, Step, Timers, name_version, new_event
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.workflow_task_timers import (
     backoff_ns,
@@ -94,7 +94,7 @@ def fail(step: Step, request: FailWorkflowTask) -> None:
     if not step.state.is_open:
         raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
     held(step, request.ref)
-    step.convert(request.identity)
+    step.convert(request.identity, request.worker_version)
     record_failed(
         step,
         request.cause,
@@ -201,21 +201,17 @@ def record_started(
 ) -> tuple[WorkflowTask, int]:
     """Record what was kept in memory while the worker held the task; return the task and its started event's id.
 
-    Temporal: a transient or speculative task was started by the `worker_version` that ends it, not by the poll's; a
-    version with rules of its own is left out.
+    Temporal: a transient or speculative task was started by the `worker_version` that ends it, not by the poll's.
     """
-    is_new = step.in_flight.speculative is not None
-    step.convert(identity)
+    step.convert(identity, worker_version)
     task, started = step.state.workflow_task, step.in_flight.started
     assert task is not None
     assert started is not None
     for event in started.events:
         copy = HistoryEvent()
         copy.CopyFrom(event)
-        if (is_new or len(started.events) > 1) and event is started.events[-1]:
-            attributes = copy.workflow_task_started_event_attributes
-            if worker_version is not None and not worker_version.use_versioning:
-                attributes.worker_version.CopyFrom(worker_version)
+        if len(started.events) > 1:
+            name_version(copy, worker_version)
         step.record(copy)
     return task, started.started_event_id
 
