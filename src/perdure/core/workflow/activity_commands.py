@@ -41,8 +41,6 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
             f" has reached the per-workflow limit of {limits.max_pending_activities}",
         )
     event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
     attributes = event.activity_task_scheduled_event_attributes
     attributes.activity_id = wanted.activity_id
     attributes.activity_type.CopyFrom(wanted.activity_type)

@@ -256,6 +256,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
             )
         first_new_id = step.state.next_event_id
         handler(step, command, completed_event_id)
+        _label(step, command, first_new_id)
         wants_eager = command.schedule_activity_task_command_attributes.request_eager_execution
         if wants_eager and step.world.limits.enable_activity_eager_execution:
             eager.append(first_new_id)
@@ -265,6 +266,18 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
         for event_id in eager
         if event_id in step.state.activities and not step.state.is_paused
     ]
+
+
+def _label(step: Step, command: Command, event_id: int) -> None:
+    """Keep what the worker says about its command with the event that the command became, if there is one."""
+    if not command.event_group_markers and not command.HasField("user_metadata"):
+        return
+    event = step.own_event(event_id)
+    if event is None:
+        return
+    if command.HasField("user_metadata"):
+        event.user_metadata.CopyFrom(command.user_metadata)
+    event.event_group_markers.extend(command.event_group_markers)
 
 
 def _take_message(step: Step, command: Command, inbox: Inbox) -> None:

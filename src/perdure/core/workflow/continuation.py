@@ -39,8 +39,6 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
     wanted = command.continue_as_new_workflow_execution_command_attributes
     new_run_id = step.world.fresh_id()
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
     attributes = event.workflow_execution_continued_as_new_event_attributes
     attributes.new_execution_run_id = new_run_id
     attributes.workflow_type.CopyFrom(wanted.workflow_type)

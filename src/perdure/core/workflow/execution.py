@@ -216,7 +216,7 @@ def complete(step: Step, command: Command, completed_event_id: int) -> None:
     if successor is not None:
         attributes.new_execution_run_id = successor.run_id
         begin(step, successor, result=wanted.result if wanted.HasField("result") else None)
-    _close(step, command, event)
+    step.record(event)
 
 
 def fail(step: Step, command: Command, completed_event_id: int) -> None:
@@ -249,7 +249,7 @@ def fail(step: Step, command: Command, completed_event_id: int) -> None:
         is_retry = attributes.retry_state == RetryState.RETRY_STATE_IN_PROGRESS
         result = None if is_retry else last_result(step)
         begin(step, successor, result=result, failure=wanted.failure)
-    _close(step, command, event)
+    step.record(event)
 
 
 def cancel(step: Step, command: Command, completed_event_id: int) -> None:
@@ -265,12 +265,6 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
         attributes.details.CopyFrom(wanted.details)
     attributes.workflow_task_completed_event_id = completed_event_id
     refuse_unhandled(step)
-    _close(step, command, event)
-
-
-def _close(step: Step, command: Command, event: HistoryEvent) -> None:
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
     step.record(event)
 
 

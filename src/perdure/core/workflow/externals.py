@@ -98,7 +98,6 @@ def cancel_requested(step: Step, request: RecordExternalCancelRequested) -> None
         failed.namespace, failed.namespace_id = step.state.namespace, wanted.namespace_id
         failed.workflow_execution.CopyFrom(wanted.workflow_execution)
         failed.initiated_event_id = request.initiated_event_id
-        failed.control = wanted.control
     else:
         event = new_event(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
         done = event.external_workflow_execution_cancel_requested_event_attributes
@@ -147,7 +146,7 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
     for part in ("input", "header"):
         if wanted.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(wanted, part))
-    _initiate(step, command, event)
+    _initiate(step, event)
 
 
 def cancel_external(step: Step, command: Command, completed_event_id: int) -> None:
@@ -177,7 +176,7 @@ def cancel_external(step: Step, command: Command, completed_event_id: int) -> No
     attributes.control = wanted.control
     attributes.child_workflow_only = wanted.child_workflow_only
     attributes.reason = wanted.reason
-    _initiate(step, command, event)
+    _initiate(step, event)
 
 
 def _check_namespace(
@@ -230,9 +229,7 @@ def _check_count(step: Step, what: str, limit: int, *, is_signal: bool) -> None:
     )
 
 
-def _initiate(step: Step, command: Command, event: HistoryEvent) -> None:
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
+def _initiate(step: Step, event: HistoryEvent) -> None:
     step.record(event)
     step.note(ExternalRequested(event.event_id, step.world.fresh_id()))
     step.send(_effect(step.state.externals[event.event_id]))

@@ -30,8 +30,6 @@ def record(step: Step, command: Command, completed_event_id: int) -> None:
             "RecordMarkerCommandAttributes.Details exceeds size limit.",
         )
     event = new_event(EventType.EVENT_TYPE_MARKER_RECORDED)
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
     attributes = event.marker_recorded_event_attributes
     attributes.marker_name = wanted.marker_name
     for name, details in wanted.details.items():

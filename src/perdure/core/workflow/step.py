@@ -233,6 +233,11 @@ class Step:
         """What was recorded so far."""
         return self._events
 
+    def own_event(self, event_id: int) -> HistoryEvent | None:
+        """The event with this id, if it was recorded by this step."""
+        place = event_id - self._first_event_id
+        return self._events[place] if 0 <= place < len(self._events) else None
+
     @property
     def own_event_count(self) -> int:
         """How many events were recorded so far, without those that a worker's task would have held back."""

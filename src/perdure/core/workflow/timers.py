@@ -56,8 +56,6 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
             f"invalid history builder state for action: add-timer-started-event, TimerID: {wanted.timer_id}",
         )
     event = new_event(EventType.EVENT_TYPE_TIMER_STARTED)
-    if command.HasField("user_metadata"):
-        event.user_metadata.CopyFrom(command.user_metadata)
     attributes = event.timer_started_event_attributes
     attributes.timer_id = wanted.timer_id
     attributes.start_to_fire_timeout.CopyFrom(wanted.start_to_fire_timeout)
