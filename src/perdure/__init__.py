@@ -8,7 +8,7 @@ From the bottom up:
     store/      where rows are kept: memory, SQLite, PostgreSQL
     runtime/    the shell around the rules: group commit, leases, timers, task queues
     frontend/   the API as gRPC: validation, errors, tokens
-    server      puts the parts together
+    server      puts the parts together (rebuild: some of them, for a command)
     testing/    a simulated world for all of it
     cli/        the `perdure` command
 

@@ -36,6 +36,12 @@ log = structlog.get_logger(__name__)
 Address = tuple[str, int]
 
 
+_LISTS_ELSEWHERE = (
+    "the lists of this database are in a second one: set `visibility_url` again,"
+    " or bring them back with `perdure schema rebuild-lists`"
+)
+
+
 class StartupError(Exception):
     """The server cannot start. The text is one line."""
 
@@ -60,6 +66,7 @@ class Server:
                 lists = ListFollower(split, clock, owner)
         except StoreError as error:
             raise StartupError(str(error)) from error
+        self._main = main
         self._store = MeasuredStore(store, self.metrics)
         self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, lists=lists)
         self._grpc: GrpcServer | None = None
@@ -84,6 +91,8 @@ class Server:
         await self._configure()
         try:
             await self._store.open()
+            if not settings.store.visibility_url and await self._main.lists_elsewhere():
+                raise StoreError(_LISTS_ELSEWHERE)
             cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
             await self.node.start()
             self._is_started = True

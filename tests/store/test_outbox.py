@@ -13,6 +13,7 @@ from perdure.store.port import (
     LeaseLost,
     OutboxRow,
     OutboxSize,
+    RunKey,
     StoreError,
     Unavailable,
 )
@@ -51,6 +52,31 @@ async def test_rows_wait_in_order_until_their_positions_are_deleted(store, lease
     await store.commit(Batch(leases, outbox=[waiting("a")]))
     [row] = await store.outbox(9)
     assert row.position > positions[2]
+
+
+async def test_all_runs_are_found_page_by_page(store, leases):
+    assert await store.runs(None, 9) == []
+    made = [run(name) for name in "abcde"]
+    await store.commit(Batch(leases, made))
+    gone = RunKey(*(getattr(made[0], field) for field in RunKey._fields))
+    await store.commit(Batch(leases, deletes=[gone]))
+    found, after = [], None
+    while page := await store.runs(after, 3):
+        assert len(page) <= 3
+        found += page
+        after = page[-1]
+    assert {each.run_id for each in found} == {each.run_id for each in made[1:]}
+    assert len(found) == 4
+    assert None not in await store.load(found)
+
+
+async def test_a_store_knows_whether_its_lists_are_elsewhere(store):
+    await store.cluster_id("cluster")
+    assert not await store.lists_elsewhere()
+    await store.set_lists_elsewhere(True)
+    assert await store.lists_elsewhere()
+    await store.set_lists_elsewhere(False)
+    assert not await store.lists_elsewhere()
 
 
 async def test_they_are_written_with_the_rest_of_the_batch_or_not_at_all(store, leases):

@@ -24,6 +24,11 @@ def add_to(group: Parser) -> None:
         ("setup", "Create the tables in an empty database", setup),
         ("upgrade", "Bring the tables of a database forward to this version of perdure", upgrade),
         ("version", "Print the version of a database's tables", version),
+        (
+            "rebuild-lists",
+            "Make lists again from the executions, in the main database: back from a second one",
+            rebuild_lists,
+        ),
         ("check", "Say whether this version of perdure can run on a database", check),
     ):
         command = group.group(name, summary)
@@ -84,6 +89,17 @@ def check(options: argparse.Namespace) -> int:
     for prefix, url in databases.items():
         _ask(schema.check, url, prefix)
         print(f"{prefix}schema is current")
+    return 0
+
+
+def rebuild_lists(options: argparse.Namespace) -> int:
+    url = _databases(options)[""]
+    from perdure.rebuild import rebuild_lists_of
+    from perdure.store import schema
+
+    _ask(schema.check, url, "")
+    count = _ask(rebuild_lists_of, url, "")
+    print(f"lists show {count} executions; the server may start without `visibility_url`")
     return 0
 
 

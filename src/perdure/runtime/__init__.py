@@ -16,6 +16,7 @@ errands.py       what one run wants of another
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run
 list_follower.py lists in a database of their own follow the main one
+list_rebuilding.py  lists are made again from the runs
 namespaces.py    the namespaces there are
 retention.py     closed runs go when their namespace's retention is over
 namespace_deletion.py  a deleted namespace goes with all that is in it

@@ -7,7 +7,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from perdure.core.visibility.filters import EVERYTHING, Filter
@@ -61,6 +61,7 @@ class MemoryStore:
         self._outbox_end = 0
         self._namespaces: dict[str, NamespaceRow] = {}
         self._cluster_id = ""
+        self._lists_elsewhere = False
 
     async def open(self) -> None:
         pass
@@ -288,6 +289,20 @@ class MemoryStore:
 
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         return [row._replace(attributes="") for row in list(self._visibility.values())[:limit]]
+
+    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+        keys = (
+            RunKey(row.shard_key, row.namespace_id, row.workflow_id, run_id)
+            for run_id, row in sorted(self._executions.items())
+            if row.status != DELETED and (after is None or run_id > after.run_id)
+        )
+        return list(islice(keys, limit))
+
+    async def lists_elsewhere(self) -> bool:
+        return self._lists_elsewhere
+
+    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+        self._lists_elsewhere = are_elsewhere
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
         return list(self._outbox.values())[:limit]

@@ -326,6 +326,17 @@ class OutboxStore(Store, Protocol):
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         """Return some of the rows of lists that there are, in any namespace."""
 
+    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+        """Return the runs that there are, in an order of the store's own.
+
+        `after` is the last one of the page before.
+        """
+
+    async def lists_elsewhere(self) -> bool:
+        """Whether rows of lists have gone to a second database, as `set_lists_elsewhere` was told last."""
+
+    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None: ...
+
     async def outbox(self, limit: int) -> list[OutboxRow]:
         """Return the first rows by position. Those of one run were committed in that order."""
 

@@ -46,6 +46,8 @@ class SplitStore:
         #: Whose lists they are must be known before anything is done there; empty until the main database said so.
         self._cluster_id = ""
         self._is_second_ours = False
+        #: The main database knows that lists are here.
+        self._is_noted = False
         self._opening = asyncio.Lock()
         self._away_until_s = 0.0
         #: Set when there is something new in the outbox.
@@ -116,6 +118,10 @@ class SplitStore:
         if not batch.visibility and not batch.deletes:
             await self._main.commit(batch)
             return
+        if not self._is_noted:
+            # Before the first row leaves: the main database alone must not be taken for the whole from now on.
+            await self._main.set_lists_elsewhere(True)
+            self._is_noted = True
         now_ns = self._now_ns()
         rows = {row.run_id: _ENCODER.encode(row) for row in batch.visibility}
         rows |= {key.run_id: b"" for key in batch.deletes}

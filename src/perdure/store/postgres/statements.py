@@ -340,6 +340,12 @@ CHANGED_NAMESPACE = (
     " WHERE namespace_id = $1 AND version = $4 - 1 RETURNING 1"
 )
 DELETED_NAMESPACE = "DELETE FROM namespaces WHERE namespace_id = $1"
+RUNS = (
+    "SELECT shard_key, namespace_id, workflow_id, run_id FROM executions"
+    f" WHERE (shard_key, run_id) > ($1, $2) AND status <> {DELETED} ORDER BY shard_key, run_id LIMIT $3"
+)
+LISTS_ELSEWHERE = "SELECT lists_elsewhere FROM cluster"
+SET_LISTS_ELSEWHERE = "UPDATE cluster SET lists_elsewhere = $1"
 CLUSTER_ID = (
     "INSERT INTO cluster (id, cluster_id) VALUES (1, $1)"
     " ON CONFLICT (id) DO UPDATE SET cluster_id = cluster.cluster_id RETURNING cluster_id"

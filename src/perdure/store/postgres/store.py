@@ -220,6 +220,19 @@ class PostgresStore:
         rows = await self._fetch(statements.STORED, limit)
         return [_shown(VisibilityRow(*row)) for row in rows]
 
+    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+        place = (after.shard_key, after.run_id) if after is not None else (-1, "")
+        return [RunKey(*row) for row in await self._fetch(statements.RUNS, *place, limit)]
+
+    async def lists_elsewhere(self) -> bool:
+        rows = await self._fetch(statements.LISTS_ELSEWHERE)
+        return bool(rows and rows[0][0])
+
+    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+        await self._write(
+            lambda connection: connection.execute(statements.SET_LISTS_ELSEWHERE, are_elsewhere)
+        )
+
     async def outbox(self, limit: int) -> list[OutboxRow]:
         return [OutboxRow(*row) for row in await self._fetch(statements.OUTBOX, limit)]
 

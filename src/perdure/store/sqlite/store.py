@@ -269,6 +269,23 @@ class SqliteStore:
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
         return [_shown(VisibilityRow(*row)) for row in rows]
 
+    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+        sql = (
+            "SELECT shard_key, namespace_id, workflow_id, run_id FROM executions"
+            f" WHERE run_id > ? AND status <> {DELETED} ORDER BY run_id LIMIT ?"
+        )
+        last = after.run_id if after is not None else ""
+        rows = await self._read(lambda db: db.execute(sql, (last, limit)).fetchall())
+        return [RunKey(*row) for row in rows]
+
+    async def lists_elsewhere(self) -> bool:
+        sql = "SELECT lists_elsewhere FROM cluster"
+        return bool(await self._read(lambda db: db.execute(sql).fetchone()[0]))
+
+    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+        sql = "UPDATE cluster SET lists_elsewhere = ?"
+        await self._write(lambda db: db.execute(sql, (are_elsewhere,)))
+
     async def outbox(self, limit: int) -> list[OutboxRow]:
         sql = f"SELECT {_OUTBOX} FROM visibility_outbox ORDER BY position LIMIT ?"
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())

@@ -1,0 +1,16 @@
+"""The root of `perdure schema rebuild-lists`: picks the store, as `server` does for a server."""
+
+import uuid
+
+from perdure.runtime.list_rebuilding import rebuild_lists
+from perdure.store.open import open_store
+
+
+async def rebuild_lists_of(url: str) -> int:
+    """Return how many runs lists show now. Raises `StoreError`."""
+    store = open_store(url)
+    await store.open()
+    try:
+        return await rebuild_lists(store, f"rebuild-lists:{uuid.uuid4()}")
+    finally:
+        await store.close()

@@ -1,0 +1,2 @@
+-- Whether rows of lists have gone to a second database: then what is left here does not show everything.
+ALTER TABLE cluster ADD COLUMN lists_elsewhere INTEGER NOT NULL DEFAULT 0;
