@@ -37,7 +37,8 @@ _OPAQUE = frozenset(
 )
 #: Bytes that hold text in the scripts: read, so that the ids in them are seen.
 _BYTES = frozenset({"data", "encoding", "type"})
-#: Fields that no client can use: left out, set or not. `task_id` orders a server's own queues; the hint is a guess.
+#: Fields that are left out, set or not. `task_id` orders a server's own queues; the hint is a guess; how many pollers
+#: there should be depends on how long a script took.
 _IGNORED = frozenset({"task_id", "poller_scaling_decision", "backlog_count_hint"})
 
 

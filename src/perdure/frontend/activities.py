@@ -84,7 +84,11 @@ class Activities:
         task = await self._node.poll_activity_task(name, info, deadline)
         if task is None:
             return PollActivityTaskQueueResponse()
-        return activity_response(task)
+        response = activity_response(task)
+        suggested = self._node.task_queues.suggested_pollers(name, info.last_poll_at_ns)
+        if suggested:
+            response.poller_scaling_decision.poll_request_delta_suggestion = suggested
+        return response
 
     # By task token
 

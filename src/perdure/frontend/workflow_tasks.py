@@ -11,6 +11,7 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
+from temporalio.api.taskqueue.v1 import PollerScalingDecision
 from temporalio.api.workflowservice.v1 import (
     PollWorkflowTaskQueueRequest,
     PollWorkflowTaskQueueResponse,
@@ -45,6 +46,9 @@ from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.store.port import RunKey
 
 _HISTORY_FIELD = PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
+_SCALING_FIELD = PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name[
+    "poller_scaling_decision"
+].number
 _NEW_TASK_FIELD = RespondWorkflowTaskCompletedResponse.DESCRIPTOR.fields_by_name[
     "workflow_task"
 ].number
@@ -83,14 +87,22 @@ class WorkflowTasks:
                 f"Binary {request.binary_checksum} already marked as bad deployment."
             )
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
+        began_at_ns = self._node.clock.now_ns()
         task = await self._node.poll_workflow_task(
-            name, poller_info(request, self._node.clock.now_ns()), deadline, version_stamp(request)
+            name, poller_info(request, began_at_ns), deadline, version_stamp(request)
         )
         if task is None:
             return PollWorkflowTaskQueueResponse()
-        if isinstance(task, QueryTaskReply):
-            return _query_response(task)
-        return workflow_task_response(task)
+        response = (
+            _query_response(task)
+            if isinstance(task, QueryTaskReply)
+            else workflow_task_response(task)
+        )
+        suggested = self._node.task_queues.suggested_pollers(name, began_at_ns)
+        if not suggested:
+            return response
+        decision = PollerScalingDecision(poll_request_delta_suggestion=suggested)
+        return response + field(_SCALING_FIELD, decision.SerializeToString())
 
     async def RespondWorkflowTaskCompleted(
         self, request: RespondWorkflowTaskCompletedRequest, call: Call

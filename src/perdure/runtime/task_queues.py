@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from perdure.core.matching.backlog import Weights
+from perdure.core.matching.scaling import suggested_pollers
 from perdure.core.matching.task_queue import (
     DEFAULT_PRIORITY,
     Poller,
@@ -229,6 +230,13 @@ class TaskQueues:
     def describe(self, name: QueueName) -> TaskQueue[Offer]:
         """Return the queue for reading; an empty one if nobody has used it."""
         return self._find(name) or self._new(name)
+
+    def suggested_pollers(self, name: QueueName, began_at_ns: int) -> int:
+        """Return how many polls more a worker should make at once, that got a task for the one which began then."""
+        queue = self._find(name)
+        if queue is None:
+            return 0
+        return suggested_pollers(queue, began_at_ns, self._clock.now_ns())
 
     def names(self) -> Iterator[QueueName]:
         return iter(self._queues)

@@ -182,3 +182,55 @@ async def queue_that_stands_still(world: World) -> None:
     await _configure(world, "go", queue="workflow-queue", update_queue_rate_limit=_limit(None))
     await world.wait(1)
     await world.poll_activity(workflow.task_queue)
+
+
+def _suggested(reply: Any) -> Any:
+    return (
+        reply.poller_scaling_decision.poll_request_delta_suggestion
+        if reply.HasField("poller_scaling_decision")
+        else None
+    )
+
+
+@script
+async def pollers_that_are_too_many(world: World) -> None:
+    """Who waits for a second is told so along with the task, a query or an activity too."""
+    workflow, queue = world.workflow(), world.id("activities")
+    async with world.meanwhile(workflow.poll()) as polling:
+        await world.wait(1.5)
+        await workflow.start()
+    task = await polling
+    world.note("waited for a workflow task", _suggested(task.reply))
+    async with world.meanwhile(world.poll_activity(queue)) as polling:
+        await world.wait(1.5)
+        await task.complete(schedule_activity("a", queue))
+    activity = await polling
+    world.note("waited for an activity", _suggested(activity.reply))
+    async with world.meanwhile(workflow.poll()) as polling:
+        await world.wait(1.5)
+        await activity.complete()
+    task = await polling
+    await task.complete()
+    async with world.meanwhile(workflow.poll()) as polling:
+        await world.wait(1.5)
+        async with world.meanwhile(workflow.query()):
+            task = await polling
+            world.note("waited for a query", _suggested(task.reply))
+            await task.answer_query()
+
+
+@script
+async def pollers_that_are_too_few(world: World) -> None:
+    """Tasks that wait want another one."""
+    first = world.workflow("first")
+    queue = {"name": first.task_queue}
+    second, third = world.workflow("second"), world.workflow("third")
+    await first.start()
+    for workflow in (second, third):
+        await workflow.start(task_queue=queue)
+    await world.wait(1)
+    for left in (2, 1, 0):
+        task = await first.poll(quiet=True)
+        if left:
+            world.note(f"{left} wait", _suggested(task.reply))
+        await task.complete()

@@ -74,6 +74,8 @@ class TaskQueue(Generic[T]):
     #: What an operator says outranks what workers ask for.
     configured_per_second: float | None = None
     asked_per_second: float | None = None
+    #: When `scaling.py` has all turns again to suggest another number of pollers.
+    told_until_ns: int = 0
 
     def configure(self, per_second: float | None, now_ns: int) -> None:
         self.configured_per_second = per_second
