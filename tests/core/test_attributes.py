@@ -1,8 +1,12 @@
 """The workflow says what lists and its description show of it."""
 
+import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import IndexedValueType
 
+from perdure.core.search_attributes import fault
+from perdure.core.workflow.outcome import Limits
 from tests.core.run import OneRun
 from tests.differential.commands import command, payload
 
@@ -76,3 +80,15 @@ def test_both_outlive_a_crash() -> None:
     run.crash()
     assert memo(run) == {"a": b'"1"'}
     assert attributes(run)["Color"] == b'"red"'
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [(b"[" * 60_000, "[["), (rb'"half a pair: \ud83d"', "half a pair: \ufffd")],
+)
+def test_values_that_nobody_could_write_down_are_refused(data: bytes, shown: str) -> None:
+    kinds = {"Number": IndexedValueType.INDEXED_VALUE_TYPE_INT}
+    said = fault({"Number": Payload(data=data)}, kinds, "ns", Limits())
+    assert said is not None
+    assert said.startswith("invalid value for search attribute Number of type Int")
+    assert shown in said.encode().decode()

@@ -110,6 +110,27 @@ async def test_a_start_that_meets_a_bug_leaves_nothing(node, store, monkeypatch)
     assert not await is_there(node, node.engine.key("ns", "w"))
 
 
+async def test_an_outcome_that_meets_a_bug_is_not_written_in_part(node, store, monkeypatch):
+    key = await start(node, "ns", "w")
+    before = len(store.journal(key.run_id))
+
+    def fail(*_):
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine, "visibility_row", fail)
+        with pytest.raises(Rejected, match="on purpose"):
+            await close(node, key)
+
+    async def is_back() -> bool:
+        return node.engine.is_serving
+
+    await until(is_back)
+    assert (await node.engine.get(key)).state.is_open
+    assert len(store.journal(key.run_id)) == before
+    await close(node, key)
+
+
 async def test_an_effect_that_meets_a_bug_does_not_stop_commits(node, monkeypatch):
     def fail(*_):
         raise RuntimeError("on purpose")

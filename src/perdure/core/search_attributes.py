@@ -117,7 +117,7 @@ def _is_valid(payload: Payload, kind: Type.ValueType) -> bool:
         return True
     try:
         value = json.loads(payload.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST and not isinstance(value, list):
         return False
@@ -136,9 +136,11 @@ def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.V
 def _shown(payload: Payload) -> str:
     """Return a value as the API's error texts show it."""
     try:
-        return _as_go(json.loads(payload.data))
-    except ValueError:
+        shown = _as_go(json.loads(payload.data))
+    except (ValueError, RecursionError):
         return payload.data.decode(errors="replace")
+    # What is half a pair in JSON cannot be said in UTF-8.
+    return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _as_go(value: Any) -> str:

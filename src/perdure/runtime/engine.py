@@ -29,6 +29,7 @@ from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
 from perdure.runtime.live import SNAPSHOT_EVERY_ROWS, LiveRun
+from perdure.runtime.replies import not_found
 from perdure.runtime.residency import Residency
 from perdure.runtime.timers import Timers
 from perdure.runtime.visibility import Fields, visibility_row
@@ -216,8 +217,9 @@ class Engine:
         """Return (or raise) what `decide` does, once that can be told: it is called at once, and may not wait."""
         try:
             reply = decide()
-        except Rejected:
-            await self.settle(live)
+        except Rejected as refusal:
+            if refusal.code is not Code.INTERNAL:  # Else it rests on nothing.
+                await self.settle(live)
             raise
         await self.settle(live)
         if isinstance(reply, Rejected):
@@ -270,7 +272,13 @@ class Engine:
             self.residency.bring_back(live.key)
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
         live.is_parking = False
-        self._carry_out(live, outcome)
+        try:
+            self._carry_out(live, outcome)
+        except Exception as error:
+            log.exception("bug: an outcome was not carried out", workflow_id=live.key.workflow_id)
+            # The open batch holds a part of it: nothing of that must be written.
+            self._lose_everything([], "internal error")
+            raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
         return outcome.reply
 
     def create(self, key: RunKey, run_number: int, start: Start | Rebuild) -> LiveRun:
@@ -483,14 +491,3 @@ class Engine:
 
 async def _nothing_to_prepare() -> None:
     pass
-
-
-def not_found(key: RunKey) -> Rejected:
-    """Temporal: the text depends on what was asked for."""
-    if key.run_id:
-        return Rejected(
-            Code.NOT_FOUND,
-            f'workflow execution not found for workflow ID "{key.workflow_id}"'
-            f' and run ID "{key.run_id}"',
-        )
-    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.workflow_id}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from temporalio.api.query.v1 import WorkflowQuery
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activities import ActivityTask
 from perdure.core.workflow.handing_out import TaskStarted
 from perdure.store.port import RunKey
@@ -74,3 +74,14 @@ class UpdateFailed(Exception):
         self.refusal = refusal
         #: The run was started for it, and goes on.
         self.started = started
+
+
+def not_found(key: RunKey) -> Rejected:
+    """Temporal: the text depends on what was asked for."""
+    if key.run_id:
+        return Rejected(
+            Code.NOT_FOUND,
+            f'workflow execution not found for workflow ID "{key.workflow_id}"'
+            f' and run ID "{key.run_id}"',
+        )
+    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.workflow_id}")
