@@ -76,6 +76,9 @@ CIRCUIT_BREAKER = "history.outboundQueue.circuitBreakerSettings"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
+#: A query that no worker takes is refused early if none has polled for so long.
+QUERY_WINDOW = "matching.queryPollerUnavailableWindow"
+QUERY_WINDOW_S = 20.0
 #: What is worked out is forgotten when there is so much: clients may name namespaces that nobody has.
 KNOWN_MAX = 4096
 #: Whether tasks that wait go by fairness keys; may differ likewise.
@@ -150,6 +153,10 @@ class ConfiguredLimits:
         if not self.config.is_set(FAIRNESS):
             return False
         return self.config.queue_boolean(FAIRNESS, False, namespace, task_queue, task_type)
+
+    @property
+    def query_window_s(self) -> float:
+        return self.config.seconds(QUERY_WINDOW, QUERY_WINDOW_S)
 
     def task_poll_s(self, namespace: str, task_queue: str, task_type: int) -> float:
         if not self.config.is_set(TASK_POLL):

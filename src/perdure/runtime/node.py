@@ -97,7 +97,7 @@ class Node:
             store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
         self.task_queues = TaskQueues(clock, self._configured_per_second, self._fairness_weights)
-        self.queries = Queries(self.engine, self.task_queues)
+        self.queries = Queries(self.engine, self.task_queues, lambda: self.limits.query_window_s)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
         self.callbacks = Callbacks(self.engine, self.chance)

@@ -1,6 +1,7 @@
 """Queries and the callers that wait for their answers. Nothing here outlives a connection."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import QueryRejectCondition
@@ -14,17 +15,27 @@ from perdure.runtime.engine import Engine
 from perdure.runtime.task_queues import QueryOffer, TaskQueues
 from perdure.store.port import RunKey
 
+#: Temporal: so long before its caller gives up, a query is refused that no worker can have seen.
+EARLY_S = 1.0
+
 
 @dataclass(slots=True)
 class _Waiting:
     answer: asyncio.Future[bytes]
+    #: Loop time.
+    deadline: float
     offer: QueryOffer | None = None
     effect: DispatchQuery | None = None
     fall_back: asyncio.TimerHandle | None = None
+    give_up: asyncio.TimerHandle | None = None
 
 
 class Queries:
-    def __init__(self, engine: Engine, task_queues: TaskQueues) -> None:
+    def __init__(
+        self, engine: Engine, task_queues: TaskQueues, window_s: Callable[[], float]
+    ) -> None:
+        """`window_s`: who has not polled for so long is no longer there."""
+        self._window_s = window_s
         self._engine = engine
         self._task_queues = task_queues
         self._waiting: dict[str, _Waiting] = {}
@@ -42,7 +53,7 @@ class Queries:
             raise going()
         loop = asyncio.get_running_loop()
         query_id = self._engine.world_of(key.namespace_id).fresh_id()
-        waiting = self._waiting[query_id] = _Waiting(loop.create_future())
+        waiting = self._waiting[query_id] = _Waiting(loop.create_future(), deadline)
         timeout = loop.call_at(deadline, self._expire, query_id)
         try:
             rejected = await self._engine.ask(key, Query(query_id, query, reject_condition))
@@ -58,6 +69,8 @@ class Queries:
             del self._waiting[query_id]
             if waiting.fall_back is not None:
                 waiting.fall_back.cancel()
+            if waiting.give_up is not None:
+                waiting.give_up.cancel()
             if waiting.offer is not None and waiting.effect is not None:
                 self._task_queues.withdraw_query(waiting.effect, waiting.offer)
             live = self._engine.residency.peek(key)
@@ -74,7 +87,9 @@ class Queries:
         if waiting.offer.is_sticky:
             patience_s = effect.sticky_schedule_to_start_ns / 1e9
             waiting.fall_back = loop.call_later(patience_s, self._fall_back, key, effect)
-        elif effect.sticky_queue:
+            return
+        waiting.give_up = loop.call_at(waiting.deadline - EARLY_S, self._give_up, key, effect)
+        if effect.sticky_queue:
             loop.call_soon(self._lose_worker, key, effect.sticky_queue)
 
     def _fall_back(self, key: RunKey, effect: DispatchQuery) -> None:
@@ -84,6 +99,12 @@ class Queries:
         self._task_queues.withdraw_query(effect, waiting.offer)
         self._lose_worker(key, effect.sticky_queue)
         self.dispatch(key, effect._replace(sticky_queue=""))
+
+    def _give_up(self, key: RunKey, effect: DispatchQuery) -> None:
+        if self._task_queues.is_polled(key.namespace_id, effect.task_queue, self._window_s()):
+            return
+        why = "no poller seen for task queue recently, worker may be down"
+        self._settle(effect.query_id, Rejected(Code.FAILED_PRECONDITION, why))
 
     def _lose_worker(self, key: RunKey, sticky_queue: str) -> None:
         """Temporal: a worker that does not take a query gets no more tasks of the run first."""

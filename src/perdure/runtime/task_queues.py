@@ -129,6 +129,11 @@ class TaskQueues:
         if queue is not None:
             queue.drop_urgent(offer)
 
+    def is_polled(self, namespace_id: str, task_queue: str, within_s: float) -> bool:
+        """Whether a worker asks for workflow tasks of this queue, or did within this time."""
+        queue = self._find(QueueName(namespace_id, task_queue, WORKFLOW_QUEUE))
+        return queue is not None and queue.is_served(self._clock.now_ns(), int(within_s * 1e9))
+
     def _served_or_normal(
         self, namespace_id: str, sticky_queue: str, task_queue: str
     ) -> TaskQueue[Offer]:

@@ -233,3 +233,15 @@ async def query_an_older_run(world: World) -> None:
     await workflow.poll("the new run")
     async with world.meanwhile(workflow.query(run_id=first)):
         await (await workflow.poll("the query")).answer_query()
+
+
+@script(settings=('matching.queryPollerUnavailableWindow="1s"',))
+async def query_of_a_workflow_whose_workers_are_gone(world: World) -> None:
+    """Its caller learns a second early that there is nobody."""
+    workflow = await _idle(world)
+    await workflow.query("just gone", timeout=1.5)
+    await world.wait(1.5)
+    await workflow.query("gone", timeout=3)
+    await workflow.query("gone, asked in a hurry", timeout=0.9)
+    await workflow.terminate()
+    await workflow.query("closed", timeout=2)

@@ -193,9 +193,9 @@ class TaskQueue(Generic[T]):
             self.asked_per_second = info.max_per_second
             self._set_limit(info.last_poll_at_ns)
 
-    def is_served(self, now_ns: int) -> bool:
+    def is_served(self, now_ns: int, within_ns: int = RECENT_POLL_NS) -> bool:
         """Somebody polls, or did a moment ago."""
-        return bool(self._waiting) or now_ns - self.last_poll_at_ns < RECENT_POLL_NS
+        return bool(self._waiting) or now_ns - self.last_poll_at_ns < within_ns
 
     def forget_pollers(self, now_ns: int) -> None:
         for identity in [
