@@ -79,6 +79,11 @@ def keys() -> str:
             rows.append((key, text, scope))
     rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
     rows.append((limits.CIRCUIT_BREAKER, '{"Timeout": "1m"}', "namespace"))
+    standard = (
+        '{"InitialIntervalInSeconds": 1, "MaximumIntervalCoefficient": 100,'
+        ' "BackoffCoefficient": 2, "MaximumAttempts": 0}'
+    )
+    rows += [(key, standard, "namespace") for key in limits.RETRIES.values()]
     rows += _rates()
     rows += [(key, text, "") for key, text in (namespace_changes.KEYS | retention.KEYS).items()]
     lines = ["| key | default | may be bound to |", "| --- | --- | --- |"]

@@ -85,16 +85,16 @@ class DynamicConfig:
         """Read a list of tables; the names in them are in lower case."""
         return self._read(key, (), _tables, _of_namespace(namespace))
 
-    def seconds_in(self, key: str, part: str, default: float, namespace: str = "") -> float:
-        """Read a duration that is a part of a table; names of parts are compared without regard to case."""
+    def parts(self, key: str, kinds: Mapping[str, str], namespace: str = "") -> dict[str, Any]:
+        """Read a table. `kinds`: name of a part in lower case → "seconds", "number" or "integer"."""
 
-        def convert(value: Any) -> float:
+        def convert(value: Any) -> dict[str, Any]:
             if not isinstance(value, Mapping):
                 raise ValueError("expected a table")
             named = {str(name).lower(): each for name, each in value.items()}
-            return _seconds(named[part]) if part in named else default
+            return {name: _KINDS[kinds[name]](named[name]) for name in kinds if name in named}
 
-        return self._read(key, default, convert, _of_namespace(namespace))
+        return self._read(key, {}, convert, _of_namespace(namespace))
 
     def queue_seconds(
         self, key: str, default: float, namespace: str, task_queue: str, task_type: int
@@ -256,3 +256,10 @@ def _seconds(value: Any) -> float:
     if not parts or "".join(n + unit for n, unit in parts) != value.lstrip("+-"):
         raise ValueError('expected a duration such as "1m30s", or a number of seconds')
     return sign * sum(float(n) * _UNITS_S[unit] for n, unit in parts)
+
+
+_KINDS: Mapping[str, Callable[[Any], float]] = {
+    "seconds": _seconds,
+    "number": _number,
+    "integer": _integer,
+}

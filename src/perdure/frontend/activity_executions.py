@@ -179,7 +179,7 @@ def _check_change(request: UpdateActivityExecutionOptionsRequest, limits: Limits
         if name[0].lower() + name[1:] in fields:
             _check_duration(name, getattr(options, field))
     _check_changed_priority(options, fields)
-    _check_changed_retries(options, fields)
+    _check_changed_retries(options, fields, limits)
     if "startDelay" in fields:
         _check_duration("StartDelay", options.start_delay)
 
@@ -193,10 +193,12 @@ def _check_changed_priority(options: ActivityOptions, fields: frozenset[str]) ->
     check_priority(options.priority)
 
 
-def _check_changed_retries(options: ActivityOptions, fields: frozenset[str]) -> None:
+def _check_changed_retries(
+    options: ActivityOptions, fields: frozenset[str], limits: Limits
+) -> None:
     policy = options.retry_policy
     if "retryPolicy" in fields:
-        with_defaults(policy)
+        with_defaults(policy, limits.activity_retries)
         fault = retry_policy_fault(policy)
         if fault is not None:
             raise invalid_argument(fault)

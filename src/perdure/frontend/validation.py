@@ -188,7 +188,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
     """Check a start, fill in its retry policy, and return its policies, complete."""
     reuse, conflict = _complete_policies(request, Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
     _check_workflow_id(request.workflow_id, limits)
-    _check_retry_policy(request)
+    _check_retry_policy(request, limits)
     _check_start_delay(request)
     _check_cron(request.cron_schedule)
     if not request.workflow_type.name:
@@ -233,7 +233,7 @@ def check_signal_with_start(
     check_task_queue(request, limits)
     _check_length("Request ID", request.request_id, limits)
     _check_timeouts(request)
-    _check_retry_policy(request)
+    _check_retry_policy(request, limits)
     _check_start_delay(request)
     _check_policies(request, reuse)
     if conflict == Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL:
@@ -298,10 +298,10 @@ def _check_policies(request: Any, reuse: WorkflowIdReusePolicy.ValueType) -> Non
         )
 
 
-def _check_retry_policy(request: Any) -> None:
+def _check_retry_policy(request: Any, limits: Limits) -> None:
     if not request.HasField("retry_policy"):
         return
-    with_defaults(request.retry_policy)
+    with_defaults(request.retry_policy, limits.workflow_retries)
     fault = retry_policy_fault(request.retry_policy)
     if fault is not None:
         raise invalid_argument(fault)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.outcome import Limits, RetryDefaults
 from perdure.dynamic_config import DynamicConfig
 
 #: Field of `Limits` → key. A value may be bound to a namespace.
@@ -69,6 +69,17 @@ GLOBAL: Mapping[str, str] = {
     "callback_retry_max_ns": "callback.retryPolicy.maxInterval",
     "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",
 }
+#: What a retry policy has where it says nothing; tables. May differ from namespace to namespace.
+RETRIES: Mapping[str, str] = {
+    "activity_retries": "history.defaultActivityRetryPolicy",
+    "workflow_retries": "history.defaultWorkflowRetryPolicy",
+}
+_RETRY_PARTS = {
+    "initialintervalinseconds": "seconds",
+    "maximumintervalcoefficient": "number",
+    "backoffcoefficient": "number",
+    "maximumattempts": "integer",
+}
 #: Where callbacks may lead; a list of tables. May differ from namespace to namespace.
 CALLBACK_ADDRESSES = "callback.allowedAddresses"
 #: Whoever does not take callbacks is left alone for its `Timeout`; a table. May differ from namespace to namespace.
@@ -109,12 +120,25 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
         # Temporal: what has none is passed over.
         if isinstance(pattern := each.get("pattern"), str) and pattern
     )
+    for name, key in RETRIES.items():
+        found[name] = _retry_defaults(config, key, namespace)
     found["callback_breaker_open_ns"] = _breaker_open_ns(config, namespace)
     return Limits(**found)
 
 
+def _retry_defaults(config: DynamicConfig, key: str, namespace: str) -> RetryDefaults:
+    told = config.parts(key, _RETRY_PARTS, namespace)
+    standard = RetryDefaults()
+    return RetryDefaults(
+        int(told.get("initialintervalinseconds", standard.initial_interval_ns / 1e9) * 1e9),
+        int(told.get("maximumintervalcoefficient", standard.maximum_interval_coefficient)),
+        told.get("backoffcoefficient", standard.backoff_coefficient),
+        told.get("maximumattempts", standard.maximum_attempts),
+    )
+
+
 def _breaker_open_ns(config: DynamicConfig, namespace: str) -> int:
-    seconds = config.seconds_in(CIRCUIT_BREAKER, "timeout", 0, namespace)
+    seconds = config.parts(CIRCUIT_BREAKER, {"timeout": "seconds"}, namespace).get("timeout", 0)
     # Temporal: 0 means the default.
     return int(seconds * 1e9) or Limits().callback_breaker_open_ns
 

@@ -20,7 +20,7 @@ from perdure.core.workflow.validation import check_size
 
 def schedule(step: Step, command: Command, completed_event_id: int) -> None:
     limits = step.world.limits
-    wanted = checked(step.state, command, limits.max_id_length)
+    wanted = checked(step.state, command, limits)
     state = step.state
     if wanted.activity_id in state.activity_ids:
         raise BadCommand(

@@ -4,6 +4,7 @@ from temporalio.api.command.v1 import Command, ScheduleActivityTaskCommandAttrib
 from temporalio.api.enums.v1 import TaskQueueKind, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.times import duration_ns, set_duration
@@ -17,7 +18,7 @@ _CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVIT
 
 
 def checked(
-    state: RunState, command: Command, max_id_length: int
+    state: RunState, command: Command, limits: Limits
 ) -> ScheduleActivityTaskCommandAttributes:
     """Return the command's attributes with every timeout, the retry policy and the task queue filled in."""
     if not command.HasField("schedule_activity_task_command_attributes"):
@@ -26,12 +27,12 @@ def checked(
             "ScheduleActivityTaskCommandAttributes is not set on ScheduleActivityTaskCommand.",
         )
     wanted = command.schedule_activity_task_command_attributes
-    _check_task_queue(state, wanted, max_id_length)
+    _check_task_queue(state, wanted, limits.max_id_length)
     if not wanted.activity_id:
         raise BadCommand(_CAUSE, "activityId is not set")
     if not wanted.activity_type.name:
         raise BadCommand(_CAUSE, "activityType is not set")
-    with_defaults(wanted.retry_policy)
+    with_defaults(wanted.retry_policy, limits.activity_retries)
     fault = retry_policy_fault(wanted.retry_policy)
     if fault is not None:
         raise BadCommand(_CAUSE, fault)
@@ -40,9 +41,9 @@ def checked(
         ("activityType", wanted.activity_type.name),
     ):
         length = len(value.encode())
-        if length > max_id_length:
+        if length > limits.max_id_length:
             raise BadCommand(
-                _CAUSE, f"{name} exceeds length limit. Length={length} Limit={max_id_length}"
+                _CAUSE, f"{name} exceeds length limit. Length={length} Limit={limits.max_id_length}"
             )
     if wanted.priority.priority_key < 0:
         raise BadCommand(_CAUSE, "invalid priorities: priority key can't be negative")

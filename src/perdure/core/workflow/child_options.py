@@ -57,7 +57,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         if fault is not None:
             raise BadCommand(CAUSE, f"Invalid {name} on {COMMAND}: {fault}. {where}")
     if wanted.HasField("retry_policy"):
-        with_defaults(wanted.retry_policy)
+        with_defaults(wanted.retry_policy, step.world.limits.workflow_retries)
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(CAUSE, f"invalid WorkflowRetryPolicy on {COMMAND}: {fault}. {where}")

@@ -97,7 +97,7 @@ def _complete_attributes(step: Step, command: Command) -> None:
         if fault is not None:
             raise BadCommand(_CAUSE, f"Invalid {label} on {name}: {fault}. {where}")
     if wanted.HasField("retry_policy"):
-        with_defaults(wanted.retry_policy)
+        with_defaults(wanted.retry_policy, limits.workflow_retries)
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(_CAUSE, f"invalid WorkflowRetryPolicy on {name}: {fault}. {where}")

@@ -243,6 +243,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryDefaults:
+    """What a retry policy has where it says nothing."""
+
+    initial_interval_ns: int = 10**9
+    #: Of the maximum interval, as a multiple of the initial one.
+    maximum_interval_coefficient: int = 100
+    backoff_coefficient: float = 2.0
+    #: 0: no limit.
+    maximum_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What dynamic configuration says about a namespace and its runs; `runtime.limits` has the keys."""
 
@@ -262,6 +274,8 @@ class Limits:
     checks_reuse_interval: bool = False
     #: 0: a workflow id may be used again at once.
     workflow_id_reuse_minimal_interval_ns: int = 10**9
+    activity_retries: RetryDefaults = RetryDefaults()
+    workflow_retries: RetryDefaults = RetryDefaults()
     max_workflow_task_timeout_ns: int = 120 * 10**9
     max_signals_per_execution: int = 10_000
     max_buffered_queries: int = 1

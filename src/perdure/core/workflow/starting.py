@@ -187,7 +187,7 @@ def started_attributes(
         attributes.versioning_override.CopyFrom(recorded(request.versioning_override))
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(request.retry_policy)
-        with_defaults(attributes.retry_policy)
+        with_defaults(attributes.retry_policy, limits.workflow_retries)
     if isinstance(request, StartWorkflowExecutionRequest):
         if request.HasField("continued_failure"):
             attributes.continued_failure.CopyFrom(request.continued_failure)

@@ -8,6 +8,7 @@ from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.taskqueue.v1 import TaskQueue
 
+from perdure.core.workflow.outcome import RetryDefaults
 from perdure.core.workflow.state import RetryPolicy
 from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.times import SECOND_NS, duration_ns
@@ -110,15 +111,17 @@ def retry_policy_fault(policy: ApiRetryPolicy) -> str | None:
     return None
 
 
-def with_defaults(policy: ApiRetryPolicy) -> None:
-    """Fill in what is not set. Temporal: 1 s, doubling, up to a hundred times the first interval, for ever."""
+def with_defaults(policy: ApiRetryPolicy, defaults: RetryDefaults) -> None:
+    """Fill in what is not set."""
+    if policy.maximum_attempts == 0:
+        policy.maximum_attempts = defaults.maximum_attempts
     if duration_ns(policy.initial_interval) == 0:
-        policy.initial_interval.FromSeconds(1)
+        policy.initial_interval.FromNanoseconds(defaults.initial_interval_ns)
     if duration_ns(policy.maximum_interval) == 0:
-        total = min(duration_ns(policy.initial_interval) * 100, DURATION_MAX_S * SECOND_NS)
-        policy.maximum_interval.FromNanoseconds(total)
+        total = duration_ns(policy.initial_interval) * defaults.maximum_interval_coefficient
+        policy.maximum_interval.FromNanoseconds(min(total, DURATION_MAX_S * SECOND_NS))
     if policy.backoff_coefficient == 0:
-        policy.backoff_coefficient = 2.0
+        policy.backoff_coefficient = defaults.backoff_coefficient
 
 
 def retry_policy(policy: ApiRetryPolicy) -> RetryPolicy:
