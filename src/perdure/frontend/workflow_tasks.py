@@ -131,7 +131,6 @@ class WorkflowTasks:
                 ),
                 messages=request.messages,
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
-                version_stamp=request.worker_version_stamp.SerializeToString(),
             ),
         )
         assert isinstance(completed, TaskCompleted)
@@ -299,11 +298,11 @@ def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInf
     return PollerInfo(request.identity, now_ns, version_capabilities=capabilities)
 
 
-def version_stamp(request: PollWorkflowTaskQueueRequest) -> bytes:
-    """Return the serialized `WorkerVersionStamp` of the worker that polls; empty if it names no build."""
+def version_stamp(request: PollWorkflowTaskQueueRequest) -> bytes | None:
+    """Return the serialized `WorkerVersionStamp` of the worker that polls, if it names a build."""
     capabilities = request.worker_version_capabilities
     if not request.HasField("worker_version_capabilities") or not capabilities.build_id:
-        return b""
+        return None
     return WorkerVersionStamp(
         build_id=capabilities.build_id, use_versioning=capabilities.use_versioning
     ).SerializeToString()

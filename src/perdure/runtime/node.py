@@ -367,7 +367,7 @@ class Node:
     # Polling
 
     async def poll_workflow_task(
-        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes
+        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes | None
     ) -> WorkflowTaskReply | QueryTaskReply | None:
         """Return a task for this poller; None if there is none until `deadline` (loop time)."""
         while True:

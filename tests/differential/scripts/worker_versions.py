@@ -90,6 +90,21 @@ async def versions_of_speculative_tasks(world: World) -> None:
 
 
 @script
+async def versions_of_tasks_given_at_once(world: World) -> None:
+    """A task that the answer to the one before brings names the version of who gave that answer."""
+    for label, fields in _SAID.items():
+        if label == "a versioned build":
+            continue
+        workflow = world.workflow(label)
+        await workflow.start()
+        stamp = {"worker_version_stamp": fields["worker_version"]} if fields else {}
+        task = await (await workflow.poll()).complete_and_get_next(
+            force_create_new_workflow_task=True, **stamp
+        )
+        await task.complete(complete_workflow(), **stamp)
+
+
+@script
 async def capabilities_of_pollers(world: World) -> None:
     """What pollers say about their build is shown of a task queue, if they say anything."""
     workflow, queue = world.workflow(), world.id("activities")

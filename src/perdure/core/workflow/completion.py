@@ -98,7 +98,6 @@ class CompleteWorkflowTask:
     #: An operator has said that this build is not to complete anything.
     is_bad_binary: bool = False
     build_id: str = ""
-    version_stamp: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,17 +306,19 @@ def _next_task(
         return None
     task = step.run.pending_task
     assert task is not None
-    attributes = request.event.workflow_task_completed_event_attributes
+    identity, version = _who(request)
     return hand_out(
         step,
         StartWorkflowTask(
             scheduled_event_id=task.scheduled_event_id,
             attempt=task.attempt,
-            identity=attributes.identity,
+            identity=identity,
             request_id="request-from-RespondWorkflowTaskCompleted",
             nonce=request.return_new_task_nonce,
             build_id=request.build_id,
-            version_stamp=request.version_stamp,
+            version_stamp=(
+                None if version is None or version.use_versioning else version.SerializeToString()
+            ),
         ),
     )
 

@@ -7,6 +7,7 @@ and history show it from memory, and after a crash the task is handed out again:
 from dataclasses import dataclass
 from math import ceil
 
+from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import EventType, SuggestContinueAsNewReason
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
@@ -38,8 +39,8 @@ class StartWorkflowTask:
     #: That was polled. A worker that polls its own sticky queue has the run in its cache.
     queue: str = ""
     build_id: str = ""
-    #: The serialized `WorkerVersionStamp` for the started event; empty for none.
-    version_stamp: bytes = b""
+    #: The serialized `WorkerVersionStamp` for the started event.
+    version_stamp: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
     attributes.identity = request.identity
     attributes.request_id = request.request_id
     attributes.history_size_bytes = state.history_size_bytes
-    if request.version_stamp and not events:  # See `record_started`.
-        attributes.worker_version.MergeFromString(request.version_stamp)
+    if request.version_stamp is not None and not events:  # See `record_started`.
+        attributes.worker_version.CopyFrom(WorkerVersionStamp.FromString(request.version_stamp))
     limits = step.world.limits
     if state.history_size_bytes >= limits.suggest_continue_as_new_size:
         attributes.suggest_continue_as_new = True
