@@ -88,7 +88,8 @@ def test_both_outlive_a_crash() -> None:
 )
 def test_values_that_nobody_could_write_down_are_refused(data: bytes, shown: str) -> None:
     kinds = {"Number": IndexedValueType.INDEXED_VALUE_TYPE_INT}
-    said = fault({"Number": Payload(data=data)}, kinds, "ns", Limits())
+    written = Payload(metadata={"encoding": b"json/plain"}, data=data)
+    said = fault({"Number": written}, kinds, "ns", Limits())
     assert said is not None
     assert said.startswith("invalid value for search attribute Number of type Int")
     assert shown in said.encode().decode()

@@ -24,6 +24,7 @@ from tests.differential.commands import (
     start_timer,
 )
 
+JSON_OBJECT = {"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "e30="}
 LONG = "x" * 1001
 NEGATIVE = "-1s"
 AN = "invalid history builder state for action: add-"
@@ -264,7 +265,7 @@ BAD: dict[str, list[tuple[Command, str]]] = {
             (
                 command(
                     "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
-                    search_attributes={"indexed_fields": {name: {"data": "e30="}}},
+                    search_attributes={"indexed_fields": {name: JSON_OBJECT}},
                 ),
                 message,
             )

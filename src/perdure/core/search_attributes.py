@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, MutableMapping
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -61,6 +63,14 @@ TYPE_NAMES = {
     Type.INDEXED_VALUE_TYPE_DATETIME: "Datetime",
     Type.INDEXED_VALUE_TYPE_KEYWORD_LIST: "KeywordList",
 }
+#: How bytes are written that would end a text, or cannot be seen.
+_ESCAPES = {chr(code): f"\\x{code:02x}" for code in (*range(32), 127)} | {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+}
 #: RFC 3339.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 TYPES_BY_NAME = {name: kind for kind, name in TYPE_NAMES.items()}
@@ -113,16 +123,44 @@ def is_nothing(payload: Payload) -> bool:
 
 
 def _is_valid(payload: Payload, kind: Type.ValueType) -> bool:
-    if is_nothing(payload):
-        return True
     try:
-        value = json.loads(payload.data)
+        value = _decoded(payload)
     except (ValueError, RecursionError):
         return False
+    if isinstance(value, bytes):
+        return False
+    if is_nothing(payload):
+        return True
     if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST and not isinstance(value, list):
         return False
     values = value if isinstance(value, list) else [value]
     return all(_fits(each, kind) for each in values)
+
+
+def _decoded(payload: Payload) -> Any:
+    """Return the value that clients encoded; raise `ValueError` if that is none."""
+    match payload.metadata.get("encoding"):
+        case b"binary/null":
+            return None
+        case b"binary/plain":
+            return payload.data
+        case b"json/plain":
+            return json.loads(
+                payload.data, parse_float=_finite, parse_int=_whole, parse_constant=_finite
+            )
+    raise ValueError("unknown encoding")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number) or text == "NaN":
+        raise ValueError(f"{text} is no number in JSON")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.ValueType]) -> None:
@@ -136,11 +174,28 @@ def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.V
 def _shown(payload: Payload) -> str:
     """Return a value as the API's error texts show it."""
     try:
-        shown = _as_go(json.loads(payload.data))
+        shown = _as_go(_decoded(payload))
     except (ValueError, RecursionError):
-        return payload.data.decode(errors="replace")
+        parts = [
+            f"metadata:{{key:{_quoted(key.encode())}  value:{_quoted(payload.metadata[key])}}}"
+            for key in sorted(payload.metadata)
+        ]
+        if payload.data:
+            parts.append(f"data:{_quoted(payload.data)}")
+        return f"value from <{'  '.join(parts)}>"
     # What is half a pair in JSON cannot be said in UTF-8.
     return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _quoted(raw: bytes) -> str:
+    """Return bytes as protobuf's text form has them."""
+    text = "".join(
+        f"\\x{ord(letter) - 0xDC00:02x}"
+        if "\udc80" <= letter <= "\udcff"
+        else _ESCAPES.get(letter, letter)
+        for letter in raw.decode(errors="surrogateescape")
+    )
+    return f'"{text}"'
 
 
 def _as_go(value: Any) -> str:
@@ -148,16 +203,27 @@ def _as_go(value: Any) -> str:
         return f"map[{' '.join(f'{key}:{_as_go(value[key])}' for key in sorted(value))}]"
     if isinstance(value, list):
         return f"[{' '.join(_as_go(each) for each in value)}]"
+    if isinstance(value, bytes):
+        return f"[{' '.join(str(each) for each in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int | float):
+        return _number_as_go(float(value))
     return "<nil>" if value is None else f"{value}"
+
+
+def _number_as_go(number: float) -> str:
+    exact = Decimal(repr(number)).normalize()
+    if not number or -4 <= exact.adjusted() < 6:
+        return f"{exact:f}"
+    return f"{number:.{len(exact.as_tuple().digits) - 1}e}"
 
 
 def _fits(value: Any, kind: Type.ValueType) -> bool:
     if kind == Type.INDEXED_VALUE_TYPE_BOOL:
         return isinstance(value, bool)
     if kind == Type.INDEXED_VALUE_TYPE_INT:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     if kind == Type.INDEXED_VALUE_TYPE_DOUBLE:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == Type.INDEXED_VALUE_TYPE_DATETIME:

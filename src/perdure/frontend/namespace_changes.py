@@ -66,7 +66,7 @@ def retention_ns(duration: Duration, limits: Limits) -> int:
 
 def check_cluster(name: str, cluster_name: str) -> None:
     """This cluster is alone: there is nothing that a namespace could be replicated to."""
-    if name and name != cluster_name:
+    if name != cluster_name:
         raise invalid_argument(f"Invalid cluster name: {name}")
 
 
@@ -128,7 +128,7 @@ def _check_replication(old: Namespace, request: UpdateNamespaceRequest, cluster_
         if wanted.state == ReplicationState.REPLICATION_STATE_HANDOVER:
             raise invalid_argument("Handover can only be set for global namespace")
     clusters = [cluster.cluster_name for cluster in wanted.clusters]
-    for cluster in [wanted.active_cluster_name, *clusters]:
+    for cluster in [*filter(None, [wanted.active_cluster_name]), *clusters]:
         check_cluster(cluster, cluster_name)
     if request.promote_namespace:
         raise invalid_argument(

@@ -50,7 +50,7 @@ class NamespaceService:
             request.workflow_execution_retention_period, self._services.limits(name)
         )
         clusters = [cluster.cluster_name for cluster in request.clusters]
-        for cluster in [request.active_cluster_name, *clusters]:
+        for cluster in [*filter(None, [request.active_cluster_name]), *clusters]:
             check_cluster(cluster, self._services.cluster_name)
         await self._namespaces.register(
             Namespace(

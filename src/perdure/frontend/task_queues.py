@@ -172,6 +172,7 @@ class TaskQueueDescriptions:
     ) -> ListTaskQueuePartitionsResponse:
         self._services.namespace(request.namespace)
         check_task_queue(request, self._services.limits(request.namespace), is_part=False)
+        check_queue_part(request.task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW)
         response = ListTaskQueuePartitionsResponse()
         for partitions in (
             response.activity_task_queue_partitions,

@@ -64,7 +64,7 @@ class WorkflowUpdates:
             raise invalid_argument("UpdateRef is not set on request.")
         execution = request.update_ref.workflow_execution
         if not execution.workflow_id:
-            raise invalid_argument("Can't load workflow execution. WorkflowId not set.")
+            raise invalid_argument("Can't load workflow execution.  WorkflowId not set.")
         check_run_id(execution.run_id, "RunId is not valid UUID.")
         reply = await self._node.updates.poll(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),

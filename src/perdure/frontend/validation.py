@@ -4,13 +4,13 @@ Nothing here knows a run: what depends on its state is refused by the core.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from temporalio.api.common.v1 import Link, Priority, WorkflowExecution
+from temporalio.api.common.v1 import Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
     IndexedValueType,
     ResetReapplyType,
@@ -43,6 +43,7 @@ from perdure.core.workflow.validation import (
 )
 from perdure.core.workflow.versioning import check_override
 from perdure.frontend.callbacks import check_callbacks, check_variants
+from perdure.frontend.links import check_links, check_start_links
 from perdure.frontend.queue_names import PART_PREFIX
 
 log = structlog.get_logger(__name__)
@@ -120,7 +121,7 @@ def _check_described_name(queue: TaskQueue, limits: Limits, *, is_part: bool) ->
     name = queue.name
     if not name:
         raise invalid_argument("missing task queue name")
-    if is_too_long(name, limits) or is_too_long(queue.normal_name, limits):
+    if is_too_long(name, limits):
         raise invalid_argument("taskQueue length exceeds limit")
     check_no_nul(name, "TaskQueue")
     if not is_part and name.startswith(PART_PREFIX):
@@ -141,44 +142,6 @@ def _check_bytes(blob: Message, limit: int, warn: int, what: str) -> None:
         raise invalid_argument(f"{what} size exceeds limit.")
     if 0 < warn < size:
         log.warning(f"{what} size exceeds the warning limit", size=size, limit=warn)
-
-
-def check_links(links: Sequence[Link], limits: Limits) -> None:
-    if len(links) > limits.max_links:
-        raise invalid_argument(
-            f"cannot attach more than {limits.max_links} links per request, got {len(links)}"
-        )
-    for link in links:
-        if link.ByteSize() > limits.max_link_size:
-            raise invalid_argument(
-                f"link exceeds allowed size of {limits.max_link_size}, got {link.ByteSize()}"
-            )
-        kind = link.WhichOneof("variant")
-        if kind == "workflow_event":
-            for field, name in (
-                ("namespace", "namespace"),
-                ("workflow_id", "workflow ID"),
-                ("run_id", "run ID"),
-            ):
-                if not getattr(link.workflow_event, field):
-                    raise invalid_argument(
-                        f"workflow event link must not have an empty {name} field"
-                    )
-        elif kind == "batch_job":
-            if not link.batch_job.job_id:
-                raise invalid_argument("batch job link must not have an empty job ID")
-        elif kind is None:
-            raise invalid_argument("unsupported link variant")
-
-
-def check_start_links(request: StartWorkflowExecutionRequest, limits: Limits) -> None:
-    """Check the links of a start and of its callbacks together. One that both have is the callback's."""
-    theirs = [link for callback in request.completion_callbacks for link in callback.links]
-    if theirs and request.links:
-        own = [link for link in request.links if link not in theirs]
-        del request.links[:]
-        request.links.extend(own)
-    check_links([*request.links, *theirs] if theirs else request.links, limits)
 
 
 # Starting
@@ -211,6 +174,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
     check_callbacks(request.completion_callbacks, limits)
     check_start_links(request, limits)
     _check_not_built(request)
+    _check_override(request)
     check_memo(request.memo, limits)
     check_size(request.input, limits)
     check_variants(request.completion_callbacks)
@@ -245,6 +209,7 @@ def check_signal_with_start(
     check_priority(request.priority)
     check_links(request.links, limits)
     _check_not_built(request)
+    _check_override(request)
     check_size(request.signal_input, limits)
     check_size(request.input, limits)
     check_memo(request.memo, limits)
@@ -350,13 +315,16 @@ def check_priority(priority: Priority) -> None:
         raise invalid_argument("must be greater than zero")
 
 
+def _check_override(request: Any) -> None:
+    if request.HasField("versioning_override"):
+        check_override(request.versioning_override, request.task_queue.name)
+
+
 def _check_not_built(request: Any) -> None:
     if request.HasField("time_skipping_config"):
         raise Rejected(
             Code.UNIMPLEMENTED, "The Time-Skipping feature is not enabled for namespace."
         )
-    if request.HasField("versioning_override"):
-        check_override(request.versioning_override, request.task_queue.name)
 
 
 def mask_fields(mask: FieldMask) -> frozenset[str]:
@@ -387,7 +355,8 @@ def check_options(
     options = request.workflow_execution_options
     _check_mask(options, request.update_mask, "error parsing UpdateMask")
     check_priority(options.priority)
-    execution = check_execution(request, "workflow_execution")
+    _check_not_built(options)
+    execution = check_execution(request, "workflow_execution", "RunId is not valid UUID.")
     return execution, _option_fields(request.update_mask)
 
 
@@ -432,7 +401,7 @@ def check_pause(
         if is_too_long(getattr(request, name), limits):
             raise invalid_argument(f"{name.replace('_', ' ')} is too long.")
     if not request.workflow_id:
-        raise invalid_argument("Can't load workflow execution. WorkflowId not set.")
+        raise invalid_argument("Can't load workflow execution.  WorkflowId not set.")
     check_no_nul(request.workflow_id, "WorkflowId")
     check_run_id(request.run_id, "RunId is not valid UUID.")
     return WorkflowExecution(workflow_id=request.workflow_id, run_id=request.run_id)

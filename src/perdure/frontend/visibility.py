@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -41,8 +42,8 @@ from perdure.core.visibility.filters import (
 )
 from perdure.core.visibility.indexing import cleaned
 from perdure.core.visibility.parsing import parse_filter
-from perdure.core.visibility.values import STATUS_NAMES
-from perdure.core.workflow.times import set_duration, set_timestamp
+from perdure.core.visibility.values import INT64_MAX, STATUS_NAMES
+from perdure.core.workflow.times import set_duration, set_timestamp, timestamp_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ListToken, encode, list_token
@@ -54,6 +55,9 @@ T = TypeVar("T")
 
 #: Temporal: frontend.visibilityArchivalQueryMaxPageSize.
 ARCHIVED_PAGE_SIZE_MAX = 10_000
+#: Of the years that a time may be in, in seconds since 1970.
+YEAR_1_S = -62_135_596_800
+YEAR_10000_S = 253_402_300_800
 _RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
 
 
@@ -133,6 +137,10 @@ class Visibility:
             status = request.status_filter.status
             if status in (0, _RUNNING):
                 raise invalid_argument("StatusFilter must be specified and must be not Running.")
+            if status not in STATUS_NAMES:
+                raise invalid_argument(
+                    f"invalid query: invalid expression: invalid ExecutionStatus value '{status}'"
+                )
             conditions.append(Compare(_attribute("ExecutionStatus"), Operator.EQUAL, status))
         infos, token = await self._page(
             namespace, _all_of(*conditions), request.maximum_page_size, request.next_page_token
@@ -201,8 +209,8 @@ _ByFields = ListOpenWorkflowExecutionsRequest | ListClosedWorkflowExecutionsRequ
 
 def _between(field: str, request: _ByFields) -> list[Condition]:
     attribute, times = _attribute(field), request.start_time_filter
-    earliest = times.earliest_time.ToNanoseconds() if times.HasField("earliest_time") else None
-    latest = times.latest_time.ToNanoseconds() if times.HasField("latest_time") else None
+    earliest = _time_ns(times.earliest_time) if times.HasField("earliest_time") else None
+    latest = _time_ns(times.latest_time) if times.HasField("latest_time") else None
     if earliest is not None and latest is not None:
         if earliest > latest:
             raise invalid_argument(
@@ -214,6 +222,15 @@ def _between(field: str, request: _ByFields) -> list[Condition]:
     if latest is not None:
         return [Compare(attribute, Operator.LESS_OR_EQUAL, latest)]
     return []
+
+
+def _time_ns(time: Timestamp) -> int:
+    """Return a time, or the nearest that 64 bits can hold. Raises `Rejected` for one that cannot be written."""
+    if not YEAR_1_S <= time.seconds < YEAR_10000_S:
+        raise invalid_argument(
+            f"invalid query: invalid expression: unable to parse datetime '{time.seconds}'"
+        )
+    return max(-INT64_MAX, min(INT64_MAX, timestamp_ns(time)))
 
 
 def _named(request: _ByFields) -> list[Condition]:

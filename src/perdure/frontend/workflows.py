@@ -44,10 +44,10 @@ from perdure.core.workflow.options import AttachRequest, UpdateOptions
 from perdure.core.workflow.pausing import Pause, Unpause
 from perdure.core.workflow.signals import Signal
 from perdure.frontend.call import Call
+from perdure.frontend.links import check_links
 from perdure.frontend.services import Services
 from perdure.frontend.validation import (
     check_execution,
-    check_links,
     check_options,
     check_pause,
     check_reset,

@@ -54,11 +54,11 @@ def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
     before = Priority.FromString(state.priority) if state.has_priority else None
     override_before = _override(state)
     override = override_before
+    is_set = request.options.HasField("versioning_override")
+    if is_set:  # Temporal: this is looked at, also if it is not to be changed.
+        check_override(request.options.versioning_override, state.task_queue)
     if "versioningOverride" in request.fields:
-        is_set = request.options.HasField("versioning_override")
         override = request.options.versioning_override if is_set else None
-        if override is not None:
-            check_override(override, state.task_queue)
     if priority != before or override != override_before:
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
         event.worker_may_ignore = True
