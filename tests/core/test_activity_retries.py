@@ -1,5 +1,6 @@
 """An attempt of an activity fails, and there is another one, or not."""
 
+import math
 from collections.abc import Mapping
 
 import pytest
@@ -7,7 +8,9 @@ from temporalio.api.enums.v1 import RetryState
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.activities import FailActivity
+from perdure.core.workflow.activity_retries import exponential_ns
 from perdure.core.workflow.outcome import DispatchActivityTask
+from perdure.core.workflow.state import RetryPolicy
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import cancel_activity, failure, payloads, schedule_activity
 
@@ -193,3 +196,17 @@ def test_a_missing_failure_is_a_failure() -> None:
     run.ask(FailActivity(run.activity(), None, "worker"))
     assert not run.last("ActivityTaskFailed").HasField("failure")
     assert ended(run) == (RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, 1)
+
+
+def test_no_wait_is_too_long_to_be_stored() -> None:
+    run, wanted = scheduled(), failure()
+    wanted.application_failure_info.next_retry_delay.seconds = 315_576_000_000
+    run.fail_activity(wanted)
+    run.crash()
+    [activity] = run.described().pending_activities
+    assert activity.scheduled_time.seconds < 2**63 / 1e9
+
+
+def test_a_coefficient_that_is_no_number_means_the_longest_wait() -> None:
+    policy = RetryPolicy(10**9, math.nan, 100 * 10**9)
+    assert [exponential_ns(policy, attempt) // 10**9 for attempt in (1, 2, 3)] == [1, 100, 100]

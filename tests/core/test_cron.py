@@ -123,3 +123,9 @@ def fits(calendar, shown: datetime) -> bool:
         and shown.hour in calendar.hours
         and shown.minute in calendar.minutes
     )
+
+
+def test_no_moment_is_too_far_away_to_be_stored():
+    now_ns = 1_800_000_000 * SECOND_NS
+    assert cron.fault("@every 2562047h") is None
+    assert now_ns + cron.backoff_ns("@every 2562047h", now_ns, now_ns) < 2**63

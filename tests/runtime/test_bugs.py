@@ -8,6 +8,8 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import AskChild
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import engine, residency
+from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.runtime.nodes import SetClock, close, is_there, rows, start, started_node, until
@@ -98,6 +100,26 @@ async def test_a_run_that_has_met_a_bug_goes_on_by_itself(node, monkeypatch):
 
     await until(is_back)
     await node.engine.ask(key, signal("good"))
+
+
+async def test_a_run_that_cannot_be_parked_does_not_keep_the_others(store, monkeypatch):
+    clock = SetClock()
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    await node.start()
+    bad, good = [await start(node, "ns", name) for name in ("bad", "good")]
+    right = residency.machine.owed
+
+    def owed(run, now_ns):
+        if run.state.workflow_id == "bad":
+            raise OverflowError("on purpose")
+        return right(run, now_ns)
+
+    monkeypatch.setattr(residency.machine, "owed", owed)
+    clock.go_on(10)
+    node.engine.residency.make_room()
+    assert node.engine.residency.peek(bad) is not None
+    assert node.engine.residency.peek(good) is None
+    await node.stop()
 
 
 async def test_a_start_that_meets_a_bug_leaves_nothing(node, store, monkeypatch):

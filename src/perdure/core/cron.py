@@ -41,6 +41,8 @@ _UNITS_NS = {
 _DURATION = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
 _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION_MAX_NS = 2**63 - 1
+#: A hundred years: later moments are numbers that cannot be stored.
+_LONGEST_NS = 100 * 365 * 24 * 3600 * SECOND_NS
 _NUMBER = re.compile(r"\+?\d+")
 
 
@@ -100,7 +102,7 @@ def backoff_ns(text: str, scheduled_ns: int, now_ns: int) -> int | None:
         next_ns = parse(text).next(scheduled_ns, now_ns)
     if next_ns is None:
         return None
-    return -(-(next_ns - now_ns) // SECOND_NS) * SECOND_NS
+    return min(-(-(next_ns - now_ns) // SECOND_NS) * SECOND_NS, _LONGEST_NS)
 
 
 @dataclass(frozen=True, slots=True)

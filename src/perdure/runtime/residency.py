@@ -209,12 +209,7 @@ class Residency:
                     there[key] = self._take_in(key, stored)
                 except Exception as error:
                     # The others must not suffer from it: those that are due, for one.
-                    log.exception(
-                        "bug: a run cannot be read",
-                        namespace_id=key.namespace_id,
-                        workflow_id=key.workflow_id,
-                        run_id=key.run_id,
-                    )
+                    log.exception("bug: a run cannot be read", **key._asdict())
                     there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
         return there
 
@@ -407,7 +402,11 @@ class Residency:
         candidates.sort(key=lambda live: live.used_at_ns)
         for live in candidates[: min(surplus, PARK_AT_ONCE_MAX)]:
             if live.state.is_open:
-                self._park(live)
+                try:
+                    self._park(live)
+                except Exception:
+                    # The others must go all the same.
+                    log.exception("bug: a run cannot be parked", **live.key._asdict())
             elif live.due_at_ns > self._horizon_ns:  # Else it still owes something to others.
                 self._drop(live)
 
