@@ -24,6 +24,8 @@ from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 #: What the library may take in, so that it is not the library that refuses, in other words.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
+#: Of the headers of a call. What the library takes by itself is too little for many a token.
+METADATA_BYTES_MAX = 16 * 1024 * 1024
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
@@ -36,6 +38,8 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.so_reuseport", 0),
     # Workers keep their connections alive by pings while they poll.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -343,3 +343,12 @@ async def versions_of_clients_and_servers(world: World) -> None:
         world.metadata = tuple((defaults | headers).items())
         await world.attempt(api.CountWorkflowExecutionsRequest(namespace="nowhere"), label)
     world.metadata = ()
+
+
+@script
+async def long_headers(world: World) -> None:
+    """A token may be long."""
+    for size in (7_000, 15_000, 100_000):
+        world.metadata = (("authorization", "x" * size),)
+        await world.attempt(api.CountWorkflowExecutionsRequest(namespace="nowhere"), f"{size}")
+    world.metadata = ()
