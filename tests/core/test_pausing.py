@@ -3,9 +3,11 @@
 import pytest
 from temporalio.api.update.v1 import Request
 
+from perdure.core.workflow.activity_control import PauseActivities, Selected
 from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
+from perdure.core.workflow.outcome import DispatchActivityTask, DispatchQuery, DispatchWorkflowTask
 from perdure.core.workflow.pausing import Pause, Unpause
+from perdure.core.workflow.state_size import approximate_size, may_exceed
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun
@@ -102,6 +104,26 @@ def test_an_update_whose_task_is_taken_back_comes_with_the_next_one() -> None:
     assert run.run.in_flight.updates
     run.ask(UNPAUSE)
     assert [message.protocol_instance_id for message in run.take().messages] == ["u"]
+
+
+def test_a_query_does_not_miss_what_came_before_it_during_a_pause() -> None:
+    run = OneRun()
+    run.take()
+    run.signal()
+    run.query()
+    run.ask(PAUSE)
+    run.complete()
+    assert not [each for each in run.effects if isinstance(each, DispatchQuery)]
+    run.ask(UNPAUSE)
+    assert list(run.take().queries) == ["1"]
+
+
+def test_what_lists_show_of_a_pause_does_not_make_the_state_larger_than_was_noted() -> None:
+    run = OneRun()
+    run.work(schedule_activity("a", "q", activity_type={"name": "T" * 500}))
+    assert not may_exceed(run.run, 10**6)
+    run.ask(PauseActivities(Selected("a"), "", "", ""))
+    assert approximate_size(run.state) <= (run.run.state_size_max or 0)
 
 
 def test_a_run_may_be_closed_while_it_is_paused() -> None:

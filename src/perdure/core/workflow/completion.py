@@ -153,7 +153,9 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
         step.flush()
     elif step.state.is_open and wants_task:
         new_task = _next_task(step, request, original_scheduled_at_ns)
-    if step.run.pending_task is None:
+    # A pause keeps from the workflow what has come meanwhile: a query that is to see it waits, too.
+    is_kept_back = had_buffered and step.state.is_paused
+    if step.run.pending_task is None and not is_kept_back:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, activity_tasks)
 

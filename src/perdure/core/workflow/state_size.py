@@ -3,6 +3,7 @@
 What history holds (inputs, results, markers) does not count here, although a `RunState` has some of it at hand.
 """
 
+from perdure.core.workflow.activity_control import PAUSE_INFO
 from perdure.core.workflow.outcome import Outcome
 from perdure.core.workflow.state import PendingActivity, Run, RunState
 
@@ -22,7 +23,8 @@ def approximate_size(state: RunState) -> int:
     )
     size += len(state.user_metadata) + len(state.priority)
     for fields in (state.memo, state.search_attributes):
-        size += sum(len(name) + len(value) for name, value in fields.items())
+        # What lists show of pauses follows from records that are smaller than it is.
+        size += sum(len(name) + len(value) for name, value in fields.items() if name != PAUSE_INFO)
     size += sum(_activity_size(each) for each in state.activities.values())
     size += sum(
         _CHILD_BYTES + len(each.workflow_id) + len(each.workflow_type)

@@ -288,7 +288,7 @@ def time_out(step: Step, timer: Timer) -> None:
     let_go(step)
     report_timeout(step)
     ensure(step)
-    if step.run.pending_task is None:
+    if step.run.pending_task is None and not step.state.is_paused:
         release_unanswered(step)
 
 

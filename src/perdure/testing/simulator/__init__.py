@@ -9,12 +9,15 @@ model_worker.py     a worker that replays the programs, and loses and repeats it
 caller.py           whoever insists on an answer
 model_client.py     a client that insists, and looks at what it is shown
 model_operator.py   an operator, who pauses, resets and changes what runs
+passing.py          workflows that are deleted, or whose time is over
 told.py             what the journals say
 checks.py           what must hold at every moment, in a quiet one, and at the end
 checks_between.py   … of what workflows sent to each other
+checks_gone.py      … of what is gone
 world.py            all of them together, in bad times and then in good ones
 simulate.py         the command: one seed, or a thousand
 planted.py          bugs on purpose: what the simulator would notice
 planted_rules.py    … in the rules of one workflow
 planted_control.py  … in what workflows do to each other, and operators to them
+planted_gone.py     … in what removes runs and namespaces
 """

@@ -4,7 +4,7 @@ Everything is derived from the journals in the store, which are read row by row 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from temporalio.api.enums.v1 import (
     ContinueAsNewInitiator,
@@ -25,9 +25,9 @@ from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.runtime.live import LiveRun
 from perdure.runtime.task_queues import Offer, activity_offer, workflow_offer
-from perdure.store.memory import MemoryStore
-from perdure.store.port import NEVER_NS, ExecutionRow
+from perdure.store.port import DELETED, NEVER_NS, ExecutionRow, RunKey
 from perdure.testing.simulator import checks_between
+from perdure.testing.simulator.checks_gone import Gone, WatchedStore
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.told import Told
 from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
@@ -40,14 +40,23 @@ _BY_SCHEDULE = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
 
 
 class Checks:
-    def __init__(self, store: MemoryStore, witness: Witness) -> None:
+    def __init__(self, store: WatchedStore, witness: Witness) -> None:
         self._store = store
         self._witness = witness
         self.told: defaultdict[str, Told] = defaultdict(Told)
+        self.gone = Gone(store, witness)
+        store.on_delete = self._about_to_go
 
     def open_runs(self) -> list[str]:
         self._read()
         return [run_id for run_id, told in self.told.items() if told.state.is_open]
+
+    def _about_to_go(self, keys: Sequence[RunKey]) -> None:
+        self._read()
+        for key in keys:
+            told = self.told.pop(key.run_id, None)
+            if told is not None:
+                self.gone.add(key.run_id, told)
 
     def _read(self) -> None:
         """Read on where the journals have grown. What was written before must still be there."""
@@ -66,7 +75,10 @@ class Checks:
     def at_any_time(self, nodes: Iterable[SimulatedNode]) -> None:
         self._read()
         open_runs: set[tuple[str, str]] = set()
+        self.gone.check()
         for row in self._store.rows():
+            if row.status == DELETED:
+                continue
             told = self.told[row.run_id]
             place = (row.namespace_id, row.workflow_id)
             assert told.rows, f"{row.run_id} has a row and no journal"
@@ -152,7 +164,8 @@ class Checks:
         self._check_chains()
         self._check_resets()
         for run_id, shown in self._witness.shown.items():
-            events = self.told[run_id].events
+            told = self.gone.told.get(run_id) or self.told[run_id]
+            events = told.events
             for event_id, encoded in shown.items():
                 assert event_id <= len(events), f"{run_id}: event {event_id} was shown and is lost"
                 durable = events[event_id - 1].SerializeToString(deterministic=True)
@@ -160,7 +173,7 @@ class Checks:
         for run_id, told in self.told.items():
             _check_timers(run_id, told.events)
             _check_updates(run_id, told)
-        checks_between.check(self.told)
+        checks_between.check(self.told, self.gone.told)
 
     def _check_chains(self) -> None:
         """A run that says which one follows it is followed by that one, and by no other."""

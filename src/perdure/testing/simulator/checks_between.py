@@ -28,8 +28,9 @@ _ANSWERS = {
 _COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 
 
-def check(journals: Journals) -> None:
-    """Everything has ended."""
+def check(journals: Journals, gone: Journals) -> None:
+    """Everything has ended. What has reached a workflow with runs that are gone, nobody knows."""
+    forgotten = {told.state.workflow_id for told in gone.values()}
     runs: defaultdict[str, list[str]] = defaultdict(list)
     for run_id, told in journals.items():
         runs[told.state.workflow_id].append(run_id)
@@ -41,7 +42,10 @@ def check(journals: Journals) -> None:
                 continue
             attributes = _attributes(event)
             answers[attributes.initiated_event_id] += 1
-            target = runs[attributes.workflow_execution.workflow_id]
+            workflow_id = attributes.workflow_execution.workflow_id
+            target = runs[workflow_id]
+            if workflow_id in forgotten:
+                continue
             if event.event_type == _SIGNALED:
                 name = _attributes(sent[attributes.initiated_event_id]).signal_name
                 # A run that is a reset has its past, and what was sent then, from another one.

@@ -29,6 +29,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import Code, Rejected
 from perdure.testing.simulator.caller import AGAIN, Caller
+from perdure.testing.simulator.model_worker import ModelWorker
 from perdure.testing.simulator.program import (
     CONTINUE,
     FAIL,
@@ -69,8 +70,12 @@ class ModelClient(Caller):
         server: Server,
         witness: Witness,
         randomness: random.Random,
+        *,
         others: Sequence[str],
+        worker: ModelWorker,
     ) -> None:
+        #: Works where this client is, and takes tasks that come with the answer to a start.
+        self._worker = worker
         self.workflow_id = workflow_id
         super().__init__(server, witness, randomness)
         steps = randomness.choices(STEPS, weights=WEIGHTS, k=randomness.randint(1, 6))
@@ -115,13 +120,17 @@ class ModelClient(Caller):
         request.workflow_type.name = "Program"
         request.task_queue.name = QUEUE
         request.input.payloads.add(data=json.dumps(self._program).encode())
+        request.request_eager_execution = self._random.random() < 0.3
         if self._is_retried:
             request.retry_policy.CopyFrom(POLICY)
         if self._is_by_schedule:
             request.cron_schedule = SCHEDULE
         run_id = ""
         try:
-            run_id = (await self.insist(request)).run_id
+            reply = await self.insist(request)
+            run_id = reply.run_id
+            if reply.eager_workflow_task.task_token:
+                await self._worker.work_eagerly(reply.eager_workflow_task)
             if self._random.random() < 0.2 and not self._goes_on:
                 second = await self.insist(request)
                 assert second.run_id == run_id, "one start, two runs"

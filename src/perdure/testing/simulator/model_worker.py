@@ -39,8 +39,14 @@ POLL_S = 20.0
 
 class ModelWorker:
     def __init__(
-        self, name: str, server: Server, witness: Witness, randomness: random.Random
+        self,
+        name: str,
+        server: Server,
+        witness: Witness,
+        randomness: random.Random,
+        namespace: str = NAMESPACE,
     ) -> None:
+        self._namespace = namespace
         self._name = name
         self._server = server
         self._witness = witness
@@ -56,15 +62,23 @@ class ModelWorker:
         """Take tasks for ever, from the common queue or from this worker's own."""
         queue = self._sticky_queue if sticky else QUEUE
         while True:
-            request = PollWorkflowTaskQueueRequest(namespace=NAMESPACE, identity=self._name)
+            request = PollWorkflowTaskQueueRequest(namespace=self._namespace, identity=self._name)
             request.task_queue.name = queue
             try:
                 task = await self._server.call(request, timeout_s=POLL_S)
                 assert isinstance(task, PollWorkflowTaskQueueResponse)
                 while task.task_token:
                     task = await self._work(task)
-            except Rejected:
-                await self._pause(1.0)
+            except Rejected as refusal:
+                await self._pause(30.0 if refusal.code is Code.NOT_FOUND else 1.0)
+
+    async def work_eagerly(self, task: PollWorkflowTaskQueueResponse) -> None:
+        """Take the task that came with the answer to a start."""
+        try:
+            while task.task_token:
+                task = await self._work(task)
+        except Rejected:
+            await self._pause(1.0)
 
     async def _work(self, task: PollWorkflowTaskQueueResponse) -> PollWorkflowTaskQueueResponse:
         """Answer one task; return the next one if the server gives it at once."""
@@ -98,7 +112,7 @@ class ModelWorker:
         self, task: PollWorkflowTaskQueueResponse, events: list[HistoryEvent]
     ) -> RespondWorkflowTaskCompletedRequest:
         request = RespondWorkflowTaskCompletedRequest(
-            namespace=NAMESPACE,
+            namespace=self._namespace,
             task_token=task.task_token,
             identity=self._name,
             commands=decide(events),
@@ -149,7 +163,7 @@ class ModelWorker:
         events: list[HistoryEvent] = []
         while True:
             request = GetWorkflowExecutionHistoryRequest(
-                namespace=NAMESPACE, next_page_token=token, execution=task.workflow_execution
+                namespace=self._namespace, next_page_token=token, execution=task.workflow_execution
             )
             page = await self._server.call(request)
             assert isinstance(page, GetWorkflowExecutionHistoryResponse)
@@ -164,7 +178,7 @@ class ModelWorker:
         result = query_result(events)
         await self._server.call(
             RespondQueryTaskCompletedRequest(
-                namespace=NAMESPACE,
+                namespace=self._namespace,
                 task_token=task.task_token,
                 completed_type=result.result_type,
                 query_result=result.answer,
@@ -176,15 +190,15 @@ class ModelWorker:
     async def run_activities(self) -> None:
         """Take activity tasks for ever."""
         while True:
-            request = PollActivityTaskQueueRequest(namespace=NAMESPACE, identity=self._name)
+            request = PollActivityTaskQueueRequest(namespace=self._namespace, identity=self._name)
             request.task_queue.name = QUEUE
             try:
                 task = await self._server.call(request, timeout_s=POLL_S)
                 assert isinstance(task, PollActivityTaskQueueResponse)
                 if task.task_token:
                     await self._act(task)
-            except Rejected:
-                await self._pause(1.0)
+            except Rejected as refusal:
+                await self._pause(30.0 if refusal.code is Code.NOT_FOUND else 1.0)
 
     async def _act(self, task: PollActivityTaskQueueResponse) -> None:
         self._witness.got_attempt(task)
@@ -198,14 +212,17 @@ class ModelWorker:
             failure = Failure(message="not yet")
             failure.application_failure_info.type = "NotYet"
             request = RespondActivityTaskFailedRequest(
-                namespace=NAMESPACE, task_token=task.task_token, failure=failure
+                namespace=self._namespace, task_token=task.task_token, failure=failure
             )
         else:
             request = RespondActivityTaskCompletedRequest(
-                namespace=NAMESPACE, task_token=task.task_token
+                namespace=self._namespace, task_token=task.task_token
             )
             request.result.payloads.add(data=task.activity_id.encode())
-        if await self._insist(request) and self._misbehaves(0.05):
+        place = (task.workflow_execution.run_id, task.activity_id)
+        # Of an activity that has been begun anew there is the same attempt again.
+        is_new = not self._witness.begun_anew[place]
+        if await self._insist(request) and is_new and self._misbehaves(0.05):
             await self._repeat(request)
 
     # Calls

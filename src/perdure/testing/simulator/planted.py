@@ -39,6 +39,7 @@ from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
 from perdure.testing.simulator.planted_control import CONTROL
+from perdure.testing.simulator.planted_gone import GONE
 from perdure.testing.simulator.planted_rules import RULES
 from perdure.testing.simulator.simulate import tried
 
@@ -343,6 +344,7 @@ BUGS: dict[str, Plant] = {
     "attempts of a run are not counted": _retries_for_ever,
     **RULES,
     **CONTROL,
+    **GONE,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.

@@ -24,7 +24,10 @@ from perdure.testing.simulator.virtual_loop import Process, VirtualClock, Virtua
 from perdure.testing.simulator.witness import SKEW_MAX_NS
 
 #: What a server would read from its file.
-CONFIG = {"frontend.WorkflowPauseEnabled": True}
+CONFIG = {
+    "frontend.WorkflowPauseEnabled": True,
+    "history.retentionTimerJitterDuration": "3s",
+}
 
 
 class Watchman(Protocol):

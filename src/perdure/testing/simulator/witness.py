@@ -45,6 +45,11 @@ class Witness:
         self.cancelled: set[str] = set()
         #: Runs that a reset was answered with.
         self.resets: set[str] = set()
+        #: Runs of which somebody is asking that they be deleted, and of which that was acknowledged.
+        self.may_go: set[str] = set()
+        self.must_go: set[str] = set()
+        #: Somebody is asking for the end of the namespace `passing.BRIEF`.
+        self.is_brief_deleted = False
         #: How often a worker got an attempt of an activity, by (run id, activity id, attempt).
         self.attempts: Counter[tuple[str, str, int]] = Counter()
         #: How often it may have been begun anew, by (run id, activity id): each time its attempts count from 1.

@@ -19,12 +19,19 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
-from perdure.store.memory import MemoryStore
 from perdure.testing.simulator.checks import Checks
+from perdure.testing.simulator.checks_gone import WatchedStore
 from perdure.testing.simulator.faulty_store import Faults
 from perdure.testing.simulator.model_client import ModelClient
 from perdure.testing.simulator.model_operator import ModelOperator
 from perdure.testing.simulator.model_worker import ModelWorker
+from perdure.testing.simulator.passing import (
+    BRIEF,
+    NamespaceDeleter,
+    PassingClient,
+    brief_namespace,
+)
+from perdure.testing.simulator.program import NAMESPACE
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.virtual_loop import VirtualClock, VirtualLoop
 from perdure.testing.simulator.witness import Witness
@@ -57,7 +64,7 @@ class World:
         self.loop = loop
         self.random = random.Random(seed)
         self.faults = Faults(random.Random(self.random.random()))
-        self.store = MemoryStore(now_ns=VirtualClock(loop).now_ns, is_shared=True)
+        self.store = WatchedStore(now_ns=VirtualClock(loop).now_ns, is_shared=True)
         self.witness = Witness()
         self.checks = Checks(self.store, self.witness)
         self.nodes: list[SimulatedNode] = []
@@ -65,7 +72,7 @@ class World:
         #: What went wrong where nobody was waiting for it.
         self.bugs: list[str] = []
         self.trace: deque[tuple[float, str, str, object]] = deque(maxlen=TRACE_LINES)
-        self._crews: list[tuple[ModelWorker, list[asyncio.Task[None]]]] = []
+        self._crews: list[tuple[ModelWorker, str, list[asyncio.Task[None]]]] = []
         self._numbers: Counter[str] = Counter()
         self._is_bad = True
         self._outside = copy_context()
@@ -149,26 +156,32 @@ class World:
     async def live(self) -> str:
         """Return one line that says what happened. Raises if anything did that must not."""
         self._choose_faults()
+        await self.store.put_namespace(brief_namespace())
         self.add_node()
         self.add_node()
         ids = [f"w{n}" for n in range(WORKFLOWS)]
+        self._eager = self._new_worker()
+        others = [*ids, "gone0"]
         clients = [
-            ModelClient(each, self, self.witness, random.Random(self.random.random()), ids)
+            ModelClient(each, self, self.witness, self._chance(), others=others, worker=self._eager)
             for each in ids
+        ]
+        passing = [
+            PassingClient(each, namespace, self, self.witness, self._chance())
+            for each, namespace in (("gone0", NAMESPACE), ("gone1", NAMESPACE), ("brief", BRIEF))
         ]
         operators = [
             ModelOperator(
                 ids[n::OPERATORS],
                 self,
                 self.witness,
-                random.Random(self.random.random()),
+                self._chance(),
                 VirtualClock(self.loop),
             )
             for n in range(OPERATORS)
         ]
         async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                self._add_worker(group)
+            self._add_workers(group)
             watching = group.create_task(self._watch())
             looking = group.create_task(self._look(clients))
             breaking = group.create_task(self._break_things(group))
@@ -180,6 +193,10 @@ class World:
             ]
             lives = [group.create_task(each.live()) for each in clients]
             lives += [group.create_task(each.live()) for each in operators]
+            lives += [group.create_task(each.live()) for each in passing]
+            if self.random.random() < 0.5:
+                deleter = NamespaceDeleter(self, self.witness, self._chance())
+                lives.append(group.create_task(deleter.delete()))
             await asyncio.sleep(BAD_TIMES_S)
             breaking.cancel()
             for operator in operators:
@@ -192,8 +209,7 @@ class World:
                 self._stop_workers()
                 await asyncio.sleep(QUIET_S)
                 self.checks.when_quiet(self.nodes)
-                for _ in range(WORKERS):
-                    self._add_worker(group)
+                self._add_workers(group)
                 await self._everything_ends(clients)
                 await asyncio.gather(*followers)
             for client in clients:
@@ -206,20 +222,30 @@ class World:
         assert not self.bugs, "\n".join(self.bugs)
         return self._summary()
 
-    def _add_worker(self, group: asyncio.TaskGroup) -> None:
-        worker = ModelWorker(
-            self._name("worker"), self, self.witness, random.Random(self.random.random())
-        )
+    def _chance(self) -> random.Random:
+        return random.Random(self.random.random())
+
+    def _new_worker(self, namespace: str = NAMESPACE) -> ModelWorker:
+        worker = ModelWorker(self._name("worker"), self, self.witness, self._chance(), namespace)
         worker.is_reliable = not self._is_bad
+        return worker
+
+    def _add_workers(self, group: asyncio.TaskGroup) -> None:
+        for _ in range(WORKERS):
+            self._add_worker(group)
+        self._add_worker(group, BRIEF)
+
+    def _add_worker(self, group: asyncio.TaskGroup, namespace: str = NAMESPACE) -> None:
+        worker = self._new_worker(namespace)
         tasks = [
             group.create_task(worker.run_workflow_tasks(sticky=False)),
             group.create_task(worker.run_workflow_tasks(sticky=True)),
             group.create_task(worker.run_activities()),
         ]
-        self._crews.append((worker, tasks))
+        self._crews.append((worker, namespace, tasks))
 
     def _stop_workers(self) -> None:
-        for _, tasks in self._crews:
+        for *_, tasks in self._crews:
             for task in tasks:
                 task.cancel()
         self._crews.clear()
@@ -263,10 +289,10 @@ class World:
             if kind == OUTAGE:
                 await self._outage()
             elif kind == WORKER:
-                _, tasks = self._crews.pop(0)
+                _, namespace, tasks = self._crews.pop(0)
                 for task in tasks:
                     task.cancel()
-                self._add_worker(group)
+                self._add_worker(group, namespace)
             else:
                 self._hurt(kind)
 
@@ -309,7 +335,7 @@ class World:
         self.note("the world", "is a good one from now on")
         self._is_bad = False
         self.faults.stop()
-        for worker, _ in self._crews:
+        for worker in (self._eager, *(worker for worker, *_ in self._crews)):
             worker.is_reliable = True
         for node in self.nodes:
             node.store.mend()
@@ -317,7 +343,7 @@ class World:
 
     async def _everything_ends(self, clients: list[ModelClient]) -> None:
         number = 0
-        while self.checks.open_runs():
+        while self.checks.open_runs() or self.checks.gone.is_missing_something():
             await asyncio.sleep(30)
             for client in clients:  # A step may wait for a signal that an earlier run has used.
                 number += 1
@@ -334,7 +360,8 @@ class World:
         hurt = ", ".join(f"{count} {kind}" for kind, count in sorted(self.counts.items()))
         return (
             f"{self.loop.time() / 60:.0f} min, {len(self.checks.told)} runs, {events} events,"
-            f" {len(self.witness.signals)} signals, {len(self.witness.updates)} updates,"
+            f" {len(self.checks.gone.told)} gone, {len(self.witness.signals)} signals,"
+            f" {len(self.witness.updates)} updates,"
             f" {hurt or 'nobody hurt'}, {digest.hexdigest()[:12]}"
         )
 

@@ -1,0 +1,74 @@
+"""What must hold of runs that are gone: they could go, all that was theirs went with them, and nothing comes back."""
+
+from collections.abc import Callable, Sequence
+
+from perdure.core.workflow import machine
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.times import timestamp_ns
+from perdure.store.memory import MemoryStore
+from perdure.store.port import DELETED, RunKey
+from perdure.testing.simulator.passing import BRIEF_ID, RETENTION_NS
+from perdure.testing.simulator.told import Told
+from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
+
+
+class WatchedStore(MemoryStore):
+    """Says what is about to go."""
+
+    #: Called with the keys, while all is still there.
+    on_delete: Callable[[Sequence[RunKey]], None]
+
+    def _delete(self, keys: Sequence[RunKey]) -> None:
+        self.on_delete(keys)
+        super()._delete(keys)
+
+
+class Gone:
+    """The runs that have gone."""
+
+    def __init__(self, store: MemoryStore, witness: Witness) -> None:
+        self._store = store
+        self._witness = witness
+        self.told: dict[str, Told] = {}
+        #: What was wrong when something went: the store must not fail by that.
+        self._faults: list[str] = []
+
+    def add(self, run_id: str, told: Told) -> None:
+        """The run goes now: may it?"""
+        self.told[run_id] = told
+        if told.state.is_open:
+            self._check_wanted(run_id, told)
+            return
+        # How a run that somebody deletes does what it owes is not written any more, if it is the last thing.
+        owed = [] if told.state.deletion_requested else machine.owed(Run(told.state), 0)
+        if owed:
+            self._faults.append(f"{run_id} goes, and owes {owed}")
+        closed_ns = timestamp_ns(told.events[-1].event_time)
+        is_over = closed_ns + RETENTION_NS <= self._store._now_ns() + 2 * SKEW_MAX_NS
+        if told.state.namespace_id != BRIEF_ID or not is_over:
+            self._check_wanted(run_id, told)
+
+    def _check_wanted(self, run_id: str, told: Told) -> None:
+        in_deleted = self._witness.is_brief_deleted and told.state.namespace_id == BRIEF_ID
+        if not in_deleted and run_id not in self._witness.may_go:
+            self._faults.append(f"{run_id} goes, and nobody asked")
+
+    def check(self) -> None:
+        """Nothing is left of them but, as long as a workflow id has others, a number."""
+        store = self._store
+        assert not self._faults, self._faults
+        for run_id in self.told:
+            assert not store.journal(run_id), f"{run_id} is gone, and written again"
+            assert store.shown(run_id) is None, f"{run_id} is gone, and lists show it"
+            row = store._executions.get(run_id)
+            assert row is None or row.status == DELETED, f"{run_id} is gone, and has a row"
+        for place, runs in store._runs.items():
+            statuses = {store._executions[run_id].status for run_id in runs.values()}
+            assert statuses != {DELETED}, f"{place}: a number is kept, and there is no other run"
+
+    def is_missing_something(self) -> bool:
+        """Whether something is still to go."""
+        store, witness = self._store, self._witness
+        brief = [row for row in store.rows() if row.namespace_id == BRIEF_ID]
+        is_there = witness.is_brief_deleted and BRIEF_ID in store._namespaces
+        return bool(brief) or is_there or not witness.must_go <= set(self.told)

@@ -1,0 +1,121 @@
+"""Workflows that do not stay: they are deleted, their time is over, or their whole namespace is deleted."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import msgspec
+from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    DescribeWorkflowExecutionRequest,
+    SignalWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+)
+
+from perdure.core.errors import Code, Rejected
+from perdure.runtime.namespaces import Namespace
+from perdure.store.port import NamespaceRow
+from perdure.testing.simulator.caller import Caller
+from perdure.testing.simulator.program import CHILD, NAMESPACE, ONCE, QUEUE, RETRIED, TIMER
+from perdure.testing.simulator.witness import Server, Witness
+
+#: Closed runs are kept for a short time here; it may be deleted itself.
+BRIEF = "brief"
+BRIEF_ID = "00000000-0000-4000-8000-000000000b1e"
+RETENTION_NS = 15 * 10**9
+_STEPS = (TIMER, ONCE, RETRIED, CHILD)
+
+
+def brief_namespace() -> NamespaceRow:
+    namespace = Namespace(id=BRIEF_ID, name=BRIEF, retention_ns=RETENTION_NS)
+    return NamespaceRow(BRIEF_ID, BRIEF, msgspec.msgpack.encode(namespace), 1)
+
+
+class PassingClient(Caller):
+    """Starts runs of one workflow id, one after the other; in the default namespace it deletes them, too."""
+
+    def __init__(
+        self,
+        workflow_id: str,
+        namespace: str,
+        server: Server,
+        witness: Witness,
+        randomness: random.Random,
+    ) -> None:
+        super().__init__(server, witness, randomness)
+        self._workflow_id = workflow_id
+        self._namespace = namespace
+
+    async def live(self) -> None:
+        for number in range(self._random.randint(2, 5)):
+            await asyncio.sleep(self._random.uniform(0, 15))
+            run_id = await self._start(number)
+            await asyncio.sleep(self._random.choice((0.0, self._random.uniform(0, 20))))
+            if self._random.random() < 0.5:
+                await self._signal(number)
+            # Some stay: then the workflow id keeps the number of a later one that is deleted.
+            if run_id and self._namespace == NAMESPACE and self._random.random() < 0.7:
+                await self._delete(run_id)
+
+    async def _start(self, number: int) -> str:
+        """Return the new run; empty if there is none."""
+        request = StartWorkflowExecutionRequest(
+            namespace=self._namespace,
+            workflow_id=self._workflow_id,
+            request_id=f"{self._workflow_id}/start/{number}",
+        )
+        request.workflow_type.name = "Program"
+        request.task_queue.name = QUEUE
+        program = self._random.choices(_STEPS, k=self._random.randint(0, 3))
+        request.input.payloads.add(data=json.dumps(program).encode())
+        try:
+            return str((await self.insist(request)).run_id)
+        except Rejected as refusal:
+            # The last one goes on, or the namespace is deleted.
+            if refusal.code not in (Code.ALREADY_EXISTS, Code.NOT_FOUND):
+                raise
+            return ""
+
+    async def _signal(self, number: int) -> None:
+        request = SignalWorkflowExecutionRequest(
+            namespace=self._namespace,
+            signal_name=f"s{number}",
+            request_id=f"{self._workflow_id}/s{number}",
+        )
+        request.workflow_execution.workflow_id = self._workflow_id
+        await self._insist_if_there(request)
+
+    async def _delete(self, run_id: str) -> None:
+        request = DeleteWorkflowExecutionRequest(namespace=self._namespace)
+        request.workflow_execution.workflow_id = self._workflow_id
+        if self._random.random() < 0.7:
+            request.workflow_execution.run_id = run_id
+        self._witness.may_go.add(run_id)
+        await self._insist_if_there(request)
+        self._witness.must_go.add(run_id)
+        if self._random.random() < 0.5:
+            look = DescribeWorkflowExecutionRequest(namespace=self._namespace)
+            look.execution.workflow_id = self._workflow_id
+            await self._insist_if_there(look)
+
+    async def _insist_if_there(self, request: Any) -> None:
+        try:
+            await self.insist(request)
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+
+
+class NamespaceDeleter(Caller):
+    async def delete(self) -> None:
+        """Delete the namespace of what is kept for a short time only."""
+        await asyncio.sleep(self._random.uniform(10, 90))
+        self._witness.is_brief_deleted = True
+        try:
+            await self.insist(DeleteNamespaceRequest(namespace=BRIEF))
+        except Rejected as refusal:
+            # It has another name since an earlier try.
+            if refusal.code is not Code.NOT_FOUND:
+                raise
