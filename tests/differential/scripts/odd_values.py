@@ -12,6 +12,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import VersioningOverride
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
+from tests.differential.commands import complete_workflow
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import World
@@ -158,3 +159,26 @@ async def queues_with_a_normal_name(world: World) -> None:
     queue.normal_name = "normal"
     for kind in (api.ListTaskQueuePartitionsRequest, api.DescribeTaskQueueRequest):
         await world.attempt(kind(task_queue=queue), "normal")
+
+
+@script
+async def answers_of_a_worker_from_the_future(world: World) -> None:
+    """Causes that nobody knows, and a sticky queue for ever."""
+    workflow = world.workflow()
+    await workflow.start()
+    for number in (99, -1):
+        task = await workflow.poll()
+        request = api.RespondWorkflowTaskFailedRequest(
+            task_token=task.reply.task_token, cause=number, identity="worker"
+        )
+        await world.attempt(request, f"cause {number}")
+        await workflow.describe(f"cause {number}")
+    task = await workflow.poll()
+    complete = api.RespondWorkflowTaskCompletedRequest(
+        task_token=task.reply.task_token, identity="worker"
+    )
+    complete.sticky_attributes.worker_task_queue.name = workflow.sticky_queue
+    complete.sticky_attributes.schedule_to_start_timeout.seconds = 10**11
+    await world.attempt(complete, "sticky for ever")
+    await workflow.signal()
+    await (await workflow.poll(sticky=True)).complete(complete_workflow())

@@ -15,7 +15,9 @@ REPORTED = "TemporalReportedProblems"
 
 
 def report_failure(step: Step, cause: WorkflowTaskFailedCause.ValueType) -> None:
-    name = WorkflowTaskFailedCause.Name(cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
+    name = str(cause)  # A worker may be newer than this server.
+    if cause in WorkflowTaskFailedCause.values():
+        name = WorkflowTaskFailedCause.Name(cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
     words = "".join(word.capitalize() for word in name.split("_"))
     _report(step, "category=WorkflowTaskFailed", f"cause=WorkflowTaskFailedCause{words}")
 

@@ -4,10 +4,16 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 SECOND_NS = 1_000_000_000
+#: A hundred years: a time of today and this fit 64 bits together.
+LONGEST_NS = 100 * 365 * 24 * 3600 * SECOND_NS
 
 
 def duration_ns(duration: Duration) -> int:
-    return duration.seconds * SECOND_NS + duration.nanos
+    """Return a duration, or the longest that times can be reckoned with."""
+    nanoseconds = duration.seconds * SECOND_NS + duration.nanos
+    if -LONGEST_NS <= nanoseconds <= LONGEST_NS:
+        return nanoseconds
+    return LONGEST_NS if nanoseconds > 0 else -LONGEST_NS
 
 
 def timestamp_ns(timestamp: Timestamp) -> int:
