@@ -4,13 +4,15 @@ import math
 from collections.abc import Mapping
 
 import pytest
+from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import RetryState
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.activities import FailActivity
 from perdure.core.workflow.activity_retries import exponential_ns
-from perdure.core.workflow.outcome import DispatchActivityTask
+from perdure.core.workflow.outcome import DispatchActivityTask, RetryDefaults
 from perdure.core.workflow.state import RetryPolicy
+from perdure.core.workflow.validation import retry_policy_fault, with_defaults
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import cancel_activity, failure, payloads, schedule_activity
 
@@ -210,3 +212,11 @@ def test_no_wait_is_too_long_to_be_stored() -> None:
 def test_a_coefficient_that_is_no_number_means_the_longest_wait() -> None:
     policy = RetryPolicy(10**9, math.nan, 100 * 10**9)
     assert [exponential_ns(policy, attempt) // 10**9 for attempt in (1, 2, 3)] == [1, 100, 100]
+
+
+@pytest.mark.parametrize("seconds", [-(2**63), 2**63 - 1])
+def test_a_policy_of_any_number_can_be_checked(seconds: int) -> None:
+    policy = ApiRetryPolicy()
+    policy.initial_interval.seconds = seconds
+    with_defaults(policy, RetryDefaults())
+    assert (retry_policy_fault(policy) is None) == (seconds > 0)

@@ -6,12 +6,8 @@ from temporalio.api.enums.v1 import RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.state import PendingActivity, RetryPolicy
-from perdure.core.workflow.times import SECOND_NS, duration_ns
-from perdure.core.workflow.validation import (
-    DURATION_MAX_S,
-    TIMEOUT_TYPE_NAMES,
-    TIMEOUT_TYPE_PREFIX,
-)
+from perdure.core.workflow.times import duration_ns
+from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, TIMEOUT_TYPE_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ def next_backoff(
         return Verdict(RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED)
     info = failure.application_failure_info
     if failure.HasField("application_failure_info") and info.HasField("next_retry_delay"):
-        backoff_ns = min(duration_ns(info.next_retry_delay), DURATION_MAX_S * SECOND_NS)
+        backoff_ns = duration_ns(info.next_retry_delay)
     else:
         backoff_ns = exponential_ns(policy, attempt)
     if expires_at_ns and now_ns + backoff_ns > expires_at_ns:
