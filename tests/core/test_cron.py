@@ -129,3 +129,8 @@ def test_no_moment_is_too_far_away_to_be_stored():
     now_ns = 1_800_000_000 * SECOND_NS
     assert cron.fault("@every 2562047h") is None
     assert now_ns + cron.backoff_ns("@every 2562047h", now_ns, now_ns) < 2**63
+
+
+def test_what_is_no_schedule_has_no_next_moment():
+    assert cron.backoff_ns("now and then", 0, SECOND_NS) is None
+    assert cron.backoff_ns("now and then", SECOND_NS, 0) is None

@@ -96,10 +96,12 @@ def backoff_ns(text: str, scheduled_ns: int, now_ns: int) -> int | None:
 
     In whole seconds, rounded up. None if there is no such moment.
     """
-    if now_ns < scheduled_ns:
-        next_ns: int | None = scheduled_ns
-    else:
-        next_ns = parse(text).next(scheduled_ns, now_ns)
+    try:
+        schedule = parse(text)
+    except BadSchedule:
+        # Temporal: a run may go on as one with a schedule that nobody has checked; there is no next one then.
+        return None
+    next_ns = scheduled_ns if now_ns < scheduled_ns else schedule.next(scheduled_ns, now_ns)
     if next_ns is None:
         return None
     return min(-(-(next_ns - now_ns) // SECOND_NS) * SECOND_NS, _LONGEST_NS)
