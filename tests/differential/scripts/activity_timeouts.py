@@ -154,3 +154,17 @@ async def activity_times_out_while_a_task_is_in_flight(world: World) -> None:
     await workflow.history("timed out, buffered")
     await task.complete()
     await workflow.poll_and_complete(complete_workflow())
+
+
+@script
+async def activities_time_out_at_once(world: World) -> None:
+    """One workflow task tells of all of them."""
+    workflow, queue = world.workflow(), world.id("nobody")
+    await workflow.start()
+    timeouts = {"schedule_to_close_timeout": "1s", "schedule_to_start_timeout": "1s"}
+    await workflow.poll_and_complete(
+        schedule_activity("b", queue, **timeouts),
+        schedule_activity("a", queue, **timeouts),
+        schedule_activity("c", queue, schedule_to_close_timeout="1s"),
+    )
+    await workflow.poll_and_complete(complete_workflow())

@@ -288,6 +288,7 @@ def retry_due(step: Step, timer: Timer) -> None:
 
 
 def time_out(step: Step, timer: Timer) -> None:
+    """Temporal: one timeout takes with it all that strike by now, and one workflow task tells of them."""
     activity = step.state.activities.get(timer.event_id)
     if activity is None:
         return
@@ -301,12 +302,32 @@ def time_out(step: Step, timer: Timer) -> None:
         # A heartbeat came since: look again when the next one would be late.
         step.call_back(timer._replace(fire_at_ns=due_ns))
         return
+    ended = [_strike(step, each) for each in _due(step.state, step.now_ns)]
+    if any(ended):
+        ensure(step)
+
+
+def _due(state: RunState, now_ns: int) -> list[Timer]:
+    """Return the timeouts that strike now, in the order in which they do."""
+    due = [
+        timer
+        for timer in needed_timers(state, now_ns)
+        if timer.kind in _TIMEOUTS and timer.fire_at_ns <= now_ns
+    ]
+    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _TIMEOUTS[timer.kind]))
+
+
+def _strike(step: Step, timer: Timer) -> bool:
+    """Give the activity another attempt, or end it. Return whether it has ended."""
+    activity = step.state.activities.get(timer.event_id)
+    if activity is None or activity.attempt != timer.attempt:
+        return False  # Another timeout has struck just now.
     timeout = _TIMEOUTS[timer.kind]
     failure = _timeout_failure(f"activity {TIMEOUT_TYPE_NAMES[timeout]} timeout", timeout)
     decided = verdict(activity, failure, step.now_ns)
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
         retry(step, activity, failure, decided.backoff_ns, completed=False)
-        return
+        return False
     if (
         decided.state == RetryState.RETRY_STATE_TIMEOUT
         and timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
@@ -331,7 +352,7 @@ def time_out(step: Step, timer: Timer) -> None:
     attributes.started_event_id = started_event_id
     attributes.retry_state = decided.state
     step.record_or_buffer(event)
-    ensure(step)
+    return True
 
 
 def _timeout_failure(message: str, timeout: TimeoutType.ValueType) -> Failure:
