@@ -93,6 +93,7 @@ class Services:
     def check_namespace(self, name: str) -> None:
         """Raise `Rejected` if a namespace is named that is not there."""
         if name:
+            self.check_length(name)
             self.namespaces.get(name)
 
     def key(self, namespace: str, workflow_id: str, run_id: str = "") -> RunKey:

@@ -156,9 +156,10 @@ def _stale_timer_is_not_recognised() -> Any:
     """It is known by nothing but its kind: the one that was set again under the same id fires in its place."""
 
     def fire(step: Any, timer: Timer) -> None:
-        running = [each.started_event_id for each in step.state.timers.values()]
+        running = list(step.state.timers.values())
         if running:
-            timers.fire(step, timer._replace(event_id=running[0]))
+            event_id, fire_at_ns = running[0].started_event_id, running[0].fire_at_ns
+            timers.fire(step, timer._replace(event_id=event_id, fire_at_ns=fire_at_ns))
 
     return patch.dict(machine.TIMERS, {TimerKind.USER_TIMER: fire})
 
