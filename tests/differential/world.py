@@ -304,6 +304,13 @@ class Workflow:
         reply = await self.world.do(request, label, timeout=timeout, quiet=quiet)
         return WorkflowTask(self, reply)
 
+    async def signal_and_poll_sticky(self) -> "WorkflowTask":
+        """Signal the workflow while its sticky worker polls. A queue that nobody polls is not used."""
+        async with self.world.meanwhile(self.poll(sticky=True)) as polling:
+            await self.signal()
+        task: WorkflowTask = polling.result()
+        return task
+
     async def poll_and_complete(self, *commands: Command, **fields: Any) -> Any:
         """The usual step of a worker; the poll is written down, too."""
         task = await self.poll()

@@ -180,5 +180,4 @@ async def answers_of_a_worker_from_the_future(world: World) -> None:
     complete.sticky_attributes.worker_task_queue.name = workflow.sticky_queue
     complete.sticky_attributes.schedule_to_start_timeout.seconds = 10**11
     await world.attempt(complete, "sticky for ever")
-    await workflow.signal()
-    await (await workflow.poll(sticky=True)).complete(complete_workflow())
+    await (await workflow.signal_and_poll_sticky()).complete(complete_workflow())

@@ -5,17 +5,9 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.differential.commands import complete_workflow, failure, start_timer
 from tests.differential.registry import script
-from tests.differential.world import Workflow, WorkflowTask, World
+from tests.differential.world import World
 
 _TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
-
-
-async def _next_on_sticky(world: World, workflow: Workflow) -> WorkflowTask:
-    """Signal the workflow while its sticky worker polls. A queue that nobody polls is not used."""
-    async with world.meanwhile(workflow.poll(sticky=True)) as polling:
-        await workflow.signal()
-    task: WorkflowTask = polling.result()
-    return task
 
 
 @script
@@ -24,10 +16,10 @@ async def sticky_worker_gets_what_is_new(world: World) -> None:
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
     await workflow.describe("sticky")
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await workflow.history("started on the sticky queue")
     await task.complete(start_timer("t", 100), sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete(complete_workflow())
 
 
@@ -37,7 +29,7 @@ async def sticky_worker_lets_go(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete()
     await workflow.signal()
     await workflow.poll_and_complete(complete_workflow())
@@ -49,7 +41,7 @@ async def sticky_worker_fails(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.fail(failure())
     await workflow.describe("failed")
     await workflow.poll_and_complete(complete_workflow())
@@ -60,7 +52,7 @@ async def sticky_worker_stops_in_the_middle(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(workflow_task_timeout="1s")
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    await _next_on_sticky(world, workflow)
+    await workflow.signal_and_poll_sticky()
     await workflow.poll_and_complete(complete_workflow())
 
 
@@ -106,7 +98,7 @@ async def sticky_task_is_not_taken(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky(1))
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete(sticky_attributes=workflow.sticky(1))
     await workflow.signal()
     await workflow.describe("waiting for the sticky worker")
@@ -122,7 +114,7 @@ async def sticky_is_reset(world: World) -> None:
     await workflow.start()
     await world.attempt(reset, "not sticky yet")
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete(sticky_attributes=workflow.sticky())
     await world.attempt(reset)
     await workflow.signal()
@@ -136,7 +128,7 @@ async def sticky_worker_shuts_down(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete(sticky_attributes=workflow.sticky())
     await world.attempt(
         api.ShutdownWorkerRequest(
@@ -171,7 +163,7 @@ async def sticky_timeout_of_the_worker(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await workflow.signal("another")
     await task.complete(sticky_attributes=workflow.sticky())
     task = await workflow.poll(sticky=True)
@@ -221,7 +213,7 @@ async def query_that_the_sticky_worker_does_not_take(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky(1))
-    task = await _next_on_sticky(world, workflow)
+    task = await workflow.signal_and_poll_sticky()
     await task.complete(sticky_attributes=workflow.sticky(1))
     async with world.meanwhile(workflow.query()):
         task = await workflow.poll(timeout=3.5)
