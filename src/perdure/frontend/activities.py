@@ -44,6 +44,7 @@ from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ActivityToken, encode
 from perdure.frontend.validation import check_identity, check_no_nul, check_run_id, check_task_queue
+from perdure.frontend.wire import serialized
 from perdure.runtime.replies import ActivityTaskReply
 from perdure.runtime.task_queues import ACTIVITY_QUEUE, QueueName
 from perdure.store.port import RunKey
@@ -74,11 +75,7 @@ class Activities:
                 if metadata.HasField("max_tasks_per_second")
                 else None
             ),
-            version_capabilities=(
-                request.worker_version_capabilities.SerializeToString()
-                if request.HasField("worker_version_capabilities")
-                else None
-            ),
+            version_capabilities=serialized(request, "worker_version_capabilities"),
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
         task = await self._node.poll_activity_task(name, info, deadline)
@@ -116,7 +113,7 @@ class Activities:
                 ref,
                 _payloads(request, "result"),
                 request.identity,
-                _version(request),
+                serialized(request, "worker_version"),
             ),
         )
         return RespondActivityTaskCompletedResponse()
@@ -135,7 +132,7 @@ class Activities:
                 request.failure if request.HasField("failure") else None,
                 request.identity,
                 _payloads(request, "last_heartbeat_details"),
-                _version(request),
+                serialized(request, "worker_version"),
             ),
         )
         return RespondActivityTaskFailedResponse(failures=failures)
@@ -239,14 +236,6 @@ class Activities:
 
 def _payloads(request: Any, name: str) -> Payloads | None:
     return getattr(request, name) if request.HasField(name) else None
-
-
-def _version(
-    request: RespondActivityTaskCompletedRequest | RespondActivityTaskFailedRequest,
-) -> bytes | None:
-    return (
-        request.worker_version.SerializeToString() if request.HasField("worker_version") else None
-    )
 
 
 def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse:

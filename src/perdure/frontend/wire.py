@@ -16,6 +16,11 @@ def field(field_number: int, content: bytes) -> bytes:
     return varint(field_number << 3 | 2) + varint(len(content)) + content
 
 
+def serialized(message: Message, name: str) -> bytes | None:
+    """Return a submessage serialized; None where it is not there: one that is there may be empty."""
+    return getattr(message, name).SerializeToString() if message.HasField(name) else None
+
+
 def varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:

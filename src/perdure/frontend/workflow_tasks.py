@@ -40,7 +40,7 @@ from perdure.frontend.tokens import (
     encode,
 )
 from perdure.frontend.validation import check_identity, check_task_queue
-from perdure.frontend.wire import field, with_submessage
+from perdure.frontend.wire import field, serialized, with_submessage
 from perdure.runtime.replies import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.store.port import RunKey
@@ -290,11 +290,7 @@ def _completed_event(request: RespondWorkflowTaskCompletedRequest) -> HistoryEve
 
 
 def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInfo:
-    capabilities = (
-        request.worker_version_capabilities.SerializeToString()
-        if request.HasField("worker_version_capabilities")
-        else None
-    )
+    capabilities = serialized(request, "worker_version_capabilities")
     return PollerInfo(request.identity, now_ns, version_capabilities=capabilities)
 
 

@@ -100,22 +100,11 @@ class Errands:
                     return  # The sender is gone.
                 if refusal.code not in _TRANSIENT:
                     log.error(
-                        "bug: an errand was refused",
-                        namespace_id=key.namespace_id,
-                        workflow_id=key.workflow_id,
-                        run_id=key.run_id,
-                        errand=type(errand).__name__,
-                        error=refusal.message,
+                        "bug: an errand was refused", **_about(key, errand), error=refusal.message
                     )
             except Exception:
                 # Who sent it waits for the answer: another try follows.
-                log.exception(
-                    "bug: an errand failed",
-                    namespace_id=key.namespace_id,
-                    workflow_id=key.workflow_id,
-                    run_id=key.run_id,
-                    errand=type(errand).__name__,
-                )
+                log.exception("bug: an errand failed", **_about(key, errand))
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
@@ -349,3 +338,13 @@ def _followed_by(live: LiveRun) -> str:
 
 def _execution(key: RunKey) -> WorkflowExecution:
     return WorkflowExecution(workflow_id=key.workflow_id, run_id=key.run_id)
+
+
+def _about(key: RunKey, errand: Errand) -> dict[str, str]:
+    """Say in the log whose errand it is."""
+    return {
+        "namespace_id": key.namespace_id,
+        "workflow_id": key.workflow_id,
+        "run_id": key.run_id,
+        "errand": type(errand).__name__,
+    }
