@@ -6,15 +6,18 @@ import uuid
 from typing import Any
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+#: A length of time as Go writes it; it may happen to be a round number of seconds.
+_SPAN = r"(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?(?:s|ms|µs|ns)"
 _MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<time>"),
     (re.compile(r"(an? |\d+ )?(now|second|minute|hour|day)s?( ago| from now)"), "<lately>"),
     (re.compile(r"(127\.0\.0\.1|localhost|\[::1?\]):\d+"), "<address>"),
+    (re.compile(rf"\({_SPAN}\)"), "(<duration>)"),
+    (re.compile(rf"(RunTime\s+){_SPAN}$"), r"\1<duration>"),
     (re.compile(r"\b\d+\.\d+(s|ms|µs)\b|\b\d+(ms|µs)\b"), "<duration>"),
     (re.compile(r"(HistorySize|StateTransitionCount)(\s+)\d+"), r"\1\2<number>"),
     (re.compile(r"^time=\S+ "), "time=<time> "),
     (re.compile(r"\bworker-[0-9a-f]{32}\b"), "<sticky queue>"),
-    (re.compile(r"\(\d+(\.\d+)?(ms|s)\)"), "(<duration>)"),
     (re.compile(r"(historySizeBytes: )\d+"), r"\1<number>"),
     (re.compile(r"(coreUsedFlags\[\d+\]: )\d+"), r"\1<flag>"),
     (re.compile(r'"taskId": ?"\d+",'), ""),
