@@ -16,14 +16,14 @@ _UNITS_NS = {
     "ns": 1,
     "us": 10**3,
     "µs": 10**3,
-    "μs": 10**3,  # noqa: RUF001 - the micro sign and the letter mu are both in use
+    "μs": 10**3,  # the micro sign and the letter mu are both in use
     "ms": 10**6,
     "s": 10**9,
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
     "d": 24 * 3600 * 10**9,
 }
-_PART = r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)"  # noqa: RUF001 - as above
+_PART = r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)"
 _DURATION = re.compile(rf"([+-]?)((?:{_PART})+)")
 _CLOCK = re.compile(r"([+-]?\d+):([+-]?\d+):([+-]?\d+)")
 _INT = re.compile(r"[+-]?\d+")
