@@ -3,11 +3,12 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+from tests.ports import free_port
 
 PERDURE = Path(sys.executable).parent / "perdure"
 #: Long enough for a machine that does much else; nothing is judged by it but hanging.
@@ -107,10 +108,3 @@ class PerdureServer:
 
     def log(self) -> str:
         return self._log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

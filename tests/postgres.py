@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.ports import free_port
 
 #: PostgreSQL refuses to run as root: then it runs as the first of these that there is.
 SERVER_USERS = ("postgres", "nobody")
@@ -36,7 +37,7 @@ class Postgres:
     """One cluster of databases in a folder. Its port stays the same when it is restarted."""
 
     def __init__(self, place: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._place = place
         self._data = place / "data"
         self._user = _server_user()
@@ -176,10 +177,3 @@ def _programs(place: Path, user: str | None) -> Path:
                 shutil.copytree(packages / name, place / "packages" / name, symlinks=True)
         install = place / "packages" / install.relative_to(packages)
     return install / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

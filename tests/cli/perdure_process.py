@@ -3,10 +3,9 @@
 import asyncio
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 PERDURE = Path(sys.executable).parent / "perdure"
@@ -75,10 +74,3 @@ async def spawn(*arguments: str, **environment: str) -> asyncio.subprocess.Proce
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
     )
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -20,7 +20,8 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.cli.perdure_process import free_port, run, running
+from tests.cli.perdure_process import PATIENCE_S, run, running
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 DEV = ("server", "start-dev", "--headless")
@@ -134,8 +135,9 @@ async def test_a_signal_drains_it(number):
         request = PollWorkflowTaskQueueRequest(namespace="default")
         request.task_queue.name = "drained"
         poll = asyncio.create_task(client.workflow_service.poll_workflow_task_queue(request))
-        while not await pollers_of(client, "drained"):
-            continue
+        async with asyncio.timeout(PATIENCE_S):
+            while not await pollers_of(client, "drained"):
+                continue
         code, err = await server.stop(number)
         assert not (await poll).task_token
         assert code == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,7 +11,9 @@ from pathlib import Path
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_READY_WITHIN_S = 30.0
+from tests.ports import free_port
+
+_READY_WITHIN_S = 90.0
 _STOPPED_WITHIN_S = 10.0
 _SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 
@@ -49,19 +50,12 @@ def _command(kind: str, port: int, directory: Path, settings: Settings) -> list[
     return command
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def running(kind: str, settings: Settings = ()) -> AsyncIterator[str]:
     """Run a server for as long as the body takes; gives its address. `settings` are "key=JSON"."""
     with tempfile.TemporaryDirectory(prefix="differential-") as name:
         directory = Path(name)
-        port = _free_port()
+        port = free_port()
         log = directory / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(

@@ -15,7 +15,8 @@ import pytest
 from tests.differential.servers import _ready
 from tests.http.client import Answer, Client
 from tests.http.table import CASES, Case
-from tests.perdure_server import PerdureServer, free_port
+from tests.perdure_server import PerdureServer
+from tests.ports import free_port
 
 #: What the real server adds to messages: where in the text, where in its own sources, and in what state its reader is.
 _POSITIONS = (
