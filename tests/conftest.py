@@ -1,6 +1,12 @@
 """For all tests; read before any of them is imported."""
 
+import asyncio
+import faulthandler
 import os
+import signal
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # PostgreSQL's programs are started as another user, so by a true fork, beside threads that are in gRPC's hands. gRPC's own
@@ -16,6 +22,9 @@ settings.load_profile("no deadline")
 
 #: Here no clock runs and no socket is open: what fails once, fails.
 _NO_TIME_PASSES = tuple(Path(__file__).parent / name for name in ("core", "house"))
+#: Longer than setting up, running or tearing down any test takes on a busy machine. Whoever waits for a process, a server or
+#: a database has a shorter patience of their own; this is for what hangs all the same, and would keep the rest from running.
+_PATIENCE_S = 480
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +32,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not any(item.path.is_relative_to(place) for place in _NO_TIME_PASSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let what hangs fail, and say what every thread and every task is waiting for."""
+
+    def hangs(*_: object) -> None:
+        faulthandler.dump_traceback(file=sys.__stderr__)
+        for task in asyncio.all_tasks() if asyncio._get_running_loop() else ():
+            task.print_stack()
+        pytest.fail(f"it hangs: not done after {_PATIENCE_S} s")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    # Again and again: whoever is interrupted may take the failure for their own.
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, 10)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    with _patience():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    with _patience():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    with _patience():
+        return (yield)

@@ -54,13 +54,24 @@ class Stage:
         self._scripts = list(scripts)
         self._kinds = list(kinds)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="differential")
+        # A process that has to end does not wait for it.
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="differential", daemon=True
+        )
         self._servers = AsyncExitStack()
         self._wires: dict[tuple[str, Settings], Wire] = {}
         self._runs: dict[tuple[str, str], Future[list[Step]]] = {}
 
     def __enter__(self) -> "Stage":
         self._thread.start()
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _begin(self) -> None:
         for kind in self._kinds:
             for settings in dict.fromkeys(script.settings for script in self._scripts):
                 opening = self._open(kind, settings)
@@ -71,7 +82,6 @@ class Stage:
                 wire = self._wires[kind, script.settings]
                 run = asyncio.run_coroutine_threadsafe(_play(script, wire, at_once), self._loop)
                 self._runs[kind, script.name] = run
-        return self
 
     def __exit__(
         self,
@@ -79,6 +89,9 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for run in self._runs.values():
             run.cancel()
         asyncio.run_coroutine_threadsafe(self._servers.aclose(), self._loop).result()

@@ -1,11 +1,17 @@
 """The comparison itself: what it must notice, and what it must not mind."""
 
+import threading
 from typing import Any
+
+import pytest
 
 from tests.differential.compare import Intended, differences
 from tests.differential.normalise import Normaliser
-from tests.differential.registry import SCRIPTS
+from tests.differential.registry import SCRIPTS, Script
+from tests.differential.servers import MEMORY
+from tests.differential.session import Stage
 from tests.differential.transcript import Step
+from tests.differential.world import World
 
 _RUN_1 = "01a209b2-cf4b-7d2a-83fd-d18dd1472591"
 _RUN_2 = "01a209b2-cf4b-7d2a-83fd-d18dd1472592"
@@ -66,6 +72,19 @@ def test_intended_differences_are_left_out_and_must_occur() -> None:
     found, stale = differences(theirs, ours, [here, nowhere])
     assert [line.split("\n")[0] for line in found] == ["step 0.b"]
     assert stale == [nowhere]
+
+
+def test_a_server_that_does_not_start_leaves_nothing_behind() -> None:
+    """Or the thread of the servers that did start would keep the process from its end."""
+
+    async def play(world: World) -> None:
+        raise AssertionError
+
+    before = set(threading.enumerate())
+    script = Script("never", play, intended=(), pending=None, settings=("no setting",))
+    with pytest.raises(AssertionError, match="does not serve"), Stage([script], [MEMORY]):
+        raise AssertionError("it has started")
+    assert set(threading.enumerate()) <= before
 
 
 def test_there_are_scripts() -> None:
