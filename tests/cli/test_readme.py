@@ -2,13 +2,16 @@
 
 import ast
 import asyncio
+import functools
 import inspect
 import re
 import shlex
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from tests.cli.perdure_process import PATIENCE_S, PERDURE, running
 
@@ -24,7 +27,12 @@ async def output_of(*command: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
     assert process.returncode == 0, err.decode()
     return out.decode()
 
@@ -59,6 +67,11 @@ async def test_the_first_workflow_in_python_and_from_the_cli(tmp_path):
 
 async def test_an_sdk_starts_it_as_its_dev_server(monkeypatch):
     monkeypatch.chdir(PERDURE.parents[2])
+    # On a busy machine the usual five seconds may be over before Python has imported everything.
+    patient = functools.partial(
+        WorkflowEnvironment.start_local, dev_server_startup_timeout=timedelta(seconds=PATIENCE_S)
+    )
+    monkeypatch.setattr(WorkflowEnvironment, "start_local", patient)
     code = compile(blocks("python")[1], "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     names: dict[str, object] = {}
     started = eval(code, names)

@@ -60,12 +60,19 @@ class _Player:
         entries = []
         for command in script.commands:
             code, output = await self._outcome(command)
-            if command.keep is not None:
-                name, key = command.keep
-                self.kept[name] = str(json.loads(output)[key])
+            if command.keep is not None and not self._keep(*command.keep, output):
+                code = NEVER
             lines = normaliser.lines(command.form, output.replace(self.queue, "<queue>"))
             entries.append(Entry(command.shown(), code, lines))
         return entries
+
+    def _keep(self, name: str, key: str, output: str) -> bool:
+        """Keep what is under `key`; return whether there is anything. The other scripts go on without it."""
+        try:
+            self.kept[name] = str(json.loads(output)[key])
+        except (ValueError, LookupError, TypeError):
+            return False
+        return True
 
     async def _outcome(self, command: Command) -> tuple[int, str]:
         """Run it, perhaps again and again; what never comes to its end is an outcome, too."""

@@ -35,7 +35,7 @@ class Receiver:
         """Return what came to `path`, once there are as many requests."""
         async with self._arrived:
             await asyncio.wait_for(
-                self._arrived.wait_for(lambda: len(self._requests.get(path, ())) >= count), 20
+                self._arrived.wait_for(lambda: len(self._requests.get(path, ())) >= count), 60
             )
         return self._requests[path]
 

@@ -203,7 +203,15 @@ async def test_a_cancelled_activity_learns_it_by_its_heartbeat(client, queue, na
         started.set()
         return await wait_for_cancel()
 
-    async with Worker(client, task_queue=queue, workflows=[Cancelling], activities=[wait]):
+    # Heartbeats go out often, so that the timeout can be long: one of seconds is over on a busy machine.
+    often = timedelta(milliseconds=100)
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[Cancelling],
+        activities=[wait],
+        max_heartbeat_throttle_interval=often,
+    ):
         handle = await client.start_workflow(Cancelling.run, id=name("c"), task_queue=queue)
         await started.wait()
         [pending] = (await handle.describe()).raw_description.pending_activities
@@ -254,10 +262,13 @@ async def test_a_start_delay(client, queue, name):
             task_queue=queue,
             start_delay=timedelta(seconds=1),
         )
-        assert (await handle.describe()).raw_description.workflow_execution_info.history_length == 1
         await handle.result()
     described = await handle.describe()
     assert described.execution_time - described.start_time == timedelta(seconds=1)
+    started, scheduled = (await handle.fetch_history()).events[:2]
+    assert scheduled.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+    waited_ns = scheduled.event_time.ToNanoseconds() - started.event_time.ToNanoseconds()
+    assert waited_ns >= 10**9
 
 
 async def test_workflow_id_policies(client, queue, name):
@@ -338,6 +349,6 @@ async def test_history_is_followed_as_it_grows(client, queue, name):
         await handle.signal(Collecting.add, "a")
         await handle.signal(Collecting.stop)
         await handle.result()
-        await asyncio.wait_for(following, 20)
+        await asyncio.wait_for(following, 60)
     assert seen[-1] == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
     assert seen.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) == 2

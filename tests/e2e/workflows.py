@@ -61,7 +61,7 @@ class Cancelling:
         await workflow.execute_activity(
             wait_for_cancel,
             start_to_close_timeout=SOON,
-            heartbeat_timeout=timedelta(seconds=2),
+            heartbeat_timeout=SOON,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=RetryPolicy(maximum_attempts=1),
         )

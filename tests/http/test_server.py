@@ -132,14 +132,24 @@ def waits_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def cancelled(perdure: PerdureServer, operation: str) -> float:
-    """Return how many calls were given up by their clients."""
+def counted(perdure: PerdureServer, metric: str) -> float:
+    """Return the value of a metric, which is a pattern; 0 if there is none."""
     page = Client(perdure.metrics_port).get("/metrics").body.decode()
-    found = re.search(
-        rf'service_error_with_type{{[^}}]*serviceerror_Cancelled[^}}]*"{operation}"[^}}]*}} (\S+)',
-        page,
-    )
+    found = re.search(rf"{metric}[^}}]*}} (\S+)", page)
     return float(found[1]) if found else 0.0
+
+
+def long_polls(perdure: PerdureServer) -> float:
+    """Return how many calls that may be long polls were begun."""
+    return counted(perdure, 'http_service_requests{[^}]*GetWorkflowExecutionHistory"')
+
+
+def cancelled_polls(perdure: PerdureServer) -> float:
+    """Return how many of them were given up by their clients."""
+    error = "serviceerror_Cancelled"
+    return counted(
+        perdure, f'service_error_with_type{{[^}}]*{error}[^}}]*"GetWorkflowExecutionHistory"'
+    )
 
 
 def long_poll(workflow_id: str) -> bytes:
@@ -151,11 +161,11 @@ def test_a_client_that_goes_away_takes_its_call_along(
     perdure: PerdureServer, client: Client, raw: Raw
 ) -> None:
     assert client.post(f"{WORKFLOWS}/left", TYPED).status == 200
-    before = cancelled(perdure, "GetWorkflowExecutionHistory")
+    before, cancelled = long_polls(perdure), cancelled_polls(perdure)
     raw.send(long_poll("left"))
-    time.sleep(0.1)
+    waits_for(lambda: long_polls(perdure) == before + 1)
     raw.close()
-    waits_for(lambda: cancelled(perdure, "GetWorkflowExecutionHistory") == before + 1)
+    waits_for(lambda: cancelled_polls(perdure) == cancelled + 1)
 
 
 def test_a_long_poll_is_answered_when_something_happens(client: Client, raw: Raw) -> None:
@@ -219,8 +229,9 @@ async def test_what_is_not_answered_in_time_is_refused_at_the_end() -> None:
     port = await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET)
-    while not any(each.call for each in server.connections):  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(each.call for each in server.connections):  # noqa: ASYNC110
+            await asyncio.sleep(0)
     await server.stop(0)
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -236,8 +247,8 @@ def test_a_stopping_server_answers_what_is_under_way(tmp_path: Path) -> None:
     idle, polling = Raw(server.http_port), Raw(server.http_port)
     idle.send(GET)
     assert idle.status() == 200
-    polling.send(long_poll("w").replace(HOSTED, b"Grpc-Timeout: 2S\r\n" + HOSTED))
-    time.sleep(0.2)
+    polling.send(long_poll("w").replace(HOSTED, b"Grpc-Timeout: 60S\r\n" + HOSTED))
+    waits_for(lambda: long_polls(server) == 1)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
     assert polling.status() == 503

@@ -68,7 +68,7 @@ class Cuttable:
 
 
 async def until(condition: Callable[[], Awaitable[object]], pause_s: float = 0.01) -> None:
-    for _ in range(2000):
+    for _ in range(6000):
         if await condition():
             return
         await asyncio.sleep(pause_s)

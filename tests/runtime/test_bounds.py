@@ -28,7 +28,7 @@ from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
-from tests.runtime.nodes import ALLOW, FAIL, SetClock, close, start, started_node
+from tests.runtime.nodes import ALLOW, FAIL, SetClock, close, start, started_node, until
 
 QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
 ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
@@ -42,9 +42,11 @@ class Failing(MemoryStore):
         self.fails = False
         self.may_load = asyncio.Event()
         self.may_load.set()
+        self.loads = asyncio.Event()
 
     async def load(self, keys):
         if not self.may_load.is_set():
+            self.loads.set()
             await self.may_load.wait()
             raise Unavailable("failed on purpose")
         return await super().load(keys)
@@ -79,9 +81,11 @@ async def long_after(node: Node) -> None:
 
 async def waiting_tasks(node: Node) -> set[str]:
     """Return the workflow ids of the workflow tasks that a worker would get."""
-    found, deadline = set(), asyncio.get_running_loop().time() + 1
+    found, loop = set(), asyncio.get_running_loop()
     info = PollerInfo("worker", node.clock.now_ns())
     while node.task_queues.describe(QUEUE).backlog_count:
+        # A new one each time: what counts may be a task that comes to nothing.
+        deadline = loop.time() + 1
         task = await node.poll_workflow_task(QUEUE, info, deadline, b"")
         if task is not None:
             found.add(task.key.workflow_id)
@@ -127,11 +131,15 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
     deadline = asyncio.get_running_loop().time() + 60
     info = PollerInfo("worker", clock.now_ns())
     polling = asyncio.create_task(node.poll_workflow_task(QUEUE, info, deadline, b""))
-    await asyncio.sleep(0.01)
+    await store.loads.wait()
     polling.cancel()
     await asyncio.wait([polling])
     store.may_load.set()
-    await asyncio.sleep(0.01)
+
+    async def is_back() -> bool:
+        return node.task_queues.describe(QUEUE).backlog_count == 1
+
+    await until(is_back)
     assert await waiting_tasks(node) == {"w"}
     await node.stop()
 

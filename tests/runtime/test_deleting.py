@@ -19,6 +19,7 @@ from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
 
+PATIENCE_S = 60
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 
@@ -130,10 +131,9 @@ async def test_it_waits_for_its_parent_to_be_told(node, store):
     live = node.engine.create(key, 1, Start("ns-id", "ns", "w", run_id, attributes, "r"))
     await node.engine.settle(live)
     await delete(node)
-    for _ in range(500):
-        if not await is_there(node):
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while await is_there(node):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert list(store.rows()) == []
 
 
@@ -143,7 +143,7 @@ async def test_a_failed_commit_leaves_the_run_or_nothing(node, store, failing, i
     run_id = await start(node)
     store.commits_left, store.is_written = failing, is_written
     outcome = None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while outcome is not Code.NOT_FOUND:
             try:
                 await delete(node)

@@ -255,7 +255,7 @@ class TestShared:
                         break
                     acknowledged.append(said)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(live(store, "node-1"), live(other, "node-2"))
         (loaded,) = await store.load([key(row)])
         assert [entry.seq for entry in loaded.journal] == list(range(1, len(loaded.journal) + 1))
@@ -310,7 +310,7 @@ async def until_waiting(url, count):
     """Return when `count` sessions wait for a lock."""
     watcher = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (  # noqa: ASYNC110 (the database does not say when)
                 await watcher.fetchval(
                     "SELECT count(*) FROM pg_stat_activity"
