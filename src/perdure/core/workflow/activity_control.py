@@ -46,10 +46,10 @@ _GOLDEN_RATIO = 0.618033988749895
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """Which activities: the one of an id, those of a type, or (both empty) all."""
+    """Which activities: the one of an id, those of a type, or (both None) all. No activity has an empty id or type."""
 
-    activity_id: str = ""
-    activity_type: str = ""
+    activity_id: str | None = None
+    activity_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,15 @@ def reset(step: Step, request: ResetActivities) -> None:
 
 
 def change(step: Step, request: ChangeActivities) -> ActivityOptions:
-    _check_is_open(step)
     wanted, fields = request.options, request.fields
-    if wanted is None and not request.restores:
-        raise invalid_argument("ActivityOptions are not provided")
-    if fields is None and not request.restores and request.which.activity_id:
-        raise invalid_argument("UpdateMask is not provided")
+    if not request.restores:
+        _check_is_open(step)
+        if wanted is None:
+            raise invalid_argument("ActivityOptions are not provided")
+        if fields is None and request.which.activity_id is not None:
+            raise invalid_argument("UpdateMask is not provided")
     options = ActivityOptions()
-    for activity in _selected(step, request.which):
+    for activity in _pending(step, request.which):
         if request.restores or wanted is None:
             changed = activity.original_attributes or activity.attributes
         elif fields is None:
@@ -170,15 +171,19 @@ def _check_is_open(step: Step) -> None:
 
 def _selected(step: Step, which: Selected) -> list[PendingActivity]:
     _check_is_open(step)
+    return _pending(step, which)
+
+
+def _pending(step: Step, which: Selected) -> list[PendingActivity]:
     state = step.state
-    if which.activity_id:
+    if which.activity_id is not None:
         scheduled_event_id = state.activity_ids.get(which.activity_id)
         found = [state.activities[scheduled_event_id]] if scheduled_event_id else []
     else:
         found = [
             activity
             for activity in state.activities.values()
-            if which.activity_type in ("", activity.activity_type)
+            if which.activity_type in (None, activity.activity_type)
         ]
     if not found:
         raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
