@@ -9,9 +9,19 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType as Type
+from temporalio.api.history.v1 import (
+    StartChildWorkflowExecutionInitiatedEventAttributes,
+    WorkflowExecutionContinuedAsNewEventAttributes,
+    WorkflowExecutionStartedEventAttributes,
+)
 
 from perdure.core.workflow.outcome import Limits
 
+Beginning = (
+    WorkflowExecutionStartedEventAttributes
+    | WorkflowExecutionContinuedAsNewEventAttributes
+    | StartChildWorkflowExecutionInitiatedEventAttributes
+)
 #: Facts about a run that nobody can set.
 SYSTEM: dict[str, Type.ValueType] = {
     "WorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
@@ -114,33 +124,59 @@ def fault(
 
 
 def is_nothing(payload: Payload) -> bool:
-    """Temporal: an empty payload, or one that encodes nothing, takes the attribute away."""
-    return payload.metadata.get("encoding") == b"binary/null" or payload.data in (
-        b"",
-        b"null",
-        b"[]",
-    )
+    """Temporal: a payload whose data says nothing takes the attribute away, whatever its encoding."""
+    return payload.data in (b"", b"null", b"[]")
+
+
+def drop_nothing(attributes: Beginning) -> None:
+    """Temporal: what begins a run has no attributes, and no memo, that are nothing."""
+    fields = attributes.search_attributes.indexed_fields
+    _drop(fields)
+    if not fields:
+        attributes.ClearField("search_attributes")
+    fields = attributes.memo.fields
+    _drop(fields)
+    if not fields:
+        attributes.ClearField("memo")
+
+
+def _drop(fields: MutableMapping[str, Payload]) -> None:
+    for name in [name for name, payload in fields.items() if is_nothing(payload)]:
+        del fields[name]
 
 
 def _is_valid(payload: Payload, kind: Type.ValueType) -> bool:
     try:
-        value = _decoded(payload)
+        value = decoded(payload)
     except (ValueError, RecursionError):
         return False
     if isinstance(value, bytes):
         return False
-    if is_nothing(payload):
+    if value is None or value == []:
         return True
-    if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST and not isinstance(value, list):
-        return False
-    values = value if isinstance(value, list) else [value]
-    return all(_fits(each, kind) for each in values)
+    if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
+        value = unwrapped(value)
+        return isinstance(value, list) and all(
+            each is None or isinstance(each, str) for each in value
+        )
+    if not isinstance(value, list):
+        return _fits(value, kind)
+    # Temporal: a null in a list is the zero of its type.
+    return len(value) == 1 and (value[0] is None or _fits(value[0], kind))
 
 
-def _decoded(payload: Payload) -> Any:
+def unwrapped(value: Any) -> Any:
+    """Temporal: a list that has nothing but another list is that."""
+    is_wrapped = isinstance(value, list) and len(value) == 1 and isinstance(value[0], list)
+    return value[0] if is_wrapped else value
+
+
+def decoded(payload: Payload) -> Any:
     """Return the value that clients encoded; raise `ValueError` if that is none."""
     match payload.metadata.get("encoding"):
         case b"binary/null":
+            return None
+        case b"json/protobuf" if payload.data == b"null":
             return None
         case b"binary/plain":
             return payload.data
@@ -174,7 +210,7 @@ def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.V
 def _shown(payload: Payload) -> str:
     """Return a value as the API's error texts show it."""
     try:
-        shown = _as_go(_decoded(payload))
+        shown = _as_go(decoded(payload))
     except (ValueError, RecursionError):
         parts = [
             f"metadata:{{key:{_quoted(key.encode())}  value:{_quoted(payload.metadata[key])}}}"

@@ -12,9 +12,16 @@ from typing import Any
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
-from perdure.core.search_attributes import PREDEFINED
+from perdure.core.search_attributes import PREDEFINED, decoded, unwrapped
 from perdure.core.visibility.attributes import FIELDS
 from perdure.core.visibility.values import INT64_MAX, time_ns, words
+
+_ZEROS: Mapping[Type.ValueType, Any] = {
+    Type.INDEXED_VALUE_TYPE_BOOL: False,
+    Type.INDEXED_VALUE_TYPE_INT: 0,
+    Type.INDEXED_VALUE_TYPE_DOUBLE: 0.0,
+    Type.INDEXED_VALUE_TYPE_DATETIME: "0001-01-01T00:00:00Z",
+}
 
 
 def indexed(attributes: SearchAttributes, custom: Mapping[str, str]) -> str:
@@ -31,15 +38,20 @@ def indexed(attributes: SearchAttributes, custom: Mapping[str, str]) -> str:
 
 def _value(payload: Payload, kind: Type.ValueType) -> Any:
     try:
-        value = json.loads(payload.data)
+        value = decoded(payload)
     except (ValueError, RecursionError):
         return None
     if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
-        values = value if isinstance(value, list) else [value]
-        return [cleaned(each) for each in values if isinstance(each, str)] or None
+        values = unwrapped(value)
+        if not isinstance(values, list):
+            return None
+        # Temporal: what is empty, or null, is found by no filter, but the list is there.
+        return [cleaned(each) for each in values if isinstance(each, str) and each]
     if isinstance(value, list):
-        # Temporal: of a list that is given for one value, SQL databases keep the first.
-        value = value[0] if value else None
+        if not value:
+            return None
+        # Temporal: a null in a list is the zero of its type.
+        value = _ZEROS.get(kind, "") if value[0] is None else value[0]
     match kind:
         case Type.INDEXED_VALUE_TYPE_BOOL:
             return value if isinstance(value, bool) else None

@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import StartChildWorkflowExecutionInitiatedEventAttributes
 
 from perdure.core import cron
+from perdure.core.search_attributes import drop_nothing
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.state import RunState
@@ -159,6 +160,5 @@ def initiated_attributes(
     for part in ("input", "header", "memo", "search_attributes", "retry_policy", "priority"):
         if wanted.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(wanted, part))
-    if not wanted.memo.fields:  # Temporal: an empty one is none.
-        attributes.ClearField("memo")
+    drop_nothing(attributes)
     return attributes

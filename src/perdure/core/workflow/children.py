@@ -21,6 +21,7 @@ from temporalio.api.history.v1 import (
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.search_attributes import with_types
 from perdure.core.workflow.child_options import (
     CAUSE,
     COMMAND,
@@ -170,6 +171,10 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.start_child_workflow_execution_initiated_event_attributes
     attributes.MergeFrom(initiated_attributes(step.state, wanted, step.world.limits))
+    with_types(
+        attributes.search_attributes.indexed_fields,
+        step.world.search_attribute_types(step.state.namespace_id),
+    )
     attributes.workflow_task_completed_event_id = completed_event_id
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)

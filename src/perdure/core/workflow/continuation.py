@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
+from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.execution import refuse_unhandled
 from perdure.core.workflow.state import Run
@@ -53,6 +54,11 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
     ):
         if wanted.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(wanted, part))
+    drop_nothing(attributes)
+    with_types(
+        attributes.search_attributes.indexed_fields,
+        step.world.search_attribute_types(step.state.namespace_id),
+    )
     attributes.workflow_run_timeout.CopyFrom(wanted.workflow_run_timeout)
     attributes.workflow_task_timeout.CopyFrom(wanted.workflow_task_timeout)
     attributes.workflow_task_completed_event_id = completed_event_id
@@ -112,8 +118,11 @@ def _complete_attributes(step: Step, command: Command) -> None:
         limits,
     )
     if fault is not None:
+        # Temporal: names are looked up before anything else is looked at.
+        is_unknown = fault.startswith("Namespace ")
         raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES, fault
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            fault if is_unknown else f"invalid SearchAttributes on {name}: {fault}. {where}",
         )
     run_timeout = duration_ns(wanted.workflow_run_timeout) or state.run_timeout_ns
     if state.execution_timeout_ns:

@@ -18,7 +18,7 @@ from temporalio.api.failure.v1 import Failure, TimeoutFailureInfo
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.search_attributes import with_types
+from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.workflow import workflow_task
 from perdure.core.workflow.callbacks import attached
 from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
@@ -75,6 +75,7 @@ def start(step: Step, request: Start) -> None:
     if request.user_metadata is not None:
         event.user_metadata.CopyFrom(request.user_metadata)
     event.links.extend(request.links)
+    drop_nothing(event.workflow_execution_started_event_attributes)
     with_types(
         event.workflow_execution_started_event_attributes.search_attributes.indexed_fields,
         step.world.search_attribute_types(request.namespace_id),

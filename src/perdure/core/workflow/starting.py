@@ -181,8 +181,6 @@ def started_attributes(
     for part in ("input", "header", "memo", "search_attributes", "priority"):
         if request.HasField(part):
             getattr(attributes, part).CopyFrom(getattr(request, part))
-    if not attributes.memo.fields:
-        attributes.ClearField("memo")
     if request.HasField("versioning_override"):
         attributes.versioning_override.CopyFrom(recorded(request.versioning_override))
     if request.HasField("retry_policy"):
