@@ -15,7 +15,7 @@ import msgspec
 
 from perdure import settings
 from perdure.core.workflow.outcome import Limits
-from perdure.frontend import namespace_changes, rate_limits
+from perdure.frontend import known_keys, namespace_changes, rate_limits
 from perdure.runtime import limits, retention
 
 PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
@@ -78,6 +78,7 @@ def keys() -> str:
             text = _duration(default / 1e9) if name.endswith("_ns") else json.dumps(default)
             rows.append((key, text, scope))
     rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
+    rows.append((known_keys.HTTP_HOSTS, "[]", ""))
     rows.append((limits.CIRCUIT_BREAKER, '{"Timeout": "1m"}', "namespace"))
     standard = (
         '{"InitialIntervalInSeconds": 1, "MaximumIntervalCoefficient": 100,'
@@ -86,6 +87,7 @@ def keys() -> str:
     rows += [(key, standard, "namespace") for key in limits.RETRIES.values()]
     rows += _rates()
     rows += [(key, text, "") for key, text in (namespace_changes.KEYS | retention.KEYS).items()]
+    assert {key.lower() for key, _, _ in rows} == known_keys.HONOURED
     lines = ["| key | default | may be bound to |", "| --- | --- | --- |"]
     lines += [f"| `{key}` | `{text}` | {scope} |" for key, text, scope in sorted(rows)]
     return "\n".join(lines) + "\n"

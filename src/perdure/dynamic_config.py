@@ -1,6 +1,6 @@
 """Temporal's dynamic configuration: values under Temporal's own keys, read with the type that the reader needs.
 
-As in the real server a key that nobody reads has no effect, names are compared without regard to case, and a value
+A key that nobody reads has no effect. As in the real server names are compared without regard to case, and a value
 that does not fit is reported once and replaced by the default: a wrong value must not stop a server. A value may be
 bound to a namespace or a task queue; of those that hold, the one bound most narrowly counts. Which keys are read is
 known only by those who read them; no list of keys is kept here.
@@ -106,6 +106,18 @@ class DynamicConfig:
         self, key: str, default: bool, namespace: str, task_queue: str, task_type: int
     ) -> bool:
         return self._read(key, default, _boolean, _of_queue(namespace, task_queue, task_type))
+
+    def keys_but(self, known: frozenset[str]) -> list[str]:
+        """Return the keys that are set, in lower case, but for those that are known or part of such a one."""
+        return [
+            key
+            for key, values in self._values.items()
+            if not any(f"{key}.".startswith(f"{each}.") for each in known)
+            and not any(isinstance(each.value, Mapping) and self._has_parts(key) for each in values)
+        ]
+
+    def _has_parts(self, key: str) -> bool:
+        return any(other.startswith(f"{key}.") for other in self._values)
 
     def is_set(self, key: str) -> bool:
         return key.lower() in self._values

@@ -16,6 +16,7 @@ from perdure.frontend.calls import Calls
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.http.api import HttpApi, host_rule
 from perdure.frontend.http.server import HttpServer
+from perdure.frontend.known_keys import HONOURED, HTTP_HOSTS, without_effect
 from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
@@ -79,6 +80,8 @@ class Server:
         )
         self._watching: asyncio.Task[None] | None = None
         self._host_rule = host_rule(())
+        #: Keys of dynamic configuration that the log has said to have no effect.
+        self._reported_keys: set[str] = set()
         self._calls: Calls | None = None
         self._is_started = False
         self.address: Address = ("", 0)
@@ -149,7 +152,17 @@ class Server:
         self.node.configure(config)
         if self._calls is not None:
             self._calls.rate_limits.configure(config)
-        self._host_rule = host_rule(config.strings("frontend.httpAllowedHosts", ()))
+        self._host_rule = host_rule(config.strings(HTTP_HOSTS, ()))
+        self._report_keys(config)
+
+    def _report_keys(self, config: DynamicConfig) -> None:
+        """Say once of each key that has no effect that it has none."""
+        keys = [key for key in config.keys_but(HONOURED) if key not in self._reported_keys]
+        self._reported_keys.update(keys)
+        known = without_effect() if keys else frozenset()
+        for key in keys:
+            why = "of the real server, without effect here" if key in known else "not known"
+            log.warning(f"dynamic config: key {why}", key=key)
 
     async def _read(self, file: DynamicConfigFile) -> None:
         values = await asyncio.to_thread(file.read_if_changed)

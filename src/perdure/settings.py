@@ -103,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     namespace_retention_days: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     #: Custom search attributes of the namespaces created at start: a name and its type.
     search_attributes: dict[str, SearchAttributeType] = {}
-    #: Temporal's dynamic configuration: keys as Temporal names them. A key that perdure does not know has no effect.
+    #: Temporal's dynamic configuration: keys as Temporal names them. A key without effect is logged.
     dynamic_config: dict[str, Any] = {}
     #: A file of dynamic configuration, YAML in Temporal's format. What it sets wins over the table above.
     dynamic_config_file: str = ""

@@ -51,6 +51,17 @@ def test_a_value_that_does_not_fit_is_replaced_by_the_default_and_reported_once(
     assert {line["log_level"] for line in lines} == {"warning"}
 
 
+def test_keys_that_are_not_known_are_found_however_they_are_written():
+    table = {
+        "limit.maxIDLength": 3,
+        "Frontend": {"rps": 1, "other": {"deep": 2}},
+        "c": {"Timeout": 1},
+    }
+    config = DynamicConfig(table, over={"odd.table": constrained([{"value": {"a": 1}}])})
+    known = frozenset({"limit.maxidlength", "frontend.rps", "c"})
+    assert config.keys_but(known) == ["frontend.other.deep", "odd.table"]
+
+
 def test_the_value_that_is_bound_most_narrowly_counts():
     config = DynamicConfig(
         {"k": 5},

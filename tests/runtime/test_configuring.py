@@ -1,7 +1,9 @@
 """What a file of dynamic configuration says holds without a restart."""
 
 import asyncio
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -24,6 +26,14 @@ def server(path: Path) -> Server:
             dynamic_config_poll_seconds=0.01,
         )
     )
+
+
+def warned(lines: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (line["key"], line["event"])
+        for line in lines
+        if line["log_level"] == "warning" and line["event"].startswith("dynamic config: key")
+    ]
 
 
 def write(path: Path, text: str) -> None:
@@ -71,3 +81,24 @@ async def test_a_change_of_the_file_holds_for_runs_that_are_there(tmp_path):
 async def test_a_server_does_not_start_on_a_file_that_is_not_there(tmp_path):
     with pytest.raises(StartupError, match=r"none\.yaml: No such file"):
         await server(tmp_path / "none.yaml").start()
+
+
+async def test_keys_without_effect_are_logged_once(tmp_path):
+    path = tmp_path / "dynamic.yaml"
+    path.write_text("system.TransactionSizeLimit: [{value: 1}]\nlimit.blobSize.eror: [{value: 1}]")
+    running = server(path)
+    with structlog.testing.capture_logs() as lines:
+        await running.start()
+        try:
+            write(path, f"{path.read_text()}\nlimit.blobSize.error: [{{value: 600001}}]\na.b: []")
+            await until(running, 600001)
+        finally:
+            await running.stop(0)
+    assert warned(lines) == [
+        (
+            "system.transactionsizelimit",
+            "dynamic config: key of the real server, without effect here",
+        ),
+        ("limit.blobsize.eror", "dynamic config: key not known"),
+        ("a.b", "dynamic config: key not known"),
+    ]

@@ -1,0 +1,40 @@
+"""Which keys of dynamic configuration have an effect here, and which the real server knows besides.
+
+Only to tell an operator of a key that does nothing: whoever reads a key does not look here.
+"""
+
+from importlib.resources import files
+
+from perdure.frontend import namespace_changes, rate_limits
+from perdure.runtime import limits, retention
+
+#: Hosts that browsers may call the HTTP API by.
+HTTP_HOSTS = "frontend.httpAllowedHosts"
+
+
+def _honoured() -> frozenset[str]:
+    keys = {
+        *limits.PER_NAMESPACE.values(),
+        *limits.GLOBAL.values(),
+        *limits.RETRIES.values(),
+        *(limits.CALLBACK_ADDRESSES, limits.CIRCUIT_BREAKER),
+        *(limits.TASK_POLL, limits.QUERY_WINDOW, limits.FAIRNESS),
+        *namespace_changes.KEYS,
+        *retention.KEYS,
+        *rate_limits.COUNT_KEYS,
+        rate_limits.OPERATOR_RATIO,
+        HTTP_HOSTS,
+    }
+    for of_class in rate_limits.KEYS.values():
+        keys |= {*of_class.host, *of_class.namespace, of_class.burst_ratio}
+    return frozenset(key.lower() for key in keys)
+
+
+#: In lower case.
+HONOURED = _honoured()
+
+
+def without_effect() -> frozenset[str]:
+    """Return the keys, in lower case, that have an effect in the real server and none here."""
+    text = files(__package__).joinpath("dynamic_config_keys.txt").read_text()
+    return frozenset(text.lower().split()) - HONOURED
