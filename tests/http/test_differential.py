@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from tests.differential.servers import _ready
+from tests.http import odd_values, table
 from tests.http.client import Answer, Client
-from tests.http.table import CASES, Case
+from tests.http.table import Case
 from tests.perdure_server import PerdureServer
 from tests.ports import free_port
 
+CASES = [*table.CASES, *odd_values.CASES]
 #: What the real server adds to messages: where in the text, where in its own sources, and in what state its reader is.
 _POSITIONS = (
     (re.compile(r"syntax error \(line \d+:\d+\)"), "syntax error"),

@@ -225,11 +225,11 @@ class Activities:
             raise invalid_argument("ActivityId is not set on request.")
         if check:
             check_identity(request.identity, self._services.limits(request.namespace))
+        check_no_nul(request.workflow_id, "WorkflowId")
+        check_run_id(request.run_id, "RunId is not valid UUID.")
         if not request.workflow_id:
             # Temporal: without a workflow id it is an activity that stands alone.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")
-        check_no_nul(request.workflow_id, "WorkflowId")
-        check_run_id(request.run_id, "RunId is not valid UUID.")
         key = self._node.engine.key(namespace.id, request.workflow_id, request.run_id)
         return key, ActivityRef(activity_id=request.activity_id)
 

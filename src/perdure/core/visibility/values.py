@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 
 #: Go's time.Parse(RFC3339Nano).
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))"
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))"
 )
 _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 _DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -38,6 +38,15 @@ _STATUSES = dict(Status.items()) | {name: number for number, name in STATUS_NAME
 
 def time_ns(text: str) -> int | None:
     """Return the time that an RFC 3339 text means, or the nearest that 64 bits can hold; None if it means none."""
+    found = moment(text)
+    if found is None:
+        return None
+    seconds, nanos = found
+    return max(-INT64_MAX, min(INT64_MAX, seconds * 10**9 + nanos))
+
+
+def moment(text: str) -> tuple[int, int] | None:
+    """Return seconds and nanoseconds since 1970 that an RFC 3339 text means; None if it means no time."""
     match = _TIME.fullmatch(text)
     if match is None or not text.isascii():
         return None
@@ -53,12 +62,11 @@ def time_ns(text: str) -> int | None:
     days += _DAYS_BEFORE_MONTH[month - 1] + (month > 2 and is_leap) + day - 1
     seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
     if sign:
-        if int(offset_hours) > 24 or int(offset_minutes) > 59:
+        if int(offset_hours) > 24 or int(offset_minutes) > 60:
             return None
         offset_s = int(offset_hours) * 3600 + int(offset_minutes) * 60
         seconds -= offset_s if sign == "+" else -offset_s
-    nanoseconds = int((fraction or "")[:9].ljust(9, "0"))
-    return max(-INT64_MAX, min(INT64_MAX, seconds * 10**9 + nanoseconds))
+    return seconds, int((fraction or "")[:9].ljust(9, "0"))
 
 
 def duration_ns(text: str) -> int | None:

@@ -3,6 +3,7 @@
 routes.py      which call a method and a path mean
 json_text.py   JSON read and written as Go does
 protojson.py   messages as JSON
+well_known.py  times, durations and other messages that have a JSON of their own
 payloads.py    the shorthand in which payloads are the values that they hold
 parameters.py  query parameters as fields of a request
 api.py         a request of HTTP becomes a call, its answer a response

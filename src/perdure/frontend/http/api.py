@@ -37,6 +37,8 @@ _STATUSES = {
 }
 #: JSON that is larger is read and written on another thread: a megabyte of it can take seconds.
 _ASIDE_BYTES = 64 * 1024
+#: Nothing is answered in less.
+_SHORTEST_S = 1e-6
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 _FORM = "application/x-www-form-urlencoded"
 
@@ -105,9 +107,12 @@ class HttpApi:
         target = re.sub("^https?://[^/?]*", "", request.target) or "/"
         raw_path, _, query = target.partition("?")
         path = _unquoted(raw_path)
-        clean = _clean(path)
-        if clean != path:
-            location = quote(clean, safe="/:@!$&'()*+,;=-._~") + (f"?{query}" if query else "")
+        # Temporal: what is escaped is part of a name, even if it is a dot or a slash.
+        clean = _clean(raw_path)
+        if clean != raw_path:
+            location = quote(clean.encode("latin-1"), safe="%/:@!$&'()*+,;=-._~") + (
+                f"?{query}" if query else ""
+            )
             return Response(301, [("Location", location)], b"")
         if request.verb == "GET" and path.startswith(("/swagger.json", "/openapi.yaml")):
             return self._document(path)
@@ -191,6 +196,8 @@ async def _in_time(
         return await answer(message, Call(None, metadata))
     deadline = asyncio.get_running_loop().time() + timeout_s
     try:
+        if timeout_s < _SHORTEST_S:
+            raise TimeoutError
         async with asyncio.timeout_at(deadline):
             return await answer(message, Call(deadline, metadata))
     except TimeoutError:
@@ -218,7 +225,7 @@ def _clean(path: str) -> str:
 
 def _formats(request: Request, query: str) -> tuple[Format, Format]:
     """Return how the body is to be read, and the answer to be written."""
-    names = {part.partition("=")[0] for part in query.split("&")}
+    names = set(parameters.readable(query))
     suffix = "+pretty" if "pretty" in names else ""
     suffix += "+no-payload-shorthand" if "noPayloadShorthand" in names else ""
     content_type = request.header("content-type").partition(";")[0].strip().lower()
@@ -241,7 +248,7 @@ def _request(
                 protojson.decode(json_text.read(request.body), message, shorthand=reads.shorthand)
         for name, value in fields.items():
             parameters.set_field(message, name.split("."), [value])
-        if not route.has_body:
+        if not route.has_body and route.has_parameters:
             parameters.populate(message, _parameters(request, query), route.fields)
     except (json_text.BadJson, parameters.BadParameter) as error:
         raise invalid_argument(str(error)) from error

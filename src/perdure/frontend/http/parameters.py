@@ -1,8 +1,7 @@
 """Query parameters as fields of a request: `?execution.runId=…&pageSize=10`."""
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -12,9 +11,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from perdure.core.visibility.values import moment
 from perdure.frontend.http.json_text import BadJson, Number
-from perdure.frontend.http.payloads import bytes_of
+from perdure.frontend.http.payloads import bytes_in_alphabet
 from perdure.frontend.http.protojson import enum_type, is_map, message_type, scalar
+from perdure.frontend.http.well_known import TIMES_S
 
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
@@ -30,7 +31,8 @@ _UNITS_NS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+#: No number has more digits; what is longer is refused like what is none.
+_INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 #: A parameter for a member of a map: `name[key]=value`.
 _MEMBER = re.compile(r"(.*)\[(.*)\]", re.DOTALL)
 
@@ -51,6 +53,15 @@ def parse(query: str) -> dict[str, list[str]]:
             name, _, value = part.partition("=")
             parameters.setdefault(_unquoted(name), []).append(_unquoted(value))
     return parameters
+
+
+def readable(query: str) -> Iterator[str]:
+    """Yield the names of the parameters that can be read."""
+    for part in query.split("&"):
+        try:
+            yield from parse(part)
+        except BadParameter:  # Only what asks for a format is looked for here.
+            continue
 
 
 def _unquoted(text: str) -> str:
@@ -175,17 +186,28 @@ def _parsed(field: FieldDescriptor, text: str) -> Any:
             raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
         return _BOOLEANS[text]
     if field.type == F.TYPE_BYTES:
-        found = bytes_of(text)
+        found = bytes_in_alphabet(text, is_url=False, is_padded=True)
+        if found is None:
+            found = bytes_in_alphabet(text, is_url=True, is_padded=True)
         if found is None:
             raise ValueError("illegal base64 data")
         return found
     if field.type == F.TYPE_ENUM:
         return _enum(field, text)
+    return _number(field, text)
+
+
+def _number(field: FieldDescriptor, text: str) -> Any:
+    """Temporal: unlike in a body, a number may have a plus and zeros before it, and no fraction or power after it."""
+    is_real = field.type in (F.TYPE_DOUBLE, F.TYPE_FLOAT)
+    kind = "Float" if is_real else "Int"
+    if not (is_real or _INTEGER.fullmatch(text)):
+        raise ValueError(f'strconv.Parse{kind}: parsing "{text}": invalid syntax')
     try:
-        return scalar(field, Number(text))
+        return scalar(field, Number(text if is_real else int(text)))
     except BadJson as error:
-        kind = "Float" if field.type in (F.TYPE_DOUBLE, F.TYPE_FLOAT) else "Int"
-        raise ValueError(f'strconv.Parse{kind}: parsing "{text}": invalid syntax') from error
+        why = "invalid syntax" if is_real else "value out of range"
+        raise ValueError(f'strconv.Parse{kind}: parsing "{text}": {why}') from error
 
 
 def _enum(field: FieldDescriptor, text: str) -> int:
@@ -211,17 +233,14 @@ def _message(name: str, text: str) -> Message:
 
 
 def _timestamp(text: str) -> Timestamp:
-    found = _TIME.fullmatch(text)
-    if not found:
+    found = moment(text)
+    if found is None:
         raise ValueError(
             f'parsing time "{text}": cannot parse it as "2006-01-02T15:04:05.999999999Z07:00"'
         )
-    try:
-        moment = datetime.fromisoformat(found[1] + found[3])
-        seconds = int(moment.timestamp())
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f'parsing time "{text}": out of range') from error
-    return Timestamp(seconds=seconds, nanos=int((found[2] or "").ljust(9, "0")))
+    if found[0] not in TIMES_S:
+        raise ValueError(f"{text} before 0001-01-01")
+    return Timestamp(seconds=found[0], nanos=found[1])
 
 
 def _duration(text: str) -> Duration:

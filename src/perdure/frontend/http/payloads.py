@@ -139,9 +139,20 @@ def bytes_of(text: Any) -> bytes | None:
     """Decode base64 of either alphabet, padded or not; None if it is not that."""
     if not isinstance(text, str) or isinstance(text, Number):
         return None
-    text = text.replace("-", "+").replace("_", "/")
-    if len(text) % 4 and not text.endswith("="):
-        text += "=" * (-len(text) % 4)
+    is_url = "-" in text or "_" in text
+    return bytes_in_alphabet(text, is_url=is_url, is_padded=len(text) % 4 == 0)
+
+
+def bytes_in_alphabet(text: str, *, is_url: bool, is_padded: bool) -> bytes | None:
+    """Decode base64 of one alphabet as Go does: ends of lines do not count. None if it is not that."""
+    text = text.replace("\r", "").replace("\n", "")
+    if is_url:
+        if "+" in text or "/" in text:
+            return None
+        text = text.replace("-", "+").replace("_", "/")
+    if len(text) % 4 if is_padded else "=" in text:
+        return None
+    text += "=" * (-len(text) % 4)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

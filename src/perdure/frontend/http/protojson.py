@@ -6,6 +6,7 @@ strict as the real server, and for messages that say which field is wrong.
 
 import base64
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,17 +15,13 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, Payloads
 
+from perdure.frontend.http import well_known
 from perdure.frontend.http.json_text import BadJson, Number, Object, as_read, integer, number, real
 from perdure.frontend.http.payloads import bytes_of, payload_of, short
+from perdure.frontend.http.well_known import bad
 
 _PAYLOAD = Payload.DESCRIPTOR.full_name
 _PAYLOADS = Payloads.DESCRIPTOR.full_name
-_WELL_KNOWN = frozenset(
-    [f"google.protobuf.{name}" for name in ("Any", "Duration", "Timestamp", "FieldMask", "Empty")]
-    + [f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue")]
-    + [f"google.protobuf.{kind}Value" for kind in ("Bool", "Bytes", "Double", "Float", "String")]
-    + [f"google.protobuf.{kind}Value" for kind in ("Int32", "Int64", "UInt32", "UInt64")]
-)
 _ANY = "google.protobuf.Any"
 
 F = FieldDescriptor
@@ -38,6 +35,11 @@ _FLOATS = {F.TYPE_DOUBLE: "double", F.TYPE_FLOAT: "float"}
 #: Protocol Buffers read a hundred levels at most, and what is read here becomes part of something larger.
 _DEPTH_MAX = 80
 _FLOAT_MAX = 3.4028235677973366e38
+_BETWEEN_WORDS = re.compile(
+    "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-zA-Z])(?=[0-9])|(?<=[0-9])(?=[a-z])"
+)
+#: No value has a longer name.
+_ENUM_NAME_MAX = 200
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -53,7 +55,7 @@ def encode(message: Message, *, shorthand: bool) -> Any:
             return value
     if name == _ANY:
         return _encode_any(message, shorthand)
-    if name in _WELL_KNOWN:
+    if name in well_known.NAMES:
         return _well_known(json_format.MessageToDict(message))
     encoded = {}
     for field, value in sorted(message.ListFields(), key=_declared):
@@ -109,7 +111,7 @@ def _encode_any(message: Any, shorthand: bool) -> Any:
         return {"@type": message.type_url, "value": base64.b64encode(message.value).decode()}
     inner.ParseFromString(message.value)
     encoded = encode(inner, shorthand=shorthand)
-    if inner.DESCRIPTOR.full_name in _WELL_KNOWN:
+    if inner.DESCRIPTOR.full_name in well_known.NAMES:
         encoded = {"value": encoded}
     return {"@type": message.type_url, **encoded}
 
@@ -149,7 +151,7 @@ def decode(value: Any, message: Message, *, shorthand: bool) -> None:
 
 def _decode(value: Any, message: Message, shorthand: bool, depth: int) -> None:
     if depth > _DEPTH_MAX:
-        raise _bad("exceeded max recursion depth")
+        raise bad("exceeded max recursion depth")
     descriptor = message.DESCRIPTOR
     name = descriptor.full_name
     if shorthand and name == _PAYLOAD:
@@ -161,8 +163,8 @@ def _decode(value: Any, message: Message, shorthand: bool, depth: int) -> None:
         and not isinstance(value, Object)
     ):
         message.CopyFrom(Payloads(payloads=[payload_of(item) for item in value]))
-    elif name in _WELL_KNOWN:
-        _decode_well_known(value, message)
+    elif name in well_known.NAMES:
+        well_known.decode(value, message)
     else:
         if not isinstance(value, Object):
             raise _unexpected(value)
@@ -170,7 +172,7 @@ def _decode(value: Any, message: Message, shorthand: bool, depth: int) -> None:
         for key, member in value:
             field = _field(descriptor, key)
             if field.name in seen:
-                raise _bad(f"duplicate field {as_read(key)}")
+                raise bad(f"duplicate field {as_read(key)}")
             seen.add(field.name)
             if member is not None or _may_be_null(field):
                 _check_oneof(field, key, message)
@@ -181,7 +183,7 @@ def _field(descriptor: Any, key: str) -> FieldDescriptor:
     field: FieldDescriptor | None = descriptor.fields_by_camelcase_name.get(key)
     field = field or descriptor.fields_by_name.get(key)
     if field is None:
-        raise _bad(f"unknown field {as_read(key)}")
+        raise bad(f"unknown field {as_read(key)}")
     return field
 
 
@@ -193,7 +195,7 @@ def _may_be_null(field: FieldDescriptor) -> bool:
 def _check_oneof(field: FieldDescriptor, key: str, message: Message) -> None:
     oneof = field.containing_oneof
     if oneof is not None and message.WhichOneof(oneof.name) is not None:
-        raise _bad(f"error parsing {as_read(key)}, oneof {oneof.full_name} is already set")
+        raise bad(f"error parsing {as_read(key)}, oneof {oneof.full_name} is already set")
 
 
 def _decode_field(
@@ -228,7 +230,7 @@ def _decode_map(
     for text, member in value:
         key = _map_key(of_key, text)
         if key in seen:
-            raise _bad(f"duplicate map key {as_read(text)}")
+            raise bad(f"duplicate map key {as_read(text)}")
         seen.add(key)
         if of_value.type == F.TYPE_MESSAGE:
             _decode(member, into[key], shorthand, depth)
@@ -248,7 +250,7 @@ def scalar(field: FieldDescriptor, value: Any) -> Any:
     """Return the value of a field that is no message. Raises `BadJson`."""
     found, kind = _READERS[field.type](field, value)
     if found is None:
-        raise _bad(f"invalid value for {kind} type: {as_read(value)}")
+        raise bad(f"invalid value for {kind} type: {as_read(value)}")
     return found
 
 
@@ -287,8 +289,18 @@ def _enum(field: FieldDescriptor, value: Any) -> tuple[Any, str]:
     if isinstance(value, Number):
         found = integer(value)
         return (found if found is not None and -(2**31) <= found < 2**31 else None), "enum"
-    known = enum.values_by_name.get(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None, "enum"
+    known = enum.values_by_name.get(value) or enum.values_by_name.get(_in_full(enum, value))
     return (known.number if known else None), "enum"
+
+
+def _in_full(enum: EnumDescriptor, name: str) -> str:
+    """Return what a value is called whose name came without its enum's, in whatever case: "AllEligible"."""
+    words = f"{enum.name}_{name}".strip()
+    if len(words) > _ENUM_NAME_MAX:
+        return ""
+    return re.sub(r"[ .-]", "_", _BETWEEN_WORDS.sub("_", words)).upper()
 
 
 _READERS: Mapping[int, Callable[[FieldDescriptor, Any], tuple[Any, str]]] = {
@@ -299,29 +311,6 @@ _READERS: Mapping[int, Callable[[FieldDescriptor, Any], tuple[Any, str]]] = {
     **dict.fromkeys(_INTEGERS, _whole),
     **dict.fromkeys(_FLOATS, _real),
 }
-
-
-def _decode_well_known(value: Any, message: Message) -> None:
-    name = message.DESCRIPTOR.full_name
-    if name.endswith(("Duration", "Timestamp", "FieldMask")) and (
-        not isinstance(value, str) or isinstance(value, Number)
-    ):
-        raise _unexpected(value)
-    try:
-        json_format.ParseDict(_loose(value), message)
-    except (json_format.ParseError, ValueError, TypeError) as error:
-        raise _bad(f"invalid {name} value {as_read(value)}") from error
-
-
-def _loose(value: Any) -> Any:
-    if isinstance(value, Number):
-        whole = integer(value)
-        return float(value) if whole is None else whole
-    if isinstance(value, Object):
-        return {name: _loose(member) for name, member in value}
-    if isinstance(value, list):
-        return [_loose(item) for item in value]
-    return value
 
 
 def message_type(field: FieldDescriptor) -> Descriptor:
@@ -338,9 +327,5 @@ def is_map(field: FieldDescriptor) -> bool:
     return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
-def _bad(message: str) -> BadJson:
-    return BadJson(f"temporalproto: {message}")
-
-
 def _unexpected(value: Any) -> BadJson:
-    return _bad(f"syntax error: unexpected token {as_read(value)}")
+    return bad(f"syntax error: unexpected token {as_read(value)}")

@@ -32,6 +32,11 @@ class Route(NamedTuple):
         """The paths of the fields that the path sets, as in "execution.workflow_id"."""
         return [segment[1:-1] for segment in self.segments if segment[0] == "{"]
 
+    @property
+    def has_parameters(self) -> bool:
+        """Whether there is a field of the request that the path does not set."""
+        return any(field.name not in self.fields for field in self.method.input_type.fields)
+
 
 class MethodNotAllowed(Exception):
     """The path is there, for other methods."""

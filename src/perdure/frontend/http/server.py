@@ -132,6 +132,10 @@ class _Connection(asyncio.Protocol):
                 return
             if isinstance(event, h11.Request):
                 self._head = event
+                if not _is_expected(event):
+                    self._send(_NOT_EXPECTED, closes=True)
+                    self._linger()
+                    return
                 if self._http.they_are_waiting_for_100_continue:
                     self._write(h11.InformationalResponse(status_code=100, headers=[]))
             elif isinstance(event, h11.Data):
@@ -268,8 +272,18 @@ class _Connection(asyncio.Protocol):
             self._end = loop.call_later(seconds, self._transport.abort)
 
 
+def _is_expected(request: h11.Request) -> bool:
+    """Return whether the client expects nothing, or what can be fulfilled."""
+    return all(
+        value.lower() in (b"", b"100-continue")
+        for name, value in request.headers
+        if name == b"expect"
+    )
+
+
 _PLAIN = [("Content-Type", "text/plain; charset=utf-8")]
 _BAD_REQUEST = Response(400, _PLAIN, b"400 Bad Request", closes=True)
+_NOT_EXPECTED = Response(417, [], b"", closes=True)
 _GOING = Response(
     503,
     [("Content-Type", "*")],
