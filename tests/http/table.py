@@ -159,7 +159,7 @@ CASES = [
         {
             "workflow_type": {"name": "t"},
             "task_queue": {"name": "q", "kind": 1},
-            "workflow_run_timeout": "1.5s",
+            "workflow_run_timeout": "3600.5s",
         },
     ),
     _started("pretty", TYPED, **{"Content-Type": "application/json+pretty; charset=utf-8"}),

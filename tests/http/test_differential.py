@@ -26,6 +26,8 @@ _POSITIONS = (
     (re.compile(r"\(line \d+:\d+\): "), ""),
     (re.compile(r" \(in [^)]*\)"), ""),
     (re.compile(r"(illegal base64 data).*"), r"\1"),
+    # Which of its parts notices first that time is up.
+    (re.compile("query timed out before a worker could process it"), "context deadline exceeded"),
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
