@@ -41,6 +41,7 @@ from perdure.core.workflow.activities import (
 from perdure.core.workflow.times import set_timestamp
 from perdure.frontend.bounds import ActivityNews, bounded
 from perdure.frontend.call import Call
+from perdure.frontend.deployments import check_poller
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ActivityToken, encode
 from perdure.frontend.validation import check_identity, check_no_nul, check_run_id, check_task_queue
@@ -64,6 +65,7 @@ class Activities:
         deadline = self._services.poll_deadline(
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
         )
+        check_poller(request, self._services.limits(request.namespace))
         check_task_queue(request, self._services.limits(request.namespace))
         check_identity(request.identity, self._services.limits(request.namespace))
         metadata = request.task_queue_metadata

@@ -32,6 +32,7 @@ from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
 from perdure.frontend.activities import activity_response
 from perdure.frontend.bounds import bounded_answer, bounded_failure
 from perdure.frontend.call import Call
+from perdure.frontend.deployments import check_completion, check_poller
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import (
     HistoryToken,
@@ -81,6 +82,7 @@ class WorkflowTasks:
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
         )
         check_identity(request.identity, self._services.limits(request.namespace))
+        check_poller(request, self._services.limits(request.namespace))
         check_task_queue(request, self._services.limits(request.namespace))
         if request.binary_checksum in namespace.bad_binaries:
             raise invalid_argument(
@@ -109,6 +111,7 @@ class WorkflowTasks:
     ) -> Message | bytes:
         token = self._services.token(request.task_token, request.namespace)
         check_identity(request.identity, self._services.limits(request.namespace))
+        check_completion(request, self._services.limits(request.namespace))
         key, ref = self._task(token)
         self._check_namespaces(request)
         sticky = request.sticky_attributes
@@ -280,6 +283,7 @@ def _completed_event(request: RespondWorkflowTaskCompletedRequest) -> HistoryEve
     attributes = event.workflow_task_completed_event_attributes
     attributes.identity = request.identity
     attributes.binary_checksum = request.binary_checksum
+    attributes.worker_deployment_name = request.deployment_options.deployment_name
     if request.HasField("worker_version_stamp"):
         attributes.worker_version.CopyFrom(request.worker_version_stamp)
     if request.HasField("sdk_metadata"):

@@ -390,6 +390,7 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task_attempt = 1
     state.last_task_failed_cause = 0
     state.failed_task_count = 0
+    state.worker_deployment_name = attributes.worker_deployment_name
     _note_version(state, attributes, is_first=is_first)
     build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
     if checksum and checksum not in state.binary_checksums:

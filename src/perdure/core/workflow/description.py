@@ -128,6 +128,7 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
         info.most_recent_worker_version_stamp.CopyFrom(
             WorkerVersionStamp.FromString(state.last_worker_version)
         )
+    info.worker_deployment_name = state.worker_deployment_name
     if state.versioning_override is not None:
         info.versioning_info.SetInParent()
     if state.versioning_override:

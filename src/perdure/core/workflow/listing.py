@@ -24,6 +24,8 @@ def search_attributes(state: RunState) -> SearchAttributes:
                 *(f"unversioned:{each}" if each else "unversioned" for each in state.build_ids),
             ]
         )
+    if state.worker_deployment_name:
+        fields["TemporalWorkerDeployment"] = _typed("Keyword", state.worker_deployment_name)
     if state.binary_checksums:
         fields["BinaryChecksums"] = _keywords(state.binary_checksums)
     return SearchAttributes(indexed_fields=fields)

@@ -218,6 +218,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     has_priority: bool = False
     #: Serialized `VersioningOverride`; empty if it was taken away, None if there never was one.
     versioning_override: bytes | None = None
+    #: What the worker that last completed a workflow task said, if it said anything.
+    worker_deployment_name: str = ""
     #: Serialized `Link`s of the start, which the runs that follow take over.
     start_links: list[bytes] = []
     #: The id that the start request came with, and ids of later requests that were attached to this run.
