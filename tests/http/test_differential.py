@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ _OWN = (
     *("taskId", "historySizeBytes", "stateTransitionCount", "executionDuration", "nextPageToken"),
     *("capabilities", "supportsSchedules", "requestsPerSecond"),
 )
+#: The real server's lists show a little later what has happened.
+_LATE = ("count", "list")
+_LATE_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def real() -> Iterator[Client]:
         client.close()
     finally:
         process.terminate()
-        process.wait()
+        process.wait(60)
 
 
 def _wait(port: int) -> None:
@@ -71,7 +75,8 @@ def _wait(port: int) -> None:
 @pytest.mark.slow
 def test_same(real: Client, perdure: PerdureServer) -> None:
     ours = Client(perdure.http_port)
-    theirs, mine = _played(real), _played(ours)
+    mine = _played(ours)
+    theirs = _played(real, like=mine)
     ours.close()
     different = [
         f"{case.name}\n      real    {json.dumps(their)}\n      perdure {json.dumps(our)}"
@@ -81,9 +86,18 @@ def test_same(real: Client, perdure: PerdureServer) -> None:
     assert not different, f"{len(different)} differ\n  " + "\n  ".join(different)
 
 
-def _played(client: Client) -> list[Any]:
+def _played(client: Client, like: list[Any] | None = None) -> list[Any]:
+    """Call everything; lists are given time until they show the same as those that `like` holds."""
     names: dict[str, str] = {}
-    return [_outcome(case, client, names) for case in CASES]
+    outcomes: list[Any] = []
+    for number, case in enumerate(CASES):
+        until = time.monotonic() + _LATE_S
+        while like is not None and case.name in _LATE and time.monotonic() < until:
+            if _outcome(case, client, dict(names)) == like[number]:
+                break
+            time.sleep(0.1)
+        outcomes.append(_outcome(case, client, names))
+    return outcomes
 
 
 def _outcome(case: Case, client: Client, names: dict[str, str]) -> Any:
