@@ -24,7 +24,7 @@ settings.load_profile("no deadline")
 _NO_TIME_PASSES = tuple(Path(__file__).parent / name for name in ("core", "house"))
 #: Longer than setting up, running or tearing down any test takes on a busy machine. Whoever waits for a process, a server or
 #: a database has a shorter patience of their own; this is for what hangs all the same, and would keep the rest from running.
-_PATIENCE_S = 480
+_PATIENCE_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Let what hangs fail, and say what every thread and every task is waiting for."""
 
     def hangs(*_: object) -> None:
         faulthandler.dump_traceback(file=sys.__stderr__)
         for task in asyncio.all_tasks() if asyncio._get_running_loop() else ():
-            task.print_stack()
+            task.print_stack(file=sys.stderr)
         pytest.fail(f"it hangs: not done after {_PATIENCE_S} s")
 
     before = signal.signal(signal.SIGALRM, hangs)
@@ -56,17 +56,17 @@ def _patience() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None, None, None]:
-    with _patience():
+    with patience():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
-    with _patience():
+    with patience():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Generator[None, None, None]:
-    with _patience():
+    with patience():
         return (yield)
