@@ -156,6 +156,10 @@ def test_what_kept_counts_answer():
         ("(" * 2000 + "WorkflowId = 'a'" + ")" * 2000, "malformed SQL query: too many levels"),
         ("WorkflowId = '" + "a" * QUERY_CHARACTERS_MAX + "'", "query is longer than"),
         (" and ".join(["WorkflowId = 'a'"] * (CONDITIONS_MAX + 1)), "more than"),
+        ("WorkflowId = 'é' \n foo = 'b'", "syntax error at position 20 near 'foo'"),
+        ("WorkflowId 'a'", "syntax error at position 12 near 'a'"),
+        ("WorkflowId not null", "syntax error at position 12 near 'not'"),
+        ("WorkflowId isnull", "syntax error at position 12 near 'isnull'"),
     ],
 )
 def test_refusals(query, said):

@@ -2,7 +2,7 @@
 
 from sqlglot import exp, parse
 from sqlglot.dialects.mysql import MySQL
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.parsers.mysql import MySQLParser
 from sqlglot.tokenizer_core import TokenType
 
@@ -10,6 +10,7 @@ from sqlglot.tokenizer_core import TokenType
 _PREFIX_TOKEN = TokenType.GLOB
 #: Operators of `sqlglot` that the API's parser does not know.
 _ABSENT = ("==", "GLOB", "XOR", "!")
+_NOT_NULL = [TokenType.NOT, TokenType.NULL]
 
 
 class StartsWith(exp.Expression, exp.Binary):
@@ -31,10 +32,16 @@ class _Parser(MySQLParser):
         StartsWith(this=this, expression=self._parse_bitwise())
     )
 
+    def _parse_range(self, this: exp.Expr | None = None, parse_is: bool = False) -> exp.Expr | None:
+        kinds = [token.token_type for token in (self._curr, self._next) if token]
+        if kinds[:1] in ([TokenType.ISNULL], [TokenType.NOTNULL]) or kinds == _NOT_NULL:
+            self.raise_error("`IS` is missing")
+        return super()._parse_range(this, parse_is)
+
 
 class ListFilters(MySQL):
     Tokenizer = _Tokenizer
     Parser = _Parser
 
 
-__all__ = ["ListFilters", "SqlglotError", "StartsWith", "exp", "parse"]
+__all__ = ["ListFilters", "ParseError", "SqlglotError", "StartsWith", "exp", "parse"]

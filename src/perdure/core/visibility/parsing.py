@@ -134,7 +134,11 @@ class _Reader:
         starts_with_clause = query.lower().startswith(("order by", "group by"))
         sql = f"select * from runs {query if starts_with_clause else 'where ' + query}"
         try:
-            statements = self._grammar.parse(sql, dialect=self._grammar.ListFilters)
+            statements = self._grammar.parse(
+                sql, dialect=self._grammar.ListFilters, error_message_context=len(sql)
+            )
+        except self._grammar.ParseError as error:
+            raise _refused(f"{_MALFORMED}: {_place(error, len(sql) - len(query))}") from error
         except self._grammar.SqlglotError as error:
             raise _refused(f"{_MALFORMED}: syntax error") from error
         selects: list[Node] = [statement for statement in statements if statement is not None]
@@ -290,6 +294,16 @@ class _Reader:
         if isinstance(node, exp.Func):
             raise _refused(f"{_NOT_SUPPORTED}: nested func")
         raise _refused(f"{_INVALID}: unexpected value type: {_shown(node)}")
+
+
+def _place(error: Node, before: int) -> str:
+    """Say where the grammar ends to hold. `before`: characters before the query that a client wrote."""
+    [first, *_] = error.errors or [{}]
+    if not first.get("highlight"):
+        return "syntax error"
+    position = max(1, len(first["start_context"]) - before + 1)
+    near = first["highlight"].strip("'\"`")[:100]
+    return f"syntax error at position {position} near '{near}'"
 
 
 def _parts(condition: Condition) -> tuple[Condition, ...]:
