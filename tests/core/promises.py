@@ -7,7 +7,7 @@ its own part of the state is in its own `check`.
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.machine import check, fold, needed_timers, owed
+from perdure.core.workflow.machine import check, fold, is_stale, needed_timers, owed
 from perdure.core.workflow.outcome import (
     DispatchActivityTask,
     Effect,
@@ -162,6 +162,7 @@ def _is_about_to_be_sent(effect: Effect, timers: list[Timer], now_ns: int) -> bo
 
 def _check_called_back(run: Run, timers: list[Timer], now_ns: int) -> None:
     for needed in needed_timers(run, now_ns):
+        assert not is_stale(run, needed), f"dropped, though needed: {needed}"
         assert any(
             (asked.kind, asked.event_id) == (needed.kind, needed.event_id)
             and asked.fire_at_ns <= needed.fire_at_ns

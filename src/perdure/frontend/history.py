@@ -115,7 +115,7 @@ class WorkflowHistory:
         self, live: LiveRun, waits: bool, deadline: float, follows: bool
     ) -> bytes:
         while live.state.is_open:
-            if not await self._node.histories.wait_for_event(live, deadline):
+            if not await self._node.histories.wait_for_event(live, deadline, only_the_end=True):
                 break
             live = await self._run(live.key)
         response = GetWorkflowExecutionHistoryResponse()
@@ -123,10 +123,8 @@ class WorkflowHistory:
             if waits:
                 response.next_page_token = encode(HistoryToken(live.key.run_id, 1, follows=True))
             return with_submessage(response, _HISTORY_FIELD, b"")
-        last = live.state.next_event_id - 1
         await self._node.engine.settle(live)  # It may have closed just now.
-        page = await self._node.histories.page_back(live, last + 1, events_max=1)
-        events = page.events
+        events = await self._node.histories.last_event(live)
         if live.state.new_run_id and not follows:
             events = serialized([_continued_as_new(History.FromString(events).events[0])])
         return with_submessage(response, _HISTORY_FIELD, events)

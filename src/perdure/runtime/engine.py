@@ -157,7 +157,7 @@ class Engine:
         for batch in [*batches, *self._commits.abandon()]:
             batch.settle(refusal)
         for live in self.residency.forget_all():
-            live.notify()
+            live.notify(everybody=True)
         self.forgot()
         self._timers.replace(())
         if self._recovering is None or self._recovering.done():
@@ -267,7 +267,7 @@ class Engine:
                 seq=live.seq,
             )
             self.residency.forget(live)
-            live.notify()
+            live.notify(everybody=True)
             # It may have timers, and owe something: nobody else would ask for it.
             self.residency.bring_back(live.key)
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error

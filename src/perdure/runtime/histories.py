@@ -77,6 +77,14 @@ class Histories:
         ]
         return page._replace(after_seq=behind[-1] if behind else 0)
 
+    async def last_event(self, live: LiveRun) -> bytes:
+        """Return the last event, as a page. It must be durable: `settle` comes first."""
+        if live.tail:
+            _, count, events = live.tail[-1]
+            return cut_events(events, count - 1, 1)
+        page = await self.page_back(live, live.state.next_event_id, events_max=1)
+        return page.events
+
     async def page_back(
         self, live: LiveRun, end_event_id: int, *, events_max: int, before_seq: int = 0
     ) -> Page:
@@ -115,16 +123,18 @@ class Histories:
             raise unavailable(f"the store cannot be read: {error}") from error
         return [(row.seq, row.first_event_id, row.event_count, row.events) for row in rows]
 
-    async def wait_for_event(self, live: LiveRun, deadline: float) -> bool:
+    async def wait_for_event(
+        self, live: LiveRun, deadline: float, *, only_the_end: bool = False
+    ) -> bool:
         """Return True when something durable happened to the run, False at `deadline` (loop time).
 
-        Raises `Rejected` when the node drains.
+        `only_the_end`: when it may have closed, or may be in memory no more. Raises `Rejected` when the node drains.
         """
         if self._is_draining:
             raise going()
         loop = asyncio.get_running_loop()
         happened: asyncio.Future[bool] = loop.create_future()
-        live.waiters.append(happened)
+        live.waiters[happened] = only_the_end
         self._waiting[happened] = None
         timeout = loop.call_at(deadline, _give_up, happened)
         try:
@@ -132,8 +142,7 @@ class Histories:
         finally:
             timeout.cancel()
             del self._waiting[happened]
-            if happened in live.waiters:
-                live.waiters.remove(happened)
+            live.waiters.pop(happened, None)
         if not has_happened and self._is_draining:
             raise going()
         return has_happened

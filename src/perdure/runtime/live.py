@@ -58,8 +58,8 @@ class LiveRun:
         self.tail: deque[tuple[int, int, bytes]] = deque()
         self.tail_bytes = 0
         self.tail_first_event_id = run.state.next_event_id
-        #: Requests that wait for the next event.
-        self.waiters: list[asyncio.Future[bool]] = []
+        #: Requests that wait for the next event; True: only for the end of the run.
+        self.waiters: dict[asyncio.Future[bool], bool] = {}
         self.used_at_ns = 0
         self.is_parking = False
         #: That its state is larger than it should be was logged.
@@ -101,10 +101,9 @@ class LiveRun:
             self.tail_bytes -= len(events)
             self.tail_first_event_id = first + count
 
-    def notify(self) -> None:
-        """Wake whoever waits for the next event."""
-        if self.waiters:
-            waiters, self.waiters = self.waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(True)
+    def notify(self, *, everybody: bool = False) -> None:
+        """Wake whoever waits for the next event, and for the end if the run has closed."""
+        everybody = everybody or not self.state.is_open
+        for waiter, for_the_end in self.waiters.items():
+            if (everybody or not for_the_end) and not waiter.done():
+                waiter.set_result(True)

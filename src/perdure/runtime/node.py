@@ -5,7 +5,6 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 
 import asyncio
 import random
-import uuid
 
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.query.v1 import WorkflowQuery
@@ -172,7 +171,8 @@ class Node:
         milliseconds = self.clock.now_ns() // 1_000_000
         number = milliseconds << 80 | self._random.getrandbits(80)
         number = number & ~(0xF << 76) | 0x7 << 76
-        return str(uuid.UUID(int=number & ~(0x3 << 62) | 0x2 << 62))
+        digits = f"{number & ~(0x3 << 62) | 0x2 << 62:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def nonce(self) -> int:
         """Return a number that names one handing-out of a task; never 0."""

@@ -1,6 +1,7 @@
 """When to call which run back.
 
-Timers are never taken back: one that is no longer needed does nothing when it fires. What is kept here is memory only;
+Timers are never taken back: one that is no longer needed does nothing when it fires. Nobody is woken for one that is
+known to be stale, as most of those are that come to nothing: a task is seldom late. What is kept here is memory only;
 the state of each run says which timers it needs, and a restart asks again. A timer does not keep its run in memory.
 """
 
@@ -10,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from itertools import count
 
+from perdure.core.workflow.machine import is_stale
 from perdure.core.workflow.outcome import Timer
 from perdure.runtime.clock import Clock
 from perdure.runtime.live import LiveRun
@@ -66,6 +68,7 @@ class Timers:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._drop_stale()
         if not self._heap or self._closed:
             return
         self._handle_at_ns = self._heap[0][0]
@@ -73,10 +76,20 @@ class Timers:
         # On the way it is looked again: the loop's clock does not jump when the other one does.
         self._handle = asyncio.get_running_loop().call_later(min(delay_s, LOOK_EVERY_S), self._due)
 
+    def _drop_stale(self) -> None:
+        """Have a timer that may do something come next."""
+        while self._heap:
+            *_, reference, timer = self._heap[0]
+            live = reference()
+            if live is not None and not is_stale(live.run, timer):
+                return
+            heapq.heappop(self._heap)
+
     def _due(self) -> None:
         self._handle = None
         now_ns = self._clock.now_ns()
         for _ in range(FIRED_AT_ONCE_MAX):
+            self._drop_stale()
             if not self._heap or self._heap[0][0] > now_ns:
                 break
             _, _, _, reference, timer = heapq.heappop(self._heap)

@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.workflow.execution import record_terminated
@@ -86,7 +87,7 @@ def bound_buffer(step: Step) -> None:
     buffered, limits = step.state.buffered, step.world.limits
     if step.in_flight.started is None or not (
         len(buffered) > limits.max_buffered_events
-        or sum(event.ByteSize() for event in buffered) > limits.max_buffered_events_size
+        or sum(map(HistoryEvent.ByteSize, buffered)) > limits.max_buffered_events_size
     ):
         return
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND

@@ -29,6 +29,7 @@ from perdure.core.workflow import (
     timers,
     updates,
     workflow_task,
+    workflow_task_timers,
 )
 from perdure.core.workflow.outcome import (
     DispatchWorkflowTask,
@@ -182,6 +183,13 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
         *timers.needed_timers(run.state),
         *activities.needed_timers(run.state, now_ns),
     ]
+
+
+def is_stale(run: Run, timer: Timer) -> bool:
+    """Whether `timer` has become of no use for good. One that is not stale may do nothing all the same."""
+    if not run.state.is_open:
+        return timer.kind != TimerKind.CALLBACK_RETRY
+    return workflow_task_timers.is_over(run, timer)
 
 
 def owes(run: Run, now_ns: int) -> bool:

@@ -4,7 +4,7 @@ from temporalio.api.enums.v1 import EventType, TaskQueueKind
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow.outcome import DispatchWorkflowTask, Timer, TimerKind, fairness_of
-from perdure.core.workflow.state import RunState, WorkflowTask
+from perdure.core.workflow.state import Run, RunState, WorkflowTask
 from perdure.core.workflow.step import new_event
 from perdure.core.workflow.times import set_duration
 
@@ -52,6 +52,14 @@ def speculative_timer(task: WorkflowTask) -> Timer:
         task.scheduled_event_id,
         task.attempt,
     )
+
+
+def is_over(run: Run, timer: Timer) -> bool:
+    """Whether `timer` is about a workflow task that has ended."""
+    if timer.kind not in (TimerKind.WORKFLOW_TASK_TIMEOUT, TimerKind.STICKY_SCHEDULE_TO_START):
+        return False
+    task = run.pending_task
+    return task is None or task.scheduled_event_id != timer.event_id
 
 
 def backoff_ns(attempt: int, max_interval_ns: int) -> int:
