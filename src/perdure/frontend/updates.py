@@ -105,6 +105,10 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
             " is not supported.",
             PermissionDeniedFailure(),
         )
+    if inner.completion_callbacks and not inner.request_id:
+        raise invalid_argument(
+            "invalid *update.Request: request_id is required when completion_callbacks are set"
+        )
     if inner.completion_callbacks:
         raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
     return stage
