@@ -15,6 +15,7 @@ from tests.ports import free_port
 
 _READY_WITHIN_S = 90.0
 _STOPPED_WITHIN_S = 10.0
+_TRIES = 3
 _SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 
 #: What a script can be run against.
@@ -54,18 +55,34 @@ def _command(kind: str, port: int, directory: Path, settings: Settings) -> list[
 async def running(kind: str, settings: Settings = ()) -> AsyncIterator[str]:
     """Run a server for as long as the body takes; gives its address. `settings` are "key=JSON"."""
     with tempfile.TemporaryDirectory(prefix="differential-") as name:
-        directory = Path(name)
+        process, address = await _started(kind, settings, Path(name))
+        try:
+            yield address
+        finally:
+            await _stop(process)
+
+
+async def _started(
+    kind: str, settings: Settings, directory: Path
+) -> tuple[asyncio.subprocess.Process, str]:
+    """Start a server, and again if it ends: the real one finds more ports by itself, and others may be faster to take them."""
+    log = directory / "log"
+    for tries_left in reversed(range(_TRIES)):
         port = free_port()
-        log = directory / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *_command(kind, port, directory, settings), stdout=output, stderr=output
             )
         try:
             await _ready(process, f"127.0.0.1:{port}", log)
-            yield f"127.0.0.1:{port}"
-        finally:
+        except BaseException as error:
+            has_ended = isinstance(error, AssertionError) and process.returncode is not None
             await _stop(process)
+            if not (has_ended and tries_left):
+                raise
+        else:
+            return process, f"127.0.0.1:{port}"
+    raise AssertionError
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
