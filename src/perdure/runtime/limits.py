@@ -51,6 +51,8 @@ PER_NAMESPACE: Mapping[str, str] = {
     "max_pending_signals": "limit.numPendingSignals.error",
     "max_pending_cancels": "limit.numPendingCancelRequests.error",
     "history_page_size": "frontend.historyMaxPageSize",
+    "task_history_page_size": "limit.historyMaxPageSize",
+    "query_history_page_size": "matching.historyMaxPageSize",
     "visibility_page_size": "frontend.visibilityMaxPageSize",
     "long_poll_ns": "history.longPollExpirationInterval",
     "workflow_task_completion_size": "history.workflowTaskCompletionBufferSizeLimit",

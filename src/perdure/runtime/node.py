@@ -68,8 +68,6 @@ from perdure.runtime.updates import UpdateReply, Updates, Wait
 from perdure.runtime.visibility import index_old_rows
 from perdure.store.port import RunKey, Store
 
-#: Events in one poll response; the worker asks for the rest page by page.
-POLL_EVENTS_MAX = 256 * 4
 #: A task is started already, or the run has moved on, or has just been ended.
 _STALE = (Code.NOT_FOUND, Code.INVALID_ARGUMENT)
 
@@ -415,9 +413,8 @@ class Node:
         if live is None:
             raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
         first = task.previous_started_event_id + 1 if task.is_sticky or only_new else 1
-        page = await self.histories.page(
-            live, first, task.recorded_until, events_max=POLL_EVENTS_MAX
-        )
+        events_max = max(1, self.limits.of(live.state.namespace).task_history_page_size)
+        page = await self.histories.page(live, first, task.recorded_until, events_max=events_max)
         history, next_event_id = page.events, page.next_event_id
         if next_event_id >= task.recorded_until:
             history += serialized(task.events)
@@ -436,7 +433,8 @@ class Node:
             return None
         page = Page(b"", 0)
         if not offer.is_sticky:
-            page = await self.histories.page(live, 1, end_event_id, events_max=POLL_EVENTS_MAX)
+            events_max = max(1, self.limits.of(state.namespace).query_history_page_size)
+            page = await self.histories.page(live, 1, end_event_id, events_max=events_max)
             if page.next_event_id >= end_event_id:
                 page = page._replace(next_event_id=0)
         return QueryTaskReply(

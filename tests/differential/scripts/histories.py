@@ -198,3 +198,49 @@ async def history_with_odd_options(world: World) -> None:
     await workflow.history("whichever runs")
     closed = await workflow.history("the closed one", run_id=run_id)
     assert not isinstance(closed, Refusal)
+
+
+async def _whole(workflow: Workflow, reply: Any) -> list[int]:
+    """The ids of the events that come with a task, and of those on the pages after it."""
+    found = list(reply.history.events)
+    token = reply.next_page_token
+    while token:
+        request = api.GetWorkflowExecutionHistoryRequest(
+            execution=workflow.execution(), next_page_token=token
+        )
+        page = await workflow.world.do(request, quiet=True)
+        found += page.history.events
+        token = page.next_page_token
+    return [event.event_id for event in found]
+
+
+@script(
+    settings=(
+        "frontend.historyMaxPageSize=3",
+        "limit.historyMaxPageSize=2",
+        "matching.historyMaxPageSize=2",
+    ),
+    intended=[
+        Intended(
+            "* at the end *.history.events?[0-9]*",
+            "the first page by the operator's size: the real server counts what was written at once",
+        )
+    ],
+)
+async def history_by_short_pages(world: World) -> None:
+    workflow = await _long_history(world)
+    task = await workflow.poll(quiet=True)
+    world.note("is cut", bool(task.reply.next_page_token))
+    world.note("task", await _whole(workflow, task.reply))
+    await task.complete(record_marker("last"), quiet=True)
+    async with world.meanwhile(workflow.query("query")):
+        query = await workflow.poll(quiet=True)
+        world.note("query is cut", bool(query.reply.next_page_token))
+        world.note("query", await _whole(workflow, query.reply))
+        await query.answer_query(quiet=True)
+    for size in (0, 100, 1000):
+        page = await workflow.history(maximum_page_size=size, quiet=True)
+        world.note(f"{size} is cut", bool(page.next_page_token))
+        world.note(
+            f"by {size}", await _pages(workflow, api.GetWorkflowExecutionHistoryRequest, size)
+        )

@@ -327,7 +327,11 @@ class Limits:
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000
+    #: Events of a page where a client does not say how many it wants.
     history_page_size: int = 256
+    #: Events that come along with a workflow task, or with one that is about a query.
+    task_history_page_size: int = 1024
+    query_history_page_size: int = 1024
     visibility_page_size: int = 1000
     #: How long a client that waits for an event or an update is kept waiting.
     long_poll_ns: int = 20 * 10**9
