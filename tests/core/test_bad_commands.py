@@ -151,6 +151,11 @@ BAD: dict[str, list[tuple[Command, str]]] = {
             "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration."
             " TimerId=t",
         ),
+        (
+            start_timer("{id}", -1),
+            "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration."
+            " TimerId={id}",
+        ),
     ],
     "StartTimerDuplicateId": [
         (start_timer("old timer", 1), AN + "timer-started-event, TimerID: old timer"),

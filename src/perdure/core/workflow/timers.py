@@ -9,7 +9,7 @@ from perdure.core.workflow.records import Unbuffered
 from perdure.core.workflow.state import PendingTimer, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, Timers, new_event
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import check_id, checked_duration
+from perdure.core.workflow.validation import check_id, duration_fault
 from perdure.core.workflow.workflow_task import ensure
 
 _MILLISECOND_NS = 1_000_000
@@ -42,11 +42,13 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     check_id(
         step.world.limits.max_id_length, cause, "TimerId", wanted.timer_id, "StartTimerCommand"
     )
-    checked_duration(
-        cause,
-        wanted.start_to_fire_timeout,
-        "An invalid StartToFireTimeout is set on StartTimerCommand: {}. TimerId=" + wanted.timer_id,
-    )
+    fault = duration_fault(wanted.start_to_fire_timeout)
+    if fault is not None:
+        raise BadCommand(
+            cause,
+            f"An invalid StartToFireTimeout is set on StartTimerCommand: {fault}."
+            f" TimerId={wanted.timer_id}",
+        )
     if (
         wanted.timer_id in step.state.timers
         or _buffered_fire(step.state, wanted.timer_id) is not None

@@ -61,15 +61,6 @@ def duration_fault(duration: Duration) -> str | None:
     return None
 
 
-def checked_duration(
-    cause: WorkflowTaskFailedCause.ValueType, duration: Duration, message: str
-) -> None:
-    """Refuse a bad duration; `message` has a place for what is wrong."""
-    fault = duration_fault(duration)
-    if fault is not None:
-        raise BadCommand(cause, message.format(fault))
-
-
 def task_queue_fault(queue: TaskQueue, max_id_length: int) -> str | None:
     """Return what is wrong with a task queue that a worker names, in the API's words, or None."""
     if not queue.name:
