@@ -16,7 +16,6 @@ from perdure.frontend.tokens import TaskToken, task_token
 from perdure.frontend.validation import is_too_long
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.node import Node
-from perdure.store.port import RunKey
 
 #: A poll ends this long before its caller gives up, so that the caller gets an answer.
 POLL_MARGIN_S = 1.0
@@ -95,9 +94,6 @@ class Services:
         if name:
             self.check_length(name)
             self.namespaces.get(name)
-
-    def key(self, namespace: str, workflow_id: str, run_id: str = "") -> RunKey:
-        return self.node.engine.key(self.namespace(namespace).id, workflow_id, run_id)
 
     def token(self, encoded: bytes, namespace: str) -> TaskToken:
         """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""

@@ -55,7 +55,6 @@ class ActivityTaskReply:
     key: RunKey
     namespace: str
     task: ActivityTask
-    started_queue: str = ""
 
 
 class StartFailed(Exception):

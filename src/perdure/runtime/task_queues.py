@@ -51,7 +51,6 @@ class ActivityOffer(NamedTuple):
     stamp: int = 0
     priority: int = DEFAULT_PRIORITY
     fairness: Fairness | None = None
-    is_activity: bool = True  # Keeps it apart from a `WorkflowOffer` of the same numbers.
 
 
 class QueryOffer(NamedTuple):

@@ -41,8 +41,6 @@ class PollerInfo:
     max_per_second: float | None = None
     #: Serialized `WorkerVersionCapabilities`.
     version_capabilities: bytes | None = None
-    #: Serialized `WorkerDeploymentOptions`.
-    deployment_options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -388,7 +388,6 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.previous_started_event_id = attributes.started_event_id
     state.workflow_task = None
     state.workflow_task_attempt = 1
-    state.last_task_failed_cause = 0
     state.failed_task_count = 0
     state.worker_deployment_name = attributes.worker_deployment_name
     _note_version(state, attributes, is_first=is_first)

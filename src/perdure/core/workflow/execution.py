@@ -296,7 +296,6 @@ def started(state: RunState, event: HistoryEvent) -> None:
     state.workflow_type = attributes.workflow_type.name
     state.task_queue = attributes.task_queue.name
     state.first_run_id = attributes.first_execution_run_id
-    state.original_run_id = attributes.original_execution_run_id
     state.start_time_ns = timestamp_ns(event.event_time)
     state.execution_time_ns = state.start_time_ns + duration_ns(
         attributes.first_workflow_task_backoff

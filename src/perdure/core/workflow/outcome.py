@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from temporalio.api.enums.v1 import IndexedValueType
 
@@ -194,7 +194,7 @@ class InvokeCallback(NamedTuple):
 
 #: What one run wants of another: delivered until the answer is recorded.
 Errand = StartChild | AskChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
-ERRANDS = (StartChild, AskChild, TellParent, ReleaseChild, SignalExternal, CancelExternal)
+ERRANDS = get_args(Errand)
 Effect = (
     DispatchWorkflowTask
     | DispatchActivityTask
@@ -204,13 +204,11 @@ Effect = (
     | InvokeCallback
     | Errand
 )
-#: Those that `owed` computes again after a restart. Queries and updates die with their callers' connections.
-DURABLE_EFFECTS = (DispatchWorkflowTask, DispatchActivityTask, InvokeCallback, *ERRANDS)
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """The workflow goes on as a new run, created in the same commit. `start` is an `execution.Start`."""
+    """The workflow goes on as a new run, created in the same commit. `start` is a `starting.Start`."""
 
     run_id: str
     start: object

@@ -56,7 +56,6 @@ class TaskDropped(msgspec.Struct, frozen=True, tag="wftx"):
     """A transient workflow task failed or timed out: there is no event for it."""
 
     next_attempt: int
-    cause: int = 0
 
 
 class StickySet(msgspec.Struct, frozen=True, tag="sticky"):

@@ -186,7 +186,6 @@ class RunState(msgspec.Struct, omit_defaults=True):
     workflow_id: str = ""
     run_id: str = ""
     first_run_id: str = ""
-    original_run_id: str = ""
     workflow_type: str = ""
     task_queue: str = ""
 
@@ -238,8 +237,6 @@ class RunState(msgspec.Struct, omit_defaults=True):
     has_had_workflow_task: bool = False
     #: Started event of the last completed workflow task: what a sticky worker has seen.
     previous_started_event_id: int = 0
-    #: Serialized `Failure` or empty, and the cause, of the last failed task since the last success.
-    last_task_failed_cause: int = 0
     #: Workflow tasks that have failed or timed out since one was completed.
     failed_task_count: int = 0
     sticky_queue: str = ""
@@ -280,7 +277,6 @@ class RunState(msgspec.Struct, omit_defaults=True):
     signal_request_ids: set[str] = set()
     signal_count: int = 0
     cancel_requested: bool = False
-    cancel_request_id: str = ""
     #: Events that arrived while a worker held the workflow task. They get their ids when it ends.
     buffered: list[HistoryEvent] = []
     #: How many of the next events have been applied already (see `records.Flushed`). 0 between transitions.

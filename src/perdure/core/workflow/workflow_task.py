@@ -230,7 +230,7 @@ def record_failed(
     assert task is not None
     _leave_sticky(step)
     if task.attempt > 1:
-        step.note(TaskDropped(_next_attempt(step.state), int(cause)))
+        step.note(TaskDropped(_next_attempt(step.state)))
     else:
         task, started_event_id = record_started(step, identity, worker_version)
         event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
@@ -394,8 +394,6 @@ def dropped(state: RunState, record: TaskDropped) -> None:
     state.failed_task_count += 1
     state.workflow_task = None
     state.workflow_task_attempt = record.next_attempt
-    if record.cause:
-        state.last_task_failed_cause = record.cause
     state.sticky_queue = ""
 
 
@@ -408,7 +406,6 @@ def failed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task_attempt = 1 if is_reset else _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""
-    state.last_task_failed_cause = 0 if is_reset else cause
 
 
 def timed_out(state: RunState, event: HistoryEvent) -> None:
