@@ -49,6 +49,16 @@ def going() -> Rejected:
     return Rejected(Code.UNAVAILABLE, "the server is shutting down")
 
 
+def closing() -> Rejected:
+    """The workflow is about to close, and takes nothing in until it has."""
+    return busy_workflow("workflow operation can not be applied because workflow is closing")
+
+
+def no_workflow_task() -> Rejected:
+    """The workflow task that is meant has ended, or is another worker's."""
+    return Rejected(Code.NOT_FOUND, "Workflow task not found.")
+
+
 def busy_workflow(message: str) -> Rejected:
     """One workflow is asked for more than it can take at the moment."""
     return Rejected(

@@ -23,7 +23,7 @@ from temporalio.api.workflowservice.v1 import (
     RespondWorkflowTaskFailedResponse,
 )
 
-from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.errors import Code, Rejected, invalid_argument, no_workflow_task
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.outcome import Limits
@@ -200,7 +200,7 @@ class WorkflowTasks:
 
     def _task(self, token: object) -> tuple[RunKey, TaskRef]:
         if not isinstance(token, WorkflowTaskToken):
-            raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+            raise no_workflow_task()
         key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
         return key, TaskRef(token.scheduled_event_id, token.attempt, token.nonce)
 

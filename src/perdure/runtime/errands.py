@@ -51,6 +51,7 @@ from perdure.core.workflow.outcome import (
 )
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
+from perdure.core.workflow.step import HISTORY_SERVICE
 from perdure.runtime.engine import Engine
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
@@ -59,8 +60,6 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 0.05
 RETRY_MAX_S = 5.0
-#: Temporal: who asks on behalf of a run.
-IDENTITY = "history-service"
 #: The other run's answer may be different next time.
 _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
@@ -234,14 +233,14 @@ class Errands:
             request = Terminate(
                 reason="by parent close policy",
                 details=None,
-                identity=IDENTITY,
+                identity=HISTORY_SERVICE,
                 first_execution_run_id=errand.run_id,
                 parent=_execution(key),
             )
         else:
             request = RequestCancel(
                 reason="",
-                identity=IDENTITY,
+                identity=HISTORY_SERVICE,
                 request_id="",
                 first_execution_run_id=errand.run_id,
                 sender=_execution(key),
@@ -274,7 +273,7 @@ class Errands:
         signal = Signal(
             name=wanted.signal_name,
             input=wanted.input if wanted.HasField("input") else None,
-            identity=IDENTITY,
+            identity=HISTORY_SERVICE,
             request_id=errand.request_id,
             header=wanted.header if wanted.HasField("header") else None,
             sender=_execution(key),
@@ -303,7 +302,7 @@ class Errands:
             self._engine.key(key.namespace_id, target.workflow_id, target.run_id),
             RequestCancel(
                 reason=wanted.reason,
-                identity=IDENTITY,
+                identity=HISTORY_SERVICE,
                 request_id=errand.request_id,
                 sender=_execution(key),
                 initiated_event_id=errand.initiated_event_id,

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionRequest,
 )
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, no_workflow_task
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
@@ -411,7 +411,7 @@ class Node:
         """Add the history that the worker needs: all of it, or what its cache lacks."""
         live = await self.engine.find(key)
         if live is None:
-            raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+            raise no_workflow_task()
         first = task.previous_started_event_id + 1 if task.is_sticky or only_new else 1
         events_max = max(1, self.limits.of(live.state.namespace).task_history_page_size)
         page = await self.histories.page(live, first, task.recorded_until, events_max=events_max)

@@ -137,8 +137,7 @@ class HeartbeatReply:
 
 
 def start(step: Step, request: StartActivity) -> ActivityTask:
-    if not step.state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     activity = step.state.activities.get(request.scheduled_event_id)
     if (
         activity is None
@@ -253,8 +252,7 @@ _NOT_FOUND = "invalid activityID or activity already timed out or invoking workf
 
 def _find(step: Step, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
     state = step.state
-    if not state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     scheduled_event_id = ref.scheduled_event_id
     if not scheduled_event_id:
         if not ref.activity_id:

@@ -138,7 +138,7 @@ def reset(step: Step, request: ResetActivities) -> None:
 def change(step: Step, request: ChangeActivities) -> ActivityOptions:
     wanted, fields = request.options, request.fields
     if not request.restores:
-        _check_is_open(step)
+        step.check_open()
         if wanted is None:
             raise invalid_argument("ActivityOptions are not provided")
         if fields is None and request.which.activity_id is not None:
@@ -164,13 +164,8 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
     return options
 
 
-def _check_is_open(step: Step) -> None:
-    if not step.state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
-
-
 def _selected(step: Step, which: Selected) -> list[PendingActivity]:
-    _check_is_open(step)
+    step.check_open()
     return _pending(step, which)
 
 

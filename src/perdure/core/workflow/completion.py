@@ -34,7 +34,14 @@ from perdure.core.workflow.activities import ActivityTask, StartActivity
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Commands, Requests, Step
+from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
+    Appliers,
+    BadCommand,
+    Commands,
+    Requests,
+    Step,
+)
 from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.updates import Inbox
 from perdure.core.workflow.workflow_task import (
@@ -349,7 +356,7 @@ def _refuse(
         binary_checksum=attributes.binary_checksum,
     )
     if error.is_final:
-        execution.record_terminated(step, message, None, "history-service")
+        execution.record_terminated(step, message, None, HISTORY_SERVICE)
         return refusal
     if step.state.is_paused:
         step.flush()

@@ -10,11 +10,10 @@ from perdure.core.workflow.children import owed
 from perdure.core.workflow.execution import record_terminated
 from perdure.core.workflow.records import DeletionRequested
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step
+from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step
 
 #: Temporal: what a parent reads of a child that was open when it was deleted.
 _REASON = "Delete workflow execution"
-_IDENTITY = "history-service"
 
 # What can be asked
 
@@ -26,7 +25,7 @@ class Delete:
 
 def delete(step: Step, request: Delete) -> None:
     if step.state.is_open:
-        record_terminated(step, _REASON, None, _IDENTITY)
+        record_terminated(step, _REASON, None, HISTORY_SERVICE)
     if not step.state.deletion_requested:
         step.note(DeletionRequested())
 

@@ -28,6 +28,7 @@ from perdure.core.workflow.signals import check_parent, record_signal
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
 from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
     Appliers,
     BadCommand,
     Commands,
@@ -118,8 +119,7 @@ def _schedule_first(step: Step, request: Start) -> None:
 
 def terminate(step: Step, request: Terminate) -> None:
     state = step.state
-    if not state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     check_first_run(state, request.first_execution_run_id)
     if request.parent is not None:
         check_parent(state, request.parent)
@@ -158,7 +158,7 @@ def replaced_by(run_id: str) -> Terminate:
         details=Payloads(
             payloads=[Payload(metadata={"encoding": b"json/plain"}, data=note.encode())]
         ),
-        identity="history-service",
+        identity=HISTORY_SERVICE,
     )
 
 
@@ -168,7 +168,7 @@ def fail_task(step: Step, request: FailWorkflowTask) -> None:
     if request.cause == too_large and step.state.is_open:
         held(step, request.ref)
         # Temporal: the reason is the cause, as error texts name it.
-        record_terminated(step, "GrpcMessageTooLarge", None, "history-service")
+        record_terminated(step, "GrpcMessageTooLarge", None, HISTORY_SERVICE)
     else:
         workflow_task.fail(step, request)
 

@@ -13,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Request
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import no_workflow_task
 from perdure.core.workflow.state import Run, StartedTask
 from perdure.core.workflow.step import Requests, Step, new_event
 from perdure.core.workflow.workflow_task import (
@@ -75,7 +75,7 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
         or task.scheduled_event_id != request.scheduled_event_id
         or task.attempt != request.attempt
     ):
-        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+        raise no_workflow_task()
     return hand_out(step, request)
 
 

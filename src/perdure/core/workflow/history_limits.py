@@ -16,10 +16,9 @@ from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.workflow.execution import record_terminated
 from perdure.core.workflow.state import InFlight
 from perdure.core.workflow.state_size import approximate_size, may_exceed
-from perdure.core.workflow.step import Checkpoint, Step
+from perdure.core.workflow.step import HISTORY_SERVICE, Checkpoint, Step
 from perdure.core.workflow.workflow_task import record_failed, schedule_again
 
-_IDENTITY = "history-service"
 #: Events that a request records besides those of its commands, at most.
 _EVENTS_MAX = 16
 #: By so much does one request make the state larger, at most: gRPC takes in no larger ones.
@@ -78,7 +77,7 @@ def enforce(step: Step, before: Guard) -> Rejected | None:
         return None
     step.roll_back(before.checkpoint)
     step.run.in_flight = step.in_flight = before.in_flight
-    record_terminated(step, reason, None, _IDENTITY)
+    record_terminated(step, reason, None, HISTORY_SERVICE)
     return invalid_argument(reason)
 
 
@@ -91,6 +90,6 @@ def bound_buffer(step: Step) -> None:
     ):
         return
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND
-    record_failed(step, cause, None, identity=_IDENTITY)
+    record_failed(step, cause, None, identity=HISTORY_SERVICE)
     step.flush()
     schedule_again(step)

@@ -9,7 +9,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
 
-from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.callbacks import attached, check_count
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
@@ -40,8 +39,7 @@ class AttachRequest:
 
 def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
     state, wanted = step.state, request.options.priority
-    if not state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     priority = Priority.FromString(state.priority) if state.has_priority else None
     if "priority" in request.fields:
         priority = wanted if request.options.HasField("priority") else None

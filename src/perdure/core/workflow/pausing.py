@@ -14,7 +14,7 @@ from perdure.core.workflow.activity_attempts import dispatch, retry_timer
 from perdure.core.workflow.activity_control import show_paused
 from perdure.core.workflow.records import TaskDropped
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step, new_event
 from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.workflow_task import ensure, offer_again
 
@@ -37,7 +37,7 @@ class Unpause:
 
 def pause(step: Step, request: Pause) -> None:
     state = step.state
-    _check_open(state)
+    step.check_open()
     if state.is_paused:
         if request.request_id and request.request_id == state.pause_request_id:
             return
@@ -65,13 +65,13 @@ def _fail_waiting_task(step: Step) -> None:
     attributes = event.workflow_task_failed_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED
-    attributes.identity = "history-service"
+    attributes.identity = HISTORY_SERVICE
     step.record(event)
 
 
 def unpause(step: Step, request: Unpause) -> None:
     state = step.state
-    _check_open(state)
+    step.check_open()
     if not state.is_paused:
         raise Rejected(Code.FAILED_PRECONDITION, "workflow is not paused.")
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED)
@@ -92,11 +92,6 @@ def unpause(step: Step, request: Unpause) -> None:
     offer_again(step)
     # Temporal: also if the first task was not due yet.
     ensure(step, despite_delay=True)
-
-
-def _check_open(state: RunState) -> None:
-    if not state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
 
 
 # How records change the state

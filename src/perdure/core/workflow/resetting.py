@@ -27,10 +27,9 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.signals import Signal, record_signal
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import schedule
 
-_SERVER = "history-service"
 _NO_POLL = "emptyUuid"
 _STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 _TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
@@ -137,7 +136,7 @@ def _fail_task(step: Step, request: Rebuild) -> None:
     attributes.started_event_id = started_event_id
     attributes.cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
     attributes.failure.CopyFrom(_failure(request.reason))
-    attributes.identity = _SERVER
+    attributes.identity = HISTORY_SERVICE
     attributes.base_run_id = request.base_run_id
     attributes.new_run_id = request.run_id
     step.record(event)
@@ -147,7 +146,7 @@ def _record_started(step: Step, scheduled_event_id: int) -> int:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     attributes = event.workflow_task_started_event_attributes
     attributes.scheduled_event_id = scheduled_event_id
-    attributes.identity = _SERVER
+    attributes.identity = HISTORY_SERVICE
     attributes.request_id = _NO_POLL
     attributes.history_size_bytes = sum(each.ByteSize() for each in step.own_events)
     return step.record(event).event_id

@@ -7,7 +7,7 @@ from temporalio.api.common.v1 import Header, Link, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.errors import Code, Rejected, closing
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.workflow_task import ensure
@@ -37,13 +37,12 @@ def signal(step: Step, request: Signal) -> None:
     # Known ids come first: a client may retry a signal after the run it reached has closed.
     if request.request_id and request.request_id in state.signal_request_ids:
         return
-    if not state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     if request.child_only:
         check_parent(state, request.sender)
     if step.in_flight.close_attempted and step.in_flight.started is not None:
         # Temporal: a workflow that gets signals faster than it can close would never close.
-        raise busy_workflow("workflow operation can not be applied because workflow is closing")
+        raise closing()
     record_signal(step, request)
     # Temporal: a signal that might have started the run, had it not been there, does not wait.
     ensure(step, despite_delay=request.skips_delay)

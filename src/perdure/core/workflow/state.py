@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import msgspec
 from temporalio.api.common.v1 import Priority
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
 _NO_PRIORITY = Priority()
+_PAUSED = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
+_OPEN = (WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING, _PAUSED)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -307,11 +310,11 @@ class RunState(msgspec.Struct, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        return self.status in (1, 8)
+        return self.status in _OPEN
 
     @property
     def is_paused(self) -> bool:
-        return self.status == 8
+        return self.status == _PAUSED
 
     @property
     def own_priority(self) -> Priority:

@@ -10,6 +10,7 @@ from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import ERRANDS, Effect, NewRun, Outcome, Timer, TimerKind, World
 from perdure.core.workflow.records import (
     ActivityPaused,
@@ -25,6 +26,9 @@ from perdure.core.workflow.records import (
     encode_state,
 )
 from perdure.core.workflow.state import InFlight, Run, RunState
+
+#: Temporal: who does what the server does by itself.
+HISTORY_SERVICE = "history-service"
 
 #: Events that start an activity or child, the name of their attributes, and of the id of what they belong to.
 _STARTS = {
@@ -133,6 +137,11 @@ class Step:
         self._internal: list[tuple[int, Internal]] = []
         self._timers: list[Timer] = []
         self._effects: list[Effect] = []
+
+    def check_open(self) -> None:
+        """Raise `Rejected` if the run has closed."""
+        if not self.state.is_open:
+            raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
 
     # Recording
 

@@ -23,7 +23,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
 
-from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.errors import Code, Rejected, closing
 from perdure.core.workflow.execution import check_first_run
 from perdure.core.workflow.handing_out import message_id
 from perdure.core.workflow.outcome import SettleUpdate
@@ -68,10 +68,9 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
     state, in_flight = step.state, step.in_flight
     check_first_run(state, request.first_execution_run_id)
     known = status(step.run, request.update_id)
-    if not state.is_open:
-        if known is not None:
-            return known
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    if known is not None and not state.is_open:
+        return known
+    step.check_open()
     if state.is_paused:
         raise Rejected(Code.FAILED_PRECONDITION, "Workflow is paused. Cannot update the workflow.")
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
@@ -81,7 +80,7 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
             WorkflowNotReadyFailure(),
         )
     if in_flight.close_attempted and in_flight.started is not None:
-        raise busy_workflow("workflow operation can not be applied because workflow is closing")
+        raise closing()
     if known is not None:
         return known
     _check_limits(step, len(request.request))
@@ -95,25 +94,15 @@ def _check_limits(step: Step, size: int) -> None:
     state, limits = step.state, step.world.limits
     accepted = sum(not update.completed_event_id for update in state.updates.values())
     if 0 < limits.max_in_flight_updates <= len(step.in_flight.updates) + accepted:
-        raise Rejected(
-            Code.RESOURCE_EXHAUSTED,
+        raise _exhausted(
             "limit on number of concurrent in-flight updates has been reached"
-            f" ({limits.max_in_flight_updates})",
-            ResourceExhaustedFailure(
-                cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
-                scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
-            ),
+            f" ({limits.max_in_flight_updates})"
         )
     bytes_in_flight = sum(len(update.request) for update in step.in_flight.updates.values())
     if 0 < limits.max_in_flight_update_payloads <= bytes_in_flight + size:
-        raise Rejected(
-            Code.RESOURCE_EXHAUSTED,
+        raise _exhausted(
             "limit on total payload size of in-flight updates has been reached"
-            f" ({limits.max_in_flight_update_payloads} bytes)",
-            ResourceExhaustedFailure(
-                cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
-                scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
-            ),
+            f" ({limits.max_in_flight_update_payloads} bytes)"
         )
     if 0 < limits.max_total_updates <= len(step.in_flight.updates) + len(state.updates):
         raise Rejected(
@@ -124,6 +113,17 @@ def _check_limits(step: Step, size: int) -> None:
             " process. You can also Continue-as-New to avoid this; we recommend you check"
             " Continue-as-New Suggested in your Workflow.",
         )
+
+
+def _exhausted(message: str) -> Rejected:
+    return Rejected(
+        Code.RESOURCE_EXHAUSTED,
+        message,
+        ResourceExhaustedFailure(
+            cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
+            scope=ResourceExhaustedScope.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
+        ),
+    )
 
 
 # What other concepts use
@@ -216,7 +216,7 @@ def let_go(step: Step) -> None:
     continues = bool(step.state.new_run_id)
     for update_id in (*step.in_flight.updates, *step.state.admitted_updates):
         refusal = (
-            busy_workflow("workflow operation can not be applied because workflow is closing")
+            closing()
             if continues
             else Rejected(Code.NOT_FOUND, "workflow update was aborted by closing workflow")
         )

@@ -10,16 +10,11 @@ attempt on a task is *transient*, and its events are written when it completes.
 from dataclasses import dataclass
 
 from temporalio.api.common.v1 import WorkerVersionStamp
-from temporalio.api.enums.v1 import (
-    EventType,
-    TaskQueueKind,
-    TimeoutType,
-    WorkflowTaskFailedCause,
-)
+from temporalio.api.enums.v1 import EventType, TaskQueueKind, TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import no_workflow_task
 from perdure.core.workflow.outcome import Effect, Timer, TimerKind
 from perdure.core.workflow.problems import report_failure, report_timeout
 from perdure.core.workflow.queries import release_unanswered
@@ -31,7 +26,15 @@ from perdure.core.workflow.records import (
     Unbuffered,
 )
 from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
-from perdure.core.workflow.step import Appliers, Requests, Step, Timers, name_version, new_event
+from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
+    Appliers,
+    Requests,
+    Step,
+    Timers,
+    name_version,
+    new_event,
+)
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.workflow_task_timers import (
     backoff_ns,
@@ -86,13 +89,12 @@ def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
         or task.attempt != ref.attempt
         or started.nonce != ref.nonce
     ):
-        raise Rejected(Code.NOT_FOUND, "Workflow task not found.")
+        raise no_workflow_task()
     return task, started
 
 
 def fail(step: Step, request: FailWorkflowTask) -> None:
-    if not step.state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     held(step, request.ref)
     step.convert(request.identity, request.worker_version)
     record_failed(
@@ -107,8 +109,7 @@ def fail(step: Step, request: FailWorkflowTask) -> None:
 
 
 def reset_sticky(step: Step, request: ResetSticky) -> None:
-    if not step.state.is_open:
-        raise Rejected(Code.NOT_FOUND, "workflow execution already completed")
+    step.check_open()
     if step.state.sticky_queue:
         step.note(StickySet())
 
@@ -270,7 +271,7 @@ def force_close(step: Step) -> None:
             step,
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
             None,
-            identity="history-service",
+            identity=HISTORY_SERVICE,
         )
     step.in_flight.speculative = None
     step.flush()
