@@ -17,7 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import (
-    END_ATTRIBUTES,
+    ENDS,
     dispatch,
     due_at_ns,
     note_heartbeat,
@@ -39,6 +39,7 @@ from perdure.core.workflow.step import (
     Requests,
     Step,
     Timers,
+    attributes_of,
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
@@ -425,8 +426,7 @@ def cancel_requested(state: RunState, event: HistoryEvent) -> None:
 
 
 def ended(state: RunState, event: HistoryEvent) -> None:
-    scheduled_event_id = getattr(event, END_ATTRIBUTES[event.event_type]).scheduled_event_id
-    activity = state.activities.pop(scheduled_event_id)
+    activity = state.activities.pop(attributes_of(event).scheduled_event_id)
     del state.activity_ids[activity.activity_id]
 
 
@@ -483,7 +483,7 @@ TIMERS: Timers = {
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
-    **dict.fromkeys(END_ATTRIBUTES, ended),
+    **dict.fromkeys(ENDS, ended),
     ActivityStarted: started,
     ActivityHeartbeat: beaten,
     ActivityRetried: retried,

@@ -5,14 +5,14 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 
 from perdure.core.workflow.activity_attempts import (
-    END_ATTRIBUTES,
+    ENDS,
     offer,
     record_canceled,
     waiting_timers,
 )
 from perdure.core.workflow.activity_options import checked
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
+from perdure.core.workflow.step import BadCommand, Commands, Step, attributes_of, new_event
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
@@ -108,9 +108,8 @@ def request_cancel(step: Step, command: Command, completed_event_id: int) -> Non
 
 def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
     return any(
-        getattr(event, attributes).scheduled_event_id == scheduled_event_id
+        event.event_type in ENDS and attributes_of(event).scheduled_event_id == scheduled_event_id
         for event in state.buffered
-        if (attributes := END_ATTRIBUTES.get(event.event_type)) is not None
     )
 
 

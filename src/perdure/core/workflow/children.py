@@ -37,6 +37,7 @@ from perdure.core.workflow.step import (
     Commands,
     Requests,
     Step,
+    attributes_of,
     new_event,
 )
 from perdure.core.workflow.workflow_task import ensure
@@ -136,7 +137,7 @@ def child_closed(step: Step, request: RecordChildClosed) -> str:
         # The child was faster than the news that it had started.
         _record_started(step, child, request.first_run_id)
     event = _closed_event(request.event)
-    attributes = getattr(event, _CLOSED[event.event_type])
+    attributes = attributes_of(event)
     attributes.namespace = step.state.namespace
     attributes.namespace_id = step.state.namespace_id
     attributes.workflow_execution.workflow_id = request.workflow_id
@@ -259,57 +260,36 @@ def _record_started(step: Step, child: PendingChild, run_id: str) -> None:
 _OUTCOMES = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
-        "workflow_execution_completed_event_attributes",
         ("result",),
     ),
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: (
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
-        "workflow_execution_failed_event_attributes",
         ("failure", "retry_state"),
     ),
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: (
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
-        "workflow_execution_canceled_event_attributes",
         ("details",),
     ),
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: (
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
-        "workflow_execution_terminated_event_attributes",
         (),
     ),
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
         EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
-        "workflow_execution_timed_out_event_attributes",
         ("retry_state",),
     ),
 }
-_CLOSED = {
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: (
-        "child_workflow_execution_completed_event_attributes"
-    ),
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: (
-        "child_workflow_execution_failed_event_attributes"
-    ),
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: (
-        "child_workflow_execution_canceled_event_attributes"
-    ),
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: (
-        "child_workflow_execution_terminated_event_attributes"
-    ),
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: (
-        "child_workflow_execution_timed_out_event_attributes"
-    ),
-}
-CLOSING_EVENTS = frozenset(_CLOSED)
+#: Events that tell a parent of a child's end.
+CLOSING_EVENTS = frozenset(event_type for event_type, _ in _OUTCOMES.values())
 
 
 def _closed_event(closing: HistoryEvent) -> HistoryEvent:
     outcome = _OUTCOMES.get(closing.event_type)
     if outcome is None:
         raise Rejected(Code.INTERNAL, f"a child cannot end by event {closing.event_type}")
-    event_type, name, parts = outcome
+    event_type, parts = outcome
     event = new_event(event_type)
-    from_child, to_parent = getattr(closing, name), getattr(event, _CLOSED[event_type])
+    from_child, to_parent = attributes_of(closing), attributes_of(event)
     for part in parts:
         if part == "retry_state":
             to_parent.retry_state = from_child.retry_state
@@ -359,8 +339,7 @@ def not_started(state: RunState, event: HistoryEvent) -> None:
 
 
 def ended(state: RunState, event: HistoryEvent) -> None:
-    attributes = getattr(event, _CLOSED[event.event_type])
-    del state.children[attributes.initiated_event_id]
+    del state.children[attributes_of(event).initiated_event_id]
 
 
 def told(state: RunState, record: ParentTold) -> None:
@@ -451,7 +430,7 @@ APPLIERS: Appliers = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: initiated,
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
-    **dict.fromkeys(_CLOSED, ended),
+    **dict.fromkeys(CLOSING_EVENTS, ended),
     ChildOpen: found_open,
     ChildReleased: child_released,
     ParentTold: told,

@@ -35,6 +35,7 @@ from perdure.core.workflow.step import (
     Requests,
     Step,
     Timers,
+    attributes_of,
     new_event,
 )
 from perdure.core.workflow.succession import after_failure, after_success, begin, last_result
@@ -373,19 +374,13 @@ _STATUSES = {
 CLOSING_EVENTS = frozenset(_STATUSES)
 
 
-#: Close events that may name the run that follows → what their attributes are called.
-_NAMES_OF_NEXT_RUN = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
-        "workflow_execution_completed_event_attributes"
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: "workflow_execution_failed_event_attributes",
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
-        "workflow_execution_timed_out_event_attributes"
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: (
-        "workflow_execution_continued_as_new_event_attributes"
-    ),
-}
+#: Those that may name the run that follows.
+_WITH_NEXT_RUN = (
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+)
 
 
 def closed(state: RunState, event: HistoryEvent) -> None:
@@ -409,8 +404,8 @@ def closed(state: RunState, event: HistoryEvent) -> None:
         state.close_event = event.SerializeToString()
     terminated = event.workflow_execution_terminated_event_attributes
     state.made_way = terminated.identity == RESETTER
-    name = _NAMES_OF_NEXT_RUN.get(event.event_type)
-    state.new_run_id = getattr(event, name).new_execution_run_id if name else ""
+    if event.event_type in _WITH_NEXT_RUN:
+        state.new_run_id = attributes_of(event).new_execution_run_id
 
 
 # What must hold

@@ -29,6 +29,7 @@ from perdure.core.workflow.step import (
     Commands,
     Requests,
     Step,
+    attributes_of,
     new_event,
 )
 from perdure.core.workflow.validation import check_size, is_uuid
@@ -256,24 +257,16 @@ def requested(state: RunState, record: ExternalRequested) -> None:
     state.externals[record.initiated_event_id].request_id = record.request_id
 
 
-_RESULTS = {
-    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: (
-        "signal_external_workflow_execution_failed_event_attributes"
-    ),
-    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED: (
-        "external_workflow_execution_signaled_event_attributes"
-    ),
-    EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: (
-        "request_cancel_external_workflow_execution_failed_event_attributes"
-    ),
-    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED: (
-        "external_workflow_execution_cancel_requested_event_attributes"
-    ),
-}
+_RESULTS = (
+    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+    EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+)
 
 
 def answered(state: RunState, event: HistoryEvent) -> None:
-    del state.externals[getattr(event, _RESULTS[event.event_type]).initiated_event_id]
+    del state.externals[attributes_of(event).initiated_event_id]
 
 
 # What must hold

@@ -17,7 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import invalid_argument
-from perdure.core.workflow import options
+from perdure.core.workflow import children, options
 from perdure.core.workflow.records import (
     ExternalRequested,
     Identified,
@@ -27,7 +27,14 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.signals import Signal, record_signal
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
+    Appliers,
+    Requests,
+    Step,
+    attributes_of,
+    new_event,
+)
 from perdure.core.workflow.workflow_task import schedule
 
 _NO_POLL = "emptyUuid"
@@ -178,26 +185,17 @@ def _reapply(step: Step, event: HistoryEvent, excluded: frozenset[int]) -> None:
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
             _copy(step, event)
         case kind if kind in _OF_CHILDREN:
-            name, key = _OF_CHILDREN[kind]
-            child = step.state.children.get(getattr(getattr(event, name), key))
+            child = step.state.children.get(attributes_of(event).initiated_event_id)
             is_start = kind == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
             if child is not None and not (is_start and child.run_id):
                 _copy(step, event)
 
 
-#: What a parent hears of a child → attributes, and where they name the event that the child was started by.
+#: What a parent hears of a child.
 _OF_CHILDREN = {
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: (
-        "start_child_workflow_execution_failed_event_attributes",
-        "initiated_event_id",
-    ),
-    **{
-        getattr(EventType, f"EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_{what}"): (
-            f"child_workflow_execution_{what.lower()}_event_attributes",
-            "initiated_event_id",
-        )
-        for what in ("STARTED", "COMPLETED", "FAILED", "CANCELED", "TIMED_OUT", "TERMINATED")
-    },
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+    *children.CLOSING_EVENTS,
 }
 
 
@@ -231,11 +229,10 @@ def _copy(step: Step, event: HistoryEvent) -> None:
     copy.CopyFrom(event)
     copy.ClearField("event_id")
     copy.ClearField("event_time")
-    name = copy.WhichOneof("attributes")
-    assert name is not None
-    if "started_event_id" in getattr(copy, name).DESCRIPTOR.fields_by_name:
-        child = step.state.children[getattr(copy, name).initiated_event_id]
-        getattr(copy, name).started_event_id = child.started_event_id
+    if copy.event_type in children.CLOSING_EVENTS:
+        attributes = attributes_of(copy)
+        child = step.state.children[attributes.initiated_event_id]
+        attributes.started_event_id = child.started_event_id
     step.record(copy)
 
 

@@ -30,35 +30,28 @@ from perdure.core.workflow.state import InFlight, Run, RunState
 #: Temporal: who does what the server does by itself.
 HISTORY_SERVICE = "history-service"
 
-#: Events that start an activity or child, the name of their attributes, and of the id of what they belong to.
+#: Event type → what its attributes are called.
+_ATTRIBUTES = {
+    number: f"{name.removeprefix('EVENT_TYPE_').lower()}_event_attributes"
+    for name, number in EventType.items()
+}
+#: Events that start an activity or child → what they call the id of the event that asked for it.
 _STARTS = {
-    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: (
-        "activity_task_started_event_attributes",
-        "scheduled_event_id",
-    ),
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: (
-        "child_workflow_execution_started_event_attributes",
-        "initiated_event_id",
-    ),
+    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: "scheduled_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: "initiated_event_id",
 }
 #: Events that end one, likewise.
 _ENDS = {
-    getattr(EventType, f"EVENT_TYPE_{what}_{end}"): (f"{what}_{end}_event_attributes".lower(), key)
-    for what, key, ends in (
-        (
-            "ACTIVITY_TASK",
-            "scheduled_event_id",
-            ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED"),
-        ),
-        (
-            "CHILD_WORKFLOW_EXECUTION",
-            "initiated_event_id",
-            ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED", "TERMINATED"),
-        ),
-    )
-    for end in ends
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "scheduled_event_id",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "scheduled_event_id",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "scheduled_event_id",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "scheduled_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: "initiated_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: "initiated_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: "initiated_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: "initiated_event_id",
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: "initiated_event_id",
 }
-
 
 #: Events that change what lists show of an open run.
 _SHOWN = {
@@ -220,14 +213,12 @@ class Step:
         started_ids: dict[int, int] = {}
         for event in ordered:
             if event.event_type in _STARTS:
-                name, key = _STARTS[event.event_type]
-                started = self.record(event)
-                started_ids[getattr(getattr(event, name), key)] = started.event_id
+                asked_for = getattr(attributes_of(event), _STARTS[event.event_type])
+                started_ids[asked_for] = self.record(event).event_id
                 continue
             if event.event_type in _ENDS:
-                name, key = _ENDS[event.event_type]
-                attributes = getattr(event, name)
-                started_id = started_ids.get(getattr(attributes, key))
+                attributes = attributes_of(event)
+                started_id = started_ids.get(getattr(attributes, _ENDS[event.event_type]))
                 if started_id is not None:
                     attributes.started_event_id = started_id
             self.record(event)
@@ -315,6 +306,11 @@ def name_version(event: HistoryEvent, worker_version: WorkerVersionStamp | None)
         return
     if not worker_version.use_versioning:
         event.workflow_task_started_event_attributes.worker_version.CopyFrom(worker_version)
+
+
+def attributes_of(event: HistoryEvent) -> Any:
+    """Return the attributes of an event, whatever its type."""
+    return getattr(event, _ATTRIBUTES[event.event_type])
 
 
 def new_event(event_type: EventType.ValueType) -> HistoryEvent:
