@@ -58,7 +58,8 @@ from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import SECOND_NS
-from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
+from perdure.core.workflow.workflow_task import TaskRef
+from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
 from tests.core.life_cycle_watch import watched
 from tests.core.promises import Journal, check_between_steps, memory_of
 

@@ -62,7 +62,8 @@ from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, PendingChild
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import COMPLETED, AdmitUpdate
-from perdure.core.workflow.workflow_task import FailWorkflowTask, ResetSticky, TaskRef
+from perdure.core.workflow.workflow_task import ResetSticky, TaskRef
+from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
 from tests.core.at_random import some_commands, some_failure
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import (

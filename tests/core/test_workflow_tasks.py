@@ -4,7 +4,8 @@ from temporalio.api.enums.v1 import PendingWorkflowTaskState, TimeoutType, Workf
 
 from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import DispatchWorkflowTask
-from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
+from perdure.core.workflow.workflow_task import TaskRef
+from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
 from tests.core.run import OneRun, loosely, seconds
 from tests.differential.commands import complete_workflow, start_timer
 

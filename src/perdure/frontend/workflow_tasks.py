@@ -28,7 +28,8 @@ from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns, set_timestamp
-from perdure.core.workflow.workflow_task import FailWorkflowTask, TaskRef
+from perdure.core.workflow.workflow_task import TaskRef
+from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
 from perdure.frontend.activities import activity_response
 from perdure.frontend.bounds import bounded_answer, bounded_failure
 from perdure.frontend.call import Call

@@ -1,4 +1,4 @@
-"""The workflow has something done in the outside world: once, again after a failure, or not in time.
+"""The workflow has something done in the outside world: once, or again after a failure.
 
 The start of an attempt is an internal record, written before the worker gets it: one attempt must not run twice.
 History shows only the last one: its started event is written together with what ends the activity.
@@ -10,7 +10,6 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import (
     EventType,
     RetryState,
-    TimeoutType,
 )
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
@@ -19,16 +18,12 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import (
     ENDS,
     dispatch,
-    due_at_ns,
     note_heartbeat,
     offer,
     record_canceled,
     record_started,
     retry,
-    retry_timer,
     running_timers,
-    timeout_timer,
-    waiting_timers,
 )
 from perdure.core.workflow.activity_retries import verdict
 from perdure.core.workflow.outcome import Effect, Timer, TimerKind
@@ -43,15 +38,8 @@ from perdure.core.workflow.step import (
     new_event,
 )
 from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, retry_policy
+from perdure.core.workflow.validation import retry_policy
 from perdure.core.workflow.workflow_task import ensure
-
-_TIMEOUTS = {
-    TimerKind.ACTIVITY_START_TO_CLOSE: TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE,
-    TimerKind.ACTIVITY_SCHEDULE_TO_START: TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START,
-    TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE: TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
-    TimerKind.ACTIVITY_HEARTBEAT: TimeoutType.TIMEOUT_TYPE_HEARTBEAT,
-}
 
 # What can be asked
 
@@ -286,80 +274,6 @@ def retry_due(step: Step, timer: Timer) -> None:
     offer(step, activity)
 
 
-def time_out(step: Step, timer: Timer) -> None:
-    """Temporal: one timeout takes with it all that strike by now, and one workflow task tells of them."""
-    activity = step.state.activities.get(timer.event_id)
-    if activity is None:
-        return
-    per_attempt = timer.kind != TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE
-    if per_attempt and activity.attempt != timer.attempt:
-        return
-    due_ns = due_at_ns(activity, timer.kind)
-    if due_ns is None:
-        return
-    if due_ns > step.now_ns:
-        # A heartbeat came since: look again when the next one would be late.
-        step.call_back(timer._replace(fire_at_ns=due_ns))
-        return
-    ended = [_strike(step, each) for each in _due(step.state, step.now_ns)]
-    if any(ended):
-        ensure(step)
-
-
-def _due(state: RunState, now_ns: int) -> list[Timer]:
-    """Return the timeouts that strike now, in the order in which they do."""
-    due = [
-        timer
-        for timer in needed_timers(state, now_ns)
-        if timer.kind in _TIMEOUTS and timer.fire_at_ns <= now_ns
-    ]
-    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _TIMEOUTS[timer.kind]))
-
-
-def _strike(step: Step, timer: Timer) -> bool:
-    """Give the activity another attempt, or end it. Return whether it has ended."""
-    activity = step.state.activities.get(timer.event_id)
-    if activity is None or activity.attempt != timer.attempt:
-        return False  # Another timeout has struck just now.
-    timeout = _TIMEOUTS[timer.kind]
-    failure = _timeout_failure(f"activity {TIMEOUT_TYPE_NAMES[timeout]} timeout", timeout)
-    decided = verdict(activity, failure, step.now_ns)
-    if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
-        retry(step, activity, failure, decided.backoff_ns, completed=False)
-        return False
-    if (
-        decided.state == RetryState.RETRY_STATE_TIMEOUT
-        and timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
-    ):
-        # Temporal: what ends it is that there is no time left, whichever timeout noticed.
-        failure = _timeout_failure(
-            "Not enough time to schedule next retry before activity ScheduleToClose timeout,"
-            " giving up retrying",
-            TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
-        )
-    if activity.has_heartbeat_details:
-        failure.timeout_failure_info.last_heartbeat_details.MergeFromString(
-            activity.heartbeat_details
-        )
-    if activity.last_failure:
-        failure.cause.MergeFromString(activity.last_failure)
-    started_event_id = record_started(step, activity)
-    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
-    attributes = event.activity_task_timed_out_event_attributes
-    attributes.failure.CopyFrom(failure)
-    attributes.scheduled_event_id = activity.scheduled_event_id
-    attributes.started_event_id = started_event_id
-    attributes.retry_state = decided.state
-    step.record_or_buffer(event)
-    return True
-
-
-def _timeout_failure(message: str, timeout: TimeoutType.ValueType) -> Failure:
-    failure = Failure(message=message, source="Server")
-    failure.timeout_failure_info.timeout_type = timeout
-    return failure
-
-
 # How records change the state
 
 
@@ -442,22 +356,6 @@ def check(run: Run) -> None:
         assert state.activity_ids[activity.activity_id] == scheduled_event_id
 
 
-def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
-    timers: list[Timer] = []
-    for activity in state.activities.values():
-        if activity.paused_at_ns:
-            continue
-        if activity.started_at_ns:
-            timers += running_timers(activity)
-            if activity.schedule_to_close_ns:
-                timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
-        else:
-            timers += waiting_timers(activity)
-            if activity.scheduled_at_ns > now_ns:
-                timers.append(retry_timer(activity))
-    return timers
-
-
 def owed(state: RunState, now_ns: int) -> list[Effect]:
     if state.is_paused:
         return []
@@ -476,10 +374,7 @@ REQUESTS: Requests = {
     CancelActivity: cancel,
     HeartbeatActivity: heartbeat,
 }
-TIMERS: Timers = {
-    TimerKind.ACTIVITY_RETRY: retry_due,
-    **dict.fromkeys(_TIMEOUTS, time_out),
-}
+TIMERS: Timers = {TimerKind.ACTIVITY_RETRY: retry_due}
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,

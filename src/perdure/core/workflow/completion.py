@@ -49,12 +49,11 @@ from perdure.core.workflow.workflow_task import (
     ensure,
     held,
     let_go,
-    record_failed,
     record_started,
-    record_timed_out,
     schedule,
     schedule_speculative,
 )
+from perdure.core.workflow.workflow_task_failures import record_failed, record_timed_out
 
 #: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
 _RESET_POINTS_MAX = 20

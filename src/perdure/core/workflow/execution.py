@@ -19,7 +19,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import drop_nothing, with_types
-from perdure.core.workflow import workflow_task
+from perdure.core.workflow import workflow_task_failures
 from perdure.core.workflow.callbacks import attached
 from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
 from perdure.core.workflow.outcome import Timer, TimerKind
@@ -41,7 +41,8 @@ from perdure.core.workflow.step import (
 from perdure.core.workflow.succession import after_failure, after_success, begin, last_result
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.validation import check_size, retry_policy
-from perdure.core.workflow.workflow_task import FailWorkflowTask, force_close, held, schedule
+from perdure.core.workflow.workflow_task import held, schedule
+from perdure.core.workflow.workflow_task_failures import FailWorkflowTask, force_close
 
 #: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
 RESETTER = "history-resetter"
@@ -171,7 +172,7 @@ def fail_task(step: Step, request: FailWorkflowTask) -> None:
         # Temporal: the reason is the cause, as error texts name it.
         record_terminated(step, "GrpcMessageTooLarge", None, HISTORY_SERVICE)
     else:
-        workflow_task.fail(step, request)
+        workflow_task_failures.fail(step, request)
 
 
 def time_out(step: Step, timer: Timer) -> None:

@@ -17,7 +17,8 @@ from perdure.core.workflow.execution import record_terminated
 from perdure.core.workflow.state import InFlight
 from perdure.core.workflow.state_size import approximate_size, may_exceed
 from perdure.core.workflow.step import HISTORY_SERVICE, Checkpoint, Step
-from perdure.core.workflow.workflow_task import record_failed, schedule_again
+from perdure.core.workflow.workflow_task import schedule_again
+from perdure.core.workflow.workflow_task_failures import record_failed
 
 #: Events that a request records besides those of its commands, at most.
 _EVENTS_MAX = 16

@@ -7,6 +7,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.workflow import (
     activities,
     activity_control,
+    activity_timeouts,
     callbacks,
     cancellation,
     children,
@@ -29,6 +30,7 @@ from perdure.core.workflow import (
     timers,
     updates,
     workflow_task,
+    workflow_task_failures,
     workflow_task_timers,
 )
 from perdure.core.workflow.outcome import (
@@ -46,9 +48,11 @@ from perdure.core.workflow.step import Appliers, Requests, Step, Timers
 _CONCEPTS = (
     execution,
     workflow_task,
+    workflow_task_failures,
     handing_out,
     completion,
     activities,
+    activity_timeouts,
     activity_control,
     timers,
     signals,
@@ -181,7 +185,7 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
         *execution.needed_timers(run, now_ns),
         *workflow_task.needed_timers(run),
         *timers.needed_timers(run.state),
-        *activities.needed_timers(run.state, now_ns),
+        *activity_timeouts.needed_timers(run.state, now_ns),
     ]
 
 

@@ -1,0 +1,132 @@
+"""An activity is not done in time: none of its timeouts may pass unnoticed, and each may mean another attempt."""
+
+from temporalio.api.enums.v1 import EventType, RetryState, TimeoutType
+from temporalio.api.failure.v1 import Failure
+
+from perdure.core.workflow.activity_attempts import (
+    due_at_ns,
+    record_started,
+    retry,
+    retry_timer,
+    running_timers,
+    timeout_timer,
+    waiting_timers,
+)
+from perdure.core.workflow.activity_retries import verdict
+from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Step, Timers, new_event
+from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES
+from perdure.core.workflow.workflow_task import ensure
+
+_TIMEOUTS = {
+    TimerKind.ACTIVITY_START_TO_CLOSE: TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE,
+    TimerKind.ACTIVITY_SCHEDULE_TO_START: TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START,
+    TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE: TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
+    TimerKind.ACTIVITY_HEARTBEAT: TimeoutType.TIMEOUT_TYPE_HEARTBEAT,
+}
+
+# What can be asked
+
+
+def time_out(step: Step, timer: Timer) -> None:
+    """Temporal: one timeout takes with it all that strike by now, and one workflow task tells of them."""
+    activity = step.state.activities.get(timer.event_id)
+    if activity is None:
+        return
+    per_attempt = timer.kind != TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE
+    if per_attempt and activity.attempt != timer.attempt:
+        return
+    due_ns = due_at_ns(activity, timer.kind)
+    if due_ns is None:
+        return
+    if due_ns > step.now_ns:
+        # A heartbeat came since: look again when the next one would be late.
+        step.call_back(timer._replace(fire_at_ns=due_ns))
+        return
+    ended = [_strike(step, each) for each in _due(step.state, step.now_ns)]
+    if any(ended):
+        ensure(step)
+
+
+def _due(state: RunState, now_ns: int) -> list[Timer]:
+    """Return the timeouts that strike now, in the order in which they do."""
+    due = [
+        timer
+        for timer in needed_timers(state, now_ns)
+        if timer.kind in _TIMEOUTS and timer.fire_at_ns <= now_ns
+    ]
+    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _TIMEOUTS[timer.kind]))
+
+
+def _strike(step: Step, timer: Timer) -> bool:
+    """Give the activity another attempt, or end it. Return whether it has ended."""
+    activity = step.state.activities.get(timer.event_id)
+    if activity is None or activity.attempt != timer.attempt:
+        return False  # Another timeout has struck just now.
+    timeout = _TIMEOUTS[timer.kind]
+    failure = _timeout_failure(f"activity {TIMEOUT_TYPE_NAMES[timeout]} timeout", timeout)
+    decided = verdict(activity, failure, step.now_ns)
+    if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
+        retry(step, activity, failure, decided.backoff_ns, completed=False)
+        return False
+    if (
+        decided.state == RetryState.RETRY_STATE_TIMEOUT
+        and timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
+    ):
+        # Temporal: what ends it is that there is no time left, whichever timeout noticed.
+        failure = _timeout_failure(
+            "Not enough time to schedule next retry before activity ScheduleToClose timeout,"
+            " giving up retrying",
+            TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
+        )
+    if activity.has_heartbeat_details:
+        failure.timeout_failure_info.last_heartbeat_details.MergeFromString(
+            activity.heartbeat_details
+        )
+    if activity.last_failure:
+        failure.cause.MergeFromString(activity.last_failure)
+    started_event_id = record_started(step, activity)
+    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
+    attributes = event.activity_task_timed_out_event_attributes
+    attributes.failure.CopyFrom(failure)
+    attributes.scheduled_event_id = activity.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.retry_state = decided.state
+    step.record_or_buffer(event)
+    return True
+
+
+def _timeout_failure(message: str, timeout: TimeoutType.ValueType) -> Failure:
+    failure = Failure(message=message, source="Server")
+    failure.timeout_failure_info.timeout_type = timeout
+    return failure
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    """A worker that vanishes with an activity is noticed."""
+    for activity in run.state.activities.values():
+        if activity.started_at_ns and not activity.paused_at_ns:
+            assert running_timers(activity)
+
+
+def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
+    timers: list[Timer] = []
+    for activity in state.activities.values():
+        if activity.paused_at_ns:
+            continue
+        if activity.started_at_ns:
+            timers += running_timers(activity)
+            if activity.schedule_to_close_ns:
+                timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
+        else:
+            timers += waiting_timers(activity)
+            if activity.scheduled_at_ns > now_ns:
+                timers.append(retry_timer(activity))
+    return timers
+
+
+TIMERS: Timers = dict.fromkeys(_TIMEOUTS, time_out)
