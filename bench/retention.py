@@ -149,7 +149,7 @@ async def closed_run(namespace_id: str) -> MemoryStore:
     await node.start()
     request = api.StartWorkflowExecutionRequest(workflow_id="pattern", namespace=NAMESPACE)
     request.workflow_type.name, request.task_queue.name = "Type", "queue"
-    await node.start_workflow(
+    await node.starts.start(
         namespace_id,
         request,
         reuse=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,

@@ -84,7 +84,7 @@ async def started_node(store, clock, owner: str = "node-1") -> Node:
 async def start(node: Node, namespace_id: str, workflow_id: str) -> RunKey:
     request = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
     request.workflow_type.name, request.task_queue.name = "T", "q"
-    reply = await node.start_workflow(namespace_id, request, reuse=ALLOW, conflict=FAIL)
+    reply = await node.starts.start(namespace_id, request, reuse=ALLOW, conflict=FAIL)
     return node.engine.key(namespace_id, workflow_id, reply.run_id)
 
 

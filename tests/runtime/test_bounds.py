@@ -151,7 +151,7 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
     request = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns")
     request.workflow_type.name, request.task_queue.name = "T", "q"
     request.workflow_run_timeout.FromSeconds(86400)
-    await node.start_workflow("ns", request, reuse=ALLOW, conflict=FAIL)
+    await node.starts.start("ns", request, reuse=ALLOW, conflict=FAIL)
     key = node.engine.key("ns", "w")
     cares = node.engine.residency
     for _ in range(100):

@@ -56,7 +56,7 @@ async def ended(node: Node, *urls: str) -> RunKey:
         },
         StartWorkflowExecutionRequest(),
     )
-    reply = await node.start_workflow("ns-id", request, reuse=ALLOW, conflict=FAIL)
+    reply = await node.starts.start("ns-id", request, reuse=ALLOW, conflict=FAIL)
     key = node.engine.key("ns-id", "w", reply.run_id)
     await node.engine.ask(key, Terminate("", None, ""))
     return key

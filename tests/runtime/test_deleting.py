@@ -62,7 +62,7 @@ def request(workflow_id: str = "w") -> StartWorkflowExecutionRequest:
 
 
 async def start(node: Node) -> str:
-    reply = await node.start_workflow("ns-id", request(), reuse=ALLOW, conflict=FAIL)
+    reply = await node.starts.start("ns-id", request(), reuse=ALLOW, conflict=FAIL)
     return reply.run_id
 
 

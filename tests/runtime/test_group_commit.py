@@ -50,7 +50,7 @@ async def node(store):
 async def start(node: Node, workflow_id: str) -> str:
     wanted = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
     wanted.workflow_type.name, wanted.task_queue.name = "T", "q"
-    reply = await node.start_workflow("ns", wanted, reuse=ALLOW, conflict=REPLACE)
+    reply = await node.starts.start("ns", wanted, reuse=ALLOW, conflict=REPLACE)
     return reply.run_id
 
 

@@ -19,12 +19,12 @@ from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import TIMED_OUT
 from perdure.core.workflow.handing_out import held_back_of, unrecorded
 from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.records import encode_events
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import HistoryToken, encode, history_token
 from perdure.frontend.validation import check_execution
 from perdure.frontend.wire import with_submessage
-from perdure.runtime.histories import serialized
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
 
@@ -91,7 +91,7 @@ class WorkflowHistory:
         events, next_event_id = page.events, max(page.next_event_id, first)
         is_last = next_event_id >= end
         if is_last and not follows:
-            events += serialized(at_the_end)
+            events += encode_events(at_the_end)
         response = GetWorkflowExecutionHistoryResponse()
         if not is_last or (follows and not is_closed):
             response.next_page_token = encode(
@@ -128,7 +128,7 @@ class WorkflowHistory:
         await self._node.engine.settle(live)  # It may have closed just now.
         events = await self._node.histories.last_event(live)
         if live.state.new_run_id and not follows:
-            events = serialized([_continued_as_new(History.FromString(events).events[0])])
+            events = encode_events([_continued_as_new(History.FromString(events).events[0])])
         return with_submessage(response, _HISTORY_FIELD, events)
 
     async def GetWorkflowExecutionHistoryReverse(
@@ -157,7 +157,7 @@ class WorkflowHistory:
             response.next_page_token = encode(
                 HistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
             )
-        return with_submessage(response, _REVERSE_FIELD, serialized(at_the_end) + page.events)
+        return with_submessage(response, _REVERSE_FIELD, encode_events(at_the_end) + page.events)
 
 
 def _continued_as_new(event: HistoryEvent) -> HistoryEvent:

@@ -55,7 +55,7 @@ class MultiOperation:
         has_tried = False
         while True:
             try:
-                reply = await self._node.update_with_start(
+                reply = await self._node.starts.update_with_start(
                     namespace.id,
                     start,
                     reuse=policies[0],

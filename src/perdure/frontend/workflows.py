@@ -94,7 +94,7 @@ class Workflows:
         reuse, conflict = check_start(request, types, self._services.limits(request.namespace))
         request.request_id = request.request_id or self._node.fresh_id()
         attach = _attachment(request) if request.HasField("on_conflict_options") else None
-        reply = await self._node.start_workflow(
+        reply = await self._node.starts.start(
             namespace.id, request, reuse=reuse, conflict=conflict, attach=attach
         )
         response = StartWorkflowExecutionResponse(
@@ -136,7 +136,7 @@ class Workflows:
             links=request.links,
             skips_delay=True,
         )
-        reply = await self._node.start_workflow(
+        reply = await self._node.starts.start(
             namespace.id, request, reuse=reuse, conflict=conflict, signal=signal
         )
         return SignalWithStartWorkflowExecutionResponse(

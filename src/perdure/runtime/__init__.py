@@ -9,6 +9,7 @@ timers.py        when to call which run back
 residency.py     which runs are in memory: loading, taking over, parking
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here
+starts.py        a start request meets the run that there is
 queries.py       queries and their callers
 updates.py       updates and their callers
 breakers.py      whoever does not take callbacks is left alone for a while (with callbacks.py, posting.py)

@@ -38,7 +38,7 @@ from perdure.core.workflow.children import (
     start_request,
     with_parent,
 )
-from perdure.core.workflow.execution import Terminate, replaced_by
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
 from perdure.core.workflow.outcome import (
     AskChild,
@@ -54,6 +54,7 @@ from perdure.core.workflow.starting import Start, StartNew, decide, started_attr
 from perdure.core.workflow.step import HISTORY_SERVICE
 from perdure.runtime.engine import Engine
 from perdure.runtime.live import LiveRun
+from perdure.runtime.starts import begin
 from perdure.store.port import RunKey
 
 log = structlog.get_logger(__name__)
@@ -127,10 +128,9 @@ class Errands:
     async def _start_child(self, key: RunKey, errand: StartChild) -> object:
         target = self._engine.key(key.namespace_id, errand.workflow_id)
         current = await self._engine.find(target)
-        used: list[LiveRun] = [current] if current is not None else []
+        live = current
         try:
             live = self._child(key, errand, target, current)
-            used[:] = [live]
         except Rejected as refusal:
             if refusal.code is not Code.ALREADY_EXISTS:
                 raise
@@ -139,7 +139,7 @@ class Errands:
                 ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS,
             )
         finally:
-            await self._engine.settle(used[0] if used else None)
+            await self._engine.settle(live)
         return RecordChildStarted(errand.initiated_event_id, live.state.first_run_id)
 
     def _child(
@@ -171,14 +171,13 @@ class Errands:
             assert current is not None
             return current
         run_id = self._fresh_id()
-        if decision.terminate_current:
-            assert current is not None
-            engine.advance(current, replaced_by(run_id))
         attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
         with_parent(attributes, errand, _execution(key))
-        return engine.create(
-            target._replace(run_id=run_id),
-            current.run_number + 1 if current is not None else 1,
+        return begin(
+            engine,
+            target,
+            current,
+            decision,
             Start(
                 namespace_id=key.namespace_id,
                 namespace=request.namespace,

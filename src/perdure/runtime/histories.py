@@ -4,13 +4,9 @@ Serialized histories can be joined, and cut between events, without looking into
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from temporalio.api.history.v1 import HistoryEvent
-
 from perdure.core.errors import going
-from perdure.core.workflow.records import encode_events
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
 from perdure.runtime.live import LiveRun
@@ -157,11 +153,6 @@ class Histories:
 def _give_up(waiter: asyncio.Future[bool]) -> None:
     if not waiter.done():
         waiter.set_result(False)
-
-
-def serialized(events: Sequence[HistoryEvent]) -> bytes:
-    """Return events that are in memory only, in the form of a page."""
-    return encode_events(events)
 
 
 def _cut(

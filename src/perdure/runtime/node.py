@@ -6,21 +6,13 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 import asyncio
 import random
 
-from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.query.v1 import WorkflowQuery
-from temporalio.api.sdk.v1 import UserMetadata
-from temporalio.api.workflowservice.v1 import (
-    SignalWithStartWorkflowExecutionRequest,
-    StartWorkflowExecutionRequest,
-)
 
 from perdure.core.errors import Code, Rejected, no_workflow_task
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities import ActivityTask, StartActivity
-from perdure.core.workflow.execution import replaced_by
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, held_task
-from perdure.core.workflow.options import AttachRequest
+from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
 from perdure.core.workflow.outcome import (
     AnswerQuery,
     DispatchActivityTask,
@@ -31,31 +23,26 @@ from perdure.core.workflow.outcome import (
     SettleUpdate,
     World,
 )
-from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
-from perdure.core.workflow.updates import AdmitUpdate, UpdateStatus, status
+from perdure.core.workflow.records import encode_events
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
-from perdure.runtime.histories import Histories, Page, serialized
+from perdure.runtime.histories import Histories, Page
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.list_follower import ListFollower
-from perdure.runtime.live import LiveRun
 from perdure.runtime.namespace_deletion import NamespaceDeletion
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.queries import Queries
 from perdure.runtime.replies import (
     ActivityTaskReply,
     QueryTaskReply,
-    StartFailed,
-    StartReply,
-    UpdateFailed,
     WorkflowTaskReply,
 )
 from perdure.runtime.resets import Resets
 from perdure.runtime.retention import Remover, Retention
+from perdure.runtime.starts import Starts
 from perdure.runtime.task_queues import (
     ActivityOffer,
     Offer,
@@ -64,7 +51,7 @@ from perdure.runtime.task_queues import (
     TaskQueues,
     WorkflowOffer,
 )
-from perdure.runtime.updates import UpdateReply, Updates, Wait
+from perdure.runtime.updates import Updates
 from perdure.runtime.visibility import index_old_rows
 from perdure.store.port import RunKey, Store
 
@@ -100,6 +87,7 @@ class Node:
         self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
+        self.starts = Starts(self.engine, self.updates, self.fresh_id, self.nonce)
         remover = Remover(self.engine)
         self.retention = Retention(
             self.engine, self.namespaces, remover, lambda: self.limits.config
@@ -209,159 +197,6 @@ class Node:
         else:
             self.errands.deliver(key, effect)
 
-    # Starting
-
-    async def start_workflow(
-        self,
-        namespace_id: str,
-        request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
-        *,
-        reuse: WorkflowIdReusePolicy.ValueType,
-        conflict: WorkflowIdConflictPolicy.ValueType,
-        signal: Signal | None = None,
-        attach: AttachRequest | None = None,
-    ) -> StartReply:
-        """Start a run, or use the one there is, as the policies say; `signal` reaches whichever it is."""
-        key = self.engine.key(namespace_id, request.workflow_id)
-        current = await self.engine.find(key)
-        used: list[LiveRun] = [current] if current is not None else []
-
-        def start() -> StartReply:
-            reply, live = self._start(
-                key,
-                current,
-                request,
-                reuse=reuse,
-                conflict=conflict,
-                signal=signal,
-                attach=attach,
-            )
-            used[:] = [live]
-            return reply
-
-        try:
-            reply = start()
-        finally:
-            await self.engine.settle(used[0] if used else None)
-        return reply
-
-    async def update_with_start(
-        self,
-        namespace_id: str,
-        request: StartWorkflowExecutionRequest,
-        *,
-        reuse: WorkflowIdReusePolicy.ValueType,
-        conflict: WorkflowIdConflictPolicy.ValueType,
-        update: AdmitUpdate,
-        wait: Wait,
-    ) -> tuple[StartReply, UpdateReply]:
-        """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
-        key = self.engine.key(namespace_id, request.workflow_id)
-        try:
-            current = await self.engine.find(key)
-            known = self._updatable(current, request, update.update_id, conflict)
-            if known is None:
-                reply, live = self._start(key, current, request, reuse=reuse, conflict=conflict)
-            else:
-                live = known
-                # Temporal: of a run that was there already the first run is not told.
-                reply = StartReply(live.key.run_id, "", False, live.state.status)
-        except Rejected as refusal:
-            raise StartFailed(refusal) from refusal
-
-        def admit(live: LiveRun) -> UpdateStatus:
-            known = self.engine.advance(live, update)
-            assert isinstance(known, UpdateStatus)
-            return known
-
-        try:
-            return reply, await self.updates.follow(live, update.update_id, admit, wait)
-        except Rejected as refusal:
-            raise UpdateFailed(refusal, started=reply.started) from refusal
-
-    def _updatable(
-        self,
-        current: LiveRun | None,
-        request: StartWorkflowExecutionRequest,
-        update_id: str,
-        conflict: WorkflowIdConflictPolicy.ValueType,
-    ) -> LiveRun | None:
-        """Return the run that the update is for, if it is not to be started first."""
-        if current is None:
-            return None
-        known = status(current.run, update_id)
-        if known is not None and (current.state.is_open or known.completed_event_id):
-            return current
-        if not current.state.is_open:
-            return None
-        is_retry = request.request_id in current.state.request_ids
-        uses_existing = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
-        return current if is_retry or conflict == uses_existing else None
-
-    def _start(
-        self,
-        key: RunKey,
-        current: LiveRun | None,
-        request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
-        *,
-        reuse: WorkflowIdReusePolicy.ValueType,
-        conflict: WorkflowIdConflictPolicy.ValueType,
-        signal: Signal | None = None,
-        attach: AttachRequest | None = None,
-    ) -> tuple[StartReply, LiveRun]:
-        engine = self.engine
-        now_ns, limits = self.clock.now_ns(), self._world_of(key.namespace_id).limits
-        decision = decide(
-            current.state if current is not None else None,
-            # Temporal: a start that comes with a signal is known by the signal alone.
-            request_id=request.request_id if signal is None else "",
-            reuse=reuse,
-            conflict=conflict,
-            now_ns=now_ns,
-            limits=limits,
-        )
-        if not isinstance(decision, StartNew):
-            assert current is not None
-            if signal is not None and not decision.is_retry:
-                engine.advance(current, signal)
-            if attach is not None and not decision.is_retry:
-                engine.advance(current, attach)
-            state = current.state
-            return (
-                StartReply(
-                    current.key.run_id,
-                    state.first_run_id,
-                    decision.is_retry,
-                    state.status,
-                    attached=bool(attach and attach.request_id) and not decision.is_retry,
-                    task=_first_task(current, request) if decision.is_retry else None,
-                ),
-                current,
-            )
-        run_id = self.fresh_id()
-        if decision.terminate_current:
-            assert current is not None
-            engine.advance(current, replaced_by(run_id))
-        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
-        live = engine.create(
-            key._replace(run_id=run_id),
-            current.run_number + 1 if current is not None else 1,
-            Start(
-                namespace_id=key.namespace_id,
-                namespace=request.namespace,
-                workflow_id=key.workflow_id,
-                run_id=run_id,
-                attributes=attributes,
-                request_id=request.request_id,
-                user_metadata=_user_metadata(request),
-                links=request.links,
-                signal=signal,
-                eager_nonce=self.nonce(),
-            ),
-        )
-        task = _first_task(live, request)
-        return StartReply(run_id, run_id, True, live.state.status, task=task), live
-
     # Polling
 
     async def poll_workflow_task(
@@ -417,7 +252,7 @@ class Node:
         page = await self.histories.page(live, first, task.recorded_until, events_max=events_max)
         history, next_event_id = page.events, page.next_event_id
         if next_event_id >= task.recorded_until:
-            history += serialized(task.events)
+            history += encode_events(task.events)
             next_event_id = 0
         return WorkflowTaskReply(key, task, history, next_event_id, page.after_seq, backlog_count)
 
@@ -472,22 +307,3 @@ class Node:
             live = self.engine.residency.peek(offer.key)
             namespace = live.state.namespace if live is not None else ""
             return ActivityTaskReply(offer.key, namespace, task)
-
-
-def _first_task(
-    live: LiveRun, request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest
-) -> TaskStarted | None:
-    """Return the first workflow task if it was handed out and this request asks for it, also when it is repeated."""
-    if not isinstance(request, StartWorkflowExecutionRequest):
-        return None
-    if not request.request_eager_execution:
-        return None
-    task = held_task(live.run)
-    is_first = task is not None and task.started_event_id == 3 and task.ref.attempt == 1
-    return task if is_first else None
-
-
-def _user_metadata(
-    request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
-) -> UserMetadata | None:
-    return request.user_metadata if request.HasField("user_metadata") else None

@@ -59,18 +59,22 @@ class Updates:
 
     async def update(self, key: RunKey, request: AdmitUpdate, wait: Wait) -> UpdateReply:
         """Return once the update has come to the stage that `wait` names, or how far it is. Raises `Rejected`."""
+        while True:
+            try:
+                live = await self._engine.get(key)
+                return await self.admit(live, request, wait)
+            except Rejected as refusal:
+                await self._pause(refusal, wait.deadline)
+
+    async def admit(self, live: LiveRun, request: AdmitUpdate, wait: Wait) -> UpdateReply:
+        """As `update`, of one run: what it refuses is not tried again. Raises `Rejected`."""
 
         def admit(live: LiveRun) -> UpdateStatus:
             known = self._engine.advance(live, request)
             assert isinstance(known, UpdateStatus)
             return known
 
-        while True:
-            try:
-                live = await self._engine.get(key)
-                return await self.follow(live, request.update_id, admit, wait)
-            except Rejected as refusal:
-                await self._pause(refusal, wait.deadline)
+        return await self._follow(live, request.update_id, admit, wait)
 
     async def poll(self, key: RunKey, update_id: str, wait: Wait) -> UpdateReply:
         def look(live: LiveRun) -> UpdateStatus:
@@ -82,7 +86,7 @@ class Updates:
         while True:
             try:
                 live = await self._engine.get(key)
-                return await self.follow(live, update_id, look, wait)
+                return await self._follow(live, update_id, look, wait)
             except Rejected as refusal:
                 await self._pause(refusal, wait.deadline)
 
@@ -96,7 +100,7 @@ class Updates:
             raise refusal
         await asyncio.sleep(RETRY_S)
 
-    async def follow(
+    async def _follow(
         self,
         live: LiveRun,
         update_id: str,

@@ -199,7 +199,7 @@ def _starts_come_twice() -> Any:
     def decide(current: Any, *, request_id: str, **others: Any) -> Any:
         return original(current, request_id="", **others)
 
-    return patch("perdure.runtime.node.decide", decide)
+    return patch("perdure.runtime.starts.decide", decide)
 
 
 def _sticky_queue_has_no_fallback() -> Any:
