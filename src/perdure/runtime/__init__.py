@@ -7,6 +7,7 @@ group_commit.py  what arrives while a commit is in flight forms the next batch
 live.py          one run in memory
 timers.py        when to call which run back
 residency.py     which runs are in memory: loading, taking over, parking
+size_warnings.py the log tells of runs that grow large
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here
 starts.py        a start request meets the run that there is

@@ -24,13 +24,13 @@ from perdure.core.workflow.records import encode_state
 from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.state_size import may_exceed
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
 from perdure.runtime.live import SNAPSHOT_EVERY_ROWS, LiveRun
 from perdure.runtime.replies import not_found
 from perdure.runtime.residency import Residency
+from perdure.runtime.size_warnings import warn_of_size
 from perdure.runtime.timers import Timers
 from perdure.runtime.visibility import Fields, visibility_row
 from perdure.store.port import (
@@ -303,14 +303,20 @@ class Engine:
         )
         return live
 
-    async def last_events(self, key: RunKey) -> list[HistoryEvent]:
-        """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
+    async def rows(
+        self, key: RunKey, *, after_seq: int, limit: int, reverse: bool = False
+    ) -> list[JournalRow]:
+        """Return rows as `Store.history` does. Raises `Rejected` if the store cannot be read."""
         try:
-            rows = await self.store.history(
-                key.shard_key, key.run_id, after_seq=0, limit=1, reverse=True
+            return await self.store.history(
+                key.shard_key, key.run_id, after_seq=after_seq, limit=limit, reverse=reverse
             )
         except StoreError as error:
             raise unavailable(f"the store cannot be read: {error}") from error
+
+    async def last_events(self, key: RunKey) -> list[HistoryEvent]:
+        """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
+        rows = await self.rows(key, after_seq=0, limit=1, reverse=True)
         return [event for row in rows for event in History.FromString(row.events).events]
 
     async def delete(self, key: RunKey) -> None:
@@ -388,7 +394,7 @@ class Engine:
         batch.runs[key.run_id] = live
         live.batch = batch
         live.remember(row)
-        self._warn_of_size(live, outcome)
+        warn_of_size(live, outcome, self.world_of(key.namespace_id).limits)
         is_closing = not state.is_open
         if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
             live.due_at_ns = self._closed_due_ns(live) if is_closing else 0
@@ -417,35 +423,6 @@ class Engine:
         if owes(live.run, now_ns):
             return 0
         return min((each.fire_at_ns for each in needed_timers(live.run, now_ns)), default=NEVER_NS)
-
-    def _warn_of_size(self, live: LiveRun, outcome: Outcome) -> None:
-        """Log that a history or state is becoming too large, once a run."""
-        limits = self.world_of(live.key.namespace_id).limits
-        size, count = live.state.history_size_bytes, live.state.next_event_id - 1
-        is_large = size - len(outcome.events) <= limits.history_size_warn < size
-        is_long = count - outcome.event_count <= limits.history_count_warn < count
-        if (is_large and limits.history_size_warn) or (is_long and limits.history_count_warn):
-            log.warning(
-                "history exceeds the warning limit",
-                namespace=live.state.namespace,
-                workflow_id=live.key.workflow_id,
-                run_id=live.key.run_id,
-                events=count,
-                bytes=size,
-            )
-        if (
-            limits.state_size_warn > 0
-            and not live.is_known_to_be_large
-            and may_exceed(live.run, limits.state_size_warn)
-        ):
-            live.is_known_to_be_large = True
-            log.warning(
-                "state exceeds the warning limit",
-                namespace=live.state.namespace,
-                workflow_id=live.key.workflow_id,
-                run_id=live.key.run_id,
-                bytes=live.run.state_size_max,
-            )
 
     def _adopt(self, live: LiveRun) -> None:
         """A run came in from the store: ask again for its timers, and deliver again what it owes."""

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from perdure.core.errors import going
 from perdure.runtime.engine import Engine
-from perdure.runtime.group_commit import unavailable
 from perdure.runtime.live import LiveRun
-from perdure.store.port import RunKey, StoreError
 
 #: A page is not filled further once it has so many bytes.
 PAGE_BYTES_MAX = 2 * 1024 * 1024
@@ -52,17 +50,17 @@ class Histories:
         seqs: list[int] = []
         size = count = 0
         while size < PAGE_BYTES_MAX and count < events_max:
-            found = await self._read(live.key, after_seq)
+            found = await self._engine.rows(live.key, after_seq=after_seq, limit=ROWS_AT_ONCE)
             if not found:
                 break
-            for seq, first, many, events in found:
-                after_seq = seq
-                if first + many <= first_event_id:
+            for row in found:
+                after_seq = row.seq
+                if row.first_event_id + row.event_count <= first_event_id:
                     continue
-                rows.append((first, many, events))
-                seqs.append(seq)
-                size += len(events)
-                count += many
+                rows.append((row.first_event_id, row.event_count, row.events))
+                seqs.append(row.seq)
+                size += len(row.events)
+                count += row.event_count
             if rows and rows[-1][0] + rows[-1][1] >= end_event_id:
                 break
         page = _cut(rows, first_event_id, end_event_id, events_max)
@@ -88,16 +86,9 @@ class Histories:
 
         `next_event_id` of the page is the end of the next one: 1 when there is none.
         """
-        try:
-            found = await self._engine.store.history(
-                live.key.shard_key,
-                live.key.run_id,
-                after_seq=before_seq,
-                limit=ROWS_AT_ONCE,
-                reverse=True,
-            )
-        except StoreError as error:
-            raise unavailable(f"the store cannot be read: {error}") from error
+        found = await self._engine.rows(
+            live.key, after_seq=before_seq, limit=ROWS_AT_ONCE, reverse=True
+        )
         parts: list[bytes] = []
         for row in found:
             for index in range(row.event_count - 1, -1, -1):
@@ -109,15 +100,6 @@ class Histories:
                 end_event_id = row.first_event_id + index
         after_seq = found[-1].seq if found else 0
         return Page(b"".join(parts), end_event_id, after_seq)
-
-    async def _read(self, key: RunKey, after_seq: int) -> list[tuple[int, int, int, bytes]]:
-        try:
-            rows = await self._engine.store.history(
-                key.shard_key, key.run_id, after_seq=after_seq, limit=ROWS_AT_ONCE
-            )
-        except StoreError as error:
-            raise unavailable(f"the store cannot be read: {error}") from error
-        return [(row.seq, row.first_event_id, row.event_count, row.events) for row in rows]
 
     async def wait_for_event(
         self, live: LiveRun, deadline: float, *, only_the_end: bool = False

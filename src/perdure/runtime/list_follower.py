@@ -16,7 +16,7 @@ import structlog
 
 from perdure.runtime.clock import Clock
 from perdure.runtime.leases import RETRY_S, TTL_NS
-from perdure.store.port import SHARD_KEY_END, Batch, Lease, OutboxSize, StoreError
+from perdure.store.port import Batch, Lease, OutboxSize, StoreError, cover_all
 from perdure.store.split import SplitStore, list_changes
 
 log = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ class ListFollower:
     async def _claimed(self) -> tuple[Lease, ...]:
         if not self._leases:
             leases = await (await self._store.second()).claim(self._owner, TTL_NS)
-            if sum(lease.hi - lease.lo for lease in leases) < SHARD_KEY_END:
+            if not cover_all(leases):
                 raise StoreError("another node has the database for lists")
             self._leases = leases
         return self._leases

@@ -3,18 +3,15 @@
 Nobody serves meanwhile: the lease is held. It may be broken off, and done again from the beginning.
 """
 
-from perdure.core.workflow.machine import fold
-from perdure.core.workflow.records import decode_state
-from perdure.core.workflow.state import RunState
+from perdure.runtime.live import stored_state
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.visibility import visibility_row
 from perdure.store.port import (
-    SHARD_KEY_END,
     Batch,
-    LoadedRun,
     OutboxStore,
     RunKey,
     StoreError,
+    cover_all,
 )
 
 RUNS_AT_ONCE = 200
@@ -25,7 +22,7 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
     """Return how many runs lists show now. `store` is open. Raises `StoreError`, also if a server has the database."""
     leases = await store.claim(owner, TTL_NS)
     try:
-        if sum(lease.hi - lease.lo for lease in leases) < SHARD_KEY_END:
+        if not cover_all(leases):
             raise StoreError("a server has the database, or had it a moment ago: stop it first")
         namespaces = Namespaces(store, lambda: "")
         await namespaces.load()
@@ -33,7 +30,9 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
         after: RunKey | None = None
         while keys := await store.runs(after, RUNS_AT_ONCE):
             await store.renew(leases, TTL_NS)
-            states = [_state(loaded) for loaded in await store.load(keys) if loaded is not None]
+            states = [
+                stored_state(loaded) for loaded in await store.load(keys) if loaded is not None
+            ]
             rows = [visibility_row(each, namespaces.search_attribute_fields) for each in states]
             await store.commit(Batch(leases, visibility=rows))
             count += len(rows)
@@ -45,9 +44,3 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
         return count
     finally:
         await store.release(leases)
-
-
-def _state(loaded: LoadedRun) -> RunState:
-    snapshot = loaded.row.snapshot
-    state = decode_state(snapshot) if snapshot else RunState()
-    return fold(state, ((each.events, each.internal) for each in loaded.journal))

@@ -21,6 +21,13 @@ TAIL_BYTES_MAX = 32 * 1024
 SNAPSHOT_EVERY_ROWS = 256
 
 
+def stored_state(stored: LoadedRun) -> RunState:
+    """Return the state that a run's snapshot and the journal rows after it mean."""
+    snapshot = stored.row.snapshot
+    state = decode_state(snapshot) if snapshot else RunState()
+    return fold(state, ((each.events, each.internal) for each in stored.journal))
+
+
 class LiveRun:
     """Invariant: `run` is what folding the run's journal up to `seq` gives, durable or about to be (`batch`)."""
 
@@ -70,9 +77,7 @@ class LiveRun:
     def loaded(cls, key: RunKey, stored: LoadedRun) -> LiveRun:
         """Rebuild a run from its snapshot and the journal rows after it."""
         row = stored.row
-        state = decode_state(row.snapshot) if row.snapshot else RunState()
-        fold(state, ((each.events, each.internal) for each in stored.journal))
-        live = cls(key, row.run_number, Run(state))
+        live = cls(key, row.run_number, Run(stored_state(stored)))
         live.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
         live.snapshot_seq = row.snapshot_seq
         live.due_at_ns = row.due_at_ns

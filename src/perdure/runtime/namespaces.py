@@ -6,6 +6,7 @@ that is not known yet is looked up in the store at once.
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 
 import msgspec
 import structlog
@@ -190,11 +191,8 @@ class Namespaces:
             if found is None:
                 await self.register(wanted)
             else:
-                names = {
-                    alias: TYPES_BY_NAME[field.rstrip("0123456789")]
-                    for field, alias in wanted.search_attribute_aliases.items()
-                }
-                await self.update(wanted.name, lambda old, names=names: with_names(old, names))  # type: ignore[misc]
+                types = wanted.search_attribute_types()
+                await self.update(wanted.name, partial(with_names, names=types))
 
     async def _put(self, namespace: Namespace) -> Namespace:
         row = NamespaceRow(
@@ -226,6 +224,7 @@ class Namespaces:
             self._forget_name(namespace_id)
             self._by_id.pop(namespace_id, None)
             self._types.pop(namespace_id, None)
+            self._fields.pop(namespace_id, None)
 
     async def _reload(self) -> None:
         try:

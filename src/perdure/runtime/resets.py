@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import invalid_argument
@@ -11,14 +11,11 @@ from perdure.core.workflow.execution import RESETTER, Terminate
 from perdure.core.workflow.handing_out import held_back_of
 from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
-from perdure.core.workflow.state import RunState
 from perdure.core.workflow.versioning import check_override
 from perdure.runtime.engine import Engine
-from perdure.runtime.group_commit import unavailable
 from perdure.runtime.live import LiveRun
-from perdure.store.port import RunKey, StoreError
+from perdure.store.port import RunKey
 
-_STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 _ROWS_AT_ONCE = 256
 
@@ -49,15 +46,7 @@ class _Journal:
     async def read(self) -> None:
         """Read all that is stored. Raises `Rejected`."""
         while True:
-            try:
-                rows = await self._engine.store.history(
-                    self.key.shard_key,
-                    self.key.run_id,
-                    after_seq=self._after_seq,
-                    limit=_ROWS_AT_ONCE,
-                )
-            except StoreError as error:
-                raise unavailable(f"the store cannot be read: {error}") from error
+            rows = await self._engine.rows(self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE)
             for row in rows:
                 self._after_seq = row.seq
                 self._add(row.first_event_id, row.events)
@@ -168,7 +157,7 @@ class Resets:
                 prefix=events[:length],
                 since=events[length:],
                 excluded=reset.excluded,
-                start_request_id=_start_request_id(state),
+                start_request_id=state.start_request_id,
                 request_id=reset.request_id,
                 reason=reset.reason,
                 operations=reset.operations,
@@ -187,16 +176,5 @@ def _known(current: LiveRun | None, request_id: str) -> str:
     if current is None:
         return ""
     state = current.state
-    is_known = request_id in (state.reset_request_id, _start_request_id(state))
+    is_known = request_id in (state.reset_request_id, state.start_request_id)
     return current.key.run_id if is_known else ""
-
-
-def _start_request_id(state: RunState) -> str:
-    return next(
-        (
-            request_id
-            for request_id, info in state.request_ids.items()
-            if info.event_type == _STARTED
-        ),
-        "",
-    )

@@ -6,7 +6,7 @@ over all of them. Nothing here knows SQL, asyncio or the rules of a workflow: a 
 Units: times are nanoseconds since the epoch, in UTC. A `shard_key` is `core.shards.shard_key(...)`, 0 … 2³²-1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -47,6 +47,11 @@ class Lease(NamedTuple):
     owner: str
     #: Grows with every claim. A commit under an older epoch is refused.
     epoch: int
+
+
+def cover_all(leases: Iterable[Lease]) -> bool:
+    """Whether these leases, taken at one time, are the whole key space."""
+    return sum(lease.hi - lease.lo for lease in leases) == SHARD_KEY_END
 
 
 class RunKey(NamedTuple):

@@ -118,19 +118,11 @@ def decide(
 
 
 def already_started(what: str, current: RunState, why: str = "") -> Rejected:
-    start_request_id = next(
-        (
-            request_id
-            for request_id, info in current.request_ids.items()
-            if info.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-        ),
-        "",
-    )
     return Rejected(
         Code.ALREADY_EXISTS,
         f"{what} WorkflowId: {current.workflow_id}, RunId: {current.run_id}.{why}",
         WorkflowExecutionAlreadyStartedFailure(
-            start_request_id=start_request_id,
+            start_request_id=current.start_request_id,
             run_id=current.run_id,
             first_execution_run_id=current.first_run_id,
         ),

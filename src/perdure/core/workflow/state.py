@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 from temporalio.api.common.v1 import Priority
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
 _NO_PRIORITY = Priority()
@@ -319,6 +319,14 @@ class RunState(msgspec.Struct, omit_defaults=True):
     @property
     def own_priority(self) -> Priority:
         return Priority.FromString(self.priority) if self.priority else _NO_PRIORITY
+
+    @property
+    def start_request_id(self) -> str:
+        """The id of the request that started the run; empty if it is not known."""
+        for request_id, info in self.request_ids.items():
+            if info.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                return request_id
+        return ""
 
     @property
     def waits_for_first_task(self) -> bool:
