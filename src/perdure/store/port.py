@@ -210,7 +210,9 @@ class Batch:
 
 
 def check_covered(batch: Batch) -> None:
-    """Raise `LeaseLost` unless every row of `batch` lies in one of its leases."""
+    """Raise `LeaseLost` unless every row of `batch` lies in one of its leases: what nothing fences is not written."""
+    if not batch.leases and (batch.visibility or batch.outbox):
+        raise LeaseLost("no lease is held")
     keys = {row.shard_key for row in batch.journal}
     keys.update(row.shard_key for row in batch.executions)
     keys.update(update.shard_key for update in batch.updates)

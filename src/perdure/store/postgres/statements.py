@@ -21,6 +21,7 @@ from perdure.store.port import (
     VisibilityRow,
 )
 from perdure.store.postgres.filters import DIALECT
+from perdure.store.visibility_rows import COLUMNS
 
 #: Settings of every session of the store.
 SESSION = {
@@ -53,8 +54,6 @@ OPENING = "".join(f"SET {name} = {value}; " for name, value in SESSION.items()) 
 _TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 EXECUTION = ", ".join(ExecutionRow._fields)
 JOURNAL = ", ".join(JournalRow._fields)
-#: `attributes` is the last field, and is not given back.
-VISIBILITY = ", ".join(VisibilityRow._fields[:-1])
 _IDENTITY = "shard_key, namespace_id, workflow_id, run_id, run_number"
 _STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
 UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
@@ -162,7 +161,7 @@ def commit(
     if visibility:
         types = VisibilityRow.__annotations__
         parts.append(
-            f"shown AS (INSERT INTO visibility ({VISIBILITY}, attributes)"
+            f"shown AS (INSERT INTO visibility ({COLUMNS}, attributes)"
             f" SELECT {', '.join(f'new.{name}' for name in VisibilityRow._fields[:-1])},"
             f" nullif(new.attributes, '')::jsonb"
             f" FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
@@ -257,15 +256,15 @@ HISTORY_REVERSE = _HISTORY.format(comparison="<", order="DESC")
 
 _IN_NO_DIVISION = "attributes ->> 'TemporalNamespaceDivision' IS NULL"
 _LIST = (
-    f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{{after}}"
+    f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{{after}}"
     " ORDER BY namespace_id DESC, close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT $2"
 )
 LIST = _LIST.format(after="")
 LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < ($3, $4, $5)")
 UNINDEXED = (
-    f"SELECT {VISIBILITY} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
+    f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
 )
-STORED = f"SELECT {VISIBILITY} FROM visibility ORDER BY run_id LIMIT $1"
+STORED = f"SELECT {COLUMNS} FROM visibility ORDER BY run_id LIMIT $1"
 OUTBOX = f"SELECT {', '.join(OutboxRow._fields)} FROM visibility_outbox ORDER BY position LIMIT $1"
 OUTBOX_SIZE = (
     "SELECT count(*),"
@@ -285,7 +284,7 @@ def filtered_list(
 ) -> tuple[str, list[Any]]:
     arguments: list[Any] = [namespace_id]
     sql = (
-        f"SELECT {VISIBILITY} FROM visibility WHERE namespace_id = $1"
+        f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1"
         f" AND {where(filter.condition, DIALECT, arguments)}"
     )
     if after is not None:

@@ -29,6 +29,7 @@ from perdure.store.port import (
     RunKey,
     Unavailable,
     VisibilityRow,
+    check_covered,
 )
 from perdure.store.postgres import migrations, statements
 from perdure.store.postgres.connections import (
@@ -41,6 +42,7 @@ from perdure.store.postgres.connections import (
     new_pool,
     opening,
 )
+from perdure.store.visibility_rows import shown, stored
 
 T = TypeVar("T")
 
@@ -132,13 +134,9 @@ class PostgresStore:
     # The journal
 
     async def commit(self, batch: Batch) -> None:
-        if not _is_covered(batch):
-            raise _lost(batch.leases)
+        check_covered(batch)
         executions, updates = _folded(batch)
-        visibility = {
-            row.run_id: row if row.close_time_ns else row._replace(close_time_ns=NEVER_NS)
-            for row in batch.visibility
-        }
+        visibility = {row.run_id: stored(row) for row in batch.visibility}
         sql = statements.commit(
             executions=bool(executions),
             journal=bool(batch.journal),
@@ -202,7 +200,7 @@ class PostgresStore:
             rows = await self._explore(
                 *statements.filtered_list(namespace_id, filter, limit, after)
             )
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
         [row] = await self._explore(*statements.count(namespace_id, filter))
@@ -214,11 +212,11 @@ class PostgresStore:
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
         rows = await self._fetch(statements.UNINDEXED, limit)
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         rows = await self._fetch(statements.STORED, limit)
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
         place = (after.shard_key, after.run_id) if after is not None else (-1, "")
@@ -312,26 +310,8 @@ def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
     return new, list(changes.values())
 
 
-def _is_covered(batch: Batch) -> bool:
-    """Return whether there is a lease for every row: what nothing fences must not be written."""
-    shard_keys = {
-        row.shard_key
-        for rows in (batch.executions, batch.journal, batch.updates, batch.deletes)
-        for row in rows
-    }
-    return all(any(lo <= key < hi for lo, hi, _, _ in batch.leases) for key in shard_keys) and (
-        bool(batch.leases) or not (batch.visibility or batch.outbox)
-    )
-
-
 def _lost(leases: Sequence[Lease]) -> LeaseLost:
-    if not leases:
-        return LeaseLost("no lease is held")
     return LeaseLost(
         "not held any more: "
         + ", ".join(f"epoch {lease.epoch} of {lease.owner}" for lease in leases)
     )
-
-
-def _shown(row: VisibilityRow) -> VisibilityRow:
-    return row._replace(close_time_ns=0) if row.close_time_ns == NEVER_NS else row

@@ -1,16 +1,14 @@
 """Rows in one SQLite file (WAL, fsync on every commit), or in memory.
 
-A file has two connections, each on a thread of its own: one writes, the other reads, so that a long history does not
-hold up a commit. A database in memory has one, and is used on the event loop: a thread would cost more than the work.
+A file has two connections: one writes, the other reads, so that a long history does not hold up a commit. A database
+in memory has one.
 
 **Invariant:** one process has the file (see `lock`), so every claim gets the whole key space, and an epoch is enough
 to fence off what an earlier claim of this process left behind.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
@@ -38,24 +36,12 @@ from perdure.store.port import (
     check_covered,
 )
 from perdure.store.sqlite import schema
+from perdure.store.sqlite.connections import PRAGMAS, Connection, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
+from perdure.store.visibility_rows import COLUMNS, shown, stored
 
 T = TypeVar("T")
-
-#: What `--sqlite-pragma` may change, and what it is otherwise.
-PRAGMAS = {
-    # Incremental, see `_shrink`. It has an effect only before a file has tables: first of all, then.
-    "auto_vacuum": "2",
-    "journal_mode": "wal",
-    # Durable means: on the disk. `normal` would lose the last commits when the machine loses its power.
-    "synchronous": "full",
-    "busy_timeout": "5000",
-    "temp_store": "memory",
-    "cache_size": "-16384",
-    "wal_autocheckpoint": "4000",
-    "journal_size_limit": "67108864",
-}
 
 #: Pages that are cut off in one transaction, and which part of a file may be free.
 SHRINK_PAGES_MAX = 256
@@ -69,11 +55,9 @@ _INSERT_EXECUTION = (
 )
 _INSERT_JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
 _UPDATE_EXECUTION = "UPDATE executions SET status = ?, due_at_ns = ?, snapshot = ?, snapshot_seq = ? WHERE run_id = ?"
-#: `attributes` is the last field, and is not given back.
-_VISIBILITY = ", ".join(VisibilityRow._fields[:-1])
 _PUT_VISIBILITY = (
-    f"INSERT INTO visibility ({_VISIBILITY}, attributes)"
-    f" VALUES ({', '.join('?' * len(VisibilityRow._fields[:-1]))}, nullif(?, ''))"
+    f"INSERT INTO visibility ({COLUMNS}, attributes)"
+    f" VALUES ({', '.join('?' * (len(VisibilityRow._fields) - 1))}, nullif(?, ''))"
     f" ON CONFLICT (run_id) DO UPDATE SET"
     f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
 )
@@ -105,17 +89,17 @@ class SqliteStore:
         self._path = path
         self._pragmas = PRAGMAS | dict(pragmas or {})
         self._lock: FileLock | None = None
-        self._writer: _Connection | None = None
-        self._reader: _Connection | None = None
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
 
     async def open(self) -> None:
         try:
             if self._path is not None:
                 self._lock = FileLock(self._path)
-            self._writer = _Connection(self._path, self._pragmas)
+            self._writer = Connection(self._path, self._pragmas)
             await self._writer.use(schema.migrate)
             self._reader = (
-                self._writer if self._path is None else _Connection(self._path, self._pragmas)
+                self._writer if self._path is None else Connection(self._path, self._pragmas)
             )
         except (sqlite3.Error, StoreError) as error:
             await self.close()
@@ -134,11 +118,11 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._writer is not None, "not open"
-        return await _guarded(self._writer, work)
+        return await in_transaction(self._writer, work)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._reader is not None, "not open"
-        return await _guarded(self._reader, work)
+        return await in_transaction(self._reader, work)
 
     # Leases
 
@@ -183,10 +167,10 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> list[DueRun]:
             rows = db.execute(
                 "SELECT due_at_ns, shard_key, namespace_id, workflow_id, run_id FROM executions"
-                " WHERE due_at_ns > ?1 AND due_at_ns < 9223372036854775807"
+                f" WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
                 " AND shard_key >= ?3 AND shard_key < ?4"
                 " AND due_at_ns <= min(?2, coalesce((SELECT due_at_ns FROM executions"
-                "  WHERE due_at_ns > ?1 AND due_at_ns < 9223372036854775807"
+                f"  WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
                 "  AND shard_key >= ?3 AND shard_key < ?4"
                 "  ORDER BY due_at_ns LIMIT 1 OFFSET ?5), ?2)) ORDER BY due_at_ns",
                 (after_ns, until_ns, lo, hi, max(limit - 1, 0)),
@@ -227,10 +211,10 @@ class SqliteStore:
         arguments: list[Any] = [namespace_id]
         condition = where(filter.condition, DIALECT, arguments)
         beyond = " AND (close_time_ns, start_time_ns, run_id) < (?, ?, ?)" if after else ""
-        sql = f"SELECT {_VISIBILITY} FROM visibility WHERE namespace_id = ? AND {condition}{beyond} {_ORDER}"
+        sql = f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = ? AND {condition}{beyond} {_ORDER}"
         arguments += [*(after or ()), limit]
         rows = await self._read(lambda db: db.execute(sql, arguments).fetchall())
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
         [(found,)] = await self._counted(namespace_id, filter, "", "")
@@ -260,14 +244,14 @@ class SqliteStore:
         return await self._read(lambda db: db.execute(sql, arguments).fetchall())
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        sql = f"SELECT {_VISIBILITY} FROM visibility WHERE attributes = '0' ORDER BY run_id LIMIT ?"
+        sql = f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0' ORDER BY run_id LIMIT ?"
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        sql = f"SELECT {_VISIBILITY} FROM visibility LIMIT ?"
+        sql = f"SELECT {COLUMNS} FROM visibility LIMIT ?"
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
-        return [_shown(VisibilityRow(*row)) for row in rows]
+        return [shown(row) for row in rows]
 
     async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
         sql = (
@@ -350,59 +334,6 @@ class SqliteStore:
         return await self._write(work)
 
 
-class _Connection:
-    """A connection and, for a file, the one thread that uses it."""
-
-    def __init__(self, path: str | None, pragmas: Mapping[str, str]) -> None:
-        self._thread = (
-            ThreadPoolExecutor(1, thread_name_prefix="perdure-sqlite") if path is not None else None
-        )
-        self._db = sqlite3.connect(
-            path if path is not None else ":memory:", isolation_level=None, check_same_thread=False
-        )
-        try:
-            for name, value in pragmas.items():
-                if name not in PRAGMAS or not value.removeprefix("-").isalnum():
-                    raise StoreError(f"SQLite pragma {name}={value} cannot be set")
-                self._db.execute(f"PRAGMA {name} = {value}")
-        except BaseException:
-            self._db.close()
-            raise
-
-    async def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what `work` does with the connection. Once begun it is finished, also if the caller is cancelled."""
-        if self._thread is None:
-            return work(self._db)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._db)
-
-    async def close(self) -> None:
-        if self._thread is None:
-            self._db.close()
-            return
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
-        self._thread.shutdown()
-
-
-async def _guarded(connection: _Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    def transaction(db: sqlite3.Connection) -> T:
-        db.execute("BEGIN")
-        try:
-            result = work(db)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        return result
-
-    try:
-        return await connection.use(transaction)
-    except sqlite3.IntegrityError as error:
-        raise Conflict(str(error)) from error
-    except sqlite3.Error as error:
-        raise Unavailable(str(error)) from error
-
-
 def _check_leases(db: sqlite3.Connection, leases: Sequence[Lease]) -> None:
     for lease in leases:
         if db.execute(_LEASE, (lease.owner, lease.epoch)).fetchone() is None:
@@ -425,13 +356,7 @@ def _commit(db: sqlite3.Connection, batch: Batch) -> None:
             ],
         )
     if batch.visibility:
-        db.executemany(
-            _PUT_VISIBILITY,
-            [
-                row if row.close_time_ns else row._replace(close_time_ns=NEVER_NS)
-                for row in batch.visibility
-            ],
-        )
+        db.executemany(_PUT_VISIBILITY, [stored(row) for row in batch.visibility])
     if batch.outbox:
         db.executemany(
             "DELETE FROM visibility WHERE run_id = ?", [(row.run_id,) for row in batch.outbox]
@@ -493,7 +418,3 @@ def _load(db: sqlite3.Connection, key: RunKey) -> LoadedRun | None:
         (row.run_id, row.snapshot_seq),
     )
     return LoadedRun(row, [JournalRow(row.shard_key, *rest) for rest in journal])
-
-
-def _shown(row: VisibilityRow) -> VisibilityRow:
-    return row._replace(close_time_ns=0) if row.close_time_ns == NEVER_NS else row

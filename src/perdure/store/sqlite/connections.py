@@ -1,0 +1,84 @@
+"""Connections to a SQLite database, and what goes wrong with them, in the words of `store.port`.
+
+Each connection to a file is on a thread of its own. A database in memory is used on the event loop: a thread would cost
+more than the work.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from perdure.store.port import Conflict, StoreError, Unavailable
+
+T = TypeVar("T")
+
+#: What `--sqlite-pragma` may change, and what it is otherwise.
+PRAGMAS = {
+    # Incremental, see `_shrink`. It has an effect only before a file has tables: first of all, then.
+    "auto_vacuum": "2",
+    "journal_mode": "wal",
+    # Durable means: on the disk. `normal` would lose the last commits when the machine loses its power.
+    "synchronous": "full",
+    "busy_timeout": "5000",
+    "temp_store": "memory",
+    "cache_size": "-16384",
+    "wal_autocheckpoint": "4000",
+    "journal_size_limit": "67108864",
+}
+
+
+class Connection:
+    """A connection and, for a file, the one thread that uses it."""
+
+    def __init__(self, path: str | None, pragmas: Mapping[str, str]) -> None:
+        self._thread = (
+            ThreadPoolExecutor(1, thread_name_prefix="perdure-sqlite") if path is not None else None
+        )
+        self._db = sqlite3.connect(
+            path if path is not None else ":memory:", isolation_level=None, check_same_thread=False
+        )
+        try:
+            for name, value in pragmas.items():
+                if name not in PRAGMAS or not value.removeprefix("-").isalnum():
+                    raise StoreError(f"SQLite pragma {name}={value} cannot be set")
+                self._db.execute(f"PRAGMA {name} = {value}")
+        except BaseException:
+            self._db.close()
+            raise
+
+    async def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` does with the connection. Once begun it is finished, also if the caller is cancelled."""
+        if self._thread is None:
+            return work(self._db)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._db)
+
+    async def close(self) -> None:
+        if self._thread is None:
+            self._db.close()
+            return
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
+        self._thread.shutdown()
+
+
+async def in_transaction(connection: Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what `work` does: all of it, or nothing. Raises `Conflict` or `Unavailable`."""
+
+    def transaction(db: sqlite3.Connection) -> T:
+        db.execute("BEGIN")
+        try:
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return result
+
+    try:
+        return await connection.use(transaction)
+    except sqlite3.IntegrityError as error:
+        raise Conflict(str(error)) from error
+    except sqlite3.Error as error:
+        raise Unavailable(str(error)) from error
