@@ -18,26 +18,11 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import invalid_argument
 from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPE_NAMES
+from perdure.core.visibility.attributes import CUSTOM_FIELDS, CUSTOM_MAX
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.runtime.namespaces import Namespace, with_names, without_names
 
-#: Temporal: so many columns its database has for each type.
-_MAX_BY_TYPE = {
-    IndexedValueType.INDEXED_VALUE_TYPE_BOOL: 3,
-    IndexedValueType.INDEXED_VALUE_TYPE_DATETIME: 3,
-    IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE: 3,
-    IndexedValueType.INDEXED_VALUE_TYPE_INT: 3,
-    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD: 10,
-    IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST: 3,
-    IndexedValueType.INDEXED_VALUE_TYPE_TEXT: 3,
-}
-#: The columns themselves, by the names that they have whatever a namespace calls them.
-_FIELDS = {
-    f"{TYPE_NAMES[kind]}{number:02}": kind
-    for kind, count in _MAX_BY_TYPE.items()
-    for number in range(1, count + 1)
-}
 _NOT_SET = "SearchAttributes are not set on request."
 
 
@@ -85,7 +70,7 @@ class SearchAttributeService:
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         namespace = self._namespace(request.namespace)
-        fixed = (SYSTEM.keys() | PREDEFINED.keys() | _FIELDS.keys()) - _names(namespace)
+        fixed = (SYSTEM.keys() | PREDEFINED.keys() | CUSTOM_FIELDS.keys()) - _names(namespace)
         for name in request.search_attributes:
             if name in fixed:
                 raise invalid_argument(f"Unable to remove non-custom search attributes: {name}.")
@@ -96,7 +81,7 @@ class SearchAttributeService:
     async def GetSearchAttributes(
         self, request: GetSearchAttributesRequest, call: Call
     ) -> GetSearchAttributesResponse:
-        return GetSearchAttributesResponse(keys={**SYSTEM, **PREDEFINED, **_FIELDS})
+        return GetSearchAttributesResponse(keys={**SYSTEM, **PREDEFINED, **CUSTOM_FIELDS})
 
     def _namespace(self, name: str) -> Namespace:
         if not name:
@@ -111,9 +96,9 @@ def _names(namespace: Namespace) -> set[str]:
 def _check_count(old: Namespace, new: dict[str, IndexedValueType.ValueType]) -> None:
     counts = Counter([*old.search_attribute_types().values(), *new.values()])
     for kind in new.values():
-        limit = _MAX_BY_TYPE.get(kind, 0)
+        name = TYPE_NAMES.get(kind, "Unspecified")
+        limit = CUSTOM_MAX.get(name, 0)
         if counts[kind] > limit:
-            name = TYPE_NAMES.get(kind, "Unspecified")
             raise invalid_argument(
                 "Unable to create search attributes:"
                 f" cannot have more than {limit} search attribute of type {name}."

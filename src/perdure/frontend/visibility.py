@@ -72,21 +72,13 @@ class Visibility:
     async def ListWorkflowExecutions(
         self, request: ListWorkflowExecutionsRequest, call: Call
     ) -> ListWorkflowExecutionsResponse:
-        namespace = self._services.namespace(request.namespace)
-        filter = await self._filter(namespace, request.query)
-        infos, token = await self._page(
-            namespace, filter, request.page_size, request.next_page_token
-        )
+        infos, token = await self._filtered(request)
         return ListWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
     async def ScanWorkflowExecutions(
         self, request: ScanWorkflowExecutionsRequest, call: Call
     ) -> ScanWorkflowExecutionsResponse:
-        namespace = self._services.namespace(request.namespace)
-        filter = await self._filter(namespace, request.query)
-        infos, token = await self._page(
-            namespace, filter, request.page_size, request.next_page_token
-        )
+        infos, token = await self._filtered(request)
         return ScanWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
     async def CountWorkflowExecutions(
@@ -154,6 +146,13 @@ class Visibility:
         if request.page_size > ARCHIVED_PAGE_SIZE_MAX:
             raise invalid_argument(f"PageSize is larger than allowed {ARCHIVED_PAGE_SIZE_MAX}.")
         raise invalid_argument("Cluster is not configured for visibility archival.")
+
+    async def _filtered(
+        self, request: ListWorkflowExecutionsRequest | ScanWorkflowExecutionsRequest
+    ) -> tuple[list[WorkflowExecutionInfo], bytes]:
+        namespace = self._services.namespace(request.namespace)
+        filter = await self._filter(namespace, request.query)
+        return await self._page(namespace, filter, request.page_size, request.next_page_token)
 
     async def _filter(self, namespace: Namespace, query: str) -> Filter:
         if not query.strip():

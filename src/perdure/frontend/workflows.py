@@ -1,7 +1,5 @@
 """Clients start, signal, cancel, terminate and describe workflow executions."""
 
-from typing import Any
-
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import (
@@ -57,7 +55,6 @@ from perdure.frontend.validation import (
 )
 from perdure.frontend.wire import with_submessage
 from perdure.frontend.workflow_tasks import workflow_task_response
-from perdure.runtime.live import LiveRun
 from perdure.runtime.resets import Reset
 from perdure.store.port import RunKey
 
@@ -279,12 +276,9 @@ class Workflows:
         execution = check_execution(request)
         now_ns = self._node.clock.now_ns()
 
-        def look(live: LiveRun) -> Any:
-            return describe(live.run, now_ns)
-
-        reply = await self._node.engine.read(self._key(namespace.id, execution), look)
-        assert isinstance(reply, DescribeWorkflowExecutionResponse)
-        return reply
+        return await self._node.engine.read(
+            self._key(namespace.id, execution), lambda live: describe(live.run, now_ns)
+        )
 
     def _chain(self, namespace_id: str, execution: WorkflowExecution, first_run_id: str) -> RunKey:
         """Temporal: who names the first run of a chain means the last one of it, whichever run is named besides."""

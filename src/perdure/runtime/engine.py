@@ -7,7 +7,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -118,7 +118,7 @@ class Engine:
         except StoreError as error:
             log.warning("leases not given back", error=str(error))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def _serve(self) -> None:

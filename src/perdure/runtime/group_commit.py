@@ -182,9 +182,8 @@ class GroupCommit:
             self._in_flight = batch
             try:
                 await self._store.commit(batch.seal(self._leases()))
-            except (
-                Exception
-            ) as error:  # Whatever it was: the outcome is unknown, see `commit_failed`.
+            except Exception as error:
+                # Whatever it was: the outcome is unknown, see `commit_failed`.
                 self._in_flight = None
                 listener.commit_failed([batch, *self.abandon()], error)
                 continue

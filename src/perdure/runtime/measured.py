@@ -1,6 +1,7 @@
 """What the runtime tells Prometheus: how long the store takes, and what waits."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 from perdure.core.visibility.filters import EVERYTHING, Filter
@@ -8,12 +9,8 @@ from perdure.metrics import Labels, Registry
 from perdure.runtime.node import Node
 from perdure.store.port import (
     Batch,
-    DueRun,
     JournalRow,
-    Lease,
-    ListedRun,
     LoadedRun,
-    NamespaceRow,
     RunKey,
     Store,
     StoreError,
@@ -35,63 +32,48 @@ class MeasuredStore:
         self._rows = metrics.counter("perdure_journal_rows")
         self.open = store.open
         self.close = store.close
+        self.claim = store.claim
         self.renew = store.renew
         self.release = store.release
-        self.namespaces = store.namespaces
-        self.cluster_id = store.cluster_id
-        self.delete_namespace = store.delete_namespace
         self.shrink = store.shrink
+        self.due = store.due
+        self.count_visibility = store.count_visibility
+        self.count_groups = store.count_groups
+        self.unindexed_visibility = store.unindexed_visibility
+        self.longest_closed = store.longest_closed
+        self.namespaces = store.namespaces
+        self.put_namespace = store.put_namespace
+        self.delete_namespace = store.delete_namespace
+        self.cluster_id = store.cluster_id
 
-    def _done(self, operation: str, began: float) -> None:
-        self._requests.add((operation, "history"))
-        self._latency.observe(perf_counter() - began, (operation, "history"))
-
-    def _failed(self, operation: str, error: StoreError) -> None:
-        self._errors.add((type(error).__name__, operation, "history"))
-
-    async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
-        return await self._store.claim(owner, ttl_ns)
-
-    async def put_namespace(self, row: NamespaceRow) -> None:
-        await self._store.put_namespace(row)
-
-    async def commit(self, batch: Batch) -> None:
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
         began = perf_counter()
         try:
-            await self._store.commit(batch)
+            yield
         except StoreError as error:
-            self._failed("Commit", error)
+            self._errors.add((type(error).__name__, operation, "history"))
             raise
         finally:
-            self._done("Commit", began)
+            self._requests.add((operation, "history"))
+            self._latency.observe(perf_counter() - began, (operation, "history"))
+
+    async def commit(self, batch: Batch) -> None:
+        with self._timed("Commit"):
+            await self._store.commit(batch)
         self._rows.add(amount=len(batch.journal))
 
     async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
-        began = perf_counter()
-        try:
+        with self._timed("GetWorkflowExecution"):
             return await self._store.load(keys)
-        except StoreError as error:
-            self._failed("GetWorkflowExecution", error)
-            raise
-        finally:
-            self._done("GetWorkflowExecution", began)
-
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
-        return await self._store.due(lo, hi, after_ns, until_ns, limit)
 
     async def history(
         self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
     ) -> list[JournalRow]:
-        began = perf_counter()
-        try:
+        with self._timed("ReadHistoryBranch"):
             return await self._store.history(
                 shard_key, run_id, after_seq=after_seq, limit=limit, reverse=reverse
             )
-        except StoreError as error:
-            self._failed("ReadHistoryBranch", error)
-            raise
-        finally:
-            self._done("ReadHistoryBranch", began)
 
     async def list_visibility(
         self,
@@ -101,32 +83,10 @@ class MeasuredStore:
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
     ) -> list[VisibilityRow]:
-        began = perf_counter()
-        try:
+        with self._timed("ListWorkflowExecutions"):
             return await self._store.list_visibility(
                 namespace_id, limit=limit, after=after, filter=filter
             )
-        except StoreError as error:
-            self._failed("ListWorkflowExecutions", error)
-            raise
-        finally:
-            self._done("ListWorkflowExecutions", began)
-
-    async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
-        return await self._store.count_visibility(namespace_id, filter)
-
-    async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
-        return await self._store.count_groups(namespace_id, filter)
-
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        return await self._store.unindexed_visibility(limit)
-
-    async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
-    ) -> list[ListedRun]:
-        return await self._store.longest_closed(
-            namespace_id, until_ns=until_ns, limit=limit, after=after
-        )
 
 
 def measure_node(metrics: Registry, node: Node) -> None:

@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import IndexedValueType as Type
 
 from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPES_BY_NAME
 
-#: How many custom search attributes of each type a namespace can have.
+#: Temporal: how many custom search attributes of each type a namespace can have.
 CUSTOM_MAX = {
     "Bool": 3,
     "Datetime": 3,
