@@ -20,7 +20,8 @@ def diagram(life_cycle: LifeCycle) -> str:
     for row in sorted(life_cycle.rows):
         causes[row.before, row.after].append(row.cause)
     states = sorted({state for pair in causes for state in pair} - {NONE})
-    lines = [f"A {life_cycle.name}:", "", "```mermaid", "stateDiagram-v2"]
+    article = "An" if life_cycle.name[0] in "aeiou" else "A"
+    lines = [f"{article} {life_cycle.name}:", "", "```mermaid", "stateDiagram-v2"]
     lines += [f'    state "{state}" as {_name(state)}' for state in states]
     lines += [
         f"    {_name(before)} --> {_name(after)}: {'<br>'.join(because)}"

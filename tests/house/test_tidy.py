@@ -4,9 +4,7 @@ import ast
 import re
 import tokenize
 
-import pytest
-
-from tests.house.sources import ROOT, functions, modules, name_of, text_of, tree_of
+from tests.house.sources import functions, modules, name_of, text_of, tree_of
 
 EVERYTHING = modules("src", "bench", "tools", "tests")
 OURS = modules("src", "bench", "tools")
@@ -108,25 +106,3 @@ def test_no_thread_is_put_to_sleep():
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep"
     ]
     assert sleeping == []
-
-
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], key=str)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_between_pages_lead_somewhere(page):
-    broken = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        file, _, _ = target.partition("#")
-        if re.match(r"[a-z]+:", target) or not file:
-            continue
-        if not (page.parent / file).exists():
-            broken.append(target)
-    assert broken == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_files_that_a_page_names_are_there(page):
-    """A code map that names files which are gone is worse than none."""
-    named = re.findall(r"`((?:src|tests|tools|bench|docs)/[\w./-]+)`", page.read_text())
-    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -15,6 +15,8 @@ queries.py       queries and their callers
 updates.py       updates and their callers
 breakers.py      whoever does not take callbacks is left alone for a while (with callbacks.py, posting.py)
 errands.py       what one run wants of another
+replies.py       what the frontend is answered with
+resets.py        a workflow is taken back
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run
 list_follower.py lists in a database of their own follow the main one

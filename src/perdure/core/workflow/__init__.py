@@ -26,7 +26,9 @@ can command, how records change the state, what must hold, the tables.
     signals.py            a message arrives
     cancellation.py       somebody asks it to stop
     queries.py            somebody asks it something
-    continuation.py       it goes on as a new run
+    continuation.py       it asks to go on as a new run
+    succession.py         it goes on as a new run: what every such run takes over
+    resetting.py          it is taken back to one of its workflow tasks
     options.py            an operator changes how it is treated, or another start is attached to it (with versioning.py)
     pausing.py            an operator stops it for a while
     callbacks.py          somebody outside is told how it ended (with nexus_completion.py)
@@ -36,8 +38,10 @@ can command, how records change the state, what must hold, the tables.
     history_limits.py     its history, or its state, has become too large (with state_size.py)
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
-    description.py        what a client is told of a run
+    description.py        what a client is told of a run (with listing.py)
     life_cycles.py        what a task, an activity, a child and an update can become: for tests and diagrams
+    validation.py         checks that several commands share
+    times.py              the API's times and durations as nanoseconds
 
 Nothing here waits, reads a clock, draws a random number, writes a log or knows a database.
 """

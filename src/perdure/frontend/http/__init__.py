@@ -5,6 +5,7 @@ json_text.py   JSON read and written as Go does
 protojson.py   messages as JSON
 well_known.py  times, durations and other messages that have a JSON of their own
 payloads.py    the shorthand in which payloads are the values that they hold
+metadata.py    which headers a call gets to see
 parameters.py  query parameters as fields of a request
 api.py         a request of HTTP becomes a call, its answer a response
 openapi.py     the document that describes all of it
