@@ -134,6 +134,7 @@ class WorkflowTasks:
                     self._node.nonce() if request.return_new_workflow_task else 0
                 ),
                 messages=request.messages,
+                is_page=request.intermediate_page or request.page_number > 0,
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
             ),
         )

@@ -350,3 +350,19 @@ async def eager_start_is_not_always_granted(world: World) -> None:
         request_id="second",
     )
     await running.try_start("the same request", request_eager_execution=True)
+
+
+@script
+async def completions_in_pages(world: World) -> None:
+    """Off by default, and namespaces say so."""
+    for label, fields in {
+        "not the last": {"intermediate_page": True},
+        "not the last, second": {"intermediate_page": True, "page_number": 1},
+        "the last": {"page_number": 1},
+    }.items():
+        workflow = world.workflow(label)
+        await workflow.start(quiet=True)
+        task = await workflow.poll(quiet=True)
+        await task.complete(complete_workflow(), label=label, **fields)
+        await workflow.terminate(quiet=True)
+        await task.complete(complete_workflow(), label=f"{label}, too late", **fields)

@@ -104,6 +104,8 @@ class CompleteWorkflowTask:
     #: An operator has said that this build is not to complete anything.
     is_bad_binary: bool = False
     build_id: str = ""
+    #: These are not all of the commands, or others came before them.
+    is_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
         raise Rejected(
             Code.FAILED_PRECONDITION,
             "Workflow is paused and force create new workflow task is not allowed.",
+        )
+    if request.is_page:
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            "workflow task completion pagination is disabled for this namespace"
+            f" {step.state.namespace}",
         )
     _check_sequence(request)
     if _leaves_no_trace(step, request):
