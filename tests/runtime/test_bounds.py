@@ -18,8 +18,8 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
+from perdure.runtime import backlogged, limits, timers
 from perdure.runtime import clock as clocks
-from perdure.runtime import limits, residency, timers
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
@@ -145,7 +145,7 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
 
 
 async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock, monkeypatch):
-    monkeypatch.setattr(residency, "PARK_AT_ONCE_MAX", 8)
+    monkeypatch.setattr(backlogged, "STALE_MAX", 8)
     node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
     await node.start()
     request = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns")
@@ -160,7 +160,7 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
         assert len(cares) == 0
         await node.engine.get(key)
     gc.collect()
-    assert len(cares._backlogged) < 20
+    assert cares._backlogged.times_count < 20
     await node.stop()
 
 

@@ -6,7 +6,7 @@ leases.py        which part of the key space is ours, and until when that is cer
 group_commit.py  what arrives while a commit is in flight forms the next batch
 live.py          one run in memory
 timers.py        when to call which run back
-residency.py     which runs are in memory: loading, taking over, parking
+residency.py     which runs are in memory: loading, taking over, parking (with backlogged.py)
 size_warnings.py the log tells of runs that grow large
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here

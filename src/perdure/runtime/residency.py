@@ -6,7 +6,6 @@ backlogged: loaded when a worker polls its task, before its next timer, or as so
 """
 
 import asyncio
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.records import encode_state
+from perdure.runtime.backlogged import Backlogged
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.live import LiveRun
@@ -75,10 +75,7 @@ class Residency:
         #: Of each reading that is under way, by identity: the places of runs that left memory since it began.
         self._reads: dict[int, set[tuple[str, str]]] = {}
         self._horizon_ns = 0
-        #: (next timer, key) of runs that were let go while their tasks wait for a worker; a heap.
-        self._backlogged: list[tuple[int, RunKey]] = []
-        #: Likewise, those of them that were not loaded again.
-        self._let_go: dict[RunKey, int] = {}
+        self._backlogged = Backlogged()
         #: What runs that were thrown away have written, and may not be durable yet. By (namespace id, workflow id).
         self._unsettled: dict[tuple[str, str], OpenBatch] = {}
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
@@ -120,7 +117,7 @@ class Residency:
 
     def waits_for_a_poll(self, key: RunKey) -> bool:
         """Whether this run was let go while its tasks wait for a worker."""
-        return key in self._let_go
+        return key in self._backlogged
 
     def is_resident(self, live: LiveRun) -> bool:
         return self._runs.get(live.key.run_id) is live
@@ -228,7 +225,7 @@ class Residency:
             live = LiveRun.loaded(key._replace(run_id=run_id), stored)
             live.used_at_ns = self._clock.monotonic_ns()
             self._runs[run_id] = live
-            self._let_go.pop(live.key, None)
+            self._backlogged.loaded(live.key)
             try:
                 self._adopted(live)
             except Exception:
@@ -294,16 +291,11 @@ class Residency:
         return loaded
 
     async def _load_backlogged(self, until_ns: int, generation: int) -> None:
-        keys = []
-        while self._backlogged and self._backlogged[0][0] <= until_ns:
-            key = heapq.heappop(self._backlogged)[1]
-            if key in self._let_go:
-                keys.append(key)
+        keys = self._backlogged.take_due(until_ns)
         try:
             await self._load_keys([key for key in keys if key.run_id not in self._runs], generation)
         except StoreError:
-            for key in keys:
-                heapq.heappush(self._backlogged, (until_ns, key))
+            self._backlogged.give_back(keys, until_ns)
             raise
 
     def forget(self, live: LiveRun) -> None:
@@ -369,7 +361,6 @@ class Residency:
         lost = list(self._runs.values())
         self._runs.clear()
         self._backlogged.clear()
-        self._let_go.clear()
         self._unsettled.clear()
         self._current.clear()
         self._absent.clear()
@@ -475,12 +466,7 @@ class Residency:
         next_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
         if next_ns <= self._horizon_ns:
             return False
-        self._let_go[live.key] = next_ns
-        if next_ns < NEVER_NS:
-            heapq.heappush(self._backlogged, (next_ns, live.key))
-            if len(self._backlogged) > 2 * len(self._let_go) + PARK_AT_ONCE_MAX:
-                self._backlogged = [(at_ns, key) for key, at_ns in self._let_go.items()]
-                heapq.heapify(self._backlogged)
+        self._backlogged.add(live.key, next_ns)
         self._drop(live)
         return True
 
