@@ -205,9 +205,8 @@ def test_every_store_answers_like_the_model(kind, url):
 
 OLD = SearchAttributes(
     indexed_fields={
-        "Color": Payload(data=b'"red"'),
-        "Gone": Payload(data=b'"x"'),
-        "BuildIds": Payload(data=b'["unversioned"]'),
+        name: Payload(metadata={"encoding": b"json/plain"}, data=data)
+        for name, data in (("Color", b'"red"'), ("Gone", b'"x"'), ("BuildIds", b'["unversioned"]'))
     }
 ).SerializeToString()
 _COLUMNS = ", ".join(visibility("old")._fields[:-1])
