@@ -60,6 +60,8 @@ from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.workflow_task import TaskRef
 from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
+from perdure.runtime.visibility import visibility_row
+from perdure.store.port import VisibilityRow
 from tests.core.life_cycle_watch import watched
 from tests.core.promises import Journal, check_between_steps, memory_of
 
@@ -116,6 +118,7 @@ class OneRun:
     def ask(self, request: object) -> Any:
         """Return the reply. Raise `Rejected`, also where the refusal itself is recorded."""
         state, memory = encode_state(self.state), memory_of(self.run)
+        listed = _listed(self.state)
         try:
             with watched(self.run, request):
                 outcome = transition(self.run, request, now_ns=self.now_ns, world=self.world)
@@ -124,6 +127,9 @@ class OneRun:
             assert memory_of(self.run) == memory, "a refused request changed what is in flight"
             raise
         self._keep(outcome)
+        # A row is written when a run begins or closes, and when the outcome says that it shows something new.
+        if self.state.is_open and len(self.journal.rows) > 1:
+            assert outcome.shows or listed == _listed(self.state), "lists would not hear of it"
         check_between_steps(self.run, self.journal, self.timers, self.effects, self.now_ns)
         if isinstance(outcome.reply, Rejected):
             raise outcome.reply
@@ -317,3 +323,7 @@ def seconds(span: Duration | Timestamp) -> float:
     """Return a duration, or a time since the script began, in seconds."""
     nanoseconds = span.seconds * SECOND_NS + span.nanos
     return (nanoseconds - (T0_NS if nanoseconds >= T0_NS else 0)) / SECOND_NS
+
+
+def _listed(state: RunState) -> VisibilityRow:
+    return visibility_row(state, lambda namespace_id: {})

@@ -98,3 +98,24 @@ async def pages_refused(world: World) -> None:
         await world.attempt(
             api.ListWorkflowExecutionsRequest(next_page_token=token), f"the token {token!r}"
         )
+
+
+@script
+async def builds_of_open_runs(world: World) -> None:
+    """Who has worked on a run is shown while it is open."""
+    await world.own_namespace()
+    workflow = world.workflow()
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete()
+    for _ in range(50):
+        counted = await world.attempt(
+            api.CountWorkflowExecutionsRequest(query="BuildIds = 'unversioned'"), quiet=True
+        )
+        assert not isinstance(counted, Refusal)
+        if counted.count:
+            break
+        await world.wait(0.1)
+    await world.attempt(
+        api.ListWorkflowExecutionsRequest(), "listed", query="BuildIds = 'unversioned'"
+    )
+    await world.attempt(api.ListWorkflowExecutionsRequest(), "all")

@@ -98,6 +98,7 @@ class Step:
     __slots__ = (
         "_apply",
         "_bufferable_count",
+        "_builds",
         "_effects",
         "_events",
         "_first_event_id",
@@ -125,6 +126,7 @@ class Step:
         self.arrived_meanwhile = False
         self._apply = apply
         self._first_event_id = run.state.next_event_id
+        self._builds = _builds(run.state)
         self._bufferable_count = 0
         self._events: list[HistoryEvent] = []
         self._internal: list[tuple[int, Internal]] = []
@@ -287,8 +289,14 @@ class Step:
             reply=reply,
             new_run=self.new_run,
             shows=any(event.event_type in _SHOWN for event in self._events)
-            or any(_shows(record) for _, record in self._internal),
+            or any(_shows(record) for _, record in self._internal)
+            or _builds(self.state) != self._builds,
         )
+
+
+def _builds(state: RunState) -> tuple[object, ...]:
+    """Return what lists tell of who has worked on the run."""
+    return bool(state.previous_started_event_id), *state.build_ids, *state.binary_checksums
 
 
 def _shows(record: Internal) -> bool:
