@@ -7,7 +7,6 @@ an end twice.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -17,13 +16,11 @@ from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.core.workflow.outcome import InvokeCallback
 from perdure.runtime.breakers import Breakers
 from perdure.runtime.engine import Engine
-from perdure.runtime.posting import PostFailed, post
+from perdure.runtime.posting import PostFailed, Posting, ThreadedPosting
 from perdure.store.port import RunKey
 
 log = structlog.get_logger(__name__)
 
-#: Requests under way. Others wait for their turn.
-AT_ONCE_MAX = 32
 RETRY_S = 0.05
 RETRY_MAX_S = 5.0
 #: The run cannot be told now, but its owner can be later.
@@ -34,7 +31,8 @@ class Callbacks:
     def __init__(self, engine: Engine, chance: Callable[[], float]) -> None:
         self._engine = engine
         self._chance = chance
-        self._threads: ThreadPoolExecutor | None = None
+        #: Who sends: another one in a world without sockets.
+        self.posting: Posting = ThreadedPosting()
         self._breakers = Breakers()
         self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
 
@@ -53,8 +51,7 @@ class Callbacks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self.posting.close()
 
     async def _run(self, key: RunKey, callback: InvokeCallback, generation: int) -> None:
         told = await self._invoke_in_turn(key, callback)
@@ -117,12 +114,10 @@ class Callbacks:
         if not callback.url.startswith(("http://", "https://")):
             # Temporal: a callback of the server itself is found by a token that the server gave; perdure gives none.
             return Verdict("handler error (BAD_REQUEST): invalid callback token", False)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="callback")
         timeout_s = self._engine.world_of(key.namespace_id).limits.callback_timeout_ns / 1e9
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._threads, post, callback.url, dict(callback.headers), callback.body, timeout_s
+            answer = await self.posting.post(
+                callback.url, dict(callback.headers), callback.body, timeout_s
             )
         except PostFailed as error:
             return Verdict(f'Post "{callback.url}": {error}')

@@ -1,15 +1,19 @@
-"""Sends one HTTP request and reads the answer. Waits, so it is called in a thread of its own.
+"""Sends one HTTP request and reads the answer. Waits, so it is done in a thread of its own.
 
 The standard library's client does: callbacks are rare, and one thread each costs less than another package.
 """
 
+import asyncio
 import http.client
 import socket
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+#: Requests under way. Others wait for their turn.
+AT_ONCE_MAX = 32
 #: Of an answer that tells of a failure; the rest of it is not read.
 ANSWER_BYTES_MAX = 64 * 1024
 
@@ -25,6 +29,38 @@ class Answer(NamedTuple):
 
 class PostFailed(Exception):
     """There is no answer. The text says why, in the real server's words where it has any."""
+
+
+class Posting(Protocol):
+    """Whoever sends requests."""
+
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
+    ) -> Answer:
+        """Raise `PostFailed` if there is no answer."""
+
+    def close(self) -> None:
+        """Let go of what is under way."""
+
+
+class ThreadedPosting:
+    """Sends over real sockets. There are no threads until something is sent."""
+
+    def __init__(self) -> None:
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
+    ) -> Answer:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="callback")
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, post, url, headers, body, timeout_s
+        )
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -19,6 +19,7 @@ from perdure.core.workflow.outcome import (
     DispatchActivityTask,
     DispatchWorkflowTask,
     Effect,
+    InvokeCallback,
 )
 from perdure.core.workflow.records import decode_state
 from perdure.core.workflow.state import Run, RunState
@@ -27,7 +28,10 @@ from perdure.runtime.live import LiveRun
 from perdure.runtime.task_queues import Offer, activity_offer, workflow_offer
 from perdure.store.port import DELETED, NEVER_NS, ExecutionRow, RunKey
 from perdure.testing.simulator import checks_between
+from perdure.testing.simulator.checks_callbacks import CallbackChecks, are_all_told
 from perdure.testing.simulator.checks_gone import Gone, WatchedStore
+from perdure.testing.simulator.checks_lists import ListChecks
+from perdure.testing.simulator.receivers import Delivery
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.told import Told
 from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
@@ -44,12 +48,23 @@ class Checks:
         self._store = store
         self._witness = witness
         self.told: defaultdict[str, Told] = defaultdict(Told)
-        self.gone = Gone(store, witness)
+        self.lists = ListChecks(store)
+        self.callbacks = CallbackChecks()
+        self.gone = Gone(store, witness, self.callbacks.has_heard)
         store.on_delete = self._about_to_go
 
-    def open_runs(self) -> list[str]:
+    def is_at_the_end(self) -> bool:
+        """Whether every workflow has ended, and whoever wanted to know knows."""
         self._read()
-        return [run_id for run_id, told in self.told.items() if told.state.is_open]
+        is_over = all(not told.state.is_open and are_all_told(told) for told in self.told.values())
+        return is_over and not self.gone.is_missing_something() and not self.lists.is_behind()
+
+    def took(self, delivery: Delivery) -> None:
+        """A receiver was told how a run has ended."""
+        self._read()
+        # How a run has ended that was open when somebody deleted it is not written any more.
+        if delivery.run_id not in self.gone.told:
+            self.callbacks.took(delivery, self.told.get(delivery.run_id))
 
     def _about_to_go(self, keys: Sequence[RunKey]) -> None:
         self._read()
@@ -76,6 +91,8 @@ class Checks:
         self._read()
         open_runs: set[tuple[str, str]] = set()
         self.gone.check()
+        self.callbacks.check()
+        self.lists.check(self.told, self.gone.told)
         for row in self._store.rows():
             if row.status == DELETED:
                 continue
@@ -163,6 +180,8 @@ class Checks:
         self._check_acknowledged()
         self._check_chains()
         self._check_resets()
+        self.lists.check_at_the_end()
+        self.callbacks.check_at_the_end(self.told, self._witness.callbacks)
         for run_id, shown in self._witness.shown.items():
             told = self.gone.told.get(run_id) or self.told[run_id]
             events = told.events
@@ -249,8 +268,11 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
         return workflow_offer(live.key, effect) in waiting
     if isinstance(effect, DispatchActivityTask):
         return activity_offer(live.key, effect) in waiting
-    assert isinstance(effect, ERRANDS)
     generation = node.node.engine.generation
+    if isinstance(effect, InvokeCallback):
+        place = (live.key.run_id, effect.number, effect.attempt, generation)
+        return place in node.node.callbacks._under_way
+    assert isinstance(effect, ERRANDS)
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
     return name in node.node.errands._under_way
 
@@ -292,6 +314,9 @@ def _asked_for(event: HistoryEvent) -> tuple[str, str]:
     if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
         meta = event.workflow_execution_update_completed_event_attributes.meta
         return "update", meta.update_id
+    if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+        updated = event.workflow_execution_options_updated_event_attributes
+        return "attachment" if updated.attached_request_id else "", updated.attached_request_id
     if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
         return "termination", ""
     if kind == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from perdure.core.workflow import machine
+from perdure.core.workflow.outcome import Effect, InvokeCallback
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.times import timestamp_ns
 from perdure.store.memory import MemoryStore
-from perdure.store.port import DELETED, RunKey
+from perdure.store.port import DELETED, NEVER_NS, RunKey
 from perdure.testing.simulator.passing import BRIEF_ID, RETENTION_NS
 from perdure.testing.simulator.told import Told
 from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
@@ -26,8 +27,12 @@ class WatchedStore(MemoryStore):
 class Gone:
     """The runs that have gone."""
 
-    def __init__(self, store: MemoryStore, witness: Witness) -> None:
+    def __init__(
+        self, store: MemoryStore, witness: Witness, has_heard: Callable[[str, str], bool]
+    ) -> None:
+        """`has_heard`: whether the receiver with this URL knows how the run has ended."""
         self._store = store
+        self._has_heard = has_heard
         self._witness = witness
         self.told: dict[str, Told] = {}
         #: What was wrong when something went: the store must not fail by that.
@@ -40,17 +45,28 @@ class Gone:
             self._check_wanted(run_id, told)
             return
         # How a run that somebody deletes does what it owes is not written any more, if it is the last thing.
-        owed = [] if told.state.deletion_requested else machine.owed(Run(told.state), 0)
-        if owed:
+        owed = [] if told.state.deletion_requested else machine.owed(Run(told.state), NEVER_NS)
+        if any(self._is_missed(run_id, told, effect) for effect in owed):
             self._faults.append(f"{run_id} goes, and owes {owed}")
         closed_ns = timestamp_ns(told.events[-1].event_time)
         is_over = closed_ns + RETENTION_NS <= self._store._now_ns() + 2 * SKEW_MAX_NS
         if told.state.namespace_id != BRIEF_ID or not is_over:
             self._check_wanted(run_id, told)
 
-    def _check_wanted(self, run_id: str, told: Told) -> None:
+    def _is_missed(self, run_id: str, told: Told, effect: Effect) -> bool:
+        if not isinstance(effect, InvokeCallback):
+            return True
+        # Whoever deletes a run does not want anybody outside to be told any more. Else they have been told: that is not
+        # written either if the run goes with the same commit.
+        return not self._may_go(run_id, told) and not self._has_heard(run_id, effect.url)
+
+    def _may_go(self, run_id: str, told: Told) -> bool:
+        """Whether somebody asks for that."""
         in_deleted = self._witness.is_brief_deleted and told.state.namespace_id == BRIEF_ID
-        if not in_deleted and run_id not in self._witness.may_go:
+        return in_deleted or run_id in self._witness.may_go
+
+    def _check_wanted(self, run_id: str, told: Told) -> None:
+        if not self._may_go(run_id, told):
             self._faults.append(f"{run_id} goes, and nobody asked")
 
     def check(self) -> None:

@@ -21,6 +21,8 @@ from perdure.store.port import (
     ListedRun,
     LoadedRun,
     NamespaceRow,
+    OutboxRow,
+    OutboxSize,
     RunKey,
     Unavailable,
     VisibilityRow,
@@ -56,7 +58,7 @@ class Faults:
 
 
 class FaultyStore:
-    """A `store.port.Store`. Make it outside of any process: what it does for a node goes on without the node."""
+    """A `store.port.OutboxStore`. Make it outside of any process: what it does for a node goes on without the node."""
 
     def __init__(self, store: MemoryStore, faults: Faults) -> None:
         self._store = store
@@ -118,7 +120,7 @@ class FaultyStore:
         return await call()
 
     async def open(self) -> None:
-        pass
+        await self._call(self._store.open)
 
     async def close(self) -> None:
         pass
@@ -196,3 +198,26 @@ class FaultyStore:
 
     async def cluster_id(self, proposed: str) -> str:
         return await self._call(lambda: self._store.cluster_id(proposed))
+
+    # Lists in a second database
+
+    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
+        return await self._call(lambda: self._store.stored_visibility(limit))
+
+    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+        return await self._call(lambda: self._store.runs(after, limit))
+
+    async def lists_elsewhere(self) -> bool:
+        return await self._call(self._store.lists_elsewhere)
+
+    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+        await self._call(lambda: self._store.set_lists_elsewhere(are_elsewhere))
+
+    async def outbox(self, limit: int) -> list[OutboxRow]:
+        return await self._call(lambda: self._store.outbox(limit))
+
+    async def outbox_size(self) -> OutboxSize:
+        return await self._call(self._store.outbox_size)
+
+    async def trim_outbox(self, positions: Sequence[int]) -> None:
+        await self._call(lambda: self._store.trim_outbox(positions))

@@ -11,6 +11,8 @@ from temporalio.api.enums.v1 import (
     HistoryEventFilterType,
     UpdateWorkflowExecutionLifecycleStage,
     WorkflowExecutionStatus,
+    WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
 )
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
@@ -46,6 +48,7 @@ from perdure.testing.simulator.program import (
     check_result,
     program_of,
 )
+from perdure.testing.simulator.receivers import HOSTS, REFUSED
 from perdure.testing.simulator.witness import Server, Witness
 
 PAGE_EVENTS = 7
@@ -102,6 +105,7 @@ class ModelClient(Caller):
                 (self._history, 0.3),
                 (self._describe, 0.3),
                 (lambda number=number: self._update(f"u{number}"), 0.4),
+                (lambda number=number: self._attach(number), 0.15),
                 (self._reset, 0.05),
                 (self._terminate, 0.02),
                 (self._cancel, 0.03),
@@ -111,15 +115,28 @@ class ModelClient(Caller):
 
     # What changes something
 
-    async def _start(self) -> None:
+    def _start_request(self, request_id: str) -> StartWorkflowExecutionRequest:
         request = StartWorkflowExecutionRequest(
             namespace=NAMESPACE,
             workflow_id=self.workflow_id,
-            request_id=f"{self.workflow_id}/start",
+            request_id=request_id,
         )
         request.workflow_type.name = "Program"
         request.task_queue.name = QUEUE
         request.input.payloads.add(data=json.dumps(self._program).encode())
+        for number in range(self._random.choice((0, 1, 2))):
+            refused = REFUSED if self._random.random() < 0.2 else ""
+            url = f"{self._random.choice(HOSTS)}/{request_id}/{number}{refused}"
+            request.completion_callbacks.add().nexus.url = url
+        return request
+
+    def _saw_callbacks(self, request: StartWorkflowExecutionRequest) -> None:
+        """It was acknowledged."""
+        for callback in request.completion_callbacks:
+            self._witness.callbacks.add((self.workflow_id, callback.nexus.url))
+
+    async def _start(self) -> None:
+        request = self._start_request(f"{self.workflow_id}/start")
         request.request_eager_execution = self._random.random() < 0.3
         if self._is_retried:
             request.retry_policy.CopyFrom(POLICY)
@@ -138,11 +155,31 @@ class ModelClient(Caller):
             # It has gone on as a new run since an earlier try, which does not know the request any more.
             if refusal.code is not Code.ALREADY_EXISTS or not self._goes_on:
                 raise
+        self._saw_callbacks(request)
         self._witness.started[self.workflow_id] = run_id
         self._is_started.set()
+        if self._witness.lists_follow:
+            return
         listed = await self.insist(ListWorkflowExecutionsRequest(namespace=NAMESPACE))
         found = {info.execution.workflow_id for info in listed.executions}
         assert self.workflow_id in found, f"{self.workflow_id} was started, and no list shows it"
+
+    async def _attach(self, number: int) -> None:
+        """Start it once more, and so attach other callbacks to the run that there is."""
+        request = self._start_request(f"{self.workflow_id}/attach{number}")
+        conflict, reuse = WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+        request.workflow_id_conflict_policy = conflict.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+        request.workflow_id_reuse_policy = reuse.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+        request.on_conflict_options.attach_request_id = True
+        request.on_conflict_options.attach_completion_callbacks = True
+        try:
+            reply = await self.insist(request)
+        except Rejected as refusal:
+            if refusal.code is not Code.ALREADY_EXISTS:
+                raise
+            return
+        assert not reply.started, f"{self.workflow_id} was started anew"
+        self._saw_callbacks(request)
 
     async def signal(self, name: str) -> bool:
         """Return whether there was still a run to signal."""

@@ -19,6 +19,7 @@ from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NamespaceRow
 from perdure.testing.simulator.caller import Caller
 from perdure.testing.simulator.program import CHILD, NAMESPACE, ONCE, QUEUE, RETRIED, TIMER
+from perdure.testing.simulator.receivers import HOSTS
 from perdure.testing.simulator.witness import Server, Witness
 
 #: Closed runs are kept for a short time here; it may be deleted itself.
@@ -70,6 +71,9 @@ class PassingClient(Caller):
         request.task_queue.name = QUEUE
         program = self._random.choices(_STEPS, k=self._random.randint(0, 3))
         request.input.payloads.add(data=json.dumps(program).encode())
+        if self._random.random() < 0.5:
+            url = f"{self._random.choice(HOSTS)}/{self._workflow_id}/{number}"
+            request.completion_callbacks.add().nexus.url = url
         try:
             return str((await self.insist(request)).run_id)
         except Rejected as refusal:

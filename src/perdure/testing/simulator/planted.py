@@ -38,8 +38,10 @@ from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
+from perdure.testing.simulator.planted_callbacks import CALLBACKS
 from perdure.testing.simulator.planted_control import CONTROL, RARELY_NOTICED
 from perdure.testing.simulator.planted_gone import GONE
+from perdure.testing.simulator.planted_lists import LISTS
 from perdure.testing.simulator.planted_rules import RULES
 from perdure.testing.simulator.simulate import tried
 
@@ -346,6 +348,8 @@ BUGS: dict[str, Plant] = {
     **RULES,
     **CONTROL,
     **GONE,
+    **CALLBACKS,
+    **LISTS,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.

@@ -14,12 +14,15 @@ from perdure.frontend.call import Call
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Services
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import StoreError
+from perdure.store.split import SplitStore
 from perdure.testing.simulator.faulty_store import Faults, FaultyStore
 from perdure.testing.simulator.program import NAMESPACE
+from perdure.testing.simulator.receivers import LEFT_ALONE_S, Receivers, Sender
 from perdure.testing.simulator.virtual_loop import Process, VirtualClock, VirtualLoop
 from perdure.testing.simulator.witness import SKEW_MAX_NS
 
@@ -27,6 +30,8 @@ from perdure.testing.simulator.witness import SKEW_MAX_NS
 CONFIG = {
     "frontend.WorkflowPauseEnabled": True,
     "history.retentionTimerJitterDuration": "3s",
+    "callback.allowedAddresses": [{"Pattern": "*", "AllowInsecure": True}],
+    "history.outboundQueue.circuitBreakerSettings": {"Timeout": f"{LEFT_ALONE_S}s"},
 }
 
 
@@ -44,22 +49,30 @@ class SimulatedNode:
         store: MemoryStore,
         faults: Faults,
         *,
+        second: tuple[MemoryStore, Faults] | None,
+        receivers: Receivers,
         randomness: random.Random,
         watchman: Watchman,
     ) -> None:
+        """`second`: where lists are, if they have a database of their own."""
         self.name = name
         self.store = FaultyStore(store, faults)
+        self.second = FaultyStore(*second) if second is not None else None
         self.process = Process(loop)
         self._watchman = watchman
         self._outside = copy_context()
+        clock = VirtualClock(loop, int(randomness.uniform(-SKEW_MAX_NS, SKEW_MAX_NS)))
+        self._split = self.second and SplitStore(self.store, self.second, clock.now_ns)
         self.node = Node(
-            self.store,
-            VirtualClock(loop, int(randomness.uniform(-SKEW_MAX_NS, SKEW_MAX_NS))),
+            self._split or self.store,
+            clock,
             ConfiguredLimits(),
             owner=name,
             randomness=random.Random(randomness.getrandbits(64)),
             runs_max=randomness.choice((4, 4096)),
+            lists=ListFollower(self._split, clock, name) if self._split else None,
         )
+        self.node.callbacks.posting = Sender(receivers, name)
         self.node.configure(DynamicConfig(CONFIG))
         self._rpcs = {
             rpc.request: rpc for rpc in rpcs(Services(self.node, "active", "simulated")).values()
@@ -70,6 +83,9 @@ class SimulatedNode:
 
     async def _start(self) -> None:
         try:
+            if self._split is not None:
+                await self._split.open()
+                await self._split.cluster_id("simulated")
             await self.node.start()
             await self.node.namespaces.ensure([Namespace(id="", name=NAMESPACE)])
         except (StoreError, Rejected) as error:
@@ -113,6 +129,17 @@ class SimulatedNode:
             name = type(request).__name__.removesuffix("Request") + "Response"
             return getattr(request_response_pb2, name).FromString(reply)
         return reply
+
+    def cut(self, *, hangs: bool, lists_only: bool) -> None:
+        """It does not reach the databases any more, or not the one for lists."""
+        for store in (None if lists_only else self.store, self.second):
+            if store is not None:
+                store.cut(hangs=hangs)
+
+    def mend(self) -> None:
+        for store in (self.store, self.second):
+            if store is not None:
+                store.mend()
 
     def kill(self) -> None:
         self.process.kill()

@@ -41,6 +41,8 @@ class Witness:
         #: (workflow id, signal name or update id)
         self.signals: set[tuple[str, str]] = set()
         self.updates: set[tuple[str, str]] = set()
+        #: (workflow id, URL of a callback)
+        self.callbacks: set[tuple[str, str]] = set()
         self.terminated: set[str] = set()
         self.cancelled: set[str] = set()
         #: Runs that a reset was answered with.
@@ -48,6 +50,8 @@ class Witness:
         #: Runs of which somebody is asking that they be deleted, and of which that was acknowledged.
         self.may_go: set[str] = set()
         self.must_go: set[str] = set()
+        #: Lists have a database of their own, now or later, and may be behind.
+        self.lists_follow = False
         #: Somebody is asking for the end of the namespace `passing.BRIEF`.
         self.is_brief_deleted = False
         #: How often a worker got an attempt of an activity, by (run id, activity id, attempt).

@@ -19,6 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected
+from perdure.store.memory import MemoryStore
 from perdure.testing.simulator.checks import Checks
 from perdure.testing.simulator.checks_gone import WatchedStore
 from perdure.testing.simulator.faulty_store import Faults
@@ -32,6 +33,7 @@ from perdure.testing.simulator.passing import (
     brief_namespace,
 )
 from perdure.testing.simulator.program import NAMESPACE
+from perdure.testing.simulator.receivers import HOSTS, Receivers
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.virtual_loop import VirtualClock, VirtualLoop
 from perdure.testing.simulator.witness import Witness
@@ -49,13 +51,14 @@ RESTART_S = 1.0
 #: Of what happened last, for whoever reads of a failure.
 TRACE_LINES = 80
 
-KILL, PAUSE, STOP, CUT, OUTAGE, WORKER = (
+KILL, PAUSE, STOP, CUT, OUTAGE, WORKER, AWAY = KINDS = (
     "kills",
     "pauses",
     "stops",
     "cuts",
     "outages",
     "worker deaths",
+    "receivers away",
 )
 
 
@@ -67,6 +70,10 @@ class World:
         self.store = WatchedStore(now_ns=VirtualClock(loop).now_ns, is_shared=True)
         self.witness = Witness()
         self.checks = Checks(self.store, self.witness)
+        #: The database for lists, once they have one of their own.
+        self.second: tuple[MemoryStore, Faults] | None = None
+        self.second_faults = Faults(random.Random(self.random.random()))
+        self.receivers = Receivers(random.Random(self.random.random()), self.checks.took)
         self.nodes: list[SimulatedNode] = []
         self.counts: Counter[str] = Counter()
         #: What went wrong where nobody was waiting for it.
@@ -104,6 +111,8 @@ class World:
             self.loop,
             self.store,
             self.faults,
+            second=self.second,
+            receivers=self.receivers,
             randomness=randomness,
             watchman=self,
         )
@@ -157,8 +166,7 @@ class World:
         """Return one line that says what happened. Raises if anything did that must not."""
         self._choose_faults()
         await self.store.put_namespace(brief_namespace())
-        self.add_node()
-        self.add_node()
+        move_after_s = self._begin()
         ids = [f"w{n}" for n in range(WORKFLOWS)]
         self._eager = self._new_worker()
         others = [*ids, "gone0"]
@@ -185,6 +193,7 @@ class World:
             watching = group.create_task(self._watch())
             looking = group.create_task(self._look(clients))
             breaking = group.create_task(self._break_things(group))
+            group.create_task(self._move_lists(move_after_s))
             followers = [
                 group.create_task(what())
                 for client in clients
@@ -219,7 +228,8 @@ class World:
             watching.cancel()
             looking.cancel()
             self._stop_workers()
-        assert not self.bugs, "\n".join(self.bugs)
+        wrong = [*self.bugs, *self.receivers.faults]
+        assert not wrong, "\n".join(wrong)
         return self._summary()
 
     def _chance(self) -> random.Random:
@@ -265,20 +275,21 @@ class World:
 
     def _choose_faults(self) -> None:
         """Every world is bad in its own way: what is always there hides what is rare."""
-        draw, faults = self.random, self.faults
-        for name, rate in (
-            ("fails_before", 0.02),
-            ("fails_after", 0.02),
-            ("fails_early", 0.01),
-            ("stalls", 0.01),
-            ("loses_messages", 0.04),
-        ):
-            if draw.random() < 0.6:
-                setattr(faults, name, draw.uniform(0, rate))
-        faults.latency_s = draw.choice((0.003, 0.003, 0.05, 0.3))
-        self._kinds = [
-            kind for kind in (KILL, PAUSE, STOP, CUT, OUTAGE, WORKER) if draw.random() < 0.7
-        ]
+        draw = self.random
+        for faults in (self.faults, self.second_faults):
+            for name, rate in (
+                ("fails_before", 0.02),
+                ("fails_after", 0.02),
+                ("fails_early", 0.01),
+                ("stalls", 0.01),
+                ("loses_messages", 0.04),
+            ):
+                if draw.random() < 0.6:
+                    setattr(faults, name, draw.uniform(0, rate))
+            faults.latency_s = draw.choice((0.003, 0.003, 0.05, 0.3))
+        self.receivers.loses = draw.choice((0.0, 0.1, 0.5))
+        self.receivers.latency_s = draw.choice((0.01, 1.0))
+        self._kinds = [kind for kind in KINDS if draw.random() < 0.7]
         self._every_s = draw.choice((5.0, 10.0, 20.0))
 
     async def _break_things(self, group: asyncio.TaskGroup) -> None:
@@ -288,6 +299,8 @@ class World:
             self.counts[kind] += 1
             if kind == OUTAGE:
                 await self._outage()
+            elif kind == AWAY:
+                self._send_away(self.random.choice(HOSTS))
             elif kind == WORKER:
                 _, namespace, tasks = self._crews.pop(0)
                 for task in tasks:
@@ -297,12 +310,46 @@ class World:
                 self._hurt(kind)
 
     async def _outage(self) -> None:
-        self.note("the store", "goes down")
-        self.faults.is_down = True
+        is_second = self.second is not None and self.random.random() < 0.5
+        faults = self.second_faults if is_second else self.faults
+        self.note("lists" if is_second else "the store", "go down")
+        faults.is_down = True
         try:
             await asyncio.sleep(self.random.uniform(0.2, 10))
         finally:
-            self.faults.is_down = False
+            faults.is_down = False
+
+    def _send_away(self, host: str) -> None:
+        self.note(host, "is away")
+        self.receivers.away.add(host)
+        self.loop.call_later(self.random.uniform(1, 60), self.receivers.away.discard, host)
+
+    def _begin(self) -> float:
+        """Start the first nodes. Return when lists move to a database of their own; 0: they stay where they are."""
+        place = self.random.choice(("main", "main", "second", "moved"))
+        self.witness.lists_follow = place != "main"
+        if place == "second":
+            self._open_second()
+        self.add_node()
+        self.add_node()
+        return self.random.uniform(10, 90) if place == "moved" else 0.0
+
+    def _open_second(self) -> None:
+        second = MemoryStore(now_ns=VirtualClock(self.loop).now_ns, is_shared=True)
+        self.second = (second, self.second_faults)
+        self.checks.lists.second = second
+
+    async def _move_lists(self, after_s: float) -> None:
+        """All nodes end, and those that start then have another configuration."""
+        if not after_s:
+            return
+        await asyncio.sleep(after_s)
+        self.note("lists", "move to a second database")
+        for node in self.nodes:
+            node.kill()
+        self._open_second()
+        self.add_node()
+        self.add_node()
 
     def _hurt(self, kind: str) -> None:
         serving = [node for node in self.nodes if node.is_serving]
@@ -315,7 +362,8 @@ class World:
         elif kind == STOP:
             victim.stop()
         elif kind == CUT:
-            victim.store.cut(hangs=self.random.random() < 0.7)
+            lists_only = self.second is not None and self.random.random() < 0.5
+            victim.cut(hangs=self.random.random() < 0.7, lists_only=lists_only)
             self.loop.call_later(self.random.uniform(1, 20), self._mend, victim)
         else:
             # It is thought dead, and wakes up when another one has taken over. Or it does not take that long.
@@ -329,21 +377,23 @@ class World:
 
     def _mend(self, node: SimulatedNode) -> None:
         self.note(node.name, "reaches the store again")
-        node.store.mend()
+        node.mend()
 
     def _heal(self) -> None:
         self.note("the world", "is a good one from now on")
         self._is_bad = False
         self.faults.stop()
+        self.second_faults.stop()
+        self.receivers.stop_failing()
         for worker in (self._eager, *(worker for worker, *_ in self._crews)):
             worker.is_reliable = True
         for node in self.nodes:
-            node.store.mend()
+            node.mend()
             node.process.resume()
 
     async def _everything_ends(self, clients: list[ModelClient]) -> None:
         number = 0
-        while self.checks.open_runs() or self.checks.gone.is_missing_something():
+        while not self.checks.is_at_the_end():
             await asyncio.sleep(30)
             for client in clients:  # A step may wait for a signal that an earlier run has used.
                 number += 1
@@ -362,6 +412,7 @@ class World:
             f"{self.loop.time() / 60:.0f} min, {len(self.checks.told)} runs, {events} events,"
             f" {len(self.checks.gone.told)} gone, {len(self.witness.signals)} signals,"
             f" {len(self.witness.updates)} updates,"
+            f" lists {'elsewhere' if self.second else 'at home'},"
             f" {hurt or 'nobody hurt'}, {digest.hexdigest()[:12]}"
         )
 

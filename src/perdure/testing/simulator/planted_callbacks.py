@@ -1,0 +1,162 @@
+"""Bugs on purpose in completion callbacks; see `planted.py`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+from perdure.core.workflow import callbacks, machine, options, succession
+from perdure.core.workflow.callbacks import RecordAttempt
+from perdure.core.workflow.nexus_completion import Verdict
+from perdure.core.workflow.outcome import InvokeCallback, Outcome, TimerKind
+from perdure.core.workflow.records import CallbackAttempted
+from perdure.core.workflow.state import RunState
+from perdure.core.workflow.step import Step
+from perdure.runtime.breakers import Breaker
+from perdure.runtime.callbacks import Callbacks
+from perdure.runtime.engine import Engine
+from perdure.runtime.live import LiveRun
+
+Plant = Callable[[], Any]
+
+
+def _told_before_it_is_durable() -> Any:
+    original = Engine._carry_out
+
+    def carry_out(self: Engine, live: LiveRun, outcome: Outcome) -> None:
+        self._send(live, [each for each in outcome.effects if isinstance(each, InvokeCallback)])
+        original(self, live, outcome)
+
+    return patch.object(Engine, "_carry_out", carry_out)
+
+
+def _not_owed_after_a_restart() -> Any:
+    return patch.object(callbacks, "_owed_numbers", lambda state, now_ns: iter(()))
+
+
+def _retry_is_forgotten_after_a_restart() -> Any:
+    return patch.object(callbacks, "needed_timers", lambda state, now_ns: [])
+
+
+def _is_not_tried_again() -> Any:
+    return patch.dict(machine.TIMERS, {TimerKind.CALLBACK_RETRY: lambda step, timer: None})
+
+
+def _one_attempt_is_enough() -> Any:
+    """Whoever does not take it is given up."""
+    original = machine.REQUESTS[RecordAttempt]
+
+    def record(step: Step, request: RecordAttempt) -> Any:
+        return original(
+            step,
+            RecordAttempt(request.number, request.attempt, request.failure, False, request.chance),
+        )
+
+    return patch.dict(machine.REQUESTS, {RecordAttempt: record})
+
+
+def _lost_answer_counts() -> Any:
+    """Whoever does not answer is taken to have heard."""
+    original = Callbacks._invoke
+
+    async def invoke(self: Callbacks, *arguments: Any) -> Verdict:
+        told = await original(self, *arguments)
+        return Verdict("") if told.failure.startswith("Post ") else told
+
+    return patch.object(Callbacks, "_invoke", invoke)
+
+
+def _end_of_an_attempt_is_not_recorded() -> Any:
+    return patch.dict(machine.REQUESTS, {RecordAttempt: lambda step, request: None})
+
+
+def _attempt_is_not_persisted() -> Any:
+    def transition(run: Any, request: object, **others: Any) -> Outcome:
+        outcome = machine.transition(run, request, **others)
+        if isinstance(request, RecordAttempt):
+            outcome.events = outcome.internal = b""
+        return outcome
+
+    return patch("perdure.runtime.engine.transition", transition)
+
+
+def _next_run_has_no_callbacks() -> Any:
+    original = succession.inherited
+
+    def inherited(*arguments: Any) -> Any:
+        new = original(*arguments)
+        del new.completion_callbacks[:]
+        return new
+
+    return patch.object(succession, "inherited", inherited)
+
+
+def _told_of_a_run_that_goes_on() -> Any:
+    return patch.object(callbacks, "is_triggered", lambda state: state.exists and not state.is_open)
+
+
+def _attached_callbacks_are_lost() -> Any:
+    def updated(state: RunState, event: Any) -> None:
+        del event.workflow_execution_options_updated_event_attributes.attached_completion_callbacks[
+            :
+        ]
+        options.updated(state, event)
+
+    kinds = {kind for kind, applier in machine.APPLIERS.items() if applier is options.updated}
+    return patch.dict(machine.APPLIERS, dict.fromkeys(kinds, updated))
+
+
+def _refusal_is_not_for_good() -> Any:
+    """Who does not want to know is asked for ever."""
+    original = machine.APPLIERS[CallbackAttempted]
+
+    def attempted(state: RunState, record: CallbackAttempted) -> None:
+        original(state, record)
+        state.callbacks[record.number].is_done = not record.failure
+
+    return patch.dict(machine.APPLIERS, {CallbackAttempted: attempted})
+
+
+def _nobody_is_left_alone() -> Any:
+    return patch.object(Breaker, "failed", lambda self, now: self._end_probe())
+
+
+def _all_ask_at_once() -> Any:
+    """When a receiver has been left alone for long enough, all that waits goes to it."""
+
+    async def wait(self: Breaker, now: Callable[[], float]) -> None:
+        while self._open_until is not None and now() < self._open_until:  # noqa: ASYNC110
+            await asyncio.sleep(self._open_until - now())
+
+    return patch.object(Breaker, "wait", wait)
+
+
+def _left_alone_for_ever() -> Any:
+    original = Breaker.failed
+
+    def failed(self: Breaker, now: float) -> bool:
+        opens = original(self, now)
+        if opens:
+            self._open_until = now + 1e9
+        return opens
+
+    return patch.object(Breaker, "failed", failed)
+
+
+CALLBACKS: dict[str, Plant] = {
+    "a callback is told of what is not durable": _told_before_it_is_durable,
+    "a callback is not owed after a restart": _not_owed_after_a_restart,
+    "a callback's retry is forgotten after a restart": _retry_is_forgotten_after_a_restart,
+    "a callback is not tried again": _is_not_tried_again,
+    "a callback that fails is given up": _one_attempt_is_enough,
+    "a callback without an answer counts as told": _lost_answer_counts,
+    "the end of a callback's attempt is not recorded": _end_of_an_attempt_is_not_recorded,
+    "the end of a callback's attempt is not persisted": _attempt_is_not_persisted,
+    "the next run has no callbacks": _next_run_has_no_callbacks,
+    "a callback is told of a run that goes on": _told_of_a_run_that_goes_on,
+    "callbacks that are attached later are lost": _attached_callbacks_are_lost,
+    "a receiver that refuses is asked for ever": _refusal_is_not_for_good,
+    "a receiver that fails is not left alone": _nobody_is_left_alone,
+    "a receiver is asked by all at once whether it is back": _all_ask_at_once,
+    "a receiver is left alone for ever": _left_alone_for_ever,
+}

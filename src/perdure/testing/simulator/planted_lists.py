@@ -1,0 +1,100 @@
+"""Bugs on purpose in lists that have a database of their own; see `planted.py`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from perdure.core.workflow.step import Step
+from perdure.runtime import list_follower
+from perdure.runtime.list_follower import ROWS_AT_ONCE_MAX, ListFollower
+from perdure.store.port import Batch, OutboxRow, StoreError
+from perdure.store.split import SplitStore, list_changes
+
+Plant = Callable[[], Any]
+
+
+def _not_shown() -> Any:
+    """What changes in an open run is not written."""
+    original = Step.finish
+
+    def finish(self: Step, reply: object) -> Any:
+        outcome = original(self, reply)
+        outcome.shows = False
+        return outcome
+
+    return patch.object(Step, "finish", finish)
+
+
+def _written_beside_the_outbox() -> Any:
+    """As who writes to two databases, one after the other."""
+
+    async def commit(self: SplitStore, batch: Batch) -> None:
+        await self._main.commit(replace(batch, visibility=[]))
+        second = await self.second()
+        leases = await second.claim("anybody", 1)
+        await second.commit(Batch(leases, visibility=batch.visibility, deletes=batch.deletes))
+
+    return patch.object(SplitStore, "commit", commit)
+
+
+def _trimmed_before_it_is_written() -> Any:
+    async def step(self: ListFollower) -> bool:
+        self._store.arrived.clear()
+        leases = await self._claimed()
+        rows = await self._store.outbox(ROWS_AT_ONCE_MAX)
+        if rows:
+            written, gone = list_changes(rows)
+            await self._store.trim_outbox([row.position for row in rows])
+            second = await self._store.second()
+            await second.commit(Batch(leases, visibility=written, deletes=gone))
+        return len(rows) < ROWS_AT_ONCE_MAX
+
+    return patch.object(ListFollower, "step", step)
+
+
+def _deletions_are_not_followed() -> Any:
+    def changes(rows: Sequence[OutboxRow]) -> Any:
+        return list_changes(rows)[0], []
+
+    return patch.object(list_follower, "list_changes", changes)
+
+
+def _first_row_counts() -> Any:
+    """Of several rows of one run that wait, the oldest is written."""
+    return patch.object(list_follower, "list_changes", lambda rows: list_changes(rows[::-1]))
+
+
+def _follower_gives_up() -> Any:
+    """It ends with the first error."""
+    original = ListFollower.step
+
+    async def step(self: ListFollower) -> bool:
+        try:
+            return await original(self)
+        except StoreError:
+            await asyncio.sleep(1e9)
+            raise
+
+    return patch.object(ListFollower, "step", step)
+
+
+def _old_rows_stay() -> Any:
+    """What lists had before they moved is not moved."""
+
+    async def unindexed(self: SplitStore, limit: int) -> list[Any]:
+        return []
+
+    return patch.object(SplitStore, "unindexed_visibility", unindexed)
+
+
+LISTS: dict[str, Plant] = {
+    "lists do not hear of changes": _not_shown,
+    "lists are written without an outbox": _written_beside_the_outbox,
+    "the outbox is trimmed before lists are written": _trimmed_before_it_is_written,
+    "lists do not follow deletions": _deletions_are_not_followed,
+    "the oldest row of a run counts": _first_row_counts,
+    "lists do not follow after an error": _follower_gives_up,
+    "rows from before lists moved stay": _old_rows_stay,
+}
