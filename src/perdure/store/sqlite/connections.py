@@ -5,6 +5,7 @@ more than the work.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -82,3 +83,12 @@ async def in_transaction(connection: Connection, work: Callable[[sqlite3.Connect
         raise Conflict(str(error)) from error
     except sqlite3.Error as error:
         raise Unavailable(str(error)) from error
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return the device of a file and its number there; None if it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

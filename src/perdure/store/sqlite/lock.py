@@ -16,8 +16,10 @@ class FileLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # A link to the file is the same file.
+        real = Path(f"{os.path.realpath(path)}.lock")
         try:
-            self._file = os.open(Path(f"{path}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
         try:

@@ -36,7 +36,7 @@ from perdure.store.port import (
     check_covered,
 )
 from perdure.store.sqlite import schema
-from perdure.store.sqlite.connections import PRAGMAS, Connection, in_transaction
+from perdure.store.sqlite.connections import PRAGMAS, Connection, identity, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
 from perdure.store.visibility_rows import COLUMNS, shown, stored
@@ -89,6 +89,8 @@ class SqliteStore:
         self._path = path
         self._pragmas = PRAGMAS | dict(pragmas or {})
         self._lock: FileLock | None = None
+        #: Of the file: its device and number there.
+        self._identity: tuple[int, int] | None = None
         self._writer: Connection | None = None
         self._reader: Connection | None = None
 
@@ -98,6 +100,7 @@ class SqliteStore:
                 self._lock = FileLock(self._path)
             self._writer = Connection(self._path, self._pragmas)
             await self._writer.use(schema.migrate)
+            self._identity = identity(self._path) if self._path is not None else None
             self._reader = (
                 self._writer if self._path is None else Connection(self._path, self._pragmas)
             )
@@ -118,7 +121,17 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._writer is not None, "not open"
-        return await in_transaction(self._writer, work)
+
+        def checked(db: sqlite3.Connection) -> T:
+            self._check_file()
+            return work(db)
+
+        return await in_transaction(self._writer, checked)
+
+    def _check_file(self) -> None:
+        """Raise `Unavailable` if the file has gone: SQLite itself would go on writing to it."""
+        if self._path is not None and identity(self._path) != self._identity:
+            raise Unavailable(f"{self._path}: the file is not there any more")
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._reader is not None, "not open"
