@@ -26,6 +26,18 @@ async def waits(breaker: Breaker, clock: Clock) -> asyncio.Task[None]:
     return task
 
 
+@pytest.mark.parametrize("url", ["http://[zz]/x", "http://a]b/", "http://a\u2100b/", "http://"])
+def test_who_has_an_odd_name_has_a_breaker_too(url) -> None:
+    assert Breakers().get("ns", url, 1.0).is_closed
+
+
+def test_one_receiver_has_many_paths() -> None:
+    breakers = Breakers()
+    urls = ("http://a:1/b", "HTTP://a:1?c", "http://a:1", "http://a:1#d")
+    assert len({id(breakers.get("ns", url, 1.0)) for url in urls}) == 1
+    assert breakers.get("ns", "http://a:2/b", 1.0) is not breakers.get("ns", urls[0], 1.0)
+
+
 async def test_a_success_in_between_forgives() -> None:
     breaker = Breaker(1)
     for _ in range(4):

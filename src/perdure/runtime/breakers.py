@@ -5,18 +5,20 @@ goes does not matter. Nothing but their absence shows that callbacks wait: Descr
 """
 
 import asyncio
+import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 #: Temporal: so many failures in a row are borne.
 FAILURES_MAX = 5
 #: Breakers that are kept, at most: those of receivers that have failed lately.
 BREAKERS_MAX = 10_000
+_END_OF_HOST = re.compile("[/?#]")
 
 
 def receiver_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    # Not with the library's parser: it refuses what others take, and a callback has to be tried before it can fail.
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.lower()}://{_END_OF_HOST.split(rest, 1)[0]}"
 
 
 class Breaker:
