@@ -20,6 +20,9 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from perdure.cli import serving
+from perdure.server import Server
+from perdure.settings import Settings, StoreSettings
 from tests.cli.perdure_process import PATIENCE_S, run, running
 from tests.ports import free_port
 
@@ -142,6 +145,26 @@ async def test_a_signal_drains_it(number):
         assert not (await poll).task_token
         assert code == 0
         assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_a_server_that_waits_for_another_one(number, monkeypatch):
+    """It may wait for the lease for ever."""
+
+    class Waiting(Server):
+        async def start(self) -> None:
+            signal.raise_signal(number)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(serving, "Server", Waiting)
+    settings = Settings(store=StoreSettings(url="sqlite::memory:"))
+    handlers = {each: signal.getsignal(each) for each in serving.STOP_SIGNALS}
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await serving._serve(settings, shows_http=False) == 0
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
 
 
 async def test_a_signal_sends_away_who_waits_for_others():

@@ -46,12 +46,20 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     server = Server(settings)
-    try:
-        await server.start()
-    except StartupError as error:
-        raise Refused(str(error)) from error
-    print(banner(server, settings, shows_http), flush=True)
-    await told_to_stop.wait()
+    starting = loop.create_task(server.start())
+    stopping = loop.create_task(told_to_stop.wait())
+    # To start may take long: while another node holds the lease, for one.
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        try:
+            starting.result()
+        except StartupError as error:
+            raise Refused(str(error)) from error
+        print(banner(server, settings, shows_http), flush=True)
+        await stopping
+    else:
+        starting.cancel()
+        await asyncio.wait((starting,))
     await server.stop(settings.server.drain_seconds)
     return 0
 
