@@ -248,3 +248,11 @@ def test_a_clock_that_is_set_back_goes_on(monkeypatch):
     assert shown[0] == before
     assert shown[1] > before, "it does not stand still"
     assert shown[-1] == now["wall"], "it catches up"
+def test_leases_run_on_while_the_machine_sleeps(monkeypatch):
+    """Another node may have taken over: what is in memory is not to be told as if it were true."""
+    asked = []
+    monkeypatch.setattr(clocks.time, "clock_gettime_ns", lambda which: asked.append(which) or 7)
+    assert SystemClock().monotonic_ns() == 7
+    assert asked == [clocks.time.CLOCK_BOOTTIME]
+
+

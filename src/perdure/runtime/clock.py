@@ -3,12 +3,16 @@
 import time
 from typing import Protocol
 
+#: Not every system has the one that goes on while it sleeps.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     def now_ns(self) -> int:
         """Nanoseconds since the epoch. Never goes back, so that a run's events are in order."""
 
-    def monotonic_ns(self) -> int: ...
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment, also those in which the machine slept: leases ran on meanwhile."""
 
 
 class SystemClock:
@@ -35,4 +39,4 @@ class SystemClock:
         return now
 
     def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+        return time.clock_gettime_ns(_STEADY)
