@@ -6,6 +6,7 @@ import uuid
 
 import grpc
 import pytest
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import QueryRejectCondition
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
@@ -18,7 +19,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
-from perdure.runtime import backlogged, limits, timers
+from perdure.runtime import backlogged, limits, live, timers
 from perdure.runtime import clock as clocks
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
@@ -43,8 +44,11 @@ class Failing(MemoryStore):
         self.may_load = asyncio.Event()
         self.may_load.set()
         self.loads = asyncio.Event()
+        self.loads_at_once = 1000
 
     async def load(self, keys):
+        if len(keys) > self.loads_at_once:
+            raise Unavailable("canceling statement due to statement timeout")
         if not self.may_load.is_set():
             self.loads.set()
             await self.may_load.wait()
@@ -164,6 +168,43 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
     await node.stop()
 
 
+async def signalled(node: Node, workflow_id: str, signal_bytes: int, count: int):
+    key = await start(node, "ns", workflow_id)
+    for number in range(count):
+        big = Payloads(payloads=[Payload(data=bytes(signal_bytes))])
+        await node.engine.ask(key, Signal("s", big, "", str(number)))
+    return await node.engine.get(key)
+
+
+async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(node, store):
+    found = await signalled(node, "w", 100_000, 30)
+    assert found.tail_bytes <= live.UNSEEN_BYTES_MAX
+    info = PollerInfo("worker", node.clock.now_ns())
+    task = await node.poll_workflow_task(QUEUE, info, asyncio.get_running_loop().time() + 9, b"")
+    seen = await node.histories.page(found, 1, 33, events_max=1000)
+    assert task.history[:1000] == seen.events[:1000]
+    rest = await node.histories.page(found, seen.next_event_id, 33, events_max=1000)
+    assert rest.next_event_id == 33
+
+
+async def test_what_has_to_be_read_of_a_run_has_a_bound_in_bytes(node, store):
+    found = await signalled(node, "w", 100_000, 30)
+    [stored] = await store.load([found.key])
+    assert sum(len(row.events) for row in stored.journal) <= live.SNAPSHOT_EVERY_BYTES + 200_000
+    assert stored.row.snapshot_seq > 1
+
+
+async def test_runs_that_are_too_large_to_load_many_at_once_are_loaded_all_the_same(store, clock):
+    first = await started_node(store, clock)
+    for number in range(40):
+        await start(first, "ns", f"w{number}")
+    await first.stop()
+    store.loads_at_once = 10
+    node = await started_node(store, clock)
+    assert len(node.engine.residency) == 40
+    await node.stop()
+
+
 async def test_who_waits_for_an_answer_hears_that_memory_is_lost(node, store):
     key = await start(node, "ns", "w")
     await waiting_tasks(node)
@@ -232,6 +273,14 @@ async def test_a_timer_is_not_missed_when_the_clock_is_set_on(monkeypatch):
     await node.stop()
 
 
+def test_leases_run_on_while_the_machine_sleeps(monkeypatch):
+    """Another node may have taken over: what is in memory is not to be told as if it were true."""
+    asked = []
+    monkeypatch.setattr(clocks.time, "clock_gettime_ns", lambda which: asked.append(which) or 7)
+    assert SystemClock().monotonic_ns() == 7
+    assert asked == [clocks.time.CLOCK_BOOTTIME]
+
+
 def test_a_clock_that_is_set_back_goes_on(monkeypatch):
     now = {"wall": 10**18, "monotonic": 5 * 10**9}
     monkeypatch.setattr(clocks.time, "time_ns", lambda: now["wall"])
@@ -248,11 +297,3 @@ def test_a_clock_that_is_set_back_goes_on(monkeypatch):
     assert shown[0] == before
     assert shown[1] > before, "it does not stand still"
     assert shown[-1] == now["wall"], "it catches up"
-def test_leases_run_on_while_the_machine_sleeps(monkeypatch):
-    """Another node may have taken over: what is in memory is not to be told as if it were true."""
-    asked = []
-    monkeypatch.setattr(clocks.time, "clock_gettime_ns", lambda which: asked.append(which) or 7)
-    assert SystemClock().monotonic_ns() == 7
-    assert asked == [clocks.time.CLOCK_BOOTTIME]
-
-

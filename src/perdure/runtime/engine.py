@@ -20,14 +20,13 @@ from perdure.core.workflow import deletion
 from perdure.core.workflow.deletion import Delete
 from perdure.core.workflow.machine import needed_timers, owed, owes, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
-from perdure.core.workflow.records import encode_state
 from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
-from perdure.runtime.live import SNAPSHOT_EVERY_ROWS, LiveRun
+from perdure.runtime.live import LiveRun
 from perdure.runtime.replies import not_found
 from perdure.runtime.residency import Residency
 from perdure.runtime.size_warnings import warn_of_size
@@ -396,9 +395,8 @@ class Engine:
         live.remember(row)
         warn_of_size(live, outcome, self.world_of(key.namespace_id).limits)
         is_closing = not state.is_open
-        if is_closing or live.due_at_ns or live.seq - live.snapshot_seq >= SNAPSHOT_EVERY_ROWS:
+        if is_closing or live.due_at_ns or live.needs_snapshot:
             live.due_at_ns = self._closed_due_ns(live) if is_closing else 0
-            live.snapshot_seq = live.seq
             batch.update(
                 ExecutionUpdate(
                     key.shard_key,
@@ -407,7 +405,7 @@ class Engine:
                     key.run_id,
                     state.status,
                     live.due_at_ns,
-                    encode_state(state),
+                    live.snapped(),
                     live.seq,
                 )
             )

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from perdure.core.workflow.machine import fold
-from perdure.core.workflow.records import decode_state
+from perdure.core.workflow.records import decode_state, encode_state
 from perdure.core.workflow.state import Run, RunState
 from perdure.store.port import JournalRow, LoadedRun, RunKey
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 #: A run keeps this many bytes of its latest history at hand, and whatever a sticky worker has not seen.
 TAIL_BYTES_MAX = 32 * 1024
-#: A snapshot is written after so many journal rows, so that loading a run takes a bounded time.
+#: Also of what it has not seen, this much at most: the rest is in the store.
+UNSEEN_BYTES_MAX = 512 * 1024
+#: A snapshot is written after so many journal rows, or bytes of them, so that loading a run takes a bounded time.
 SNAPSHOT_EVERY_ROWS = 256
+SNAPSHOT_EVERY_BYTES = 1024 * 1024
 
 
 def stored_state(stored: LoadedRun) -> RunState:
@@ -42,10 +45,12 @@ class LiveRun:
         "run",
         "run_number",
         "seq",
+        "snapshot_bytes",
         "snapshot_seq",
         "tail",
         "tail_bytes",
         "tail_first_event_id",
+        "unsnapped_bytes",
         "used_at_ns",
         "waiters",
     )
@@ -57,6 +62,9 @@ class LiveRun:
         #: Of the last journal row, durable or not.
         self.seq = 0
         self.snapshot_seq = 0
+        self.snapshot_bytes = 0
+        #: Of the journal rows since then.
+        self.unsnapped_bytes = 0
         #: What the stored row says. 0: whoever takes the range over loads the run at once.
         self.due_at_ns = 0
         #: The batch that holds this run's latest transitions; None when all are durable.
@@ -79,7 +87,7 @@ class LiveRun:
         row = stored.row
         live = cls(key, row.run_number, Run(stored_state(stored)))
         live.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
-        live.snapshot_seq = row.snapshot_seq
+        live.snapshot_seq, live.snapshot_bytes = row.snapshot_seq, len(row.snapshot)
         live.due_at_ns = row.due_at_ns
         if stored.journal:
             live.tail_first_event_id = stored.journal[0].first_event_id
@@ -93,6 +101,7 @@ class LiveRun:
 
     def remember(self, row: JournalRow) -> None:
         """Keep a new row's events at hand; let go of what only a full replay would ask for."""
+        self.unsnapped_bytes += len(row.events) + len(row.internal)
         if not row.event_count:
             return
         self.tail.append((row.first_event_id, row.event_count, row.events))
@@ -100,11 +109,23 @@ class LiveRun:
         seen = self.run.state.previous_started_event_id
         while self.tail_bytes > TAIL_BYTES_MAX:
             first, count, events = self.tail[0]
-            if first + count > seen:
+            if first + count > seen and self.tail_bytes <= UNSEEN_BYTES_MAX:
                 break
             self.tail.popleft()
             self.tail_bytes -= len(events)
             self.tail_first_event_id = first + count
+
+    @property
+    def needs_snapshot(self) -> bool:
+        # A large state is not written more often than what it changes by.
+        enough = max(SNAPSHOT_EVERY_BYTES, self.snapshot_bytes)
+        return self.seq - self.snapshot_seq >= SNAPSHOT_EVERY_ROWS or self.unsnapped_bytes >= enough
+
+    def snapped(self) -> bytes:
+        """Return the snapshot of now, which is about to be written."""
+        snapshot = encode_state(self.state)
+        self.snapshot_seq, self.snapshot_bytes, self.unsnapped_bytes = self.seq, len(snapshot), 0
+        return snapshot
 
     def notify(self, *, everybody: bool = False) -> None:
         """Wake whoever waits for the next event, and for the end if the run has closed."""

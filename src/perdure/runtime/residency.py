@@ -15,7 +15,6 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow import machine
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
-from perdure.core.workflow.records import encode_state
 from perdure.runtime.backlogged import Backlogged
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
@@ -30,11 +29,13 @@ from perdure.store.port import (
     RunKey,
     Store,
     StoreError,
+    Unavailable,
 )
 
 log = structlog.get_logger(__name__)
 
 LOAD_AT_ONCE_MAX = 256
+LOAD_FEWER_BY = 16
 PARK_AT_ONCE_MAX = 2048
 #: Runs that are due within this time are kept in memory.
 HORIZON_NS = 40 * 10**9
@@ -285,15 +286,28 @@ class Residency:
                 if not due:
                     break
                 keys = [each.key for each in due if each.key.run_id not in self._runs]
-                await self._load_keys(keys, generation)
+                await self._load_many(keys, generation)
                 loaded += len(keys)
                 after = due[-1].due_at_ns
         return loaded
 
+    async def _load_many(self, keys: list[RunKey], generation: int) -> None:
+        """Load runs, fewer at once if the store gives up: some may be so large that many take too long."""
+        at_once = LOAD_AT_ONCE_MAX
+        while keys:
+            try:
+                await self._load_keys(keys[:at_once], generation)
+            except Unavailable:
+                if at_once == 1:
+                    raise
+                at_once //= LOAD_FEWER_BY
+            else:
+                keys = keys[at_once:]
+
     async def _load_backlogged(self, until_ns: int, generation: int) -> None:
         keys = self._backlogged.take_due(until_ns)
         try:
-            await self._load_keys([key for key in keys if key.run_id not in self._runs], generation)
+            await self._load_many([key for key in keys if key.run_id not in self._runs], generation)
         except StoreError:
             self._backlogged.give_back(keys, until_ns)
             raise
@@ -420,14 +434,13 @@ class Residency:
                 live.key.run_id,
                 live.state.status,
                 due_at_ns,
-                encode_state(live.state),
+                live.snapped(),
                 live.seq,
             )
         )
         batch.runs[live.key.run_id] = live
         live.batch = batch
         live.due_at_ns = due_at_ns
-        live.snapshot_seq = live.seq
         live.is_parking = True
 
     def committed(self, batch: OpenBatch) -> None:
