@@ -6,8 +6,6 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 import asyncio
 import random
 
-from temporalio.api.query.v1 import WorkflowQuery
-
 from perdure.core.errors import Code, Rejected, no_workflow_task
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
@@ -29,7 +27,7 @@ from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
-from perdure.runtime.histories import Histories, Page
+from perdure.runtime.histories import Histories
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.namespace_deletion import NamespaceDeletion
@@ -81,9 +79,11 @@ class Node:
             store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
         self.task_queues = TaskQueues(clock, self._configured_per_second, self._fairness_weights)
-        self.queries = Queries(self.engine, self.task_queues, lambda: self.limits.query_window_s)
         self.histories = Histories(self.engine)
         self.errands = Errands(self.engine, self.fresh_id)
+        self.queries = Queries(
+            self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
+        )
         self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
@@ -209,7 +209,7 @@ class Node:
             if offer is None:
                 return None
             if isinstance(offer, QueryOffer):
-                query = await self._query_task(offer)
+                query = await self.queries.take(name, offer)
                 if query is not None:
                     return query
                 continue
@@ -255,34 +255,6 @@ class Node:
             history += encode_events(task.events)
             next_event_id = 0
         return WorkflowTaskReply(key, task, history, next_event_id, page.after_seq, backlog_count)
-
-    async def _query_task(self, offer: QueryOffer) -> QueryTaskReply | None:
-        try:
-            live = await self.engine.find(offer.key)
-            if live is None:
-                return None
-            state = live.state
-            end_event_id = state.next_event_id
-            await self.engine.settle(live)
-        except Rejected:
-            return None
-        page = Page(b"", 0)
-        if not offer.is_sticky:
-            events_max = max(1, self.limits.of(state.namespace).query_history_page_size)
-            page = await self.histories.page(live, 1, end_event_id, events_max=events_max)
-            if page.next_event_id >= end_event_id:
-                page = page._replace(next_event_id=0)
-        return QueryTaskReply(
-            key=offer.key,
-            query_id=offer.query_id,
-            query=WorkflowQuery.FromString(offer.query),
-            workflow_type=state.workflow_type,
-            task_queue=state.task_queue,
-            previous_started_event_id=state.previous_started_event_id,
-            history=page.events,
-            next_event_id=page.next_event_id,
-            after_seq=page.after_seq,
-        )
 
     async def poll_activity_task(
         self, name: QueueName, info: PollerInfo, deadline: float

@@ -12,7 +12,9 @@ from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.workflow_task import ResetSticky
 from perdure.runtime.engine import Engine
-from perdure.runtime.task_queues import QueryOffer, TaskQueues
+from perdure.runtime.histories import Histories, Page
+from perdure.runtime.replies import QueryTaskReply
+from perdure.runtime.task_queues import QueryOffer, QueueName, TaskQueues
 from perdure.store.port import RunKey
 
 #: Temporal: so long before its caller gives up, a query is refused that no worker can have seen.
@@ -32,12 +34,17 @@ class _Waiting:
 
 class Queries:
     def __init__(
-        self, engine: Engine, task_queues: TaskQueues, window_s: Callable[[], float]
+        self,
+        engine: Engine,
+        task_queues: TaskQueues,
+        histories: Histories,
+        window_s: Callable[[], float],
     ) -> None:
         """`window_s`: who has not polled for so long is no longer there."""
         self._window_s = window_s
         self._engine = engine
         self._task_queues = task_queues
+        self._histories = histories
         self._waiting: dict[str, _Waiting] = {}
         self._is_draining = False
 
@@ -91,6 +98,46 @@ class Queries:
         waiting.give_up = loop.call_at(waiting.deadline - EARLY_S, self._give_up, key, effect)
         if effect.sticky_queue:
             loop.call_soon(self._lose_worker, key, effect.sticky_queue)
+
+    async def take(self, name: QueueName, offer: QueryOffer) -> QueryTaskReply | None:
+        """Return what the worker needs that has taken this offer; None if nobody waits for the answer."""
+        waiting = self._waiting.get(offer.query_id)
+        if waiting is None or waiting.answer.done():
+            return None
+        try:
+            return await self._task(offer)
+        except BaseException as error:
+            if isinstance(error, Rejected) and error.code is not Code.UNAVAILABLE:
+                return None
+            # The next worker may come further: this one is gone, or the store is for a moment.
+            if not waiting.answer.done():
+                self._task_queues.give_back(name, offer)
+            raise
+
+    async def _task(self, offer: QueryOffer) -> QueryTaskReply:
+        live = await self._engine.get(offer.key)
+        state = live.state
+        end_event_id = state.next_event_id
+        await self._engine.settle(live)
+        page = Page(b"", 0)
+        if not offer.is_sticky:
+            limits = self._engine.world_of(offer.key.namespace_id).limits
+            page = await self._histories.page(
+                live, 1, end_event_id, events_max=max(1, limits.query_history_page_size)
+            )
+            if page.next_event_id >= end_event_id:
+                page = page._replace(next_event_id=0)
+        return QueryTaskReply(
+            key=offer.key,
+            query_id=offer.query_id,
+            query=WorkflowQuery.FromString(offer.query),
+            workflow_type=state.workflow_type,
+            task_queue=state.task_queue,
+            previous_started_event_id=state.previous_started_event_id,
+            history=page.events,
+            next_event_id=page.next_event_id,
+            after_seq=page.after_seq,
+        )
 
     def _fall_back(self, key: RunKey, effect: DispatchQuery) -> None:
         waiting = self._waiting.get(effect.query_id)

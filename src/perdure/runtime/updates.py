@@ -127,8 +127,9 @@ class Updates:
         except TimeoutError:
             if wait.deadline <= wait.soft_deadline:
                 raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
-            now = status(live.run, update_id)
-            return UpdateReply(run_id, now.stage if now else known.stage, b"")
+            now = await self._engine.answer(live, lambda: status(live.run, update_id) or known)
+            outcome = await self._outcome(live, now) if now.stage == COMPLETED else b""
+            return UpdateReply(run_id, now.stage, outcome)
         finally:
             others = self._waiting[name]
             others.remove(waiting)

@@ -33,7 +33,7 @@ from perdure.runtime.errands import Errands
 from perdure.runtime.group_commit import GroupCommit, OpenBatch
 from perdure.runtime.leases import Leases
 from perdure.runtime.live import LiveRun
-from perdure.runtime.node import Node
+from perdure.runtime.queries import Queries
 from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
@@ -241,16 +241,16 @@ def _serves_without_a_lease() -> Any:
 
 
 def _queries_see_what_is_not_durable() -> Any:
-    original = Node._query_task
+    original = Queries._task
 
-    async def query_task(self: Node, offer: Any) -> Any:
+    async def task(self: Queries, offer: Any) -> Any:
         async def at_once(live: object) -> None:
             """Nobody waits."""
 
-        with patch.object(self.engine, "settle", at_once):
+        with patch.object(self._engine, "settle", at_once):
             return await original(self, offer)
 
-    return patch.object(Node, "_query_task", query_task)
+    return patch.object(Queries, "_task", task)
 
 
 def _nobody_is_told_of_the_end() -> Any:
