@@ -74,7 +74,7 @@ async def test_a_run_that_cannot_be_read_is_refused_and_others_are_read(store):
     store.broken = {bad.run_id}
     node = await started_node(store, SetClock())
     assert node.engine.residency.peek(good) is not None, "it is due"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         there, refused = await asyncio.gather(
             node.engine.find(good), node.engine.find(bad), return_exceptions=True
         )
@@ -84,6 +84,19 @@ async def test_a_run_that_cannot_be_read_is_refused_and_others_are_read(store):
         # Once it can be read it is there.
         store.broken.clear()
         assert await is_there(node, bad)
+    await node.stop()
+
+
+async def test_a_run_that_cannot_be_read_can_be_deleted(store):
+    first = await started_node(store, SetClock())
+    good, bad = [await start(first, "ns", name) for name in ("good", "bad")]
+    await first.stop()
+    store.broken = {bad.run_id}
+    node = await started_node(store, SetClock())
+    await node.engine.delete(bad)
+    assert rows(store, bad.run_id) == (False, False, False)
+    assert not await is_there(node, node.engine.key("ns", "bad"))
+    assert await is_there(node, good)
     await node.stop()
 
 
@@ -160,7 +173,7 @@ async def test_an_effect_that_meets_a_bug_does_not_stop_commits(node, monkeypatc
     with monkeypatch.context() as broken:
         broken.setattr(node.task_queues, "offer_workflow_task", fail)
         await start(node, "ns", "w")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await start(node, "ns", "another")
 
 

@@ -320,7 +320,16 @@ class Engine:
 
     async def delete(self, key: RunKey) -> None:
         """Delete a run, or begin to: it goes when what it owes is done. Raises `Rejected` if it is not there."""
-        live = await self.get(key)
+        try:
+            live = await self.get(key)
+        except Rejected as refusal:
+            is_unreadable = refusal.code is Code.INTERNAL and self.residency.peek(key) is None
+            if not (is_unreadable and key.run_id):
+                raise
+            # It cannot be read, so nobody knows what it owes; it must not stay for ever for that.
+            log.warning("a run that cannot be read is deleted", **key._asdict())
+            await self._bury(key)
+            return
         if live.batch is not None:
             # A run that is not stored yet cannot be deleted: the number that it has taken would be forgotten.
             await live.batch.durable()
@@ -336,6 +345,12 @@ class Engine:
         keys = [key for key in keys if self.leases.covers(key.shard_key)]
         settled = set(await self.residency.settled(keys))
         batch = self._commits.batch()
+    async def _bury(self, key: RunKey) -> None:
+        batch = self._commits.batch()
+        batch.deletes[key.run_id] = key
+        self.residency.bury(key, batch)
+        await batch.durable()
+
         gone_count = 0
         for key in keys:
             live = self.residency.peek(key)
