@@ -21,6 +21,7 @@ from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
 from perdure.metrics import Registry
+from perdure.runtime.background import for_ever
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.list_follower import ListFollower
@@ -97,8 +98,8 @@ class Server:
             if not settings.store.visibility_url and await self._main.lists_elsewhere():
                 raise StoreError(_LISTS_ELSEWHERE)
             cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
-            await self.node.start()
             self._is_started = True
+            await self.node.start()
             await self.node.namespaces.ensure(_namespaces(settings))
         except (StoreError, Rejected) as error:
             await self.stop(0)
@@ -145,8 +146,8 @@ class Server:
                 await self._read(self._dynamic_config_file)
             except BadFile as error:
                 raise StartupError(str(error)) from error
-            watching = self._watch(self._dynamic_config_file)
-            self._watching = asyncio.get_running_loop().create_task(watching)
+            file = self._dynamic_config_file
+            self._watching = for_ever(lambda: self._watch(file))
 
     def _use(self, config: DynamicConfig) -> None:
         self.node.configure(config)

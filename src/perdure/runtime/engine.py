@@ -7,7 +7,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
 from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
+from perdure.runtime.background import for_ever
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
@@ -93,21 +94,24 @@ class Engine:
             waited = True
             await asyncio.sleep(RETRY_S)
         await self.prepare()
-        self._spawn(self._commits.run(self))
-        self._spawn(self.leases.keep(self._lose_lease))
-        self._spawn(self.residency.look_ahead(self._served))
-        self._spawn(self.residency.sweep())
+        self._tasks = [
+            for_ever(lambda: self._commits.run(self)),
+            for_ever(lambda: self.leases.keep(self._lose_lease)),
+            for_ever(lambda: self.residency.look_ahead(self._served)),
+            for_ever(self.residency.sweep),
+        ]
         self._serve()
         try:
             await self._take_over()
-        except StoreError as error:
-            self._lose_everything([], f"the store is not there: {error}")
+        except Exception as error:
+            self._begin_badly(error)
 
     async def stop(self) -> None:
         """Finish the commits in flight and give the leases back."""
-        await self._commits.drain()
+        # First: what goes on by itself would keep commits in flight for ever.
         self._is_serving = False
         self._timers.close()
+        await self._commits.drain()
         tasks = [*self._tasks, *([self._recovering] if self._recovering else [])]
         for task in tasks:
             task.cancel()
@@ -116,9 +120,6 @@ class Engine:
             await self.leases.release()
         except StoreError as error:
             log.warning("leases not given back", error=str(error))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def _serve(self) -> None:
         self._is_serving = True
@@ -169,9 +170,9 @@ class Engine:
                 if await self.leases.claim() and await self._resume(self.generation):
                     return
                 delay_s = RETRY_S
-            except StoreError as error:
-                self._lose_everything([], f"the store is not there: {error}")
-                log.warning("the store is not there yet", error=str(error), retry_in_s=delay_s)
+            except Exception as error:
+                self._begin_badly(error)
+                log.warning("this node does not serve yet", retry_in_s=delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
             await asyncio.sleep(delay_s)
 
@@ -182,6 +183,14 @@ class Engine:
             self._serve()
             await self._take_over()
         return generation == self.generation
+
+    def _begin_badly(self, error: Exception) -> None:
+        """Runs could not be taken over: another try follows, also after a bug. Nobody else would serve them."""
+        if isinstance(error, StoreError):
+            log.warning("the store is not there yet", error=str(error))
+        else:
+            log.error("bug: runs were not taken over", exc_info=error)
+        self._lose_everything([], f"the store is not there: {error}")
 
     # Asking
 
@@ -336,6 +345,12 @@ class Engine:
             live = await self.get(live.key)
         await self.answer(live, lambda: self.advance(live, Delete()))
 
+    async def _bury(self, key: RunKey) -> None:
+        batch = self._commits.batch()
+        batch.deletes[key.run_id] = key
+        self.residency.bury(key, batch)
+        await batch.durable()
+
     async def remove_closed(self, keys: list[RunKey]) -> int:
         """Delete runs that are closed, ours, and owe nothing to anybody; return how many are gone, durably.
 
@@ -345,12 +360,6 @@ class Engine:
         keys = [key for key in keys if self.leases.covers(key.shard_key)]
         settled = set(await self.residency.settled(keys))
         batch = self._commits.batch()
-    async def _bury(self, key: RunKey) -> None:
-        batch = self._commits.batch()
-        batch.deletes[key.run_id] = key
-        self.residency.bury(key, batch)
-        await batch.durable()
-
         gone_count = 0
         for key in keys:
             live = self.residency.peek(key)
@@ -451,8 +460,16 @@ class Engine:
             self.advance(live, timer)
 
     def committed(self, batch: OpenBatch) -> None:
-        for live, effects in batch.effects:
-            self._send(live, effects)
+        try:
+            self._carry_on(batch)
+        except Exception:
+            log.exception("bug: what a commit brings about was not done")
+            self._lose_everything([], "internal error")
+
+    def _carry_on(self, batch: OpenBatch) -> None:
+        if self._is_serving:  # Else whoever serves next owes them.
+            for live, effects in batch.effects:
+                self._send(live, effects)
         for live in batch.runs.values():
             live.notify()
         self.residency.committed(batch)

@@ -95,7 +95,7 @@ class Namespaces:
         """Read all namespaces. Raises `StoreError`."""
         async with self._in_turn:
             rows = await self._store.namespaces()
-            found = [_decoder.decode(row.data) for row in rows]
+            found = [each for row in rows if (each := _decoded(row)) is not None]
             self._by_name = {namespace.name: namespace for namespace in found}
             self._by_id = {namespace.id: namespace for namespace in found}
             self._types = {namespace.id: namespace.search_attribute_types() for namespace in found}
@@ -231,6 +231,15 @@ class Namespaces:
             await self.load()
         except StoreError as error:
             raise unavailable(f"the store cannot be read: {error}") from error
+
+
+def _decoded(row: NamespaceRow) -> Namespace | None:
+    try:
+        return _decoder.decode(row.data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        # The others must not suffer from it.
+        log.error("bug: a namespace cannot be read", namespace=row.name, error=str(error))
+        return None
 
 
 def aliases(types: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from perdure.core.workflow.outcome import (
 )
 from perdure.core.workflow.records import encode_events
 from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.background import for_ever
 from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
 from perdure.runtime.engine import Engine
@@ -80,10 +81,10 @@ class Node:
         )
         self.task_queues = TaskQueues(clock, self._configured_per_second, self._fairness_weights)
         self.histories = Histories(self.engine)
-        self.errands = Errands(self.engine, self.fresh_id)
         self.queries = Queries(
             self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
         )
+        self.errands = Errands(self.engine, self.fresh_id)
         self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
@@ -101,13 +102,14 @@ class Node:
 
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
-        loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(self.task_queues.sweep(self.engine.residency)))
-        self._tasks.append(loop.create_task(self.namespaces.keep_fresh()))
-        self._tasks.append(loop.create_task(self.retention.keep()))
-        self._tasks.append(loop.create_task(self.namespace_deletion.keep()))
-        if self.lists is not None:
-            self._tasks.append(loop.create_task(self.lists.keep(self.engine)))
+        self._tasks = [
+            for_ever(lambda: self.task_queues.sweep(self.engine.residency)),
+            for_ever(self.namespaces.keep_fresh),
+            for_ever(self.retention.keep),
+            for_ever(self.namespace_deletion.keep),
+        ]
+        if (lists := self.lists) is not None:
+            self._tasks.append(for_ever(lambda: lists.keep(self.engine)))
         await self.engine.start()
 
     async def _prepare(self) -> None:
