@@ -73,7 +73,7 @@ class NamespaceService:
                 "GetNamespace operation failed.  Both ID and Name specified in request."
             )
         if request.id:
-            namespace = self._namespaces.get_by_id(request.id)
+            namespace = self._namespaces.get_by_id(request.id.lower())
         elif request.namespace:
             self._services.check_length(request.namespace)
             namespace = self._namespaces.get(request.namespace)

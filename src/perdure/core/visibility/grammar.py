@@ -9,7 +9,7 @@ from sqlglot.tokenizer_core import TokenType
 #: A token that nothing else of the grammar needs.
 _PREFIX_TOKEN = TokenType.GLOB
 #: Operators of `sqlglot` that the API's parser does not know.
-_ABSENT = ("==", "GLOB", "XOR", "!")
+_ABSENT = ("==", "GLOB", "XOR", "!", "ILIKE", "UNKNOWN")
 _NOT_NULL = [TokenType.NOT, TokenType.NULL]
 
 

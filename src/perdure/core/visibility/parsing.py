@@ -254,7 +254,10 @@ class _Reader:
 
     def _is(self, node: Node) -> Condition:
         attribute = self._attribute(node.this)
-        if not isinstance(node.expression, self._grammar.exp.Null):
+        exp = self._grammar.exp
+        if not isinstance(node.expression, exp.Null | exp.Boolean):
+            raise _refused(_MALFORMED)
+        if not isinstance(node.expression, exp.Null):
             raise _refused(
                 f"{_INVALID}: 'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'"
             )
