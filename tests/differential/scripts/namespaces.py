@@ -39,6 +39,7 @@ async def namespace_registered(world: World) -> None:
     described = await world.do(api.DescribeNamespaceRequest(), "by name", **_named(world, "ours"))
     identity = described.namespace_info.id
     await world.attempt(api.DescribeNamespaceRequest(id=identity), "by id")
+    await world.attempt(api.DescribeNamespaceRequest(id=identity.upper()), "by id in capitals")
     await world.attempt(
         api.DescribeNamespaceRequest(id=identity), "by both", **_named(world, "ours")
     )

@@ -38,6 +38,11 @@ class _Parser(MySQLParser):
             self.raise_error("`IS` is missing")
         return super()._parse_range(this, parse_is)
 
+    def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
+        if isinstance(this, StartsWith):
+            this.set("negate", True)
+        return super()._negate_range(this)
+
 
 class ListFilters(MySQL):
     Tokenizer = _Tokenizer

@@ -243,12 +243,13 @@ class _Reader:
     def _prefix(self, node: Node) -> Condition:
         attribute = self._attribute(node.this)
         value = self._value(node.expression, attribute)
+        name = "not starts_with" if node.args.get("negate") else "starts_with"
         if attribute.kind != Type.INDEXED_VALUE_TYPE_KEYWORD:
-            raise _unsupported("STARTS_WITH", attribute)
+            raise _unsupported(name.upper(), attribute)
         if not isinstance(value, str):
             raise _refused(
-                f'{_INVALID}: right-hand side of "starts_with" operator must be a literal string'
-                f" (got: {_shown(node.expression)})"
+                f'{_INVALID}: right-hand side of "{name}" operator must be a literal string'
+                f" (got: {node.expression.name or _shown(node.expression)})"
             )
         return StartsWith(attribute, value)
 
