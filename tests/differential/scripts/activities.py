@@ -407,6 +407,20 @@ async def eager_activity_is_retried(world: World) -> None:
     await (await world.poll_activity(own)).complete()
 
 
+@script
+async def eager_activity_has_its_own_priority_alone(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start(priority={"priority_key": 2, "fairness_key": "run"})
+    own = workflow.task_queue
+    task = await workflow.poll()
+    await task.complete(
+        schedule_activity("a", own, request_eager_execution=True),
+        schedule_activity("b", own, request_eager_execution=True, priority={"priority_key": 4}),
+        schedule_activity("c", own, priority={"priority_key": 4}),
+    )
+    await world.poll_activity(own)
+
+
 # Ordering
 
 

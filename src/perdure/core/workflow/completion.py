@@ -1,7 +1,7 @@
 """A worker completes the workflow task: its commands are carried out, in order, or none of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import WorkerVersionStamp
@@ -276,8 +276,9 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
         if wants_eager and step.world.limits.enable_activity_eager_execution:
             eager.append(first_new_id)
     inbox.take_rest(step)
+    # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
     return [
-        activities.start(step, _eager_start(step, event_id, request))
+        replace(activities.start(step, _eager_start(step, event_id, request)), run_priority=None)
         for event_id in eager
         if event_id in step.state.activities and not step.state.is_paused
     ]
