@@ -264,6 +264,28 @@ async def paused_runs_are_listed(world: World) -> None:
     await _unpause(workflow)
 
 
+@_pausable(
+    Intended("0[2-5] *", "the real server answers that something went wrong, and does not pause it")
+)
+async def paused_before_its_first_task(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start(workflow_start_delay="1000s")
+    await _pause(workflow)
+    await workflow.describe("delayed")
+
+
+@_pausable()
+async def paused_while_an_update_waits_for_a_worker(world: World) -> None:
+    """The task that only the update brought about is written down as started, and failed."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete()
+    async with world.meanwhile(update(workflow)):
+        await _pause(workflow)
+        await workflow.describe("paused")
+        await workflow.terminate()
+
+
 _WAITS = (
     "the real server tells whoever waits that nothing comes any more, and that the pause ended it"
 )

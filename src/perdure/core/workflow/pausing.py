@@ -55,6 +55,7 @@ def pause(step: Step, request: Pause) -> None:
 
 def _fail_waiting_task(step: Step) -> None:
     """No worker has the task, and none is to get it."""
+    was_speculative = step.in_flight.speculative is not None
     step.convert()
     task = step.state.workflow_task
     assert task is not None
@@ -64,9 +65,21 @@ def _fail_waiting_task(step: Step) -> None:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     attributes = event.workflow_task_failed_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id
+    if was_speculative:
+        # Temporal: one that only updates brought about is started first, although nobody polled.
+        attributes.started_event_id = _record_started(step, task.scheduled_event_id)
     attributes.cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED
     attributes.identity = HISTORY_SERVICE
     step.record(event)
+
+
+def _record_started(step: Step, scheduled_event_id: int) -> int:
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    attributes = event.workflow_task_started_event_attributes
+    attributes.scheduled_event_id = scheduled_event_id
+    attributes.identity = HISTORY_SERVICE
+    attributes.request_id = "emptyUuid"
+    return step.record(event).event_id
 
 
 def unpause(step: Step, request: Unpause) -> None:
