@@ -410,22 +410,19 @@ def check_pause(
 # Resets
 
 
-def check_reset(
-    request: ResetWorkflowExecutionRequest, limits: Limits
-) -> tuple[WorkflowExecution, list[UpdateOptions]]:
-    """Return the execution, and the changes of options to make afterwards."""
+def check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:
     if not request.request_id:
         raise invalid_argument("RequestId is not set on request.")
     if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
     execution = check_execution(request, "workflow_execution")
-    operations = [_operation(each) for each in request.post_reset_operations]
     if request.reset_reapply_type not in ResetReapplyType.values():
         raise invalid_argument(f"unknown ResetReapplyType: {request.reset_reapply_type}")
-    return execution, operations
+    return execution
 
 
-def _operation(operation: PostResetOperation) -> UpdateOptions:
+def check_operation(operation: PostResetOperation) -> UpdateOptions:
+    """Return the change of options to make after a reset. To be asked of a run that is there."""
     variant = operation.WhichOneof("variant")
     if variant == "update_workflow_options":
         wanted = operation.update_workflow_options

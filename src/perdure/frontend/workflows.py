@@ -46,6 +46,7 @@ from perdure.frontend.links import check_links
 from perdure.frontend.services import Services
 from perdure.frontend.validation import (
     check_execution,
+    check_operation,
     check_options,
     check_pause,
     check_reset,
@@ -209,7 +210,7 @@ class Workflows:
         self, request: ResetWorkflowExecutionRequest, call: Call
     ) -> ResetWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
-        execution, operations = check_reset(request, self._services.limits(request.namespace))
+        execution = check_reset(request, self._services.limits(request.namespace))
         reset = Reset(
             event_id=request.workflow_task_finish_event_id,
             reason=request.reason,
@@ -217,7 +218,7 @@ class Workflows:
             excluded=frozenset(
                 (*request.reset_reapply_exclude_types, *_EXCLUDED[request.reset_reapply_type])
             ),
-            operations=operations,
+            operations=lambda: [check_operation(each) for each in request.post_reset_operations],
         )
         run_id = await self._node.resets.reset(self._key(namespace.id, execution), reset)
         return ResetWorkflowExecutionResponse(run_id=run_id)

@@ -28,8 +28,8 @@ class Reset:
     request_id: str
     #: `ResetReapplyExcludeType`s of what is not applied again.
     excluded: frozenset[int]
-    #: Made to the new run, once it has what is applied again.
-    operations: Sequence[UpdateOptions] = ()
+    #: Gives what is made to the new run, once it has what is applied again. Raises `Rejected`.
+    operations: Callable[[], Sequence[UpdateOptions]] = tuple
 
 
 class _Journal:
@@ -89,7 +89,8 @@ class Resets:
             raise invalid_argument(
                 "Workflow task finish ID must be > 1 && <= workflow last event ID."
             )
-        for operation in reset.operations:
+        operations = reset.operations()
+        for operation in operations:
             if operation.options.HasField("versioning_override"):
                 check_override(operation.options.versioning_override, base.state.task_queue)
         chain = [_Journal(engine, base.key)]
@@ -103,7 +104,7 @@ class Resets:
                 await engine.settle(current)
                 return known
             if self._is_complete(chain):
-                live = self._carry_out(base, current, chain, reset)
+                live = self._carry_out(base, current, chain, reset, operations)
                 await engine.settle(live)
                 return live.key.run_id
 
@@ -130,7 +131,12 @@ class Resets:
         return live is None or live.state.status != _CONTINUED_AS_NEW
 
     def _carry_out(
-        self, base: LiveRun, current: LiveRun | None, chain: list[_Journal], reset: Reset
+        self,
+        base: LiveRun,
+        current: LiveRun | None,
+        chain: list[_Journal],
+        reset: Reset,
+        operations: Sequence[UpdateOptions],
     ) -> LiveRun:
         journal, length = chain[0], reset.event_id - 1
         prefix = [*journal.events, *held_back_of(base.run)][:length]
@@ -160,7 +166,7 @@ class Resets:
                 start_request_id=state.start_request_id,
                 request_id=reset.request_id,
                 reason=reset.reason,
-                operations=reset.operations,
+                operations=operations,
             ),
         )
 

@@ -221,6 +221,20 @@ async def resets_refused(world: World) -> None:
             {"post_reset_operations": [{"update_workflow_options": {"update_mask": "nobody"}}]},
         ),
         ("signal operation", {"post_reset_operations": [{"signal_workflow": {}}]}),
+        (
+            "signal operation, unknown run",
+            {
+                "workflow_execution": {"workflow_id": workflow.id, "run_id": unknown},
+                "post_reset_operations": [{"signal_workflow": {}}],
+            },
+        ),
+        (
+            "signal operation, no such event",
+            {
+                "workflow_task_finish_event_id": 6,
+                "post_reset_operations": [{"signal_workflow": {}}],
+            },
+        ),
     ):
         fields = {  # noqa: PLW2901
             "workflow_execution": {"workflow_id": workflow.id},
