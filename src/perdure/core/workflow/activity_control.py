@@ -161,6 +161,12 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
         if not request.restores:
             kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
         options = _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
+        if wanted is not None and fields is not None and not request.restores:
+            # Temporal: the types of errors that stay are not told, but those that were not taken.
+            types = wanted.retry_policy.non_retryable_error_types
+            options.retry_policy.non_retryable_error_types[:] = (
+                types if "retryPolicy" in fields else ()
+            )
     return options
 
 
@@ -298,7 +304,10 @@ def _field(part: str, name: str) -> Merge:
 def _whole_retry_policy(new: ActivityTaskScheduledEventAttributes, wanted: ActivityOptions) -> None:
     if not wanted.HasField("retry_policy"):
         raise invalid_argument("RetryPolicy is not provided")
+    # Temporal: what is not to be tried again cannot be changed.
+    kept = list(new.retry_policy.non_retryable_error_types)
     new.retry_policy.CopyFrom(wanted.retry_policy)
+    new.retry_policy.non_retryable_error_types[:] = kept
 
 
 #: Paths of a field mask, in camel case → how each is carried over.
