@@ -16,6 +16,7 @@ from tests.differential.commands import (
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.activity_control import do, scheduled
+from tests.differential.updates import accept_and_complete, update
 from tests.differential.world import ActivityTask, Workflow, World
 
 _COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
@@ -437,3 +438,23 @@ async def errors_of_restored_options(world: World) -> None:
     workflow, _ = await scheduled(world, retry_policy=policy)
     await do(workflow, "change", restore_original=True)
     await workflow.describe("restored")
+
+
+@script
+async def activity_unpaused_while_an_update_waits(world: World) -> None:
+    """The update's task becomes a normal one, although nothing changes."""
+    workflow, _ = await scheduled(world)
+    async with world.meanwhile(update(workflow)):
+        await do(workflow, "unpause")
+        await workflow.describe("unpaused")
+        await accept_and_complete(await workflow.poll())
+
+
+@script
+async def activity_paused_again_while_an_update_waits(world: World) -> None:
+    workflow, _ = await scheduled(world)
+    await do(workflow, "pause", request_id="one")
+    async with world.meanwhile(update(workflow)):
+        await do(workflow, "pause", "same request", request_id="one")
+        await workflow.describe("paused")
+        await accept_and_complete(await workflow.poll())

@@ -105,6 +105,8 @@ def pause(step: Step, request: PauseActivities) -> None:
             )
         elif activity.pause_request_id != request.request_id or not request.request_id:
             raise Rejected(Code.FAILED_PRECONDITION, "activity is already paused")
+    # Temporal: also if nothing changes.
+    step.convert()
 
 
 def unpause(step: Step, request: UnpauseActivities) -> None:
@@ -118,6 +120,8 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
         if activity.started_at_ns:
             # Only now: a timer is known by its attempt.
             _rely_on_timers(step, activity)
+    # Temporal: also if nothing changes.
+    step.convert()
 
 
 def reset(step: Step, request: ResetActivities) -> None:
