@@ -1,6 +1,7 @@
 """Signals, with and without a start."""
 
 from tests.differential.commands import complete_workflow, fail_workflow, json_payloads, start_timer
+from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.world import World
 
@@ -179,3 +180,19 @@ async def signal_with_start_terminates_while_started(world: World) -> None:
     )
     await task.complete(complete_workflow(), label="of the old run")
     await workflow.poll_and_complete(complete_workflow())
+
+
+@script(
+    intended=[
+        Intended(
+            "*.request_id_infos.one.event_id",
+            "the real server takes the signal's event for the one of the start",
+        )
+    ]
+)
+async def signal_with_the_request_id_of_the_start(world: World) -> None:
+    workflow = world.workflow()
+    await workflow.start(request_id="one")
+    await workflow.signal(request_id="one")
+    await workflow.describe("signaled")
+    await workflow.try_start("again", request_id="one")
