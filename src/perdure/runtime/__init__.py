@@ -8,6 +8,7 @@ live.py          one run in memory
 timers.py        when to call which run back
 residency.py     which runs are in memory: loading, taking over, parking (with backlogged.py)
 size_warnings.py the log tells of runs that grow large
+background.py    work that goes on for ever, also after a bug
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here
 starts.py        a start request meets the run that there is
