@@ -8,7 +8,7 @@ import asyncio
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -368,6 +368,11 @@ def notices(bug: str, seed: int) -> bool:
     """Whether the world of this seed ends badly with the bug in it."""
     with (BUGS | DEFENDED_TWICE)[bug]():
         return bool(tried(seed)[2])
+
+
+def is_noticed(bug: str, seeds: Iterable[int]) -> bool:
+    """Whether one of the worlds of these seeds ends badly with the bug in it."""
+    return any(notices(bug, seed) for seed in seeds)
 
 
 def _count(case: tuple[str, int]) -> tuple[str, bool]:
