@@ -33,7 +33,10 @@ def indexed(attributes: SearchAttributes, custom: Mapping[str, str]) -> str:
             value = _value(payload, FIELDS[field])
             if value is not None:
                 found[field] = value
-    return json.dumps(found, ensure_ascii=True, separators=(",", ":")) if found else ""
+    # Sorted, as a map of protobuf is in any order: the same state is the same row.
+    return (
+        json.dumps(found, ensure_ascii=True, separators=(",", ":"), sort_keys=True) if found else ""
+    )
 
 
 def _value(payload: Payload, kind: Type.ValueType) -> Any:
