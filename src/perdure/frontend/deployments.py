@@ -34,9 +34,10 @@ def check_poller(request: Any, limits: Limits) -> None:
 def check_completion(request: RespondWorkflowTaskCompletedRequest, limits: Limits) -> None:
     _check_build(request.worker_version_stamp)
     _check_options(request.deployment_options, limits)
-    if request.HasField("deployment"):
-        raise _not_there()
+    # Temporal: the deprecated `deployment` counts only beside a behavior. Go workers send it in every completion.
     if request.versioning_behavior != VersioningBehavior.VERSIONING_BEHAVIOR_UNSPECIFIED:
+        if request.HasField("deployment"):
+            raise _not_there()
         raise invalid_argument(
             "versioning behavior cannot be specified without deployment options being set with"
             " versioned mode"

@@ -36,11 +36,15 @@ _KEPT: dict[str, dict[str, Any]] = {
     "empty options": {"deployment_options": {}},
     "unversioned mode alone": {"deployment_options": {"worker_versioning_mode": 1}},
     "unknown mode": {"deployment_options": {**_OPTIONS, "worker_versioning_mode": 77}},
+    "deployment as Go workers send it": {"deployment": {"build_id": "d6a2"}},
 }
 _HEEDED: dict[str, dict[str, Any]] = {
     "options": {"deployment_options": _OPTIONS},
     "pinned options": {"versioning_behavior": 1, "deployment_options": _OPTIONS},
-    "deployment": {"deployment": {"series_name": "app", "build_id": "one"}},
+    "pinned deployment": {
+        "versioning_behavior": 1,
+        "deployment": {"series_name": "app", "build_id": "one"},
+    },
 }
 
 
@@ -65,6 +69,23 @@ async def deployments_of_completions_kept(world: World) -> None:
         await workflow.signal(quiet=True)
         task = await workflow.poll(quiet=True)
         await task.complete(complete_workflow(), label=f"{label}, then nothing")
+
+
+_NOT_SHOWN: dict[str, dict[str, Any]] = {
+    "deployment without a behavior": {"deployment": {"series_name": "app", "build_id": "one"}},
+}
+_NO_VERSIONS = (
+    "there are no worker deployments yet: the task is taken, and its version shown nowhere"
+)
+
+
+@script(intended=[Intended("*", _NO_VERSIONS)])
+async def deployments_of_completions_not_shown(world: World) -> None:
+    for label, fields in _NOT_SHOWN.items():
+        workflow = world.workflow(label)
+        await workflow.start(quiet=True)
+        task = await workflow.poll(quiet=True)
+        await task.complete(complete_workflow(), label=label, **fields)
 
 
 _NOT_YET = "there are no worker deployments yet: who wants them is told by name"
