@@ -32,7 +32,7 @@ check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n auto
 
 simulate: .venv/.dev
 	$(BIN)/python -m perdure.testing.simulator.simulate $(SEED)
