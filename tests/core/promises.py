@@ -78,6 +78,12 @@ class Journal:
             self._follow(record)
         assert not self._flushing, "a row ends within what it flushes"
 
+    def fork(self) -> "Journal":
+        other = Journal()
+        other.rows, other.events, other.waiting = [*self.rows], [*self.events], [*self.waiting]
+        other.folded = decode_state(encode_state(self.folded))
+        return other
+
     def _follow(self, record: Record) -> None:
         """Keep the history; see that buffered events get their ids once, and in order."""
         if isinstance(record, HistoryEvent):

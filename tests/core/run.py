@@ -5,6 +5,7 @@ After every step it checks what must hold between any two (`promises.py`), so th
 What the real server does in each case is for the scripts to say, not for this module.
 """
 
+import copy
 import heapq
 import itertools
 import re
@@ -169,6 +170,15 @@ class OneRun:
         self.timers = sorted(needed_timers(self.run, self.now_ns))
         self.effects = list(owed(self.run, self.now_ns))
         check_between_steps(self.run, self.journal, self.timers, self.effects, self.now_ns)
+
+    def fork(self) -> "OneRun":
+        """Return this script as it is now, to go on in another way. No worker may hold the workflow task."""
+        assert self.run.in_flight.started is None
+        other = copy.copy(self)
+        other.run = Run(decode_state(encode_state(self.state)))
+        other.journal = self.journal.fork()
+        other.timers, other.effects = list(self.timers), list(self.effects)
+        return other
 
     # What clients do
 

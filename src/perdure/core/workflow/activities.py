@@ -17,13 +17,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import (
     ENDS,
+    attempt_timeouts,
     dispatch,
     note_heartbeat,
     offer,
     record_canceled,
     record_started,
     retry,
-    running_timers,
 )
 from perdure.core.workflow.activity_retries import verdict
 from perdure.core.workflow.outcome import Effect, Timer, TimerKind
@@ -162,7 +162,7 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
             request.identity,
         )
     )
-    for timer in running_timers(activity):
+    for timer in attempt_timeouts(activity):
         step.call_back(timer)
 
 

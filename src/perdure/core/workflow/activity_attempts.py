@@ -1,5 +1,7 @@
 """What is recorded of an attempt at an activity on its way, and when its timeouts strike."""
 
+from collections.abc import Iterable
+
 from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -97,8 +99,8 @@ def retry(
     if activity.paused_at_ns:
         return
     step.call_back(retry_timer(activity))
-    if activity.schedule_to_start_ns:
-        step.call_back(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
+    for timer in attempt_timeouts(activity):
+        step.call_back(timer)
 
 
 def note_heartbeat(
@@ -136,6 +138,12 @@ def offer(step: Step, activity: PendingActivity) -> None:
         step.send(dispatch(step.state, activity))
 
 
+def is_backing_off(activity: PendingActivity, now_ns: int) -> bool:
+    """Return whether the next attempt waits until it is due, and a timer must say when."""
+    is_waiting = not (activity.started_at_ns or activity.paused_at_ns)
+    return is_waiting and activity.scheduled_at_ns > now_ns
+
+
 def retry_timer(activity: PendingActivity) -> Timer:
     return Timer(
         activity.scheduled_at_ns,
@@ -145,46 +153,45 @@ def retry_timer(activity: PendingActivity) -> Timer:
     )
 
 
-def waiting_timers(activity: PendingActivity) -> list[Timer]:
+def timeouts(activity: PendingActivity) -> list[Timer]:
+    """Return every timeout that can strike `activity` as it is now: a paused one has none."""
+    return [*_asked_for(activity, _OVER_ALL_ATTEMPTS), *attempt_timeouts(activity)]
+
+
+def attempt_timeouts(activity: PendingActivity) -> list[Timer]:
+    """Return those of `timeouts` that begin anew with each attempt, and again when a worker gets it."""
+    return _asked_for(activity, _WHILE_IT_RUNS if activity.started_at_ns else _WHILE_IT_WAITS)
+
+
+_OVER_ALL_ATTEMPTS = (TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE,)
+_WHILE_IT_WAITS = (TimerKind.ACTIVITY_SCHEDULE_TO_START,)
+_WHILE_IT_RUNS = (TimerKind.ACTIVITY_START_TO_CLOSE, TimerKind.ACTIVITY_HEARTBEAT)
+
+
+def _asked_for(activity: PendingActivity, kinds: Iterable[TimerKind]) -> list[Timer]:
     timers: list[Timer] = []
-    if activity.paused_at_ns:
-        return timers
-    if activity.schedule_to_close_ns:
-        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
-    if activity.schedule_to_start_ns:
-        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_START))
+    for kind in kinds:
+        at_ns = due_at_ns(activity, kind)
+        if at_ns is not None:
+            timers.append(Timer(at_ns, kind, activity.scheduled_event_id, activity.attempt))
     return timers
-
-
-def running_timers(activity: PendingActivity) -> list[Timer]:
-    timers: list[Timer] = []
-    if activity.paused_at_ns:
-        return timers
-    if activity.start_to_close_ns:
-        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_START_TO_CLOSE))
-    if activity.heartbeat_timeout_ns:
-        timers.append(timeout_timer(activity, TimerKind.ACTIVITY_HEARTBEAT))
-    return timers
-
-
-def timeout_timer(activity: PendingActivity, kind: TimerKind) -> Timer:
-    at_ns = due_at_ns(activity, kind)
-    assert at_ns is not None
-    return Timer(at_ns, kind, activity.scheduled_event_id, activity.attempt)
 
 
 def due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
-    """Return when a timeout of `activity` strikes; None if it does not apply now."""
+    """Return when a timeout of `activity` strikes; None if it cannot strike it as it is now."""
     if activity.paused_at_ns:
         return None
-    is_started = activity.started_at_ns > 0
     if kind == TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE:
-        return activity.first_scheduled_at_ns + activity.schedule_to_close_ns
-    if kind == TimerKind.ACTIVITY_SCHEDULE_TO_START:
-        return None if is_started else activity.scheduled_at_ns + activity.schedule_to_start_ns
-    if not is_started:
+        since_ns, timeout_ns = activity.first_scheduled_at_ns, activity.schedule_to_close_ns
+    elif kind == TimerKind.ACTIVITY_SCHEDULE_TO_START:
+        since_ns, timeout_ns = activity.scheduled_at_ns, activity.schedule_to_start_ns
+        if activity.started_at_ns:
+            return None
+    elif not activity.started_at_ns:
         return None
-    if kind == TimerKind.ACTIVITY_START_TO_CLOSE:
-        return activity.started_at_ns + activity.start_to_close_ns
-    last_sign = max(activity.started_at_ns, activity.last_heartbeat_at_ns)
-    return last_sign + activity.heartbeat_timeout_ns
+    elif kind == TimerKind.ACTIVITY_START_TO_CLOSE:
+        since_ns, timeout_ns = activity.started_at_ns, activity.start_to_close_ns
+    else:
+        since_ns = max(activity.started_at_ns, activity.last_heartbeat_at_ns)
+        timeout_ns = activity.heartbeat_timeout_ns
+    return since_ns + timeout_ns if timeout_ns else None

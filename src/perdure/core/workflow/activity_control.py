@@ -17,8 +17,7 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.activity_attempts import (
     offer,
     retry_timer,
-    running_timers,
-    waiting_timers,
+    timeouts,
 )
 from perdure.core.workflow.activity_options import fill_timeouts
 from perdure.core.workflow.activity_retries import exponential_ns
@@ -228,8 +227,7 @@ def _reschedule(
     )
     if not is_waiting or activity.paused_at_ns:
         return
-    for timer in waiting_timers(activity):
-        step.call_back(timer)
+    _rely_on_timers(step, activity)
     if at_ns > step.now_ns:
         step.call_back(retry_timer(activity))
     else:
@@ -237,10 +235,7 @@ def _reschedule(
 
 
 def _rely_on_timers(step: Step, activity: PendingActivity) -> None:
-    if activity.paused_at_ns:
-        return
-    timers = running_timers(activity) if activity.started_at_ns else []
-    for timer in (*timers, *waiting_timers(activity)):
+    for timer in timeouts(activity):
         step.call_back(timer)
 
 

@@ -4,13 +4,13 @@ from temporalio.api.enums.v1 import EventType, RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.workflow.activity_attempts import (
+    attempt_timeouts,
     due_at_ns,
+    is_backing_off,
     record_started,
     retry,
     retry_timer,
-    running_timers,
-    timeout_timer,
-    waiting_timers,
+    timeouts,
 )
 from perdure.core.workflow.activity_retries import verdict
 from perdure.core.workflow.outcome import Timer, TimerKind
@@ -110,22 +110,15 @@ def check(run: Run) -> None:
     """A worker that vanishes with an activity is noticed."""
     for activity in run.state.activities.values():
         if activity.started_at_ns and not activity.paused_at_ns:
-            assert running_timers(activity)
+            assert attempt_timeouts(activity)
 
 
 def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
     timers: list[Timer] = []
     for activity in state.activities.values():
-        if activity.paused_at_ns:
-            continue
-        if activity.started_at_ns:
-            timers += running_timers(activity)
-            if activity.schedule_to_close_ns:
-                timers.append(timeout_timer(activity, TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE))
-        else:
-            timers += waiting_timers(activity)
-            if activity.scheduled_at_ns > now_ns:
-                timers.append(retry_timer(activity))
+        timers += timeouts(activity)
+        if is_backing_off(activity, now_ns):
+            timers.append(retry_timer(activity))
     return timers
 
 
