@@ -107,6 +107,11 @@ class DynamicConfig:
     ) -> bool:
         return self._read(key, default, _boolean, _of_queue(namespace, task_queue, task_type))
 
+    def queue_integer(
+        self, key: str, default: int, namespace: str, task_queue: str, task_type: int
+    ) -> int:
+        return self._read(key, default, _integer, _of_queue(namespace, task_queue, task_type))
+
     def keys_but(self, known: frozenset[str]) -> list[str]:
         """Return the keys that are set, in lower case, but for those that are known or part of such a one."""
         return [

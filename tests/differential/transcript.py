@@ -5,6 +5,8 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from temporalio.api.history.v1 import History
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryResponse
 
 from tests.differential.wire import Refusal
 
@@ -51,4 +53,16 @@ def plain(reply: Message | Refusal | bytes) -> Any:
 
 
 def _fields(message: Message) -> Any:
-    return MessageToDict(message, preserving_proto_field_name=True)
+    fields = MessageToDict(message, preserving_proto_field_name=True)
+    if isinstance(message, GetWorkflowExecutionHistoryResponse) and message.raw_history:
+        fields["raw_history"] = raw_events(message)
+    return fields
+
+
+def raw_events(response: GetWorkflowExecutionHistoryResponse) -> list[Any]:
+    """Return the events of a history that came in serialized pieces. Where it is cut is a server's own business."""
+    return [
+        MessageToDict(event, preserving_proto_field_name=True)
+        for blob in response.raw_history
+        for event in History.FromString(blob.data).events
+    ]

@@ -6,7 +6,8 @@ at its end the workflow task that a worker holds.
 
 import asyncio
 
-from temporalio.api.enums.v1 import EventType, HistoryEventFilterType
+from temporalio.api.common.v1 import DataBlob
+from temporalio.api.enums.v1 import EncodingType, EventType, HistoryEventFilterType
 from temporalio.api.history.v1 import History, HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
@@ -97,6 +98,16 @@ class WorkflowHistory:
             response.next_page_token = encode(
                 HistoryToken(live.key.run_id, next_event_id, page.after_seq, follows)
             )
+        return self._response(response, events, live)
+
+    def _response(
+        self, response: GetWorkflowExecutionHistoryResponse, events: bytes, live: LiveRun
+    ) -> bytes:
+        """Add the events to the response, in the form that the namespace is to have them in."""
+        if events and self._services.limits(live.state.namespace).sends_raw_history:
+            blob = DataBlob(encoding_type=EncodingType.ENCODING_TYPE_PROTO3, data=events)
+            response.raw_history.append(blob)
+            events = b""
         return with_submessage(response, _HISTORY_FIELD, events)
 
     async def _followed(
@@ -127,9 +138,11 @@ class WorkflowHistory:
             return with_submessage(response, _HISTORY_FIELD, b"")
         await self._node.engine.settle(live)  # It may have closed just now.
         events = await self._node.histories.last_event(live)
-        if live.state.new_run_id and not follows:
+        is_raw = self._services.limits(live.state.namespace).sends_raw_history
+        # Temporal: what is sent as it is stays as it is.
+        if live.state.new_run_id and not follows and not is_raw:
             events = encode_events([_continued_as_new(History.FromString(events).events[0])])
-        return with_submessage(response, _HISTORY_FIELD, events)
+        return self._response(response, events, live)
 
     async def GetWorkflowExecutionHistoryReverse(
         self, request: GetWorkflowExecutionHistoryReverseRequest, call: Call

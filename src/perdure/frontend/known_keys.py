@@ -18,7 +18,7 @@ def _honoured() -> frozenset[str]:
         *limits.GLOBAL.values(),
         *limits.RETRIES.values(),
         *(limits.CALLBACK_ADDRESSES, limits.CIRCUIT_BREAKER),
-        *(limits.TASK_POLL, limits.QUERY_WINDOW, limits.FAIRNESS),
+        *(limits.TASK_POLL, limits.QUERY_WINDOW, limits.FAIRNESS, limits.FAIRNESS_WEIGHTS),
         *namespace_changes.KEYS,
         *retention.KEYS,
         *rate_limits.COUNT_KEYS,

@@ -19,7 +19,6 @@ from perdure.runtime.namespaces import Namespace, with_task_queue_config
 from perdure.runtime.task_queues import QueueName
 
 REASON_BYTES_MAX = 1000
-FAIRNESS_WEIGHTS_MAX = 1000
 
 
 class TaskQueueConfigs:
@@ -31,7 +30,10 @@ class TaskQueueConfigs:
         self, request: UpdateTaskQueueConfigRequest, call: Call
     ) -> UpdateTaskQueueConfigResponse:
         namespace = self._services.namespace(request.namespace)
-        self._check(request)
+        weights_max = self._node.limits.fairness_weights_max(
+            request.namespace, request.task_queue, request.task_queue_type
+        )
+        self._check(request, weights_max)
         name = QueueName(namespace.id, request.task_queue, request.task_queue_type)
         now_ns = self._node.clock.now_ns()
         config = TaskQueueConfig()
@@ -39,14 +41,14 @@ class TaskQueueConfigs:
         def change(old: Namespace) -> Namespace:
             encoded = old.task_queue_configs.get(f"{name.kind}:{name.name}", b"")
             config.CopyFrom(TaskQueueConfig.FromString(encoded))
-            _apply(config, request, now_ns)
+            _apply(config, request, now_ns, weights_max)
             return with_task_queue_config(old, name.kind, name.name, config)
 
         await self._services.namespaces.update(namespace.name, change)
         self._node.task_queues.configure(name)
         return UpdateTaskQueueConfigResponse(config=config)
 
-    def _check(self, request: UpdateTaskQueueConfigRequest) -> None:
+    def _check(self, request: UpdateTaskQueueConfigRequest, weights_max: int) -> None:
         is_workflow = request.task_queue_type == TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
         for update, what, label in (
             (request.update_queue_rate_limit, "rate limit", "UpdateQueueRateLimit"),
@@ -68,7 +70,7 @@ class TaskQueueConfigs:
         _check_length(
             "Identity", request.identity, self._services.limits(request.namespace).max_id_length
         )
-        _check_weights(request)
+        _check_weights(request, weights_max)
         check_family_name(request.task_queue)
 
 
@@ -77,16 +79,15 @@ def _check_length(name: str, text: str, limit: int) -> None:
         raise invalid_argument(f"{name} field too long (max {limit} characters).")
 
 
-def _check_weights(request: UpdateTaskQueueConfigRequest) -> None:
+def _check_weights(request: UpdateTaskQueueConfigRequest, weights_max: int) -> None:
     wanted, unwanted = (
         request.set_fairness_weight_overrides,
         request.unset_fairness_weight_overrides,
     )
     total = len(wanted) + len(unwanted)
-    if total > FAIRNESS_WEIGHTS_MAX:
+    if total > weights_max:
         raise invalid_argument(
-            "too many fairness weight overrides in request:"
-            f" got {total}, maximum {FAIRNESS_WEIGHTS_MAX}"
+            f"too many fairness weight overrides in request: got {total}, maximum {weights_max}"
         )
     for key in (*wanted, *unwanted):
         if not key:
@@ -104,7 +105,12 @@ def _check_weights(request: UpdateTaskQueueConfigRequest) -> None:
             )
 
 
-def _apply(config: TaskQueueConfig, request: UpdateTaskQueueConfigRequest, now_ns: int) -> None:
+def _apply(
+    config: TaskQueueConfig,
+    request: UpdateTaskQueueConfigRequest,
+    now_ns: int,
+    weights_max: int,
+) -> None:
     """Change `config` as the request wants it. Raises `Rejected`."""
     if request.HasField("update_queue_rate_limit"):
         _set_limit(config.queue_rate_limit, request.update_queue_rate_limit, request, now_ns)
@@ -119,7 +125,9 @@ def _apply(config: TaskQueueConfig, request: UpdateTaskQueueConfigRequest, now_n
         config.fairness_weight_overrides.pop(key, None)
     for key, weight in request.set_fairness_weight_overrides.items():
         config.fairness_weight_overrides[key] = weight
-    if len(config.fairness_weight_overrides) > FAIRNESS_WEIGHTS_MAX:
+    changes = request.set_fairness_weight_overrides or request.unset_fairness_weight_overrides
+    # An operator may have lowered the maximum since: what is not about weights changes all the same.
+    if changes and len(config.fairness_weight_overrides) > weights_max:
         raise invalid_argument(
             "fairness weight overrides update rejected: exceeding maximum key size"
         )

@@ -42,6 +42,7 @@ PER_NAMESPACE: Mapping[str, str] = {
     "search_attributes_size": "frontend.searchAttributesTotalSizeLimit",
     "max_links": "frontend.maxlinksPerRequest",
     "max_link_size": "frontend.linkMaxSize",
+    "sends_raw_history": "frontend.sendRawWorkflowHistory",
     "max_callbacks": "callback.maxPerExecution",
     "max_callback_url_length": "frontend.callbackURLMaxLength",
     "max_callback_header_size": "frontend.callbackHeaderMaxLength",
@@ -96,6 +97,9 @@ QUERY_WINDOW_S = 20.0
 KNOWN_MAX = 4096
 #: Whether tasks that wait go by fairness keys; may differ likewise.
 FAIRNESS = "matching.enableFairness"
+#: How many fairness keys of a task queue an operator may give weights; may differ likewise.
+FAIRNESS_WEIGHTS = "matching.maxFairnessKeyWeightOverrides"
+FAIRNESS_WEIGHTS_MAX = 1000
 
 
 _WARNED = ("blob_size", "memo_size", "activity_failure_size")
@@ -179,6 +183,11 @@ class ConfiguredLimits:
         if not self.config.is_set(FAIRNESS):
             return False
         return self.config.queue_boolean(FAIRNESS, False, namespace, task_queue, task_type)
+
+    def fairness_weights_max(self, namespace: str, task_queue: str, task_type: int) -> int:
+        return self.config.queue_integer(
+            FAIRNESS_WEIGHTS, FAIRNESS_WEIGHTS_MAX, namespace, task_queue, task_type
+        )
 
     @property
     def query_window_s(self) -> float:

@@ -331,6 +331,8 @@ class Limits:
     task_history_page_size: int = 1024
     query_history_page_size: int = 1024
     visibility_page_size: int = 1000
+    #: Whether histories are sent as serialized events, for clients to decode.
+    sends_raw_history: bool = False
     #: How long a client that waits for an event or an update is kept waiting.
     long_poll_ns: int = 20 * 10**9
     #: Shown to clients only.
