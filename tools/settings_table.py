@@ -71,7 +71,9 @@ def keys() -> str:
     """Return the keys of dynamic configuration that have an effect, one row a key."""
     rows = [(limits.TASK_POLL, _duration(limits.TASK_POLL_S), "namespace, task queue")]
     rows.append((limits.FAIRNESS, "false", "namespace, task queue"))
-    rows.append((limits.FAIRNESS_WEIGHTS, f"{limits.FAIRNESS_WEIGHTS_MAX}", "namespace, task queue"))
+    rows.append(
+        (limits.FAIRNESS_WEIGHTS, f"{limits.FAIRNESS_WEIGHTS_MAX}", "namespace, task queue")
+    )
     rows.append((limits.QUERY_WINDOW, _duration(limits.QUERY_WINDOW_S), ""))
     for names, scope in ((limits.PER_NAMESPACE, "namespace"), (limits.GLOBAL, "")):
         for name, key in names.items():

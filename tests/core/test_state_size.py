@@ -96,11 +96,7 @@ def size_of(*changes: Change) -> int:
         (child(workflow_id=LONG), child(), 1),
         (child(workflow_type=LONG), child(), 1),
         (timer(LONG), timer(), 2),
-        (
-            lambda state: state.signal_request_ids.add(LONG),
-            lambda state: state.signal_request_ids.add(""),
-            1,
-        ),
+        (entry("signals", LONG, 1), entry("signals", "", 1), 1),
         (
             entry("request_ids", LONG, RequestIdInfo(0, 0)),
             entry("request_ids", "", RequestIdInfo(0, 0)),

@@ -205,6 +205,7 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info.capabilities.sync_update = True
     info.capabilities.async_update = True
     info.capabilities.poller_autoscaling = True
+    info.capabilities.workflow_task_completion_pagination = limits.completion_pages
     info.limits.blob_size_limit_error = limits.blob_size
     info.limits.memo_size_limit_error = limits.memo_size
     info.limits.workflow_task_completion_size_limit_error = limits.workflow_task_completion_size

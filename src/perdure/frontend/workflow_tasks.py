@@ -26,6 +26,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected, invalid_argument, no_workflow_task
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
+from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns, set_timestamp
 from perdure.core.workflow.workflow_task import TaskRef
@@ -134,10 +135,13 @@ class WorkflowTasks:
                     self._node.nonce() if request.return_new_workflow_task else 0
                 ),
                 messages=request.messages,
-                is_page=request.intermediate_page or request.page_number > 0,
+                page=self._page(key, request),
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
             ),
         )
+        if isinstance(completed, PageKept):
+            self._node.completion_pages.count(key.namespace_id, completed.pages)
+            return RespondWorkflowTaskCompletedResponse()
         assert isinstance(completed, TaskCompleted)
         return await self._completed_response(key, request.identity, completed)
 
@@ -192,6 +196,13 @@ class WorkflowTasks:
             namespace = getattr(command, name).namespace if name is not None else ""
             if namespace:
                 self._services.namespaces.get(namespace)
+
+    def _page(self, key: RunKey, request: RespondWorkflowTaskCompletedRequest) -> Page | None:
+        """Return which page of a completion this is; None if it is the whole."""
+        if not request.intermediate_page and request.page_number <= 0:
+            return None
+        room = self._node.completion_pages.room(key.namespace_id, self._limits_of(key))
+        return Page(request.page_number, not request.intermediate_page, room)
 
     def _is_bad(self, key: RunKey, checksum: str) -> bool:
         namespace = self._services.namespaces.get_by_id(key.namespace_id)

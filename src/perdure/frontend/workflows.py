@@ -275,10 +275,9 @@ class Workflows:
     ) -> DescribeWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request)
-        now_ns = self._node.clock.now_ns()
-
+        now_ns, limits = self._node.clock.now_ns(), self._services.limits(request.namespace)
         return await self._node.engine.read(
-            self._key(namespace.id, execution), lambda live: describe(live.run, now_ns)
+            self._key(namespace.id, execution), lambda live: describe(live.run, now_ns, limits)
         )
 
     def _chain(self, namespace_id: str, execution: WorkflowExecution, first_run_id: str) -> RunKey:

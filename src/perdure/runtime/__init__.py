@@ -15,6 +15,7 @@ starts.py        a start request meets the run that there is
 queries.py       queries and their callers
 updates.py       updates and their callers
 breakers.py      whoever does not take callbacks is left alone for a while (with callbacks.py, posting.py)
+completion_pages.py  how much memory the pages of completions may take
 errands.py       what one run wants of another
 replies.py       what the frontend is answered with
 resets.py        a workflow is taken back

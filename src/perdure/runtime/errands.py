@@ -70,8 +70,12 @@ NotCanceled = CancelExternalWorkflowExecutionFailedCause
 
 
 class Errands:
-    def __init__(self, engine: Engine, fresh_id: Callable[[], str]) -> None:
+    def __init__(
+        self, engine: Engine, fresh_id: Callable[[], str], namespace_name: Callable[[str], str]
+    ) -> None:
+        """`namespace_name` returns the name of the namespace with an id; empty if it is not there."""
         self._engine = engine
+        self._namespace_name = namespace_name
         self._fresh_id = fresh_id
         self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
 
@@ -126,7 +130,12 @@ class Errands:
     # Children
 
     async def _start_child(self, key: RunKey, errand: StartChild) -> object:
-        target = self._engine.key(key.namespace_id, errand.workflow_id)
+        if self._is_gone(errand.namespace_id):
+            return RecordChildNotStarted(
+                errand.initiated_event_id,
+                ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
+        target = self._engine.key(errand.namespace_id or key.namespace_id, errand.workflow_id)
         current = await self._engine.find(target)
         live = current
         try:
@@ -141,6 +150,10 @@ class Errands:
         finally:
             await self._engine.settle(live)
         return RecordChildStarted(errand.initiated_event_id, live.state.first_run_id)
+
+    def _is_gone(self, namespace_id: str) -> bool:
+        """Whether this is another namespace than the sender's, and has been deleted meanwhile."""
+        return bool(namespace_id) and not self._namespace_name(namespace_id)
 
     def _child(
         self, key: RunKey, errand: StartChild, target: RunKey, current: LiveRun | None
@@ -172,14 +185,14 @@ class Errands:
             return current
         run_id = self._fresh_id()
         attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
-        with_parent(attributes, errand, _execution(key))
+        with_parent(attributes, errand, key.namespace_id, _execution(key))
         return begin(
             engine,
             target,
             current,
             decision,
             Start(
-                namespace_id=key.namespace_id,
+                namespace_id=target.namespace_id,
                 namespace=request.namespace,
                 workflow_id=errand.workflow_id,
                 run_id=run_id,
@@ -193,7 +206,9 @@ class Errands:
 
     async def _ask_child(self, key: RunKey, errand: AskChild) -> object:
         """Go to the last run of the child, and see whether it has closed."""
-        child = self._engine.key(key.namespace_id, errand.workflow_id, errand.run_id)
+        child = self._engine.key(
+            errand.namespace_id or key.namespace_id, errand.workflow_id, errand.run_id
+        )
         live = await self._engine.find(child)
         while live is not None and (following := _followed_by(live)):
             child = child._replace(run_id=following)
@@ -222,7 +237,9 @@ class Errands:
         )
         run_id = errand.run_id
         while run_id:
-            parent = self._engine.key(key.namespace_id, errand.workflow_id, run_id)
+            parent = self._engine.key(
+                errand.namespace_id or key.namespace_id, errand.workflow_id, run_id
+            )
             run_id = await self._ask_if_there(parent, closed)
         return AcknowledgeParentTold()
 
@@ -245,7 +262,7 @@ class Errands:
                 sender=_execution(key),
                 child_only=True,
             )
-        child = self._engine.key(key.namespace_id, errand.workflow_id)
+        child = self._engine.key(errand.namespace_id or key.namespace_id, errand.workflow_id)
         await self._ask_if_there(child, request)
         return AcknowledgeChildReleased(errand.initiated_event_id)
 
@@ -267,8 +284,13 @@ class Errands:
         cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
         not_there = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
         target = wanted.workflow_execution
-        if target.workflow_id == key.workflow_id:
+        if _is_itself(key, wanted):
             return RecordExternalSignaled(errand.initiated_event_id, not_there)
+        if self._is_gone(wanted.namespace_id):
+            return RecordExternalSignaled(
+                errand.initiated_event_id,
+                NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
         signal = Signal(
             name=wanted.signal_name,
             input=wanted.input if wanted.HasField("input") else None,
@@ -280,7 +302,7 @@ class Errands:
         )
         try:
             await self._engine.ask(
-                self._engine.key(key.namespace_id, target.workflow_id, target.run_id), signal
+                self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id), signal
             )
         except Rejected as refusal:
             if refusal.code is Code.NOT_FOUND:
@@ -297,8 +319,13 @@ class Errands:
         )
         not_there = NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
         target = wanted.workflow_execution
-        answer = target.workflow_id != key.workflow_id and await self._ask_if_there(
-            self._engine.key(key.namespace_id, target.workflow_id, target.run_id),
+        if self._is_gone(wanted.namespace_id):
+            return RecordExternalCancelRequested(
+                errand.initiated_event_id,
+                NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
+        answer = not _is_itself(key, wanted) and await self._ask_if_there(
+            self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id),
             RequestCancel(
                 reason=wanted.reason,
                 identity=HISTORY_SERVICE,
@@ -332,6 +359,17 @@ def _followed_by(live: LiveRun) -> str:
     """Return the run as which the workflow goes on; empty if this one is the last."""
     state = live.state
     return state.new_run_id or (state.reset_run_id if state.made_way else "")
+
+
+def _is_itself(
+    key: RunKey,
+    wanted: SignalExternalWorkflowExecutionInitiatedEventAttributes
+    | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+) -> bool:
+    return (wanted.namespace_id, wanted.workflow_execution.workflow_id) == (
+        key.namespace_id,
+        key.workflow_id,
+    )
 
 
 def _execution(key: RunKey) -> WorkflowExecution:

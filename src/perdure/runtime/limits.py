@@ -23,6 +23,7 @@ PER_NAMESPACE: Mapping[str, str] = {
     "checks_reuse_interval": "history.enableWorkflowIdReuseStartTimeValidation",
     "workflow_id_reuse_minimal_interval_ns": "history.workflowIdReuseMinimalInterval",
     "max_signals_per_execution": "history.maximumSignalsPerExecution",
+    "shows_signals": "history.enableCHASMSignalBacklinks",
     "max_in_flight_updates": "history.maxInFlightUpdates",
     "max_in_flight_update_payloads": "history.maxInFlightUpdatePayloads",
     "max_total_updates": "history.maxTotalUpdates",
@@ -56,6 +57,8 @@ PER_NAMESPACE: Mapping[str, str] = {
     "query_history_page_size": "matching.historyMaxPageSize",
     "visibility_page_size": "frontend.visibilityMaxPageSize",
     "long_poll_ns": "history.longPollExpirationInterval",
+    "completion_pages": "history.enableWorkflowTaskCompletionPagination",
+    "completion_pages_share": "history.workflowTaskCompletionBufferNamespaceRatio",
     "workflow_task_completion_size": "history.workflowTaskCompletionBufferSizeLimit",
 }
 #: Likewise; the same for all.
@@ -70,6 +73,8 @@ GLOBAL: Mapping[str, str] = {
     "state_size_warn": "limit.mutableStateSize.warn",
     "callback_retry_initial_ns": "callback.retryPolicy.initialInterval",
     "callback_retry_max_ns": "callback.retryPolicy.maxInterval",
+    "completion_pages_size": "history.workflowTaskCompletionBufferTotalSizeLimit",
+    "cross_namespace_commands": "system.enableCrossNamespaceCommands",
     "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",
 }
 #: What a retry policy has where it says nothing; tables. May differ from namespace to namespace.

@@ -131,6 +131,11 @@ class Namespaces:
         namespace = self._by_id.get(namespace_id)
         return namespace.name if namespace is not None else ""
 
+    def id_of(self, name: str) -> str:
+        """Return the id of a namespace; empty if it is not known."""
+        namespace = self._by_name.get(name)
+        return namespace.id if namespace is not None else ""
+
     def search_attribute_types(self, namespace_id: str) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes of a namespace: name → type."""
         return self._types.get(namespace_id, {})

@@ -26,6 +26,7 @@ from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.background import for_ever
 from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
+from perdure.runtime.completion_pages import CompletionPages
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
 from perdure.runtime.histories import Histories
@@ -84,10 +85,11 @@ class Node:
         self.queries = Queries(
             self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
         )
-        self.errands = Errands(self.engine, self.fresh_id)
+        self.errands = Errands(self.engine, self.fresh_id, self.namespaces.name_of)
         self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
+        self.completion_pages = CompletionPages()
         self.starts = Starts(self.engine, self.updates, self.fresh_id, self.nonce)
         remover = Remover(self.engine)
         self.retention = Retention(
@@ -145,6 +147,7 @@ class Node:
                 self.fresh_id,
                 self.namespaces.search_attribute_types,
                 self.namespaces.retention_ns,
+                self.namespaces.id_of,
             )
             if name:  # Else nobody has told of it yet.
                 self._worlds[namespace_id] = world

@@ -16,10 +16,10 @@ can command, how records change the state, what must hold, the tables.
     workflow_task.py      a worker is asked to move the workflow forward (with workflow_task_timers.py)
     workflow_task_failures.py  a worker does not do it, or not in time
     handing_out.py        a worker is given that task
-    completion.py         it did: its commands are carried out
+    completion.py         it did: its commands are carried out (with completion_pages.py)
     activities.py         something is done in the outside world (with activity_attempts.py, activity_commands.py,
                           activity_options.py, activity_retries.py, activity_timeouts.py, activity_control.py)
-    children.py           it starts another workflow (with child_options.py)
+    children.py           it starts another workflow (with child_options.py, reach.py)
     externals.py          it signals another workflow, or asks it to stop
     updates.py            somebody asks it to change something, and wants to know what came of it
     timers.py             the workflow sleeps

@@ -13,7 +13,7 @@ from perdure.core import cron
 from perdure.core.search_attributes import drop_nothing
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.state import RunState
+from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
@@ -29,26 +29,29 @@ CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECU
 COMMAND = "StartChildWorkflowExecutionCommand"
 
 
-def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
-    """Refuse what the real server refuses, in its order; fill in what is inherited."""
+def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> str:
+    """Refuse what the real server refuses, in its order; fill in what is inherited.
+
+    Return the id of the namespace that the child is to be in.
+    """
     state, limits = step.state, step.world.limits
-    if wanted.namespace and wanted.namespace != state.namespace:
-        raise BadCommand(CAUSE, "cross namespace commands are not allowed")
+    namespace_id = reached_namespace_id(step, wanted.namespace, CAUSE)
+    wanted.namespace = wanted.namespace or state.namespace
     workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
-    where = f"WorkflowId={workflow_id} WorkflowType={kind} Namespace={namespace or state.namespace}"
+    where = f"WorkflowId={workflow_id} WorkflowType={kind} Namespace={namespace}"
     if not workflow_id:
         raise BadCommand(
             CAUSE,
             f"Required field WorkflowId is not set on {COMMAND}."
-            f" WorkflowType={kind} Namespace={state.namespace}",
+            f" WorkflowType={kind} Namespace={namespace}",
         )
     if not kind:
         raise BadCommand(
             CAUSE,
             f"Required field WorkflowType is not set on {COMMAND}."
-            f" WorkflowId={workflow_id} Namespace={state.namespace}",
+            f" WorkflowId={workflow_id} Namespace={namespace}",
         )
-    _check_names(step, workflow_id, kind)
+    _check_names(step, wanted)
     for name, timeout in (
         ("WorkflowExecutionTimeout", wanted.workflow_execution_timeout),
         ("WorkflowRunTimeout", wanted.workflow_run_timeout),
@@ -67,8 +70,8 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         raise BadCommand(CAUSE, f"invalid CronSchedule on {COMMAND}: {fault}. {where}")
     fault = search_attributes_fault(
         wanted.search_attributes.indexed_fields,
-        step.world.search_attribute_types(state.namespace_id),
-        state.namespace,
+        step.world.search_attribute_types(namespace_id),
+        namespace,
         limits,
     )
     if fault is not None:
@@ -86,10 +89,12 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
     if fault is not None:
         raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
     _check_room(step, wanted)
+    return namespace_id
 
 
-def _check_names(step: Step, workflow_id: str, kind: str) -> None:
-    limit, namespace = step.world.limits.max_id_length, step.state.namespace
+def _check_names(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+    workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
+    limit = step.world.limits.max_id_length
     for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
         if NUL in value:
             raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
@@ -124,7 +129,7 @@ def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes
 
 
 def initiated_attributes(
-    state: RunState, wanted: StartChildWorkflowExecutionCommandAttributes, limits: Limits
+    wanted: StartChildWorkflowExecutionCommandAttributes, namespace_id: str, limits: Limits
 ) -> StartChildWorkflowExecutionInitiatedEventAttributes:
     execution_timeout = duration_ns(wanted.workflow_execution_timeout)
     run_timeout = duration_ns(wanted.workflow_run_timeout)
@@ -136,8 +141,8 @@ def initiated_attributes(
     if run_timeout:
         task_timeout = min(task_timeout, run_timeout)
     attributes = StartChildWorkflowExecutionInitiatedEventAttributes(
-        namespace=state.namespace,
-        namespace_id=state.namespace_id,
+        namespace=wanted.namespace,
+        namespace_id=namespace_id,
         workflow_id=wanted.workflow_id,
         workflow_type=wanted.workflow_type,
         task_queue=wanted.task_queue,

@@ -138,8 +138,8 @@ def child_closed(step: Step, request: RecordChildClosed) -> str:
         _record_started(step, child, request.first_run_id)
     event = _closed_event(request.event)
     attributes = attributes_of(event)
-    attributes.namespace = step.state.namespace
-    attributes.namespace_id = step.state.namespace_id
+    attributes.namespace = child.namespace or step.state.namespace
+    attributes.namespace_id = child.namespace_id or step.state.namespace_id
     attributes.workflow_execution.workflow_id = request.workflow_id
     attributes.workflow_execution.run_id = request.run_id
     attributes.workflow_type.name = child.workflow_type
@@ -168,13 +168,13 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
         raise BadCommand(CAUSE, f"{COMMAND}Attributes is not set on {COMMAND}.")
     wanted = StartChildWorkflowExecutionCommandAttributes()
     wanted.CopyFrom(command.start_child_workflow_execution_command_attributes)
-    check_command(step, wanted)
+    namespace_id = check_command(step, wanted)
     event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.start_child_workflow_execution_initiated_event_attributes
-    attributes.MergeFrom(initiated_attributes(step.state, wanted, step.world.limits))
+    attributes.MergeFrom(initiated_attributes(wanted, namespace_id, step.world.limits))
     with_types(
         attributes.search_attributes.indexed_fields,
-        step.world.search_attribute_types(step.state.namespace_id),
+        step.world.search_attribute_types(namespace_id),
     )
     attributes.workflow_task_completed_event_id = completed_event_id
     if command.HasField("user_metadata"):
@@ -220,12 +220,12 @@ def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
 def with_parent(
     attributes: WorkflowExecutionStartedEventAttributes,
     errand: StartChild,
+    parent_namespace_id: str,
     parent: WorkflowExecution,
 ) -> None:
     """Write into the child's started event whose child it is."""
-    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(errand.attributes)
-    attributes.parent_workflow_namespace = initiated.namespace
-    attributes.parent_workflow_namespace_id = initiated.namespace_id
+    attributes.parent_workflow_namespace = errand.parent_namespace
+    attributes.parent_workflow_namespace_id = parent_namespace_id
     attributes.parent_workflow_execution.CopyFrom(parent)
     attributes.parent_initiated_event_id = errand.initiated_event_id
     attributes.root_workflow_execution.workflow_id = errand.root_workflow_id
@@ -303,6 +303,7 @@ def _closed_event(closing: HistoryEvent) -> HistoryEvent:
 
 def initiated(state: RunState, event: HistoryEvent) -> None:
     attributes = event.start_child_workflow_execution_initiated_event_attributes
+    is_elsewhere = attributes.namespace_id != state.namespace_id
     state.children[event.event_id] = PendingChild(
         initiated_event_id=event.event_id,
         workflow_id=attributes.workflow_id,
@@ -312,6 +313,8 @@ def initiated(state: RunState, event: HistoryEvent) -> None:
         user_metadata=event.user_metadata.SerializeToString(),
         # Temporal: run, event and version of the parent's history.
         request_id=f"{state.run_id}:{event.event_id}:0",
+        namespace=attributes.namespace if is_elsewhere else "",
+        namespace_id=attributes.namespace_id if is_elsewhere else "",
     )
 
 
@@ -380,7 +383,11 @@ def owed(state: RunState) -> list[Effect]:
         return []  # Its children and its parent are those of the run that it goes on as.
     effects: list[Effect] = [
         ReleaseChild(
-            child.initiated_event_id, child.workflow_id, child.run_id, child.parent_close_policy
+            child.initiated_event_id,
+            child.workflow_id,
+            child.run_id,
+            child.parent_close_policy,
+            child.namespace_id,
         )
         for child in state.children.values()
     ]
@@ -394,13 +401,14 @@ def owed(state: RunState) -> list[Effect]:
                 parent.run_id,
                 state.first_run_id,
                 state.close_event,
+                parent.namespace_id,
             )
         )
     return effects
 
 
 def _ask(child: PendingChild) -> AskChild:
-    return AskChild(child.initiated_event_id, child.workflow_id, child.run_id)
+    return AskChild(child.initiated_event_id, child.workflow_id, child.run_id, child.namespace_id)
 
 
 def _start(state: RunState, child: PendingChild) -> StartChild:
@@ -414,6 +422,8 @@ def _start(state: RunState, child: PendingChild) -> StartChild:
         root_run_id=state.root_run_id,
         priority=state.priority,
         base_run_ids=tuple(state.base_run_ids),
+        parent_namespace=state.namespace,
+        namespace_id=child.namespace_id,
     )
 
 

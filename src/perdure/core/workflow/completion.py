@@ -20,6 +20,7 @@ from perdure.core.workflow import (
     activities,
     activity_commands,
     children,
+    completion_pages,
     continuation,
     execution,
     externals,
@@ -31,6 +32,7 @@ from perdure.core.workflow import (
     updates,
 )
 from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
@@ -105,7 +107,7 @@ class CompleteWorkflowTask:
     is_bad_binary: bool = False
     build_id: str = ""
     #: These are not all of the commands, or others came before them.
-    is_page: bool = False
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class TaskCompleted:
     reset_to_event_id: int = 0
 
 
-def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejected:
+def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageKept | Rejected:
     """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
     task, started = held(step, request.ref)
     if request.force_new_task and step.state.is_paused:
@@ -126,12 +128,11 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
             Code.FAILED_PRECONDITION,
             "Workflow is paused and force create new workflow task is not allowed.",
         )
-    if request.is_page:
-        raise Rejected(
-            Code.FAILED_PRECONDITION,
-            "workflow task completion pagination is disabled for this namespace"
-            f" {step.state.namespace}",
-        )
+    if request.page is not None:
+        kept = _take_page(step, request, request.page, started.identity)
+        if not isinstance(kept, CompleteWorkflowTask):
+            return kept
+        request = kept
     _check_sequence(request)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
@@ -172,6 +173,27 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | Rejec
     if step.run.pending_task is None and not is_kept_back:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, activity_tasks)
+
+
+def _take_page(
+    step: Step, request: CompleteWorkflowTask, page: Page, identity: str
+) -> CompleteWorkflowTask | PageKept | Rejected:
+    """Return the whole request, if this page is the last one. Refusals are replies: they forget the pages before."""
+    if not step.world.limits.completion_pages:
+        raise Rejected(
+            Code.FAILED_PRECONDITION,
+            f"workflow task completion pagination is disabled for this namespace {step.state.namespace}",
+        )
+    try:
+        if not page.is_last:
+            return completion_pages.keep(step, page, request.commands)
+        merged = completion_pages.together(step, page, request.commands)
+    except Rejected as refusal:
+        return refusal
+    except BadCommand as error:
+        step.convert(*_who(request))
+        return _refuse(step, request, error, identity)
+    return replace(request, commands=merged)
 
 
 def _who(request: CompleteWorkflowTask) -> tuple[str, WorkerVersionStamp | None]:

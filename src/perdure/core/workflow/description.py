@@ -4,6 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
     CallbackState,
+    EventType,
     ParentClosePolicy,
     PendingActivityState,
     PendingWorkflowTaskState,
@@ -28,6 +29,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from perdure.core.workflow.callbacks import is_triggered
 from perdure.core.workflow.listing import memo, search_attributes
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.state import CompletionCallback, PendingActivity, Run, RunState
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.versioning import described
@@ -36,13 +38,13 @@ from perdure.core.workflow.versioning import described
 _NO_TIME = Timestamp(seconds=-62_135_596_800)
 
 
-def describe(run: Run, now_ns: int) -> DescribeWorkflowExecutionResponse:
+def describe(run: Run, now_ns: int, limits: Limits) -> DescribeWorkflowExecutionResponse:
     state = run.state
     started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     reply = DescribeWorkflowExecutionResponse(
         execution_config=_config(state, started),
         workflow_execution_info=_info(run, started),
-        workflow_extended_info=_extended(state),
+        workflow_extended_info=_extended(state, limits),
         pending_activities=[
             _pending_activity(activity, now_ns) for activity in state.activities.values()
         ],
@@ -104,7 +106,7 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
     info.root_execution.workflow_id = state.root_workflow_id
     info.root_execution.run_id = state.root_run_id
     if state.parent is not None:
-        info.parent_namespace_id = state.namespace_id
+        info.parent_namespace_id = state.parent.namespace_id or state.namespace_id
         info.parent_execution.workflow_id = state.parent.workflow_id
         info.parent_execution.run_id = state.parent.run_id
     set_timestamp(info.start_time, state.start_time_ns)
@@ -140,7 +142,7 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
     return info
 
 
-def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
+def _extended(state: RunState, limits: Limits) -> WorkflowExecutionExtendedInfo:
     extended = WorkflowExecutionExtendedInfo(cancel_requested=state.cancel_requested)
     if state.execution_expiration_ns:
         set_timestamp(extended.execution_expiration_time, state.execution_expiration_ns)
@@ -161,6 +163,12 @@ def _extended(state: RunState) -> WorkflowExecutionExtendedInfo:
         entry.event_type = info.event_type  # type: ignore[assignment]
         entry.event_id = info.event_id
         entry.buffered = info.event_id == 0
+    if limits.shows_signals:
+        for request_id, event_id in state.signals.items():
+            entry = extended.request_id_infos[request_id]
+            entry.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+            entry.event_id = max(event_id, 0)
+            entry.buffered = event_id == 0
     return extended
 
 

@@ -313,8 +313,12 @@ def started(state: RunState, event: HistoryEvent) -> None:
             state.run_expiration_ns = min(state.run_expiration_ns, state.execution_expiration_ns)
     if attributes.HasField("parent_workflow_execution"):
         parent = attributes.parent_workflow_execution
+        theirs = attributes.parent_workflow_namespace_id
         state.parent = Parent(
-            parent.workflow_id, parent.run_id, attributes.parent_initiated_event_id
+            parent.workflow_id,
+            parent.run_id,
+            attributes.parent_initiated_event_id,
+            theirs if theirs != state.namespace_id else "",
         )
     root = attributes.root_workflow_execution
     state.root_workflow_id = root.workflow_id or state.workflow_id

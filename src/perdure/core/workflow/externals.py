@@ -21,6 +21,7 @@ from temporalio.api.history.v1 import (
 )
 
 from perdure.core.workflow.outcome import CancelExternal, Effect, SignalExternal
+from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.records import ExternalRequested
 from perdure.core.workflow.state import PendingExternal, Run, RunState
 from perdure.core.workflow.step import (
@@ -70,14 +71,14 @@ def signaled(step: Step, request: RecordExternalSignaled) -> None:
         event = new_event(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
         failed = event.signal_external_workflow_execution_failed_event_attributes
         failed.cause = request.cause
-        failed.namespace, failed.namespace_id = step.state.namespace, wanted.namespace_id
+        failed.namespace, failed.namespace_id = _namespace(step, wanted), wanted.namespace_id
         failed.workflow_execution.CopyFrom(wanted.workflow_execution)
         failed.initiated_event_id = request.initiated_event_id
         failed.control = wanted.control
     else:
         event = new_event(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED)
         done = event.external_workflow_execution_signaled_event_attributes
-        done.namespace, done.namespace_id = step.state.namespace, wanted.namespace_id
+        done.namespace, done.namespace_id = _namespace(step, wanted), wanted.namespace_id
         done.workflow_execution.CopyFrom(wanted.workflow_execution)
         done.initiated_event_id = request.initiated_event_id
         done.control = wanted.control
@@ -96,17 +97,27 @@ def cancel_requested(step: Step, request: RecordExternalCancelRequested) -> None
         event = new_event(EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
         failed = event.request_cancel_external_workflow_execution_failed_event_attributes
         failed.cause = request.cause
-        failed.namespace, failed.namespace_id = step.state.namespace, wanted.namespace_id
+        failed.namespace, failed.namespace_id = _namespace(step, wanted), wanted.namespace_id
         failed.workflow_execution.CopyFrom(wanted.workflow_execution)
         failed.initiated_event_id = request.initiated_event_id
     else:
         event = new_event(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
         done = event.external_workflow_execution_cancel_requested_event_attributes
-        done.namespace, done.namespace_id = step.state.namespace, wanted.namespace_id
+        done.namespace, done.namespace_id = _namespace(step, wanted), wanted.namespace_id
         done.workflow_execution.CopyFrom(wanted.workflow_execution)
         done.initiated_event_id = request.initiated_event_id
     step.record_or_buffer(event)
     ensure(step)
+
+
+def _namespace(
+    step: Step,
+    wanted: SignalExternalWorkflowExecutionInitiatedEventAttributes
+    | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+) -> str:
+    """Return the name of the namespace that was reached. A worker need not name its own."""
+    is_own = wanted.namespace_id == step.state.namespace_id
+    return step.state.namespace if is_own else wanted.namespace
 
 
 # What a worker can command
@@ -119,7 +130,7 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
     if not wanted.HasField("execution"):
         raise BadCommand(_BAD_SIGNAL, f"Execution is not set on {_SIGNAL}.")
     target = wanted.execution
-    _check_namespace(step.state, wanted.namespace, _BAD_SIGNAL)
+    namespace_id = reached_namespace_id(step, wanted.namespace, _BAD_SIGNAL)
     where = f"Namespace={wanted.namespace} RunId={target.run_id} SignalName={wanted.signal_name}"
     _check_target(step, target, _BAD_SIGNAL, _SIGNAL, where)
     if not wanted.signal_name:
@@ -139,7 +150,7 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
     attributes = event.signal_external_workflow_execution_initiated_event_attributes
     attributes.workflow_task_completed_event_id = completed_event_id
     attributes.namespace = wanted.namespace
-    attributes.namespace_id = step.state.namespace_id
+    attributes.namespace_id = namespace_id
     attributes.workflow_execution.CopyFrom(target)
     attributes.signal_name = wanted.signal_name
     attributes.control = wanted.control
@@ -155,7 +166,7 @@ def cancel_external(step: Step, command: Command, completed_event_id: int) -> No
         raise BadCommand(_BAD_CANCEL, f"{_CANCEL}Attributes is not set on {_CANCEL}.")
     wanted = command.request_cancel_external_workflow_execution_command_attributes
     target = WorkflowExecution(workflow_id=wanted.workflow_id, run_id=wanted.run_id)
-    _check_namespace(step.state, wanted.namespace, _BAD_CANCEL)
+    namespace_id = reached_namespace_id(step, wanted.namespace, _BAD_CANCEL)
     where = f"Namespace={wanted.namespace} RunId={wanted.run_id}"
     _check_target(step, target, _BAD_CANCEL, _CANCEL, where)
     if any(
@@ -172,19 +183,12 @@ def cancel_external(step: Step, command: Command, completed_event_id: int) -> No
     attributes = event.request_cancel_external_workflow_execution_initiated_event_attributes
     attributes.workflow_task_completed_event_id = completed_event_id
     attributes.namespace = wanted.namespace
-    attributes.namespace_id = step.state.namespace_id
+    attributes.namespace_id = namespace_id
     attributes.workflow_execution.CopyFrom(target)
     attributes.control = wanted.control
     attributes.child_workflow_only = wanted.child_workflow_only
     attributes.reason = wanted.reason
     _initiate(step, event)
-
-
-def _check_namespace(
-    state: RunState, namespace: str, cause: WorkflowTaskFailedCause.ValueType
-) -> None:
-    if namespace and namespace != state.namespace:
-        raise BadCommand(cause, "cross namespace commands are not allowed")
 
 
 def _check_target(

@@ -125,6 +125,10 @@ class StartChild(NamedTuple):
     priority: bytes
     #: Runs that the parent is a reset of: a child that one of them has started is this one's, too.
     base_run_ids: tuple[str, ...] = ()
+    #: Name of the parent's namespace.
+    parent_namespace: str = ""
+    #: Where the child is to be, if that is another namespace than the parent's.
+    namespace_id: str = ""
 
 
 class TellParent(NamedTuple):
@@ -137,6 +141,8 @@ class TellParent(NamedTuple):
     first_run_id: str
     #: The serialized last event of this run.
     close_event: bytes
+    #: Of the parent, if that is another one.
+    namespace_id: str = ""
 
 
 class AskChild(NamedTuple):
@@ -149,6 +155,8 @@ class AskChild(NamedTuple):
     workflow_id: str
     #: The child's first run.
     run_id: str
+    #: Of the child, if that is another one.
+    namespace_id: str = ""
 
 
 class ReleaseChild(NamedTuple):
@@ -160,6 +168,8 @@ class ReleaseChild(NamedTuple):
     run_id: str
     #: `ParentClosePolicy`.
     policy: int
+    #: Of the child, if that is another one.
+    namespace_id: str = ""
 
 
 class SignalExternal(NamedTuple):
@@ -276,6 +286,8 @@ class Limits:
     workflow_retries: RetryDefaults = RetryDefaults()
     max_workflow_task_timeout_ns: int = 120 * 10**9
     max_signals_per_execution: int = 10_000
+    #: Whether the description of a run says which event each signal has become.
+    shows_signals: bool = False
     max_buffered_queries: int = 1
     #: Events that wait until a worker has done with the workflow task, and their bytes.
     max_buffered_events: int = 100
@@ -325,6 +337,8 @@ class Limits:
     max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000
+    #: Whether the commands of a workflow may reach executions in other namespaces.
+    cross_namespace_commands: bool = False
     #: Events of a page where a client does not say how many it wants.
     history_page_size: int = 256
     #: Events that come along with a workflow task, or with one that is about a query.
@@ -335,8 +349,12 @@ class Limits:
     sends_raw_history: bool = False
     #: How long a client that waits for an event or an update is kept waiting.
     long_poll_ns: int = 20 * 10**9
-    #: Shown to clients only.
+    #: Whether a workflow task may be completed in pages, and how large they may be together.
+    completion_pages: bool = False
     workflow_task_completion_size: int = 40 * 1024 * 1024
+    #: Of all workflow tasks together, and which part of it a namespace may have.
+    completion_pages_size: int = 1024 * 1024 * 1024
+    completion_pages_share: float = 0.5
     namespace_min_retention_ns: int = 3600 * 10**9
 
 
@@ -350,3 +368,5 @@ class World:
     search_attribute_types: Callable[[str], Mapping[str, IndexedValueType.ValueType]] = lambda _: {}
     #: Namespace id → for how long its closed runs are kept.
     retention_ns: Callable[[str], int] = lambda _: 0
+    #: Name of a namespace → its id; empty if it is not there.
+    namespace_id: Callable[[str], str] = lambda _: ""

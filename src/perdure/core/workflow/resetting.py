@@ -201,7 +201,7 @@ _OF_CHILDREN = {
 
 def _signal_again(step: Step, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_signaled_event_attributes
-    if attributes.request_id and attributes.request_id in step.state.signal_request_ids:
+    if attributes.request_id and attributes.request_id in step.state.signals:
         return  # It reached more than one run of the chain: a client's retry.
     record_signal(
         step,

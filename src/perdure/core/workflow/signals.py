@@ -35,7 +35,7 @@ class Signal:
 def signal(step: Step, request: Signal) -> None:
     state = step.state
     # Known ids come first: a client may retry a signal after the run it reached has closed.
-    if request.request_id and request.request_id in state.signal_request_ids:
+    if request.request_id and request.request_id in state.signals:
         return
     step.check_open()
     if request.child_only:
@@ -84,15 +84,23 @@ def signaled(state: RunState, event: HistoryEvent) -> None:
     state.signal_count += 1
     request_id = event.workflow_execution_signaled_event_attributes.request_id
     if request_id:
-        state.signal_request_ids.add(request_id)
+        state.signals[request_id] = event.event_id
+
+
+def numbered(state: RunState, event: HistoryEvent) -> None:
+    """What was buffered has got its id."""
+    request_id = event.workflow_execution_signaled_event_attributes.request_id
+    if request_id:
+        state.signals[request_id] = event.event_id
 
 
 # What must hold
 
 
 def check(run: Run) -> None:
-    assert len(run.state.signal_request_ids) <= run.state.signal_count
+    assert len(run.state.signals) <= run.state.signal_count
 
 
 REQUESTS: Requests = {Signal: signal}
 APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled}
+NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: numbered}

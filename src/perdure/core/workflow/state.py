@@ -10,6 +10,7 @@ Times are nanoseconds since the epoch, durations nanoseconds; 0 means "none". Pa
 from __future__ import annotations
 
 import msgspec
+from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
@@ -106,6 +107,8 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow_id: str
     run_id: str
     initiated_event_id: int
+    #: Empty: this run's own.
+    namespace_id: str = ""
 
 
 class PendingChild(msgspec.Struct, omit_defaults=True):
@@ -127,6 +130,9 @@ class PendingChild(msgspec.Struct, omit_defaults=True):
     started_event_id: int = 0
     #: It may have closed, and told a run that this one is a reset of.
     to_be_asked: bool = False
+    #: Where it is; both empty: in this run's own namespace.
+    namespace: str = ""
+    namespace_id: str = ""
 
 
 class PendingExternal(msgspec.Struct, omit_defaults=True):
@@ -137,6 +143,10 @@ class PendingExternal(msgspec.Struct, omit_defaults=True):
     attributes: bytes
     is_signal: bool
     request_id: str = ""
+
+
+#: In place of an event's id that an earlier version did not keep.
+EVENT_NOT_KNOWN = -1
 
 
 class AcceptedUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -276,7 +286,9 @@ class RunState(msgspec.Struct, omit_defaults=True):
     activity_ids: dict[str, int] = {}
     #: All and only the timers that will still fire, by timer id. Empty once closed.
     timers: dict[str, PendingTimer] = {}
-    #: So that a client's retry is not a second signal.
+    #: So that a client's retry is not a second signal: request id → its event; 0 while that is buffered.
+    signals: dict[str, int] = {}
+    #: Empty: in a snapshot of an earlier version, the keys of `signals`.
     signal_request_ids: set[str] = set()
     signal_count: int = 0
     cancel_requested: bool = False
@@ -303,6 +315,11 @@ class RunState(msgspec.Struct, omit_defaults=True):
     pause_identity: str = ""
     pause_reason: str = ""
     pause_request_id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.signal_request_ids:
+            self.signals |= dict.fromkeys(self.signal_request_ids, EVENT_NOT_KNOWN)
+            self.signal_request_ids = set()
 
     @property
     def exists(self) -> bool:
@@ -333,6 +350,17 @@ class RunState(msgspec.Struct, omit_defaults=True):
         return not self.has_had_workflow_task
 
 
+class Pages:
+    """The commands of a completion that comes in pages, as far as they have come."""
+
+    __slots__ = ("__weakref__", "commands", "size")
+
+    def __init__(self) -> None:
+        #: By the number of the page.
+        self.commands: dict[int, tuple[Command, ...]] = {}
+        self.size = 0
+
+
 class StartedTask:
     """A worker holds the workflow task. Not durable: after a crash the task is handed out again."""
 
@@ -341,6 +369,7 @@ class StartedTask:
         "identity",
         "leaves_sticky",
         "nonce",
+        "pages",
         "queries",
         "request_id",
         "started_at_ns",
@@ -371,6 +400,7 @@ class StartedTask:
         self.queries = queries
         #: It was taken from the normal queue although the run has a sticky one, whose worker is gone.
         self.leaves_sticky = leaves_sticky
+        self.pages: Pages | None = None
 
 
 class AdmittedUpdate:

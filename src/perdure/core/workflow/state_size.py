@@ -35,7 +35,7 @@ def approximate_size(state: RunState) -> int:
     size += _EXTERNAL_BYTES * len(state.externals)
     # Temporal: the id of a timer counts twice.
     size += sum(_TIMER_BYTES + 2 * len(each) for each in state.timers)
-    size += sum(map(len, state.signal_request_ids))
+    size += sum(map(len, state.signals))
     for ids in (state.request_ids, state.updates, state.admitted_updates):
         size += sum(_ENTRY_BYTES + len(each) for each in ids)
     size += sum(

@@ -106,7 +106,7 @@ def _signals_come_twice() -> Any:
     original = signals.signal
 
     def twice(step: Any, request: Any) -> None:
-        step.state.signal_request_ids.discard(request.request_id)
+        step.state.signals.pop(request.request_id, None)
         original(step, request)
 
     return patch.dict(machine.REQUESTS, {signals.Signal: twice})

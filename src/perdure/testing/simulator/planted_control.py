@@ -38,7 +38,7 @@ def _signal_of_another_is_new_each_time() -> Any:
 
     def signal(step: Any, request: Signal) -> Any:
         if request.sender is not None:
-            step.state.signal_request_ids.discard(request.request_id)
+            step.state.signals.pop(request.request_id, None)
         return original(step, request)
 
     return patch.dict(machine.REQUESTS, {Signal: signal})

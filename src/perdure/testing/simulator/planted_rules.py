@@ -42,9 +42,9 @@ def _reset_repeats_signals() -> Any:
     original = resetting._signal_again
 
     def again(step: Any, event: HistoryEvent) -> None:
-        step.state.signal_request_ids.clear()
+        step.state.signals.clear()
         original(step, event)
-        step.state.signal_request_ids.clear()
+        step.state.signals.clear()
 
     return patch.object(resetting, "_signal_again", again)
 
