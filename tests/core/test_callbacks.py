@@ -8,9 +8,11 @@ from temporalio.api.common.v1 import Callback
 from temporalio.api.enums.v1 import CallbackState
 
 from perdure.core.workflow.callbacks import RecordAttempt
+from perdure.core.workflow.execution import RESETTER, Terminate
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.core.workflow.options import AttachRequest
 from perdure.core.workflow.outcome import InvokeCallback, Limits
+from perdure.core.workflow.resetting import NoteReset
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, continue_as_new, fail_workflow
 
@@ -123,6 +125,28 @@ def test_the_run_that_follows_takes_it_over() -> None:
     following = OneRun(started=run.new_run.start)  # type: ignore[arg-type]
     assert len(following.event(1).completion_callbacks) == 1
     assert state_of(following) == "STANDBY"
+
+
+def test_the_run_that_it_is_reset_to_takes_it_over() -> None:
+    run = OneRun(completion_callbacks=ONE)
+    run.work()
+    run.ask(NoteReset("run-2"))
+    run.ask(Terminate("why", None, RESETTER))
+    assert state_of(run) == "STANDBY"
+    assert run.dispatched(InvokeCallback) == []
+
+
+def test_a_run_that_makes_way_for_a_reset_of_another_has_ended() -> None:
+    run = OneRun(completion_callbacks=ONE)
+    run.work()
+    run.ask(Terminate("why", None, RESETTER))
+    assert state_of(run) == "SCHEDULED"
+    [effect] = run.dispatched(InvokeCallback)
+    assert json.loads(effect.body)["message"] == "operation terminated"
+    # Its own reset, later, changes nothing about that.
+    run.ask(NoteReset("run-3"))
+    run.crash()
+    assert len(run.dispatched(InvokeCallback)) == 1
 
 
 def test_one_that_is_attached_links_to_its_request() -> None:

@@ -199,6 +199,69 @@ async def callback_after_reset(world: World) -> None:
         await settled(workflow, run_id=reset.run_id)
 
 
+async def _reset(workflow: Workflow, run_id: str) -> None:
+    reply = await workflow.world.do(
+        api.ResetWorkflowExecutionRequest(workflow_execution=workflow.execution(run_id)),
+        workflow_task_finish_event_id=4,
+        request_id="reset",
+        reason="reason",
+    )
+    workflow.saw_run(reply.run_id)
+
+
+@script
+async def callback_of_a_run_that_makes_way_for_a_reset_of_another(world: World) -> None:
+    """The run has come to its end, and its callbacks hear of it; the base run's hear of the new run's end."""
+    async with receiving() as receiver:
+        workflow = world.workflow()
+        older = await workflow.start(completion_callbacks=callbacks(receiver.url("older")))
+        await workflow.poll_and_complete(complete_workflow())
+        world.note("told of the older", await receiver.received("older"))
+        current = await workflow.start(
+            request_id="another", completion_callbacks=callbacks(receiver.url("current"))
+        )
+        await workflow.poll_and_complete(start_timer("t", 100))
+        await _attach(workflow, "attached", receiver)
+        await _reset(workflow, older)
+        world.note("told of the current", await receiver.received("current"))
+        world.note("told of what was attached", await receiver.received("attached"))
+        await settled(workflow, run_id=current)
+        await workflow.poll_and_complete(complete_workflow("second"))
+        world.note("told of the new one", await receiver.received("older", 2))
+        await settled(workflow, run_id=workflow.run_id)
+
+
+@script
+async def callback_of_a_chain_whose_first_run_is_reset(world: World) -> None:
+    """The last run of the chain has the callbacks of the first, and the new run has them, too."""
+    async with receiving() as receiver:
+        workflow = world.workflow()
+        first = await workflow.start(completion_callbacks=callbacks(receiver.url("start")))
+        await workflow.poll_and_complete(start_timer("t", 100))
+        await _attach(workflow, "twice", receiver)
+        await workflow.signal()
+        await workflow.poll_and_complete(continue_as_new())
+        second = workflow.run_id
+        await _attach(workflow, "twice", receiver)
+        await _attach(workflow, "once", receiver)
+        await _reset(workflow, first)
+        world.note("told of the start", await receiver.received("start"))
+        await settled(workflow, run_id=second)
+        await workflow.poll_and_complete(complete_workflow("second"))
+        world.note("told of the new one", await receiver.received("start", 2))
+        await settled(workflow, run_id=workflow.run_id)
+
+
+@script
+async def callback_of_a_run_whose_end_looks_like_that_of_a_reset(world: World) -> None:
+    async with receiving() as receiver:
+        workflow = world.workflow()
+        await workflow.start(completion_callbacks=callbacks(receiver.url("start")))
+        await workflow.terminate(identity="history-resetter")
+        world.note("told", await receiver.received("start"))
+        await settled(workflow)
+
+
 # Attached to a run that is there
 
 

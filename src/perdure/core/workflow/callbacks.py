@@ -109,7 +109,8 @@ def let_go(step: Step) -> None:
 
 def is_triggered(state: RunState) -> bool:
     """Whether the callbacks are to be invoked: the run has closed, and the workflow does not go on."""
-    return state.exists and not (state.is_open or state.new_run_id or state.made_way)
+    goes_on = state.new_run_id or (state.made_way and not state.made_way_for_another)
+    return state.exists and not (state.is_open or goes_on)
 
 
 def _are_due(state: RunState) -> bool:

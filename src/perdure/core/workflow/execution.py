@@ -409,6 +409,7 @@ def closed(state: RunState, event: HistoryEvent) -> None:
         state.close_event = event.SerializeToString()
     terminated = event.workflow_execution_terminated_event_attributes
     state.made_way = terminated.identity == RESETTER
+    state.made_way_for_another = state.made_way and not state.reset_run_id
     if event.event_type in _WITH_NEXT_RUN:
         state.new_run_id = attributes_of(event).new_execution_run_id
 

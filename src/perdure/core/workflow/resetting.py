@@ -183,7 +183,11 @@ def _reapply(step: Step, event: HistoryEvent, excluded: frozenset[int]) -> None:
                 origin = UpdateAdmittedEventOrigin.UPDATE_ADMITTED_EVENT_ORIGIN_REAPPLY
                 _admit_again(step, accepted.accepted_request.SerializeToString(), origin)
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
-            _copy(step, event)
+            options_updated = event.workflow_execution_options_updated_event_attributes
+            # Two runs of the chain may have answered one request.
+            is_known = options_updated.attached_request_id in step.state.request_ids
+            if not (is_known and options_updated.attached_completion_callbacks):
+                _copy(step, event)
         case kind if kind in _OF_CHILDREN:
             child = step.state.children.get(attributes_of(event).initiated_event_id)
             is_start = kind == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED

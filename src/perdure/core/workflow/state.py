@@ -303,8 +303,10 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: The run that this one is a reset of, last; before it the run that that one was a reset of, and so on.
     base_run_ids: list[str] = []
     reset_at_ns: int = 0
-    #: It was terminated because of a reset, of itself or of an earlier run.
+    #: It was terminated because of a reset, of itself or of another run.
     made_way: bool = False
+    #: It was another run that was reset: this one has come to its end.
+    made_way_for_another: bool = False
     reset_request_id: str = ""
     #: 0 if it is `start_time_ns`.
     original_start_time_ns: int = 0
