@@ -196,7 +196,7 @@ class OneRun:
         return self.ask(Query(query_id, WorkflowQuery(query_type="state"), condition))
 
     def described(self) -> DescribeWorkflowExecutionResponse:
-        return describe(self.run, self.now_ns, self.limits)
+        return describe(self.run, self.now_ns, self.world)
 
     def pending_activity(self) -> PendingActivityInfo:
         """Return how the only pending activity is described."""

@@ -320,4 +320,4 @@ def test_how_an_activity_is_described() -> None:
     assert (seconds(pending.last_started_time), seconds(pending.last_heartbeat_time)) == (2, 3)
     assert (pending.heartbeat_details, pending.last_worker_identity) == (payloads("h"), "worker")
     run.terminate()
-    assert not run.described().pending_activities
+    assert run.pending_activity() == pending, "as it was when the run closed"

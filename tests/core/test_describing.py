@@ -1,11 +1,19 @@
 """What a client is told of a run, open and closed. Activities and tasks are described where they are tested."""
 
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.update.v1 import Request
 from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 
 from perdure.core.workflow.options import AttachRequest, UpdateOptions
+from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun, seconds
-from tests.differential.commands import complete_workflow, start_timer
+from tests.differential.commands import (
+    complete_workflow,
+    continue_as_new,
+    schedule_activity,
+    start_child,
+    start_timer,
+)
 
 
 def test_a_run_that_has_just_begun() -> None:
@@ -133,3 +141,43 @@ def test_an_override_of_the_versions_is_shown_until_it_is_taken_away() -> None:
     assert info.HasField("versioning_info")
     assert not info.versioning_info.HasField("versioning_override")
     assert "TemporalWorkflowVersioningBehavior" not in info.search_attributes.indexed_fields
+
+
+def test_what_was_pending_is_shown_when_the_run_has_closed() -> None:
+    run = OneRun()
+    run.work(
+        schedule_activity("a", "q", input={"payloads": [{"data": "aW5wdXQ="}]}),
+        start_child("c", "q"),
+    )
+    run.signal()
+    open_ = run.described()
+    run.terminate()
+    closed = run.described()
+    assert list(closed.pending_activities) == list(open_.pending_activities)
+    assert list(closed.pending_children) == list(open_.pending_children)
+    assert closed.pending_workflow_task == open_.pending_workflow_task
+    assert run.state.left_pending is not None
+    assert b"input" not in run.state.left_pending.activities[0].attributes
+    run.crash()
+    assert run.described() == closed
+
+
+def test_a_task_that_was_for_an_update_is_shown_when_the_run_has_closed() -> None:
+    run = OneRun()
+    run.work()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    open_ = run.described()
+    assert open_.HasField("pending_workflow_task")
+    run.terminate()
+    run.crash()
+    assert run.described().pending_workflow_task == open_.pending_workflow_task
+    assert run.history().count("WorkflowTaskScheduled") == 1, "there was no event"
+
+
+def test_the_reset_points_of_a_run_that_went_on_expire() -> None:
+    run = OneRun()
+    run.wait(5)
+    run.work(continue_as_new())
+    info = run.described().workflow_execution_info
+    [point] = info.auto_reset_points.points
+    assert seconds(point.expire_time) == 5 + 24 * 3600, "as long as its run is kept"

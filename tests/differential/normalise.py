@@ -73,6 +73,9 @@ class Normaliser:
             if key == "callbacks":
                 # Likewise.
                 value = sorted(value, key=lambda info: str(info["callback"]))
+            if key == "completion_callbacks":
+                # Likewise, where a run hands them on to the next one.
+                value = sorted(value, key=str)
             return [self._value(item, key, f"{path}[{n}]") for n, item in enumerate(value)]
         if key in _OPAQUE:
             return f"<{key}>"
@@ -81,7 +84,7 @@ class Normaliser:
         return value
 
     def _mapping(self, mapping: dict[str, Any], path: str) -> dict[str, Any]:
-        mapping = _without_what_is_over(_without_jitter(mapping))
+        mapping = _without_jitter(mapping)
         items = list(mapping.items())
         if any(_UUID.fullmatch(key) for key in mapping):
             # Ids as keys: a stable order first, because the names are given in order of appearance.
@@ -117,25 +120,6 @@ def _decoded(text: str) -> str:
 
 def _blank(text: str) -> str:
     return _TIME.sub("<time>", _UUID.sub("<id>", text))
-
-
-def _without_what_is_over(mapping: dict[str, Any]) -> dict[str, Any]:
-    """Drop what the real server still shows of a closed run, and which means nothing any more.
-
-    That is what was pending when it closed, and when its reset points expire.
-    """
-    info = mapping.get("workflow_execution_info")
-    if not isinstance(info, dict) or info.get("status") == "WORKFLOW_EXECUTION_STATUS_RUNNING":
-        return mapping
-    points = [
-        {key: value for key, value in point.items() if key != "expire_time"}
-        for point in info.get("auto_reset_points", {}).get("points", [])
-    ]
-    if points:
-        info = info | {"auto_reset_points": {"points": points}}
-    over = ("pending_workflow_task", "pending_activities", "pending_children")
-    rest = {key: value for key, value in mapping.items() if key not in over}
-    return rest | {"workflow_execution_info": info}
 
 
 def _seconds(duration: str) -> float:

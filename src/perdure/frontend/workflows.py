@@ -275,9 +275,9 @@ class Workflows:
     ) -> DescribeWorkflowExecutionResponse:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request)
-        now_ns, limits = self._node.clock.now_ns(), self._services.limits(request.namespace)
+        now_ns, world = self._node.clock.now_ns(), self._node.engine.world_of(namespace.id)
         return await self._node.engine.read(
-            self._key(namespace.id, execution), lambda live: describe(live.run, now_ns, limits)
+            self._key(namespace.id, execution), lambda live: describe(live.run, now_ns, world)
         )
 
     def _chain(self, namespace_id: str, execution: WorkflowExecution, first_run_id: str) -> RunKey:

@@ -1,5 +1,6 @@
 """What a client is told of a run: its state in the API's words. Pure: the run is only read."""
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
@@ -29,8 +30,16 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from perdure.core.workflow.callbacks import is_triggered
 from perdure.core.workflow.listing import memo, search_attributes
-from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.state import CompletionCallback, PendingActivity, Run, RunState
+from perdure.core.workflow.outcome import Limits, World
+from perdure.core.workflow.state import (
+    CompletionCallback,
+    LeftPending,
+    PendingActivity,
+    Run,
+    RunState,
+    StartedTask,
+    WorkflowTask,
+)
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.versioning import described
 
@@ -38,37 +47,63 @@ from perdure.core.workflow.versioning import described
 _NO_TIME = Timestamp(seconds=-62_135_596_800)
 
 
-def describe(run: Run, now_ns: int, limits: Limits) -> DescribeWorkflowExecutionResponse:
+def describe(run: Run, now_ns: int, world: World) -> DescribeWorkflowExecutionResponse:
     state = run.state
+    pending = state.left_pending or _pending(run)
     started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     reply = DescribeWorkflowExecutionResponse(
         execution_config=_config(state, started),
-        workflow_execution_info=_info(run, started),
-        workflow_extended_info=_extended(state, limits),
-        pending_activities=[
-            _pending_activity(activity, now_ns) for activity in state.activities.values()
+        workflow_execution_info=_info(run, started, world.retention_ns(state.namespace_id)),
+        workflow_extended_info=_extended(state, world.limits),
+        pending_activities=[_pending_activity(each, now_ns) for each in pending.activities],
+        pending_children=[
+            PendingChildExecutionInfo(
+                workflow_id=child.workflow_id,
+                run_id=child.run_id,
+                workflow_type_name=child.workflow_type,
+                initiated_id=child.initiated_event_id,
+                parent_close_policy=ParentClosePolicy.ValueType(child.parent_close_policy),
+            )
+            for child in pending.children
         ],
-        pending_children=(
-            [
-                PendingChildExecutionInfo(
-                    workflow_id=child.workflow_id,
-                    run_id=child.run_id,
-                    workflow_type_name=child.workflow_type,
-                    initiated_id=child.initiated_event_id,
-                    parent_close_policy=ParentClosePolicy.ValueType(child.parent_close_policy),
-                )
-                for child in state.children.values()
-            ]
-            if state.is_open
-            else None
-        ),
     )
     for callback in state.callbacks:
         reply.callbacks.append(_callback(state, callback, now_ns))
-    task = _pending_task(run)
-    if task is not None:
+    if pending.workflow_task is not None:
+        task = _pending_task(pending.workflow_task, run.in_flight.started)
         reply.pending_workflow_task.CopyFrom(task)
     return reply
+
+
+def _pending(run: Run) -> LeftPending:
+    state = run.state
+    if not state.is_open:  # It was closed by an earlier version, which did not keep it.
+        return LeftPending()
+    return LeftPending(
+        run.pending_task, tuple(state.activities.values()), tuple(state.children.values())
+    )
+
+
+def left_pending(state: RunState) -> LeftPending:
+    """Return what a description will show once the run, open until now, has closed."""
+    return LeftPending(
+        state.workflow_task,
+        tuple(_without_payloads(each) for each in state.activities.values()),
+        tuple(
+            msgspec.structs.replace(each, attributes=b"", user_metadata=b"")
+            for each in state.children.values()
+        ),
+    )
+
+
+def _without_payloads(activity: PendingActivity) -> PendingActivity:
+    """Keep no input that nobody will ask for."""
+    scheduled = ActivityTaskScheduledEventAttributes.FromString(activity.attributes)
+    scheduled.ClearField("input")
+    scheduled.ClearField("header")
+    return msgspec.structs.replace(
+        activity, attributes=scheduled.SerializeToString(), original_attributes=b""
+    )
 
 
 def _config(
@@ -87,7 +122,9 @@ def _config(
     return config
 
 
-def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> WorkflowExecutionInfo:
+def _info(
+    run: Run, started: WorkflowExecutionStartedEventAttributes, retention_ns: int
+) -> WorkflowExecutionInfo:
     state, held = run.state, run.in_flight.started
     is_held = held is not None and len(held.events) == 1
     info = WorkflowExecutionInfo(
@@ -124,8 +161,12 @@ def _info(run: Run, started: WorkflowExecutionStartedEventAttributes) -> Workflo
             resettable=point.resettable,
         )
         set_timestamp(added.create_time, point.created_at_ns)
-        if point.expires_at_ns:
-            set_timestamp(added.expire_time, point.expires_at_ns)
+        expires_at_ns = point.expires_at_ns
+        if not expires_at_ns and state.new_run_id:
+            # Temporal: it has a time from when another run follows.
+            expires_at_ns = state.close_time_ns + retention_ns
+        if expires_at_ns:
+            set_timestamp(added.expire_time, expires_at_ns)
     if state.last_worker_version is not None:
         info.most_recent_worker_version_stamp.CopyFrom(
             WorkerVersionStamp.FromString(state.last_worker_version)
@@ -195,10 +236,7 @@ def _callback(state: RunState, callback: CompletionCallback, now_ns: int) -> Cal
     return info
 
 
-def _pending_task(run: Run) -> PendingWorkflowTaskInfo | None:
-    task, started = run.pending_task, run.in_flight.started
-    if task is None:
-        return None
+def _pending_task(task: WorkflowTask, started: StartedTask | None) -> PendingWorkflowTaskInfo:
     info = PendingWorkflowTaskInfo(
         state=PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED,
         attempt=task.attempt,

@@ -21,6 +21,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.workflow import workflow_task_failures
 from perdure.core.workflow.callbacks import attached
+from perdure.core.workflow.description import left_pending
 from perdure.core.workflow.handing_out import StartWorkflowTask, hand_out
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import Identified, RequestAttached
@@ -390,6 +391,7 @@ _WITH_NEXT_RUN = (
 
 def closed(state: RunState, event: HistoryEvent) -> None:
     """Whatever closes it: nothing is pending any more."""
+    state.left_pending = left_pending(state)
     state.status = _STATUSES[event.event_type]
     state.close_time_ns = timestamp_ns(event.event_time)
     state.workflow_task = None

@@ -191,6 +191,14 @@ class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at_ns: int = 0
 
 
+class LeftPending(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was pending when the run closed. Only descriptions show it: nothing comes of it any more."""
+
+    workflow_task: WorkflowTask | None = None
+    activities: tuple[PendingActivity, ...] = ()
+    children: tuple[PendingChild, ...] = ()
+
+
 class RunState(msgspec.Struct, omit_defaults=True):
     """Enough to answer the next request without reading history."""
 
@@ -296,6 +304,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     buffered: list[HistoryEvent] = []
     #: How many of the next events have been applied already (see `records.Flushed`). 0 between transitions.
     flushing: int = 0
+    #: None while the run is open.
+    left_pending: LeftPending | None = None
     #: The run that this one continued as; empty if it did not.
     new_run_id: str = ""
     #: The run that this one went on as when it was reset; empty if it was not.

@@ -13,8 +13,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.problems import report_failure, report_timeout
 from perdure.core.workflow.queries import release_unanswered
-from perdure.core.workflow.records import StickySet, TaskDropped
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
+from perdure.core.workflow.state import Run, RunState, WorkflowTask
 from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Step, Timers, new_event
 from perdure.core.workflow.workflow_task import TaskRef, ensure, held, let_go, record_started
 from perdure.core.workflow.workflow_task_timers import speculative_timer, timeout_timer
@@ -158,8 +158,18 @@ def force_close(step: Step) -> None:
             None,
             identity=HISTORY_SERVICE,
         )
-    step.in_flight.speculative = None
+    speculative = step.in_flight.speculative
+    if speculative is not None:
+        step.in_flight.speculative = None
+        step.note(_left(speculative.task))
     step.flush()
+
+
+def _left(task: WorkflowTask) -> TaskRescheduled:
+    """Temporal: descriptions of the closed run show it, although no event ever did."""
+    return TaskRescheduled(
+        task.attempt, task.scheduled_at_ns, task.original_scheduled_at_ns, task.start_to_close_ns
+    )
 
 
 # How records change the state
