@@ -31,6 +31,7 @@ from bench.retention import NAMESPACE
 from bench.servers import Kind, running
 from perdure.core.visibility.filters import EVERYTHING
 from perdure.core.visibility.parsing import parse_filter
+from perdure.store.port import UNBOUNDED
 from perdure.store.postgres import statements
 
 PAGE_SIZE = 100
@@ -328,9 +329,9 @@ async def _explain(connection: Any, namespace_id: str, question: Question) -> Pl
     if question.part.startswith(COUNT):
         sql, arguments = statements.count(namespace_id, filter)
     elif filter == EVERYTHING:
-        sql, arguments = statements.LIST, [namespace_id, PAGE_SIZE]
+        sql, arguments = statements.LIST, [namespace_id, PAGE_SIZE, UNBOUNDED]
     else:
-        sql, arguments = statements.filtered_list(namespace_id, filter, PAGE_SIZE, None)
+        sql, arguments = statements.filtered_list(namespace_id, filter, PAGE_SIZE, None, UNBOUNDED)
     async with connection.transaction():
         if filter != EVERYTHING:
             await connection.execute(statements.EXPLORING)

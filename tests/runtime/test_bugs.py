@@ -8,6 +8,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.outcome import AskChild
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import engine, residency
+from perdure.runtime.journal import last_events
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
@@ -191,7 +192,7 @@ async def test_an_errand_that_meets_a_bug_is_tried_again(node, store):
 
 async def test_of_a_run_that_is_gone_there_are_no_last_events(node, store):
     key = await start(node, "ns", "w")
-    assert len(await node.engine.last_events(key)) == 2
+    assert len(await last_events(store, key)) == 2
     await node.engine.delete(key)
     assert rows(store, key.run_id) == (False, False, False)
-    assert await node.engine.last_events(key) == []
+    assert await last_events(store, key) == []

@@ -217,3 +217,31 @@ async def test_no_history_of_no_run(store, told):
 async def test_history_goes_on_behind_a_snapshot(store, leases, told):
     await store.commit(Batch(leases, updates=[update(told, snapshot=b"s", snapshot_seq=9)]))
     assert await history(store, told, 0, 2) == shown(told, [1, 2])
+
+
+async def test_a_page_of_history_has_a_bound_in_bytes(store, leases):
+    row = run("a")
+    rows = [journal(row, seq, events=bytes([seq]) * 1000, internal=b"") for seq in range(1, 8)]
+    await store.commit(Batch(leases, [row], rows))
+
+    async def read(after_seq: int, bytes_max: int, *, limit: int = 9, reverse: bool = False):
+        found = await store.history(
+            row.shard_key,
+            row.run_id,
+            after_seq=after_seq,
+            limit=limit,
+            reverse=reverse,
+            bytes_max=bytes_max,
+        )
+        assert [each.events for each in found] == [bytes([each.seq]) * 1000 for each in found]
+        return [each.seq for each in found]
+
+    assert await read(0, 1) == [1]
+    assert await read(0, 1000) == [1]
+    assert await read(0, 1001) == [1, 2]
+    assert await read(2, 2500) == [3, 4, 5]
+    assert await read(2, 2500, limit=2) == [3, 4]
+    assert await read(0, 10**9) == list(range(1, 8))
+    assert await read(0, 1, reverse=True) == [7]
+    assert await read(6, 2001, reverse=True) == [5, 4, 3]
+    assert await read(7, 1) == []

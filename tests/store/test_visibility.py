@@ -2,6 +2,8 @@
 
 import random
 
+from perdure.core.visibility.attributes import Attribute
+from perdure.core.visibility.filters import EVERYTHING, Compare, Filter, Operator
 from perdure.store.port import NEVER_NS, Batch
 from tests.store.rows import visibility
 
@@ -157,3 +159,23 @@ async def test_the_longest_closed_come_first_and_open_ones_last(store, leases):
     )
     assert first == (10, 2, "closed early", "workflow of closed early", 14, 15)
     assert last.close_time_ns == NEVER_NS
+
+
+async def test_a_page_of_a_list_has_a_bound_in_bytes(store, leases):
+    rows = [
+        visibility(
+            str(number), start_time_ns=number, memo=bytes(700), search_attributes=bytes([1]) * 300
+        )
+        for number in range(7)
+    ]
+    await show(store, leases, *rows)
+    named = Filter(Compare(Attribute("WorkflowType", "WorkflowType"), Operator.EQUAL, "type"))
+    for filter in (EVERYTHING, named):
+        assert await run_ids(store, filter=filter, bytes_max=1) == ["6"]
+        assert await run_ids(store, filter=filter, bytes_max=1000) == ["6"]
+        assert await run_ids(store, filter=filter, bytes_max=1001) == ["6", "5"]
+        assert await run_ids(store, filter=filter, bytes_max=2500, limit=2) == ["6", "5"]
+        after = position(rows[5])
+        assert await run_ids(store, filter=filter, bytes_max=2500, after=after) == ["4", "3", "2"]
+        found = await run_ids(store, filter=filter, bytes_max=10**9, after=after)
+        assert found == ["4", "3", "2", "1", "0"]

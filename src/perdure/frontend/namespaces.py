@@ -25,9 +25,13 @@ from perdure.frontend.call import Call
 from perdure.frontend.namespace_changes import changed, check_cluster, retention_ns
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_no_nul
+from perdure.frontend.wire import field, fitting
 from perdure.runtime.namespaces import SYSTEM_ID, Namespace
 
 LIST_PAGE_SIZE = 100
+_FIELDS = ListNamespacesResponse.DESCRIPTOR.fields_by_name
+_NAMESPACES_FIELD = _FIELDS["namespaces"].number
+_TOKEN_FIELD = _FIELDS["next_page_token"].number
 _NOT_SET = "Namespace not set on request."
 
 
@@ -81,9 +85,7 @@ class NamespaceService:
             raise invalid_argument(_NOT_SET)
         return self._described(namespace)
 
-    async def ListNamespaces(
-        self, request: ListNamespacesRequest, call: Call
-    ) -> ListNamespacesResponse:
+    async def ListNamespaces(self, request: ListNamespacesRequest, call: Call) -> bytes:
         if request.page_size < 0:
             raise invalid_argument("PageSize cannot be negative.")
         size = request.page_size or LIST_PAGE_SIZE
@@ -95,12 +97,11 @@ class NamespaceService:
             if namespace.id > after
             and (shows_deleted or namespace.state != NamespaceState.NAMESPACE_STATE_DELETED)
         ]
-        response = ListNamespacesResponse(
-            namespaces=[self._described(namespace) for namespace in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = found[size - 1].id.encode()
-        return response
+        shown = fitting(self._described(each).SerializeToString() for each in found[:size])
+        parts = [field(_NAMESPACES_FIELD, each) for each in shown]
+        if len(found) > len(parts):
+            parts.append(field(_TOKEN_FIELD, found[len(parts) - 1].id.encode()))
+        return b"".join(parts)
 
     async def UpdateNamespace(
         self, request: UpdateNamespaceRequest, call: Call

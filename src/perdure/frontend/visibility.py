@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
@@ -18,13 +18,10 @@ from temporalio.api.workflowservice.v1 import (
     ListArchivedWorkflowExecutionsRequest,
     ListArchivedWorkflowExecutionsResponse,
     ListClosedWorkflowExecutionsRequest,
-    ListClosedWorkflowExecutionsResponse,
     ListOpenWorkflowExecutionsRequest,
-    ListOpenWorkflowExecutionsResponse,
     ListWorkflowExecutionsRequest,
     ListWorkflowExecutionsResponse,
     ScanWorkflowExecutionsRequest,
-    ScanWorkflowExecutionsResponse,
 )
 
 from perdure.core.errors import invalid_argument
@@ -47,15 +44,24 @@ from perdure.core.workflow.times import set_duration, set_timestamp, timestamp_n
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import ListToken, encode, list_token
+from perdure.frontend.wire import field, fitting
 from perdure.runtime.group_commit import unavailable
+from perdure.runtime.histories import PAGE_BYTES_MAX
 from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NEVER_NS, StoreError, VisibilityRow
+from perdure.store.visibility_rows import list_bytes
 
 T = TypeVar("T")
 
 #: Temporal: frontend.visibilityArchivalQueryMaxPageSize.
 ARCHIVED_PAGE_SIZE_MAX = 10_000
 #: Of the years that a time may be in, in seconds since 1970.
+_INFO_FIELDS = WorkflowExecutionInfo.DESCRIPTOR.fields_by_name
+_MEMO_FIELD = _INFO_FIELDS["memo"].number
+_ATTRIBUTES_FIELD = _INFO_FIELDS["search_attributes"].number
+_LIST_FIELDS = ListWorkflowExecutionsResponse.DESCRIPTOR.fields_by_name
+_EXECUTIONS_FIELD = _LIST_FIELDS["executions"].number
+_TOKEN_FIELD = _LIST_FIELDS["next_page_token"].number
 YEAR_1_S = -62_135_596_800
 YEAR_10000_S = 253_402_300_800
 _RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
@@ -71,15 +77,13 @@ class Visibility:
 
     async def ListWorkflowExecutions(
         self, request: ListWorkflowExecutionsRequest, call: Call
-    ) -> ListWorkflowExecutionsResponse:
-        infos, token = await self._filtered(request)
-        return ListWorkflowExecutionsResponse(executions=infos, next_page_token=token)
+    ) -> bytes:
+        return await self._filtered(request)
 
     async def ScanWorkflowExecutions(
         self, request: ScanWorkflowExecutionsRequest, call: Call
-    ) -> ScanWorkflowExecutionsResponse:
-        infos, token = await self._filtered(request)
-        return ScanWorkflowExecutionsResponse(executions=infos, next_page_token=token)
+    ) -> bytes:
+        return await self._filtered(request)
 
     async def CountWorkflowExecutions(
         self, request: CountWorkflowExecutionsRequest, call: Call
@@ -102,21 +106,20 @@ class Visibility:
 
     async def ListOpenWorkflowExecutions(
         self, request: ListOpenWorkflowExecutionsRequest, call: Call
-    ) -> ListOpenWorkflowExecutionsResponse:
+    ) -> bytes:
         namespace = self._services.namespace(request.namespace)
         filter = _all_of(
             Compare(_attribute("ExecutionStatus"), Operator.EQUAL, _RUNNING),
             *_between("StartTime", request),
             *_named(request),
         )
-        infos, token = await self._page(
+        return await self._page(
             namespace, filter, request.maximum_page_size, request.next_page_token
         )
-        return ListOpenWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
     async def ListClosedWorkflowExecutions(
         self, request: ListClosedWorkflowExecutionsRequest, call: Call
-    ) -> ListClosedWorkflowExecutionsResponse:
+    ) -> bytes:
         namespace = self._services.namespace(request.namespace)
         conditions = [
             Compare(_attribute("ExecutionStatus"), Operator.NOT_EQUAL, _RUNNING),
@@ -134,10 +137,9 @@ class Visibility:
                     f"invalid query: invalid expression: invalid ExecutionStatus value '{status}'"
                 )
             conditions.append(Compare(_attribute("ExecutionStatus"), Operator.EQUAL, status))
-        infos, token = await self._page(
+        return await self._page(
             namespace, _all_of(*conditions), request.maximum_page_size, request.next_page_token
         )
-        return ListClosedWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
     async def ListArchivedWorkflowExecutions(
         self, request: ListArchivedWorkflowExecutionsRequest, call: Call
@@ -149,7 +151,7 @@ class Visibility:
 
     async def _filtered(
         self, request: ListWorkflowExecutionsRequest | ScanWorkflowExecutionsRequest
-    ) -> tuple[list[WorkflowExecutionInfo], bytes]:
+    ) -> bytes:
         namespace = self._services.namespace(request.namespace)
         filter = await self._filter(namespace, request.query)
         return await self._page(namespace, filter, request.page_size, request.next_page_token)
@@ -165,7 +167,8 @@ class Visibility:
 
     async def _page(
         self, namespace: Namespace, filter: Filter, page_size: int, page_token: bytes
-    ) -> tuple[list[WorkflowExecutionInfo], bytes]:
+    ) -> bytes:
+        """Return the answer serialized: the fields of all calls that list workflow executions are the same."""
         longest = self._services.limits(namespace.name).visibility_page_size
         size = page_size if 0 < page_size < longest else longest
         after = None
@@ -173,14 +176,23 @@ class Visibility:
             token = list_token(page_token)
             after = token.close_time_ns or NEVER_NS, token.start_time_ns, token.run_id
         rows = await _read(
-            self._store.list_visibility(namespace.id, limit=size, after=after, filter=filter)
+            self._store.list_visibility(
+                namespace.id,
+                limit=size,
+                after=after,
+                filter=filter,
+                bytes_max=PAGE_BYTES_MAX,
+            )
         )
-        infos = [execution_info(row) for row in rows]
+        infos = list(fitting(execution_info(row) for row in rows))
+        answer = b"".join(field(_EXECUTIONS_FIELD, info) for info in infos)
+        is_read_in_part = sum(map(list_bytes, rows)) >= PAGE_BYTES_MAX
         # Temporal: a full page has a token, also if nothing comes after it.
-        if len(rows) < size:
-            return infos, b""
-        last = rows[-1]
-        return infos, encode(ListToken(last.close_time_ns, last.start_time_ns, last.run_id))
+        if len(infos) < len(rows) or len(rows) == size or is_read_in_part:
+            last = rows[len(infos) - 1]
+            token = ListToken(last.close_time_ns, last.start_time_ns, last.run_id)
+            answer += field(_TOKEN_FIELD, encode(token))
+        return answer
 
 
 async def _read(reading: Awaitable[T]) -> T:
@@ -250,12 +262,11 @@ def _keyword(text: str) -> Payload:
     )
 
 
-def execution_info(row: VisibilityRow) -> WorkflowExecutionInfo:
+def execution_info(row: VisibilityRow) -> bytes:
+    """Return a serialized `WorkflowExecutionInfo`."""
     info = WorkflowExecutionInfo(
         status=WorkflowExecutionStatus.ValueType(row.status),
         task_queue=row.task_queue,
-        memo=Memo.FromString(row.memo),
-        search_attributes=SearchAttributes.FromString(row.search_attributes),
         history_length=row.history_length,
         history_size_bytes=row.history_size_bytes,
         state_transition_count=row.state_transition_count,
@@ -272,4 +283,5 @@ def execution_info(row: VisibilityRow) -> WorkflowExecutionInfo:
     if row.close_time_ns:
         set_timestamp(info.close_time, row.close_time_ns)
         set_duration(info.execution_duration, max(0, row.close_time_ns - row.execution_time_ns))
-    return info
+    parts = info.SerializeToString(), field(_MEMO_FIELD, row.memo)
+    return b"".join((*parts, field(_ATTRIBUTES_FIELD, row.search_attributes)))

@@ -1,6 +1,10 @@
 """Serialized messages put together without decoding their parts."""
 
+from collections.abc import Iterable, Iterator
+
 from google.protobuf.message import Message
+
+from perdure.runtime.histories import PAGE_BYTES_MAX
 
 
 def with_submessage(message: Message, field_number: int, submessage: bytes) -> bytes:
@@ -28,3 +32,13 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def fitting(parts: Iterable[bytes], bytes_max: int = PAGE_BYTES_MAX) -> Iterator[bytes]:
+    """Yield the first parts that have `bytes_max` bytes together; the first one alone if it is larger."""
+    size = 0
+    for number, part in enumerate(parts):
+        size += len(part)
+        if number and size > bytes_max:
+            return
+        yield part

@@ -230,8 +230,11 @@ class WorkflowTasks:
             )
         if completed.new_task is None:
             return response
-        reply = await self._node.workflow_task_reply(key, completed.new_task, only_new=True)
-        return response.SerializeToString() + field(_NEW_TASK_FIELD, workflow_task_response(reply))
+        begun = response.SerializeToString()
+        reply = await self._node.workflow_task_reply(
+            key, completed.new_task, only_new=True, taken_bytes=len(begun)
+        )
+        return begun + field(_NEW_TASK_FIELD, workflow_task_response(reply))
 
 
 def workflow_task_response(reply: WorkflowTaskReply) -> bytes:

@@ -19,6 +19,7 @@ completion_pages.py  how much memory the pages of completions may take
 errands.py       what one run wants of another
 replies.py       what the frontend is answered with
 resets.py        a workflow is taken back
+journal.py       a run's journal, read from the store
 histories.py     history, from memory or the store
 visibility.py    what lists show of a run
 list_follower.py lists in a database of their own follow the main one

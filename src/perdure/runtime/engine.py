@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
-from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.shards import shard_key
@@ -310,22 +309,6 @@ class Engine:
             )
         )
         return live
-
-    async def rows(
-        self, key: RunKey, *, after_seq: int, limit: int, reverse: bool = False
-    ) -> list[JournalRow]:
-        """Return rows as `Store.history` does. Raises `Rejected` if the store cannot be read."""
-        try:
-            return await self.store.history(
-                key.shard_key, key.run_id, after_seq=after_seq, limit=limit, reverse=reverse
-            )
-        except StoreError as error:
-            raise unavailable(f"the store cannot be read: {error}") from error
-
-    async def last_events(self, key: RunKey) -> list[HistoryEvent]:
-        """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
-        rows = await self.rows(key, after_seq=0, limit=1, reverse=True)
-        return [event for row in rows for event in History.FromString(row.events).events]
 
     async def delete(self, key: RunKey) -> None:
         """Delete a run, or begin to: it goes when what it owes is done. Raises `Rejected` if it is not there."""

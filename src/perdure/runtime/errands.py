@@ -53,6 +53,7 @@ from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start, StartNew, decide, started_attributes
 from perdure.core.workflow.step import HISTORY_SERVICE
 from perdure.runtime.engine import Engine
+from perdure.runtime.journal import last_events
 from perdure.runtime.live import LiveRun
 from perdure.runtime.starts import begin
 from perdure.store.port import RunKey
@@ -216,7 +217,7 @@ class Errands:
         if live is None or live.state.is_open:
             return AcknowledgeChildOpen(errand.initiated_event_id)
         await self._engine.settle(live)
-        events = await self._engine.last_events(child)
+        events = await last_events(self._engine.store, child)
         if not events:  # It was deleted just now.
             return AcknowledgeChildOpen(errand.initiated_event_id)
         return RecordChildClosed(

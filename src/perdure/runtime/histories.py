@@ -4,14 +4,18 @@ Serialized histories can be joined, and cut between events, without looking into
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from perdure.core.errors import going
 from perdure.runtime.engine import Engine
+from perdure.runtime.journal import journal_rows
 from perdure.runtime.live import LiveRun
 
-#: A page is not filled further once it has so many bytes.
+#: A page has no more bytes, but for one event that is larger: that comes alone. Clients of gRPC take 4 MiB by default.
 PAGE_BYTES_MAX = 2 * 1024 * 1024
+#: An answer that holds other things besides a page has no more.
+ANSWER_BYTES_MAX = 7 * 512 * 1024
 ROWS_AT_ONCE = 256
 
 
@@ -39,18 +43,28 @@ class Histories:
         *,
         events_max: int,
         after_seq: int = 0,
+        taken_bytes: int = 0,
     ) -> Page:
         """Return the recorded events first_event_id <= id < end_event_id, as many as fit a page.
 
-        They must be durable: `settle` comes first. `after_seq` is that of the page before.
+        They must be durable: `settle` comes first. `after_seq` is that of the page before, `taken_bytes` what else the
+        answer holds.
         """
+        bytes_max = max(1, min(PAGE_BYTES_MAX, ANSWER_BYTES_MAX - taken_bytes))
         if first_event_id >= live.tail_first_event_id:
-            return _cut(list(live.tail), first_event_id, end_event_id, events_max)
+            return _cut(list(live.tail), first_event_id, end_event_id, events_max, bytes_max)
         rows: list[tuple[int, int, bytes]] = []
         seqs: list[int] = []
         size = count = 0
-        while size < PAGE_BYTES_MAX and count < events_max:
-            found = await self._engine.rows(live.key, after_seq=after_seq, limit=ROWS_AT_ONCE)
+        while size < bytes_max and count < events_max:
+            found = await journal_rows(
+                self._engine.store,
+                live.key,
+                after_seq=after_seq,
+                # Each has an event; of the first, all may have been on the page before.
+                limit=min(events_max - count + 1, ROWS_AT_ONCE),
+                bytes_max=bytes_max - size,
+            )
             if not found:
                 break
             for row in found:
@@ -63,7 +77,7 @@ class Histories:
                 count += row.event_count
             if rows and rows[-1][0] + rows[-1][1] >= end_event_id:
                 break
-        page = _cut(rows, first_event_id, end_event_id, events_max)
+        page = _cut(rows, first_event_id, end_event_id, events_max, bytes_max)
         behind = [
             seq
             for seq, (first, many, _) in zip(seqs, rows, strict=True)
@@ -86,17 +100,24 @@ class Histories:
 
         `next_event_id` of the page is the end of the next one: 1 when there is none.
         """
-        found = await self._engine.rows(
-            live.key, after_seq=before_seq, limit=ROWS_AT_ONCE, reverse=True
+        found = await journal_rows(
+            self._engine.store,
+            live.key,
+            after_seq=before_seq,
+            limit=min(events_max + 1, ROWS_AT_ONCE),
+            reverse=True,
+            bytes_max=PAGE_BYTES_MAX,
         )
         parts: list[bytes] = []
+        size = 0
         for row in found:
-            for index in range(row.event_count - 1, -1, -1):
-                if row.first_event_id + index >= end_event_id:
-                    continue
-                if len(parts) >= events_max:
+            ends = [0, *_ends(row.events)]
+            for index in range(min(row.event_count, end_event_id - row.first_event_id) - 1, -1, -1):
+                part = row.events[ends[index] : ends[index + 1]]
+                size += len(part)
+                if parts and (len(parts) >= events_max or size > PAGE_BYTES_MAX):
                     return Page(b"".join(parts), end_event_id, row.seq + 1)
-                parts.append(cut_events(row.events, index, 1))
+                parts.append(part)
                 end_event_id = row.first_event_id + index
         after_seq = found[-1].seq if found else 0
         return Page(b"".join(parts), end_event_id, after_seq)
@@ -138,7 +159,11 @@ def _give_up(waiter: asyncio.Future[bool]) -> None:
 
 
 def _cut(
-    rows: list[tuple[int, int, bytes]], first_event_id: int, end_event_id: int, events_max: int
+    rows: list[tuple[int, int, bytes]],
+    first_event_id: int,
+    end_event_id: int,
+    events_max: int,
+    bytes_max: int,
 ) -> Page:
     parts: list[bytes] = []
     next_event_id = first_event_id
@@ -146,27 +171,49 @@ def _cut(
     for first, many, events in rows:
         if first + many <= next_event_id:
             continue
-        if first >= end_event_id or count >= events_max or size >= PAGE_BYTES_MAX:
+        if first >= end_event_id or count >= events_max:
             break
         skip = next_event_id - first
-        take = min(many - skip, end_event_id - next_event_id, events_max - count)
-        part = events if take == many else cut_events(events, skip, take)
+        wanted = take = min(many - skip, end_event_id - next_event_id, events_max - count)
+        part = events
+        if take < many or size + len(events) > bytes_max:
+            # At least one event comes, or nothing would ever follow it.
+            part, take = _cut_events(events, skip, take, bytes_max - size, 0 if parts else 1)
         parts.append(part)
         size += len(part)
         count += take
         next_event_id += take
+        if take < wanted:
+            break
     return Page(b"".join(parts), next_event_id)
+
+
+def _cut_events(
+    events: bytes, skip: int, take: int, bytes_max: int, at_least: int
+) -> tuple[bytes, int]:
+    """Return those of `take` events after the first `skip` that have `bytes_max` bytes, and how many they are."""
+    start = end = count = 0
+    for number, at in enumerate(_ends(events), 1):
+        if number <= skip:
+            start = end = at
+            continue
+        if count >= take or (count >= at_least and at - start > bytes_max):
+            break
+        end, count = at, count + 1
+    return events[start:end], count
 
 
 def cut_events(events: bytes, skip: int, take: int) -> bytes:
     """Return `take` events of a serialized history after the first `skip`."""
+    return _cut_events(events, skip, take, len(events), 0)[0]
+
+
+def _ends(events: bytes) -> Iterator[int]:
+    """Yield where each event of a serialized history ends."""
     at = 0
-    start = 0
-    for index in range(skip + take):
-        if index == skip:
-            start = at
+    while at < len(events):
         at = _end_of_field(events, at)
-    return events[start:at]
+        yield at
 
 
 def _end_of_field(data: bytes, at: int) -> int:

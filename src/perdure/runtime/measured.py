@@ -8,6 +8,7 @@ from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.metrics import Labels, Registry
 from perdure.runtime.node import Node
 from perdure.store.port import (
+    UNBOUNDED,
     Batch,
     JournalRow,
     LoadedRun,
@@ -68,11 +69,23 @@ class MeasuredStore:
             return await self._store.load(keys)
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         with self._timed("ReadHistoryBranch"):
             return await self._store.history(
-                shard_key, run_id, after_seq=after_seq, limit=limit, reverse=reverse
+                shard_key,
+                run_id,
+                after_seq=after_seq,
+                limit=limit,
+                reverse=reverse,
+                bytes_max=bytes_max,
             )
 
     async def list_visibility(
@@ -82,10 +95,11 @@ class MeasuredStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         with self._timed("ListWorkflowExecutions"):
             return await self._store.list_visibility(
-                namespace_id, limit=limit, after=after, filter=filter
+                namespace_id, limit=limit, after=after, filter=filter, bytes_max=bytes_max
             )
 
 

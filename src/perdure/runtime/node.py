@@ -246,15 +246,30 @@ class Node:
             raise
 
     async def workflow_task_reply(
-        self, key: RunKey, task: TaskStarted, backlog_count: int = 0, *, only_new: bool = False
+        self,
+        key: RunKey,
+        task: TaskStarted,
+        backlog_count: int = 0,
+        *,
+        only_new: bool = False,
+        taken_bytes: int = 0,
     ) -> WorkflowTaskReply:
-        """Add the history that the worker needs: all of it, or what its cache lacks."""
+        """Add the history that the worker needs: all of it, or what its cache lacks.
+
+        `taken_bytes`: what else its answer holds.
+        """
         live = await self.engine.find(key)
         if live is None:
             raise no_workflow_task()
         first = task.previous_started_event_id + 1 if task.is_sticky or only_new else 1
         events_max = max(1, self.limits.of(live.state.namespace).task_history_page_size)
-        page = await self.histories.page(live, first, task.recorded_until, events_max=events_max)
+        page = await self.histories.page(
+            live,
+            first,
+            task.recorded_until,
+            events_max=events_max,
+            taken_bytes=taken_bytes + _size(task),
+        )
         history, next_event_id = page.events, page.next_event_id
         if next_event_id >= task.recorded_until:
             history += encode_events(task.events)
@@ -284,3 +299,8 @@ class Node:
             live = self.engine.residency.peek(offer.key)
             namespace = live.state.namespace if live is not None else ""
             return ActivityTaskReply(offer.key, namespace, task)
+
+
+def _size(task: TaskStarted) -> int:
+    """Return how many bytes a workflow task has besides its history."""
+    return sum(map(len, task.queries.values())) + sum(each.ByteSize() for each in task.messages)

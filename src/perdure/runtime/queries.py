@@ -123,7 +123,11 @@ class Queries:
         if not offer.is_sticky:
             limits = self._engine.world_of(offer.key.namespace_id).limits
             page = await self._histories.page(
-                live, 1, end_event_id, events_max=max(1, limits.query_history_page_size)
+                live,
+                1,
+                end_event_id,
+                events_max=max(1, limits.query_history_page_size),
+                taken_bytes=len(offer.query),
             )
             if page.next_event_id >= end_event_id:
                 page = page._replace(next_event_id=0)

@@ -13,6 +13,7 @@ from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.versioning import check_override
 from perdure.runtime.engine import Engine
+from perdure.runtime.journal import journal_rows
 from perdure.runtime.live import LiveRun
 from perdure.store.port import RunKey
 
@@ -46,7 +47,9 @@ class _Journal:
     async def read(self) -> None:
         """Read all that is stored. Raises `Rejected`."""
         while True:
-            rows = await self._engine.rows(self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE)
+            rows = await journal_rows(
+                self._engine.store, self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE
+            )
             for row in rows:
                 self._after_seq = row.seq
                 self._add(row.first_event_id, row.events)

@@ -16,6 +16,7 @@ from perdure.store.port import (
     DELETED,
     NEVER_NS,
     SHARD_KEY_END,
+    UNBOUNDED,
     Batch,
     Conflict,
     DueRun,
@@ -32,6 +33,7 @@ from perdure.store.port import (
     VisibilityRow,
     check_covered,
 )
+from perdure.store.visibility_rows import bounded, list_bytes
 
 
 class MemoryStore:
@@ -208,7 +210,14 @@ class MemoryStore:
         return found
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         rows = self._journal.get(run_id, [])
         if reverse:
@@ -216,7 +225,8 @@ class MemoryStore:
             part = rows[:end][::-1]
         else:
             part = rows[bisect_right(rows, after_seq, key=lambda row: row.seq) :]
-        return [row for row in part if row.event_count][:limit]
+        found = islice((row for row in part if row.event_count), limit)
+        return list(bounded(found, bytes_max, lambda row: len(row.events)))
 
     # For whoever checks what is stored
 
@@ -242,11 +252,13 @@ class MemoryStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         rows = sorted(self._matching(namespace_id, filter), key=_list_order, reverse=True)
         if after is not None:
             rows = [row for row in rows if _list_order(row) < after]
-        return [row._replace(attributes="") for row in rows[:limit]]
+        page = bounded(islice(rows, limit), bytes_max, list_bytes)
+        return [row._replace(attributes="") for row in page]
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
         return sum(1 for _ in self._matching(namespace_id, filter))

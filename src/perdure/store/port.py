@@ -17,6 +17,8 @@ NEVER_NS = 2**63 - 1
 SHARD_KEY_END = 2**32
 #: Status of a row that only keeps the number of a deleted run, see `Batch.deletes`.
 DELETED = -1
+#: No bound for the bytes of a page.
+UNBOUNDED = 2**62
 
 
 class StoreError(Exception):
@@ -275,11 +277,19 @@ class Store(Protocol):
         """
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         """Return up to `limit` journal rows that hold events, seq > after_seq ascending.
 
         Reverse: seq < after_seq descending (`after_seq` 0: from the end). `internal` may be left empty.
+        No row follows the one with which their events have `bytes_max` bytes or more: it is not read either.
         """
 
     # Visibility
@@ -291,10 +301,12 @@ class Store(Protocol):
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         """Return rows ordered by (close time, open runs first), start time, run id; all descending.
 
         `after` is the last row of the page before: (close_time_ns, or NEVER_NS while open; start_time_ns; run_id).
+        No row follows the one with which their memos and search attributes have `bytes_max` bytes or more.
         """
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int: ...

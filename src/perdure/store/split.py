@@ -15,6 +15,7 @@ import msgspec
 
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.port import (
+    UNBOUNDED,
     Batch,
     ListedRun,
     OutboxRow,
@@ -138,9 +139,12 @@ class SplitStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         second = await self.second()
-        return await second.list_visibility(namespace_id, limit=limit, after=after, filter=filter)
+        return await second.list_visibility(
+            namespace_id, limit=limit, after=after, filter=filter, bytes_max=bytes_max
+        )
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
         return await (await self.second()).count_visibility(namespace_id, filter)

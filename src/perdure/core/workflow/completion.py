@@ -32,6 +32,7 @@ from perdure.core.workflow import (
     updates,
 )
 from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.activity_attempts import offer
 from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
 from perdure.core.workflow.records import StickySet
@@ -59,6 +60,8 @@ from perdure.core.workflow.workflow_task_failures import record_failed, record_t
 
 #: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
 _RESET_POINTS_MAX = 20
+#: What eager activities bring to the answer, besides a single larger one: clients of gRPC take 4 MiB by default.
+EAGER_BYTES_MAX = 1024 * 1024
 COMMANDS: Commands = {
     **execution.COMMANDS,
     **activity_commands.COMMANDS,
@@ -298,12 +301,27 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
         if wants_eager and step.world.limits.enable_activity_eager_execution:
             eager.append(first_new_id)
     inbox.take_rest(step)
-    # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
-    return [
-        replace(activities.start(step, _eager_start(step, event_id, request)), run_priority=None)
-        for event_id in eager
-        if event_id in step.state.activities and not step.state.is_paused
-    ]
+    return _eager_tasks(step, eager, request)
+
+
+def _eager_tasks(
+    step: Step, event_ids: list[int], request: CompleteWorkflowTask
+) -> list[ActivityTask]:
+    """Start activities for the worker that completed the workflow task, as far as its answer has room for them."""
+    tasks: list[ActivityTask] = []
+    size = 0
+    for event_id in event_ids:
+        activity = step.state.activities.get(event_id)
+        if activity is None or step.state.is_paused:
+            continue
+        size += len(activity.attributes)
+        if tasks and size > EAGER_BYTES_MAX:
+            offer(step, activity)
+            continue
+        task = activities.start(step, _eager_start(step, event_id, request))
+        # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
+        tasks.append(replace(task, run_priority=None))
+    return tasks
 
 
 def _label(step: Step, command: Command, event_id: int) -> None:

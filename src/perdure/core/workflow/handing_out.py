@@ -23,6 +23,10 @@ from perdure.core.workflow.workflow_task import (
 )
 from perdure.core.workflow.workflow_task_timers import timeout_timer
 
+#: What updates bring to a task, besides a single larger one: the answer also holds history, and clients of gRPC take
+#: 4 MiB by default.
+MESSAGES_BYTES_MAX = 1024 * 1024
+
 # What can be asked
 
 
@@ -182,9 +186,16 @@ def message_id(update_id: str) -> str:
 
 
 def _messages(run: Run, started_event_id: int) -> tuple[Message, ...]:
-    """Return every update that the worker has not dealt with, also those of an earlier attempt."""
-    messages = []
+    """Return every update that the worker has not dealt with, also those of an earlier attempt.
+
+    What would make the task too large for a client waits for the next one.
+    """
+    messages: list[Message] = []
+    size = 0
     for update_id, update in run.in_flight.updates.items():
+        size += len(update.request)
+        if messages and size > MESSAGES_BYTES_MAX and not update.is_sent:
+            break
         update.is_sent = True
         message = Message(
             id=message_id(update_id),

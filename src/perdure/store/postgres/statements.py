@@ -244,23 +244,50 @@ DUE = (
     f"(SELECT due_at_ns {_DUE} ORDER BY due_at_ns OFFSET $5 LIMIT 1), $4) ORDER BY due_at_ns"
 )
 
-_HISTORY = (
-    "SELECT shard_key, run_id, seq, first_event_id, event_count, events, ''::bytea FROM journal"
-    " WHERE shard_key = $1 AND run_id = $2 AND seq {comparison} $3 AND event_count > 0"
-    " ORDER BY shard_key {order}, run_id {order}, seq {order} LIMIT $4"
-)
-HISTORY = _HISTORY.format(comparison=">", order="ASC")
-HISTORY_REVERSE = _HISTORY.format(comparison="<", order="DESC")
+
+def _bounded(columns: str, rows: str, order: str, size: str, bytes_max: str) -> str:
+    """Return the rows of a statement up to the one with which they have so many bytes.
+
+    The size of what is stored out of line is known without reading it, and the order is that of the rows already.
+    """
+    return (
+        f"SELECT {columns} FROM (SELECT *, sum({size}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING)"
+        f" - {size} AS bytes_before FROM ({rows}) AS page) AS sized"
+        f" WHERE bytes_before < {bytes_max}::bigint ORDER BY {order}"
+    )
+
+
+def _history(comparison: str, order: str) -> str:
+    place = f"shard_key {order}, run_id {order}, seq {order}"
+    columns = "shard_key, run_id, seq, first_event_id, event_count, events"
+    rows = (
+        f"SELECT {columns} FROM journal WHERE shard_key = $1 AND run_id = $2 AND seq {comparison} $3"
+        f" AND event_count > 0 ORDER BY {place} LIMIT $4"
+    )
+    return _bounded(f"{columns}, ''::bytea", rows, place, "octet_length(events)", "$5")
+
+
+HISTORY = _history(">", "ASC")
+HISTORY_REVERSE = _history("<", "DESC")
 
 # Visibility
 
 _IN_NO_DIVISION = "attributes ->> 'TemporalNamespaceDivision' IS NULL"
-_LIST = (
-    f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{{after}}"
-    " ORDER BY namespace_id DESC, close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT $2"
-)
-LIST = _LIST.format(after="")
-LIST_AFTER = _LIST.format(after=" AND (close_time_ns, start_time_ns, run_id) < ($3, $4, $5)")
+_LIST_BYTES = "octet_length(memo) + octet_length(search_attributes)"
+_LIST_ORDER = "close_time_ns DESC, start_time_ns DESC, run_id DESC"
+
+
+def _list(after: str) -> str:
+    order = f"namespace_id DESC, {_LIST_ORDER}"
+    rows = (
+        f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{after}"
+        f" ORDER BY {order} LIMIT $2"
+    )
+    return _bounded(COLUMNS, rows, order, f"({_LIST_BYTES})", "$3")
+
+
+LIST = _list("")
+LIST_AFTER = _list(" AND (close_time_ns, start_time_ns, run_id) < ($4, $5, $6)")
 UNINDEXED = (
     f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
 )
@@ -280,7 +307,7 @@ EXPLORING = (
 
 
 def filtered_list(
-    namespace_id: str, filter: Filter, limit: int, after: Any
+    namespace_id: str, filter: Filter, limit: int, after: Any, bytes_max: int
 ) -> tuple[str, list[Any]]:
     arguments: list[Any] = [namespace_id]
     sql = (
@@ -294,9 +321,10 @@ def filtered_list(
             f" < (${first + 1}::bigint, ${first + 2}::bigint, ${first + 3}::text)"
         )
         arguments += after
-    arguments.append(limit)
-    sql += f" ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ${len(arguments)}"
-    return sql, arguments
+    arguments += [limit, bytes_max]
+    last = len(arguments)
+    sql += f" ORDER BY {_LIST_ORDER} LIMIT ${last - 1}"
+    return _bounded(COLUMNS, sql, _LIST_ORDER, f"({_LIST_BYTES})", f"${last}"), arguments
 
 
 def count(namespace_id: str, filter: Filter) -> tuple[str, list[Any]]:

@@ -14,6 +14,7 @@ from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.migrations import check_version
 from perdure.store.port import (
     NEVER_NS,
+    UNBOUNDED,
     Batch,
     Conflict,
     DueRun,
@@ -174,13 +175,21 @@ class PostgresStore:
         return [DueRun(due_at_ns, RunKey(*key)) for due_at_ns, *key in rows]
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         sql = statements.HISTORY_REVERSE if reverse else statements.HISTORY
         if reverse and not after_seq:
             after_seq = NEVER_NS
         return [
-            JournalRow(*row) for row in await self._fetch(sql, shard_key, run_id, after_seq, limit)
+            JournalRow(*row)
+            for row in await self._fetch(sql, shard_key, run_id, after_seq, limit, bytes_max)
         ]
 
     # Visibility
@@ -192,13 +201,14 @@ class PostgresStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         if filter == EVERYTHING:
             sql = statements.LIST if after is None else statements.LIST_AFTER
-            rows = await self._fetch(sql, namespace_id, limit, *(after or ()))
+            rows = await self._fetch(sql, namespace_id, limit, bytes_max, *(after or ()))
         else:
             rows = await self._explore(
-                *statements.filtered_list(namespace_id, filter, limit, after)
+                *statements.filtered_list(namespace_id, filter, limit, after, bytes_max)
             )
         return [shown(row) for row in rows]
 

@@ -17,6 +17,7 @@ from perdure.store.port import (
     DELETED,
     NEVER_NS,
     SHARD_KEY_END,
+    UNBOUNDED,
     Batch,
     Conflict,
     DueRun,
@@ -39,7 +40,7 @@ from perdure.store.sqlite import schema
 from perdure.store.sqlite.connections import PRAGMAS, Connection, identity, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
-from perdure.store.visibility_rows import COLUMNS, shown, stored
+from perdure.store.visibility_rows import COLUMNS, bounded, list_bytes, shown, stored
 
 T = TypeVar("T")
 
@@ -193,7 +194,14 @@ class SqliteStore:
         return await self._read(work)
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         order = "DESC" if reverse else "ASC"
         comparison = "<" if reverse else ">"
@@ -207,7 +215,8 @@ class SqliteStore:
                 f" ORDER BY seq {order} LIMIT ?",
                 (run_id, after_seq, limit),
             )
-            return [JournalRow._make((shard_key, *row, b"")) for row in rows]
+            found = (JournalRow._make((shard_key, *row, b"")) for row in rows)
+            return list(bounded(found, bytes_max, lambda row: len(row.events)))
 
         return await self._read(work)
 
@@ -220,14 +229,18 @@ class SqliteStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         arguments: list[Any] = [namespace_id]
         condition = where(filter.condition, DIALECT, arguments)
         beyond = " AND (close_time_ns, start_time_ns, run_id) < (?, ?, ?)" if after else ""
         sql = f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = ? AND {condition}{beyond} {_ORDER}"
         arguments += [*(after or ()), limit]
-        rows = await self._read(lambda db: db.execute(sql, arguments).fetchall())
-        return [shown(row) for row in rows]
+
+        def work(db: sqlite3.Connection) -> list[VisibilityRow]:
+            return list(bounded(map(shown, db.execute(sql, arguments)), bytes_max, list_bytes))
+
+        return await self._read(work)
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
         [(found,)] = await self._counted(namespace_id, filter, "", "")

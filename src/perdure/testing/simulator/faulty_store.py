@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
+    UNBOUNDED,
     Batch,
     DueRun,
     JournalRow,
@@ -147,11 +148,23 @@ class FaultyStore:
         return await self._call(lambda: self._store.due(lo, hi, after_ns, until_ns, limit))
 
     async def history(
-        self, shard_key: int, run_id: str, *, after_seq: int, limit: int, reverse: bool = False
+        self,
+        shard_key: int,
+        run_id: str,
+        *,
+        after_seq: int,
+        limit: int,
+        reverse: bool = False,
+        bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         return await self._call(
             lambda: self._store.history(
-                shard_key, run_id, after_seq=after_seq, limit=limit, reverse=reverse
+                shard_key,
+                run_id,
+                after_seq=after_seq,
+                limit=limit,
+                reverse=reverse,
+                bytes_max=bytes_max,
             )
         )
 
@@ -162,10 +175,11 @@ class FaultyStore:
         limit: int,
         after: tuple[int, int, str] | None,
         filter: Filter = EVERYTHING,
+        bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         return await self._call(
             lambda: self._store.list_visibility(
-                namespace_id, limit=limit, after=after, filter=filter
+                namespace_id, limit=limit, after=after, filter=filter, bytes_max=bytes_max
             )
         )
 
