@@ -57,6 +57,7 @@ from perdure.core.workflow.outcome import (
     Timer,
 )
 from perdure.core.workflow.queries import AbandonQuery, Query
+from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, PendingChild
@@ -256,6 +257,12 @@ class OneLife(RuleBasedStateMachine):
 
     @precondition(holds_task)
     @rule()
+    def lose_worker(self) -> None:
+        """The worker that was given the task last is gone."""
+        self.ask(ReturnWorkflowTask(self.refs[-1].nonce))
+
+    @precondition(holds_task)
+    @rule()
     def fail_task(self) -> None:
         self.ask(FailWorkflowTask(self.refs[-1], NO_CAUSE, None, "worker"))
 
@@ -279,6 +286,7 @@ class OneLife(RuleBasedStateMachine):
             FailActivity(ref, some_failure(rnd), "worker"),
             CancelActivity(ref, None, "worker"),
             HeartbeatActivity(ref, payloads("x"), "worker"),
+            ReturnActivity(rnd.choice(["p1", "p2"])),
             None,
         ]
         answer = rnd.choice(answers)

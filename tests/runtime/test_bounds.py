@@ -90,7 +90,7 @@ async def waiting_tasks(node: Node) -> set[str]:
     while node.task_queues.describe(QUEUE).backlog_count:
         # A new one each time: what counts may be a task that comes to nothing.
         deadline = loop.time() + 1
-        task = await node.poll_workflow_task(QUEUE, info, deadline, b"")
+        task = await node.poll_workflow_task(QUEUE, info, deadline, b"", [])
         if task is not None:
             found.add(task.key.workflow_id)
     return found
@@ -134,7 +134,7 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
     store.may_load.clear()
     deadline = asyncio.get_running_loop().time() + 60
     info = PollerInfo("worker", clock.now_ns())
-    polling = asyncio.create_task(node.poll_workflow_task(QUEUE, info, deadline, b""))
+    polling = asyncio.create_task(node.poll_workflow_task(QUEUE, info, deadline, b"", []))
     await store.loads.wait()
     polling.cancel()
     await asyncio.wait([polling])
@@ -180,7 +180,9 @@ async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(nod
     found = await signalled(node, "w", 100_000, 30)
     assert found.tail_bytes <= live.UNSEEN_BYTES_MAX
     info = PollerInfo("worker", node.clock.now_ns())
-    task = await node.poll_workflow_task(QUEUE, info, asyncio.get_running_loop().time() + 9, b"")
+    task = await node.poll_workflow_task(
+        QUEUE, info, asyncio.get_running_loop().time() + 9, b"", []
+    )
     seen = await node.histories.page(found, 1, 33, events_max=1000)
     assert task.history[:1000] == seen.events[:1000]
     rest = await node.histories.page(found, seen.next_event_id, 33, events_max=1000)

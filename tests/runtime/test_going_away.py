@@ -46,8 +46,12 @@ class Slow(MemoryStore):
         self.may_commit.set()
         self.may_read.set()
         self.reads_fail = False
+        #: A commit waits.
+        self.commit_waits = asyncio.Event()
 
     async def commit(self, batch: Batch) -> None:
+        if not self.may_commit.is_set():
+            self.commit_waits.set()
         await self.may_commit.wait()
         await super().commit(batch)
 
@@ -77,7 +81,7 @@ def later() -> float:
 
 async def poll(node: Node):
     return await node.poll_workflow_task(
-        QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b""
+        QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b"", []
     )
 
 

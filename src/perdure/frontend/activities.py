@@ -80,7 +80,7 @@ class Activities:
             version_capabilities=serialized(request, "worker_version_capabilities"),
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
-        task = await self._node.poll_activity_task(name, info, deadline)
+        task = await self._node.poll_activity_task(name, info, deadline, call.give_backs)
         if task is None:
             return PollActivityTaskQueueResponse()
         response = activity_response(task)

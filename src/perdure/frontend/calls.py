@@ -55,7 +55,7 @@ class Calls:
 
         async def answer(asked: Any, call: Call) -> Message | bytes:
             began = perf_counter()
-            namespace = ""
+            namespace, reply = "", None
             try:
                 request = asked if decode is None else decode(asked)
                 namespace = getattr(request, "namespace", "")
@@ -80,6 +80,9 @@ class Calls:
                 log.exception("bug: a call failed", operation=name, namespace=namespace)
                 measured.refused(name, namespace, Code.INTERNAL, perf_counter() - began)
                 raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
+            finally:
+                if reply is None:
+                    call.give_back()
             measured.answered(name, namespace, perf_counter() - began)
             return reply
 

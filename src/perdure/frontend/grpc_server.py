@@ -134,10 +134,13 @@ class GrpcServer:
             if self._is_draining:
                 self._last_call_at = asyncio.get_running_loop().time()
                 return await _abort(context, GOING)
+            call = _call(context)
             try:
-                reply = await answered(encoded, _call(context))
+                reply = await answered(encoded, call)
             except Rejected as refusal:
                 return await _abort(context, refusal)
+            if call.give_backs:
+                asyncio.get_running_loop().call_soon(_watch, asyncio.current_task(), call)
             return reply if isinstance(reply, bytes) else reply.SerializeToString()
 
         return answer
@@ -186,6 +189,24 @@ def _call(context: Any) -> Call:
     deadline = None if left is None else asyncio.get_running_loop().time() + left
     metadata: Sequence[tuple[str, Any]] = context.invocation_metadata() or ()
     return Call(deadline, dict(metadata))
+
+
+def _watch(task: Any, call: Call) -> None:
+    """Have what an answer gives go back if the answer cannot be sent, as when the client has just given up.
+
+    Called when the library has begun to send it. It swallows the failure and tells nobody; but the task of the call
+    waits for the library's future, which knows.
+    """
+    sending = task._fut_waiter
+    if sending is not None:
+        sending.add_done_callback(lambda done: _sent(done, call))
+    elif task.done():  # It could not even begin.
+        call.give_back()
+
+
+def _sent(sending: Any, call: Call) -> None:
+    if sending.cancelled() or sending.exception() is not None:
+        call.give_back()
 
 
 def _bounded(words: str) -> str:

@@ -28,6 +28,7 @@ from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.core.workflow.times import duration_ns, set_timestamp
 from perdure.core.workflow.workflow_task import TaskRef
 from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
@@ -93,7 +94,11 @@ class WorkflowTasks:
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
         began_at_ns = self._node.clock.now_ns()
         task = await self._node.poll_workflow_task(
-            name, poller_info(request, began_at_ns), deadline, version_stamp(request)
+            name,
+            poller_info(request, began_at_ns),
+            deadline,
+            version_stamp(request),
+            call.give_backs,
         )
         if task is None:
             return PollWorkflowTaskQueueResponse()
@@ -117,6 +122,11 @@ class WorkflowTasks:
         key, ref = self._task(token)
         self._check_namespaces(request)
         sticky = request.sticky_attributes
+        nonce = self._node.nonce() if request.return_new_workflow_task else 0
+        eager_request_id = self._node.fresh_id()
+        call.give_backs += self._node.give_backs(
+            key, ReturnWorkflowTask(nonce), ReturnActivity(eager_request_id)
+        )
         completed = await self._node.engine.ask(
             key,
             CompleteWorkflowTask(
@@ -131,9 +141,8 @@ class WorkflowTasks:
                 sticky_queue=sticky.worker_task_queue.name,
                 sticky_schedule_to_start_ns=duration_ns(sticky.schedule_to_start_timeout),
                 force_new_task=request.force_create_new_workflow_task,
-                return_new_task_nonce=(
-                    self._node.nonce() if request.return_new_workflow_task else 0
-                ),
+                return_new_task_nonce=nonce,
+                eager_request_id=eager_request_id,
                 messages=request.messages,
                 page=self._page(key, request),
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
@@ -143,6 +152,8 @@ class WorkflowTasks:
             self._node.completion_pages.count(key.namespace_id, completed.pages)
             return RespondWorkflowTaskCompletedResponse()
         assert isinstance(completed, TaskCompleted)
+        if completed.new_task is None and not completed.activity_tasks:
+            call.give_backs.clear()
         return await self._completed_response(key, request.identity, completed)
 
     async def RespondWorkflowTaskFailed(

@@ -93,7 +93,12 @@ class Workflows:
         request.request_id = request.request_id or self._node.fresh_id()
         attach = _attachment(request) if request.HasField("on_conflict_options") else None
         reply = await self._node.starts.start(
-            namespace.id, request, reuse=reuse, conflict=conflict, attach=attach
+            namespace.id,
+            request,
+            reuse=reuse,
+            conflict=conflict,
+            attach=attach,
+            give_backs=call.give_backs,
         )
         response = StartWorkflowExecutionResponse(
             run_id=reply.run_id,

@@ -11,6 +11,7 @@ size_warnings.py the log tells of runs that grow large
 background.py    work that goes on for ever, also after a bug
 engine.py        requests become transitions, transitions commits, commits replies and effects
 task_queues.py   pollers wait here
+giving_back.py   tasks come back from workers that are gone
 starts.py        a start request meets the run that there is
 queries.py       queries and their callers
 updates.py       updates and their callers

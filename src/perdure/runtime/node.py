@@ -5,6 +5,7 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 
 import asyncio
 import random
+from functools import partial
 
 from perdure.core.errors import Code, Rejected, no_workflow_task
 from perdure.core.matching.backlog import Weights
@@ -22,6 +23,7 @@ from perdure.core.workflow.outcome import (
     World,
 )
 from perdure.core.workflow.records import encode_events
+from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.background import for_ever
 from perdure.runtime.callbacks import Callbacks
@@ -29,6 +31,7 @@ from perdure.runtime.clock import Clock
 from perdure.runtime.completion_pages import CompletionPages
 from perdure.runtime.engine import Engine
 from perdure.runtime.errands import Errands
+from perdure.runtime.giving_back import GiveBacks, give_back
 from perdure.runtime.histories import Histories
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.list_follower import ListFollower
@@ -205,9 +208,17 @@ class Node:
     # Polling
 
     async def poll_workflow_task(
-        self, name: QueueName, info: PollerInfo, deadline: float, version_stamp: bytes | None
+        self,
+        name: QueueName,
+        info: PollerInfo,
+        deadline: float,
+        version_stamp: bytes | None,
+        give_backs: GiveBacks,
     ) -> WorkflowTaskReply | QueryTaskReply | None:
-        """Return a task for this poller; None if there is none until `deadline` (loop time)."""
+        """Return a task for this poller; None if there is none until `deadline` (loop time).
+
+        The caller calls `give_backs` if the task does not reach the worker, also if this raises.
+        """
         while True:
             self.engine.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
@@ -216,6 +227,7 @@ class Node:
             if isinstance(offer, QueryOffer):
                 query = await self.queries.take(name, offer)
                 if query is not None:
+                    give_backs.append(partial(self.queries.give_back, name, offer))
                     return query
                 continue
             assert isinstance(offer, WorkflowOffer)
@@ -228,22 +240,37 @@ class Node:
                 queue=name.name,
                 version_stamp=version_stamp,
             )
-            task = await self._take(name, offer, request)
+            back = ReturnWorkflowTask(request.nonce)
+            task = await self._take(name, offer, request, back, give_backs)
             if task is None:
                 continue
             assert isinstance(task, TaskStarted)
             backlog = self.task_queues.describe(name).backlog_count
             return await self.workflow_task_reply(offer.key, task, backlog)
 
-    async def _take(self, name: QueueName, offer: Offer, request: object) -> object:
-        """Start a task that was offered; return None if the offer is stale."""
+    async def _take(
+        self,
+        name: QueueName,
+        offer: Offer,
+        request: object,
+        back: ReturnWorkflowTask | ReturnActivity,
+        give_backs: GiveBacks,
+    ) -> object:
+        """Start a task that was offered; return None if the offer is stale. `back` undoes it."""
         try:
-            return await self.engine.ask(offer.key, request)
+            task = await self.engine.ask(offer.key, request)
         except BaseException as error:
             if isinstance(error, Rejected) and error.code in _STALE:
                 return None
-            self.task_queues.give_back(name, offer)
+            if not give_back(self.engine, offer.key, back):
+                self.task_queues.give_back(name, offer)
             raise
+        give_backs += self.give_backs(offer.key, back)
+        return task
+
+    def give_backs(self, key: RunKey, *backs: ReturnWorkflowTask | ReturnActivity) -> GiveBacks:
+        """Return what undoes the starts that `backs` name."""
+        return [partial(give_back, self.engine, key, back) for back in backs]
 
     async def workflow_task_reply(
         self,
@@ -277,8 +304,9 @@ class Node:
         return WorkflowTaskReply(key, task, history, next_event_id, page.after_seq, backlog_count)
 
     async def poll_activity_task(
-        self, name: QueueName, info: PollerInfo, deadline: float
+        self, name: QueueName, info: PollerInfo, deadline: float, give_backs: GiveBacks
     ) -> ActivityTaskReply | None:
+        """As `poll_workflow_task`."""
         while True:
             self.engine.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
@@ -292,7 +320,8 @@ class Node:
                 request_id=self.fresh_id(),
                 stamp=offer.stamp,
             )
-            task = await self._take(name, offer, request)
+            back = ReturnActivity(request.request_id)
+            task = await self._take(name, offer, request, back, give_backs)
             if task is None:
                 continue
             assert isinstance(task, ActivityTask)

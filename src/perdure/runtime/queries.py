@@ -110,9 +110,14 @@ class Queries:
             if isinstance(error, Rejected) and error.code is not Code.UNAVAILABLE:
                 return None
             # The next worker may come further: this one is gone, or the store is for a moment.
-            if not waiting.answer.done():
-                self._task_queues.give_back(name, offer)
+            self.give_back(name, offer)
             raise
+
+    def give_back(self, name: QueueName, offer: QueryOffer) -> None:
+        """The worker that has taken this offer is gone."""
+        waiting = self._waiting.get(offer.query_id)
+        if waiting is not None and waiting.offer == offer and not waiting.answer.done():
+            self._task_queues.give_back(name, offer)
 
     async def _task(self, offer: QueryOffer) -> QueryTaskReply:
         live = await self._engine.get(offer.key)

@@ -1,6 +1,7 @@
 """A start request meets the run that its workflow id has: begin a new one, or use that one, as the policies say."""
 
 from collections.abc import Callable
+from functools import partial
 
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.sdk.v1 import UserMetadata
@@ -13,6 +14,7 @@ from perdure.core.errors import Rejected
 from perdure.core.workflow.execution import replaced_by
 from perdure.core.workflow.handing_out import TaskStarted, held_task
 from perdure.core.workflow.options import AttachRequest
+from perdure.core.workflow.returning import ReturnWorkflowTask
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.starting import (
     Start,
@@ -23,6 +25,7 @@ from perdure.core.workflow.starting import (
 )
 from perdure.core.workflow.updates import AdmitUpdate, status
 from perdure.runtime.engine import Engine
+from perdure.runtime.giving_back import GiveBacks, give_back
 from perdure.runtime.live import LiveRun
 from perdure.runtime.replies import StartFailed, StartReply, UpdateFailed
 from perdure.runtime.updates import UpdateReply, Updates, Wait
@@ -54,8 +57,12 @@ class Starts:
         conflict: WorkflowIdConflictPolicy.ValueType,
         signal: Signal | None = None,
         attach: AttachRequest | None = None,
+        give_backs: GiveBacks | None = None,
     ) -> StartReply:
-        """Start a run, or use the one there is; `signal` reaches whichever it is. Raises `Rejected`."""
+        """Start a run, or use the one there is; `signal` reaches whichever it is. Raises `Rejected`.
+
+        The caller calls `give_backs` if the first task, which it may be given, is lost, also if this raises.
+        """
         key = self._engine.key(namespace_id, request.workflow_id)
         live = current = await self._engine.find(key)
         try:
@@ -68,6 +75,9 @@ class Starts:
                 signal=signal,
                 attach=attach,
             )
+            if reply.started and reply.task is not None and give_backs is not None:
+                back = ReturnWorkflowTask(reply.task.ref.nonce)
+                give_backs.append(partial(give_back, self._engine, live.key, back))
         finally:
             # Also a refusal rests on the run that there is.
             await self._engine.settle(live)
@@ -207,9 +217,11 @@ def _first_task(live: LiveRun, request: StartRequest) -> TaskStarted | None:
         return None
     if not request.request_eager_execution:
         return None
-    task = held_task(live.run)
+    task, started = held_task(live.run), live.run.in_flight.started
+    # If it has been given back since, whoever has it now is another worker.
+    is_callers = started is not None and started.request_id == request.request_id
     is_first = task is not None and task.started_event_id == 3 and task.ref.attempt == 1
-    return task if is_first else None
+    return task if is_first and is_callers else None
 
 
 def _user_metadata(request: StartRequest) -> UserMetadata | None:

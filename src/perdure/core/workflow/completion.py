@@ -102,6 +102,8 @@ class CompleteWorkflowTask:
     force_new_task: bool = False
     #: Hand the next task to this worker at once, if there is one. Its nonce, else 0.
     return_new_task_nonce: int = 0
+    #: The activities that this worker gets at once are started by a request with this id.
+    eager_request_id: str = ""
     #: What the worker says of updates.
     messages: Sequence[Message] = ()
     #: The worker can be shown the same events again after a task that left no trace.
@@ -347,7 +349,8 @@ def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
 
 def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
     attributes = request.event.workflow_task_completed_event_attributes
-    return StartActivity(event_id, 1, attributes.identity, step.world.fresh_id())
+    request_id = request.eager_request_id or step.world.fresh_id()
+    return StartActivity(event_id, 1, attributes.identity, request_id)
 
 
 def _next_task(

@@ -94,6 +94,12 @@ class ActivityRetried(msgspec.Struct, frozen=True, tag="act~"):
     last_worker_identity: str = ""
 
 
+class ActivityReturned(msgspec.Struct, frozen=True, tag="act-"):
+    """The worker that was given this attempt was gone before it had it: it waits again."""
+
+    scheduled_event_id: int
+
+
 class ProblemsReported(msgspec.Struct, frozen=True, tag="prob"):
     """Lists show from here on that workflow tasks keep failing, and why; empty: no more."""
 
@@ -216,6 +222,7 @@ Internal = (
     | ActivityStarted
     | ActivityHeartbeat
     | ActivityRetried
+    | ActivityReturned
     | ActivityPaused
     | ActivityUnpaused
     | ActivityRescheduled

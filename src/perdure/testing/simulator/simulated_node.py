@@ -124,7 +124,12 @@ class SimulatedNode:
             del self._replies[reply]
 
     async def _answer(self, request: Message, deadline: float) -> Any:
-        reply = await self._rpcs[type(request)].handler(request, Call(deadline))
+        call = Call(deadline)
+        try:
+            reply = await self._rpcs[type(request)].handler(request, call)
+        except BaseException:
+            call.give_back()
+            raise
         if isinstance(reply, bytes):
             name = type(request).__name__.removesuffix("Request") + "Response"
             return getattr(request_response_pb2, name).FromString(reply)

@@ -1,0 +1,84 @@
+"""A task that was given to a worker comes back: the worker was gone before it had it.
+
+The shell asks for that when it knows that nobody has received the task. The task then waits for the next worker as if
+it had never been started, instead of until its timeout.
+
+Temporal: there such a task waits for its timeout.
+"""
+
+from dataclasses import dataclass
+
+from perdure.core.errors import no_workflow_task
+from perdure.core.workflow import workflow_task
+from perdure.core.workflow.activity_attempts import offer, timeouts
+from perdure.core.workflow.records import ActivityReturned
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import Appliers, Requests, Step
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnWorkflowTask:
+    """Nobody has received the workflow task that was started with this nonce."""
+
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnActivity:
+    """Nobody has received the attempts that were started by the request with this id."""
+
+    request_id: str
+
+
+def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
+    """Changes memory only, unless events have come meanwhile: those are history before the task is started again."""
+    step.check_open()
+    started = step.in_flight.started
+    if started is None or started.nonce != request.nonce:
+        raise no_workflow_task()
+    step.in_flight.started = None
+    for update in step.in_flight.updates.values():
+        update.is_sent = False
+    step.flush()
+    for timer in workflow_task.needed_timers(step.run):
+        step.call_back(timer)
+    for effect in workflow_task.owed(step.run):
+        step.send(effect)
+
+
+def return_activity(step: Step, request: ReturnActivity) -> None:
+    step.check_open()
+    for activity in step.state.activities.values():
+        if not activity.started_at_ns or activity.request_id != request.request_id:
+            continue
+        step.note(ActivityReturned(activity.scheduled_event_id))
+        for timer in timeouts(activity):
+            step.call_back(timer)
+        if not activity.paused_at_ns:
+            offer(step, activity)
+
+
+# How records change the state
+
+
+def activity_returned(state: RunState, record: ActivityReturned) -> None:
+    activity = state.activities[record.scheduled_event_id]
+    activity.started_at_ns = 0
+    activity.request_id = ""
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    for activity in run.state.activities.values():
+        assert activity.request_id == "" or activity.started_at_ns
+
+
+REQUESTS: Requests = {
+    ReturnWorkflowTask: return_workflow_task,
+    ReturnActivity: return_activity,
+}
+APPLIERS: Appliers = {ActivityReturned: activity_returned}
