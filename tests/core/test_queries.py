@@ -2,11 +2,13 @@
 
 from temporalio.api.enums.v1 import QueryRejectCondition, WorkflowExecutionStatus
 from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.update.v1 import Request
 
 from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery, Effect, Limits
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.times import SECOND_NS
-from tests.core.run import OneRun
+from perdure.core.workflow.updates import AdmitUpdate
+from tests.core.run import T0_NS, OneRun
 from tests.differential.commands import complete_workflow
 
 ENCODED = WorkflowQuery(query_type="state").SerializeToString()
@@ -193,3 +195,36 @@ def test_a_query_that_waited_for_a_run_that_never_began_is_refused() -> None:
     assert (answer.query_id, answer.result) == ("1", None)
     assert answer.refusal is not None
     assert answer.refusal.message == ("Workflow execution closed before WorkflowTaskStarted event")
+
+
+def waiting(until_s: float) -> Query:
+    query = WorkflowQuery(query_type="state")
+    return Query("1", query, QueryRejectCondition.ValueType(0), T0_NS + round(until_s * SECOND_NS))
+
+
+def test_a_query_waits_for_a_first_task_that_is_due_before_its_caller_gives_up() -> None:
+    run = OneRun(workflow_start_delay="5s")
+    run.ask(waiting(5))
+    run.signal()
+    assert sent(run) == []
+    run.wait(5)
+    assert run.take().queries == {"1": ENCODED}
+    run.complete(query_results={"1": b"one"})
+    assert sent(run) == [AnswerQuery("1", b"one")]
+
+
+def test_a_query_whose_caller_gives_up_before_the_first_task_is_refused_at_once() -> None:
+    run = OneRun(workflow_start_delay="5s")
+    assert run.refused(waiting(4.9)) == "FAILED_PRECONDITION: Workflow task is not scheduled yet."
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.ask(waiting(4.9))
+    assert list(run.take().queries) == ["1"]
+
+
+def test_a_query_that_waits_for_the_first_task_is_refused_if_the_run_is_closed() -> None:
+    run = OneRun(workflow_start_delay="5s")
+    run.ask(waiting(5))
+    run.terminate()
+    [answer] = sent(run)
+    assert isinstance(answer, AnswerQuery)
+    assert answer.refusal is not None

@@ -5,6 +5,7 @@ from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Reque
 
 from perdure.core.errors import Code
 from perdure.core.workflow.outcome import Limits, SettleUpdate
+from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import command, complete_workflow, schedule_activity, start_timer
@@ -268,3 +269,43 @@ def test_a_rejection_that_makes_no_sense_fails_the_task() -> None:
     assert run.history().endswith("7 WorkflowTaskFailed 8 WorkflowTaskScheduled")
     [settled] = told(run)
     assert settled.refusal is not None
+
+
+def test_the_task_of_an_update_waits_on_the_workers_own_queue_for_as_long_as_any_other() -> None:
+    run = OneRun()
+    run.work(sticky_queue="s", sticky_schedule_to_start_ns=7 * SECOND_NS)
+    run.news()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.wait(6.9)
+    assert run.news() == ""
+    run.wait(0.1)
+    assert run.news() == "5 WorkflowTaskScheduled 6 WorkflowTaskTimedOut 7 WorkflowTaskScheduled"
+    assert (run.event(5).task_queue.name, run.event(7).task_queue.name) == ("s", "q")
+    run.wait(100)
+    assert run.news() == ""
+
+
+def test_the_task_of_an_update_that_became_a_normal_one_is_given_up_all_the_same() -> None:
+    run = OneRun()
+    run.work()
+    run.ask(AdmitUpdate("u", Request().SerializeToString()))
+    run.signal()
+    run.crash()
+    run.news()
+    run.wait(4.9)
+    assert run.news() == ""
+    run.wait(0.1)
+    assert run.news() == "7 WorkflowTaskTimedOut 8 WorkflowTaskScheduled"
+
+
+def test_a_heartbeat_brings_only_the_updates_that_are_new() -> None:
+    run = asked()
+    beaten = run.complete(force_new_task=True, return_new_task_nonce=9).new_task
+    assert beaten is not None
+    assert beaten.messages == ()
+    run.ask(AdmitUpdate("v", Request().SerializeToString()))
+    beaten = run.complete(force_new_task=True, return_new_task_nonce=10).new_task
+    assert beaten is not None
+    assert [message.protocol_instance_id for message in beaten.messages] == ["v"]
+    run.wait(10)
+    assert [message.protocol_instance_id for message in run.take().messages] == ["u", "v"]

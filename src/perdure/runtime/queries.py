@@ -63,7 +63,9 @@ class Queries:
         waiting = self._waiting[query_id] = _Waiting(loop.create_future(), deadline)
         timeout = loop.call_at(deadline, self._expire, query_id)
         try:
-            rejected = await self._engine.ask(key, Query(query_id, query, reject_condition))
+            until_ns = self._engine.clock.now_ns() + int((deadline - loop.time()) * 1e9)
+            request = Query(query_id, query, reject_condition, until_ns)
+            rejected = await self._engine.ask(key, request)
             if rejected is not None:
                 assert isinstance(rejected, QueryRejected)
                 return rejected

@@ -380,6 +380,8 @@ def _next_task(
                 None if version is None or version.use_versioning else version.SerializeToString()
             ),
         ),
+        # Temporal: a heartbeat brings only what is new.
+        has_updates=request.force_new_task,
     )
 
 

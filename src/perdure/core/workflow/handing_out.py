@@ -21,7 +21,7 @@ from perdure.core.workflow.workflow_task import (
     record_scheduled,
     transient_event,
 )
-from perdure.core.workflow.workflow_task_timers import timeout_timer
+from perdure.core.workflow.workflow_task_timers import name_queue, timeout_timer
 
 #: What updates bring to a task, besides a single larger one: the answer also holds history, and clients of gRPC take
 #: 4 MiB by default.
@@ -86,8 +86,8 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
 # What other concepts use
 
 
-def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
-    """Give the scheduled task to a worker.
+def hand_out(step: Step, request: StartWorkflowTask, *, has_updates: bool = False) -> TaskStarted:
+    """Give the scheduled task to a worker. It `has_updates` if it still has those that were sent to it before.
 
     Changes memory only, unless events came since a transient task was scheduled.
     """
@@ -101,7 +101,11 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         task = state.workflow_task
         assert task is not None
     events: list[HistoryEvent] = []
+    leaves_sticky = bool(request.queue and state.sticky_queue not in ("", request.queue))
     if step.in_flight.speculative is not None:
+        if leaves_sticky:
+            # Temporal: the queue that it is taken from, although it was scheduled on the sticky one.
+            name_queue(step.in_flight.speculative.event, state.task_queue)
         events.append(step.in_flight.speculative.event)
     elif not task.is_recorded:
         events.append(transient_event(state, task))
@@ -143,15 +147,15 @@ def hand_out(step: Step, request: StartWorkflowTask) -> TaskStarted:
         identity=request.identity,
         request_id=request.request_id,
         queries=frozenset(in_flight.queries),
-        leaves_sticky=bool(request.queue and state.sticky_queue not in ("", request.queue)),
+        leaves_sticky=leaves_sticky,
     )
     step.call_back(timeout_timer(task, step.now_ns))
-    task_started = held_task(step.run, request.queue)
+    task_started = held_task(step.run, request.queue, has_updates=has_updates)
     assert task_started is not None
     return task_started
 
 
-def held_task(run: Run, queue: str = "") -> TaskStarted | None:
+def held_task(run: Run, queue: str = "", *, has_updates: bool = False) -> TaskStarted | None:
     """Return what the worker that holds the task was told, or None if nobody holds one. `queue`: that it polled."""
     task, started, state = run.pending_task, run.in_flight.started, run.state
     if task is None or started is None:
@@ -176,7 +180,7 @@ def held_task(run: Run, queue: str = "") -> TaskStarted | None:
             for query_id, query in run.in_flight.queries.items()
             if query_id in started.queries
         },
-        messages=_messages(run, started.started_event_id),
+        messages=_messages(run, started.started_event_id, only_new=has_updates),
     )
 
 
@@ -185,14 +189,16 @@ def message_id(update_id: str) -> str:
     return f"{update_id}/request"
 
 
-def _messages(run: Run, started_event_id: int) -> tuple[Message, ...]:
-    """Return every update that the worker has not dealt with, also those of an earlier attempt.
+def _messages(run: Run, started_event_id: int, *, only_new: bool) -> tuple[Message, ...]:
+    """Return every update that the worker has not dealt with, also those of an earlier attempt unless `only_new`.
 
     What would make the task too large for a client waits for the next one.
     """
     messages: list[Message] = []
     size = 0
     for update_id, update in run.in_flight.updates.items():
+        if only_new and update.is_sent:
+            continue
         size += len(update.request)
         if messages and size > MESSAGES_BYTES_MAX and not update.is_sent:
             break

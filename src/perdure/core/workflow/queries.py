@@ -27,6 +27,8 @@ class Query:
     query_id: str
     query: WorkflowQuery
     reject_condition: QueryRejectCondition.ValueType
+    #: When its caller gives up.
+    until_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,15 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     if state.is_paused:
         # Temporal: whatever the caller wished to be rejected.
         return QueryRejected(status=WorkflowExecutionStatus.ValueType(state.status))
-    if not state.has_had_workflow_task:
-        raise _not_ready("Workflow task is not scheduled yet." if state.is_open else _NEVER_SEEN)
     if not state.is_open and not state.previous_started_event_id:
         raise _not_ready(_NEVER_SEEN)
+    waits = state.waits_for_first_task and step.run.pending_task is None
+    if waits and state.execution_time_ns > request.until_ns:
+        raise _not_ready("Workflow task is not scheduled yet.")
     encoded = request.query.SerializeToString()
     task = step.run.pending_task
-    if not state.is_open or (task is None and not state.buffered):
+    is_idle = task is None and not state.buffered and not state.waits_for_first_task
+    if not state.is_open or is_idle:
         step.send(_dispatch(state, request.query_id, encoded))
         return None
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
@@ -130,8 +134,9 @@ def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
 
 
 def check(run: Run) -> None:
-    if run.in_flight.queries:
-        assert run.pending_task is not None or run.state.buffered or run.state.is_paused
+    state = run.state
+    if run.in_flight.queries and not (state.is_paused or state.waits_for_first_task):
+        assert run.pending_task is not None or state.buffered
 
 
 REQUESTS: Requests = {Query: query, AbandonQuery: abandon}

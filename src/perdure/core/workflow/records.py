@@ -52,6 +52,10 @@ class TaskRescheduled(msgspec.Struct, frozen=True, tag="wft"):
     start_to_close_ns: int
 
 
+class TaskConverted(msgspec.Struct, frozen=True, tag="wft!"):
+    """The workflow task was a speculative one, and no worker held it when it became a normal one."""
+
+
 class TaskDropped(msgspec.Struct, frozen=True, tag="wftx"):
     """A transient workflow task failed or timed out: there is no event for it."""
 
@@ -216,6 +220,7 @@ Internal = (
     | Flushed
     | Unbuffered
     | TaskRescheduled
+    | TaskConverted
     | TaskDropped
     | ProblemsReported
     | StickySet

@@ -43,6 +43,8 @@ class WorkflowTask(msgspec.Struct, omit_defaults=True):
     sticky_queue: str = ""
     #: The scheduled event is in history.
     is_recorded: bool = True
+    #: It waits for a worker for as long only as a speculative one: it was one.
+    was_speculative: bool = False
 
 
 class PendingTimer(msgspec.Struct, omit_defaults=True):

@@ -20,6 +20,7 @@ from perdure.core.workflow.records import (
     Internal,
     ProblemsReported,
     Record,
+    TaskConverted,
     decode_state,
     encode_events,
     encode_internal,
@@ -193,7 +194,9 @@ class Step:
             return
         self.in_flight.speculative = None
         self.record(speculative.event)
-        if started is not None:
+        if started is None:
+            self.note(TaskConverted())
+        else:
             event = HistoryEvent()
             event.CopyFrom(started.events[-1])
             event.workflow_task_started_event_attributes.identity = identity

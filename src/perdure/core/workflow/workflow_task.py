@@ -21,6 +21,7 @@ from perdure.core.workflow.outcome import Effect, Timer, TimerKind
 from perdure.core.workflow.records import (
     Flushed,
     StickySet,
+    TaskConverted,
     TaskRescheduled,
     Unbuffered,
 )
@@ -36,9 +37,8 @@ from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.core.workflow.workflow_task_timers import (
     backoff_ns,
     dispatch_of,
+    schedule_to_start_timer,
     scheduled_event,
-    speculative_timer,
-    sticky_timer,
     timeout_timer,
 )
 
@@ -105,7 +105,7 @@ def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
     step.in_flight.speculative = Speculative(task, event)
     if dispatch:
         step.send(dispatch_of(state, task))
-    step.call_back(speculative_timer(task))
+    _call_back_if_nobody_takes_it(step)
 
 
 def ensure(step: Step, *, despite_delay: bool = False) -> None:
@@ -172,8 +172,13 @@ def _scheduled(step: Step, *, dispatch: bool) -> None:
     assert task is not None
     if dispatch:
         step.send(dispatch_of(state, task))
-    if task.sticky_queue:
-        step.call_back(sticky_timer(state, task))
+    _call_back_if_nobody_takes_it(step)
+
+
+def _call_back_if_nobody_takes_it(step: Step) -> None:
+    timer = schedule_to_start_timer(step.run)
+    if timer is not None:
+        step.call_back(timer)
 
 
 def record_started(
@@ -252,6 +257,11 @@ def rescheduled(state: RunState, record: TaskRescheduled) -> None:
     state.workflow_task_attempt = record.attempt
 
 
+def converted(state: RunState, record: TaskConverted) -> None:
+    assert state.workflow_task is not None
+    state.workflow_task.was_speculative = True
+
+
 def sticky_set(state: RunState, record: StickySet) -> None:
     state.sticky_queue = record.queue
     if record.queue:  # A task that waits in the queue which is taken away keeps its time.
@@ -294,9 +304,8 @@ def needed_timers(run: Run) -> list[Timer]:
         return []
     if started is not None:
         return [timeout_timer(task, started.started_at_ns)]
-    if run.in_flight.speculative is not None:
-        return [speculative_timer(task)]
-    return [sticky_timer(state, task)] if task.sticky_queue and not state.is_paused else []
+    timer = schedule_to_start_timer(run)
+    return [timer] if timer is not None and not state.is_paused else []
 
 
 def owed(run: Run) -> list[Effect]:
@@ -311,6 +320,7 @@ TIMERS: Timers = {TimerKind.FIRST_TASK: first_task_due}
 APPLIERS: Appliers = {
     EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: scheduled,
     TaskRescheduled: rescheduled,
+    TaskConverted: converted,
     StickySet: sticky_set,
     Flushed: flushed,
     Unbuffered: unbuffered,

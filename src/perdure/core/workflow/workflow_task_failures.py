@@ -17,7 +17,7 @@ from perdure.core.workflow.records import StickySet, TaskDropped, TaskReschedule
 from perdure.core.workflow.state import Run, RunState, WorkflowTask
 from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Step, Timers, new_event
 from perdure.core.workflow.workflow_task import TaskRef, ensure, held, let_go, record_started
-from perdure.core.workflow.workflow_task_timers import speculative_timer, timeout_timer
+from perdure.core.workflow.workflow_task_timers import schedule_to_start_timer, timeout_timer
 
 #: Temporal: a reset, a failover or a pause is nobody's failure.
 _NOBODYS = (
@@ -71,21 +71,14 @@ def time_out(step: Step, timer: Timer) -> None:
 
 
 def sticky_time_out(step: Step, timer: Timer) -> None:
-    """No worker took the task from the sticky queue: try the normal one."""
+    """No worker took the task in time: try the normal queue, without an end."""
     task = step.run.pending_task
-    is_speculative = step.in_flight.speculative is not None
-    if (
-        task is None
-        or not (task.sticky_queue or is_speculative)
-        or step.in_flight.started is not None
-    ):
+    if task is None or step.in_flight.started is not None:
         return
-    if task.scheduled_event_id != timer.event_id or task.attempt != timer.attempt:
-        return
-    if is_speculative and speculative_timer(task) != timer:
+    if schedule_to_start_timer(step.run) != timer:
         return
     # A failure takes the stickiness away, so a transient task has none.
-    assert task.is_recorded or is_speculative
+    assert task.is_recorded or step.in_flight.speculative is not None
     record_timed_out(step, TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START)
     ensure(step)
 

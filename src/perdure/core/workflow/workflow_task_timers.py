@@ -35,19 +35,21 @@ def timeout_timer(task: WorkflowTask, started_at_ns: int) -> Timer:
     )
 
 
-def sticky_timer(state: RunState, task: WorkflowTask) -> Timer:
-    return Timer(
-        task.scheduled_at_ns + state.sticky_schedule_to_start_ns,
-        TimerKind.STICKY_SCHEDULE_TO_START,
-        task.scheduled_event_id,
-        task.attempt,
-    )
+def schedule_to_start_timer(run: Run) -> Timer | None:
+    """Return when it is too late for a worker to take the pending task; None if it may wait for ever.
 
-
-def speculative_timer(task: WorkflowTask) -> Timer:
-    """Temporal: nobody took a speculative task, from whichever queue: it becomes a normal one."""
+    Temporal: also a speculative task on the normal queue waits only for a while, even if it has become a normal one.
+    """
+    task = run.pending_task
+    assert task is not None
+    if task.sticky_queue:
+        patience_ns = run.state.sticky_schedule_to_start_ns
+    elif run.in_flight.speculative is not None or task.was_speculative:
+        patience_ns = _SPECULATIVE_SCHEDULE_TO_START_NS
+    else:
+        return None
     return Timer(
-        task.scheduled_at_ns + _SPECULATIVE_SCHEDULE_TO_START_NS,
+        task.scheduled_at_ns + patience_ns,
         TimerKind.STICKY_SCHEDULE_TO_START,
         task.scheduled_event_id,
         task.attempt,
@@ -71,14 +73,22 @@ def backoff_ns(attempt: int, max_interval_ns: int) -> int:
 
 def scheduled_event(state: RunState, attempt: int, start_to_close_ns: int) -> HistoryEvent:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
+    name_queue(event, state.task_queue, state.sticky_queue)
     attributes = event.workflow_task_scheduled_event_attributes
-    if state.sticky_queue:
-        attributes.task_queue.name = state.sticky_queue
-        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_STICKY
-        attributes.task_queue.normal_name = state.task_queue
-    else:
-        attributes.task_queue.name = state.task_queue
-        attributes.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
     set_duration(attributes.start_to_close_timeout, start_to_close_ns)
     attributes.attempt = attempt
     return event
+
+
+def name_queue(event: HistoryEvent, task_queue: str, sticky_queue: str = "") -> None:
+    """Have a scheduled event name the queue on which the task is."""
+    queue = event.workflow_task_scheduled_event_attributes.task_queue
+    queue.Clear()
+    queue.name = sticky_queue or task_queue
+    queue.kind = (
+        TaskQueueKind.TASK_QUEUE_KIND_STICKY
+        if sticky_queue
+        else TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    )
+    if sticky_queue:
+        queue.normal_name = task_queue
