@@ -173,9 +173,9 @@ def _rows(templates: _Templates, count: int) -> Iterator[VisibilityRow]:
 
 
 def _patterns(namespace: Namespace, now_ns: int) -> list[VisibilityRow]:
-    random, fields = Random(1), namespace.search_attribute_fields()
+    random, custom = Random(1), namespace.custom_attributes()
     return [
-        visibility_row(_state(random, namespace.id, now_ns, number), lambda _: fields)
+        visibility_row(_state(random, namespace.id, now_ns, number), lambda _: custom)
         for number in range(PATTERNS_COUNT)
     ]
 

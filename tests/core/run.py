@@ -29,6 +29,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Rejected
+from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.workflow.activities import (
     ActivityRef,
     ActivityTask,
@@ -336,4 +337,4 @@ def seconds(span: Duration | Timestamp) -> float:
 
 
 def _listed(state: RunState) -> VisibilityRow:
-    return visibility_row(state, lambda namespace_id: {})
+    return visibility_row(state, lambda namespace_id: {"Color": CustomAttribute("Keyword01")})

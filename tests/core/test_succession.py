@@ -1,5 +1,6 @@
 """A run ends and the workflow goes on: retries and cron schedules."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from temporalio.api.enums.v1 import ContinueAsNewInitiator, RetryState
 
 from perdure.core.workflow.outcome import TellParent
 from perdure.core.workflow.starting import Start
-from tests.core.run import OneRun, seconds
+from tests.core.run import T0_NS, OneRun, seconds
 from tests.differential.commands import (
     cancel_workflow,
     command,
@@ -173,3 +174,23 @@ def next_child_start(run: OneRun) -> Start:
     attributes.parent_workflow_execution.run_id = "parent-run"
     attributes.parent_initiated_event_id = 5
     return Start("ns-id", "ns", "w", "run-1", attributes, "request")
+
+
+def test_a_search_attribute_that_was_removed_does_not_come_back_with_the_next_run():
+    fields = {
+        name: {"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "InJlZCI="}
+        for name in ("Color", "Gone")
+    }
+    run = OneRun(**EVERY_MINUTE, search_attributes={"indexed_fields": fields})
+    seen = []
+
+    def is_current(namespace_id: str, name: str, set_at_ns: int) -> bool:
+        seen.append((namespace_id, set_at_ns))
+        return name == "Color"
+
+    run.world = replace(run.world, is_current_attribute=is_current)
+    run.wait(60)
+    run.work(complete_workflow())
+    new = next_start(run).attributes
+    assert set(new.search_attributes.indexed_fields) == {"Color"}
+    assert set(seen) == {("ns-id", T0_NS)}

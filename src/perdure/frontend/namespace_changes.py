@@ -1,6 +1,6 @@
 """What an UpdateNamespace request makes of a namespace: the rules alone, in the real server's order."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,8 @@ from perdure.core.search_attributes import TYPES_BY_NAME
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns
 from perdure.dynamic_config import DynamicConfig
-from perdure.runtime.namespaces import DAY_NS, BadBinary, Namespace
+from perdure.runtime.attribute_periods import attached, detached
+from perdure.runtime.namespaces import DAY_NS, BadBinary, Namespace, with_attributes
 
 #: Temporal: whoever asks for more gets a hundred years.
 RETENTION_MAX_NS = 100 * 365 * DAY_NS
@@ -78,10 +79,14 @@ def changed(
     *,
     cluster_name: str,
     now_ns: int,
+    clean: Collection[str] = (),
 ) -> tuple[Namespace, Namespace]:
-    """Return the namespace as it is to be stored, and as the answer shows it. Raises `Rejected`."""
+    """Return the namespace as it is to be stored, and as the answer shows it. Raises `Rejected`.
+
+    `clean`: columns of removed search attributes that nothing is in any more.
+    """
     new = _with_info(old, request.update_info)
-    new = _with_config(new, request.config, rules, limits, now_ns)
+    new = _with_config(new, request.config, rules, limits, now_ns=now_ns, clean=clean)
     if request.delete_bad_binary:
         if request.delete_bad_binary not in new.bad_binaries:
             raise invalid_argument(
@@ -157,7 +162,13 @@ def _with_info(old: Namespace, info: UpdateNamespaceInfo) -> Namespace:
 
 
 def _with_config(
-    old: Namespace, config: NamespaceConfig, rules: NamespaceRules, limits: Limits, now_ns: int
+    old: Namespace,
+    config: NamespaceConfig,
+    rules: NamespaceRules,
+    limits: Limits,
+    *,
+    now_ns: int,
+    clean: Collection[str],
 ) -> Namespace:
     new = old
     if config.HasField("workflow_execution_retention_ttl"):
@@ -174,22 +185,25 @@ def _with_config(
                 f"Total resetBinaries cannot exceed the max limit: {rules.max_bad_binaries}"
             )
         new = msgspec.structs.replace(new, bad_binaries=binaries)
-    aliases = _with_aliases(new.search_attribute_aliases, config.custom_search_attribute_aliases)
-    return msgspec.structs.replace(new, search_attribute_aliases=aliases)
+    return _with_aliases(new, config.custom_search_attribute_aliases, now_ns, clean)
 
 
-def _with_aliases(old: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    aliases = dict(old)
+def _with_aliases(
+    namespace: Namespace, wanted: Mapping[str, str], now_ns: int, clean: Collection[str]
+) -> Namespace:
+    old = namespace.search_attribute_aliases
+    periods, aliases = namespace.periods, old
     for field, alias in wanted.items():
         # The real server takes any name, and nobody can use such an attribute: the field's name tells its type.
         if field.rstrip("0123456789") not in TYPES_BY_NAME:
             raise invalid_argument(f"Invalid search attribute field name: {field}")
         if not alias:
-            aliases.pop(field, None)
+            if field in aliases:
+                periods, aliases = detached(periods, aliases, field, now_ns=now_ns)
         elif alias in old.values():
             continue  # Temporal: a name that is taken is left where it is, without a word.
         elif field in old:
             raise invalid_argument("Custom search attribute field name already allocated.")
         else:
-            aliases[field] = alias
-    return aliases
+            periods, aliases = attached(periods, aliases, field, alias, now_ns=now_ns, clean=clean)
+    return with_attributes(namespace, periods, aliases)

@@ -1,5 +1,7 @@
 """Operators register, describe, list and change namespaces."""
 
+from collections.abc import Collection
+
 import msgspec
 from temporalio.api.enums.v1 import ArchivalState, NamespaceState, ReplicationState
 from temporalio.api.namespace.v1 import NamespaceConfig, NamespaceInfo
@@ -19,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.search_attributes import TYPE_NAMES
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp
 from perdure.frontend.call import Call
@@ -109,6 +112,9 @@ class NamespaceService:
         name = self._name(request.namespace)
         now_ns, cluster_name = self._services.node.clock.now_ns(), self._services.cluster_name
         described: list[Namespace] = []
+        clean: Collection[str] = ()
+        if request.config.custom_search_attribute_aliases:
+            clean = await self._namespaces.clean_columns(name, TYPE_NAMES)
 
         def change(old: Namespace) -> Namespace:
             stored, shown = changed(
@@ -118,6 +124,7 @@ class NamespaceService:
                 self._services.limits(name),
                 cluster_name=cluster_name,
                 now_ns=now_ns,
+                clean=clean,
             )
             described[:] = [shown]
             return stored

@@ -21,7 +21,7 @@ from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, 
 from perdure.core.visibility.attributes import CUSTOM_FIELDS, CUSTOM_MAX
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.runtime.namespaces import Namespace, with_names, without_names
+from perdure.runtime.namespaces import Namespace
 
 _NOT_SET = "SearchAttributes are not set on request."
 
@@ -45,13 +45,14 @@ class SearchAttributeService:
                 raise invalid_argument(f"Unknown search attribute type: {kind}.")
         namespace = self._namespace(request.namespace)
 
-        def change(old: Namespace) -> Namespace:
+        def check(old: Namespace) -> None:
             # Temporal: one that is there already is left as it is, whatever its type.
             _check_count(old, {name: added[name] for name in added if name not in _names(old)})
-            # Temporal: the empty name takes no column.
-            return with_names(old, {name: kind for name, kind in added.items() if name})
 
-        await self._namespaces.update(namespace.name, change)
+        # Temporal: the empty name takes no column.
+        named = {name: kind for name, kind in added.items() if name}
+        check(namespace)
+        await self._namespaces.add_search_attributes(namespace.name, named, check)
         return AddSearchAttributesResponse()
 
     async def ListSearchAttributes(
@@ -75,7 +76,7 @@ class SearchAttributeService:
             if name in fixed:
                 raise invalid_argument(f"Unable to remove non-custom search attributes: {name}.")
         gone = set(request.search_attributes)
-        await self._namespaces.update(namespace.name, lambda old: without_names(old, gone))
+        await self._namespaces.remove_search_attributes(namespace.name, gone)
         return RemoveSearchAttributesResponse()
 
     async def GetSearchAttributes(

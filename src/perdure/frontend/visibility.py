@@ -5,11 +5,11 @@ Filters are read in `core/visibility`; here is what the RPCs make of them.
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
@@ -163,7 +163,7 @@ class Visibility:
             # Temporal's clients seldom filter: what reads filters is loaded by the first, and holds up nobody else.
             await asyncio.to_thread(_load_grammar)
             self._has_grammar = True
-        return parse_filter(query, namespace.search_attribute_fields())
+        return parse_filter(query, namespace.filter_fields())
 
     async def _page(
         self, namespace: Namespace, filter: Filter, page_size: int, page_token: bytes
@@ -184,7 +184,8 @@ class Visibility:
                 bytes_max=PAGE_BYTES_MAX,
             )
         )
-        infos = list(fitting(execution_info(row) for row in rows))
+        names = namespace.stored_attribute_names()
+        infos = list(fitting(execution_info(row, names) for row in rows))
         answer = b"".join(field(_EXECUTIONS_FIELD, info) for info in infos)
         is_read_in_part = sum(map(list_bytes, rows)) >= PAGE_BYTES_MAX
         # Temporal: a full page has a token, also if nothing comes after it.
@@ -262,8 +263,8 @@ def _keyword(text: str) -> Payload:
     )
 
 
-def execution_info(row: VisibilityRow) -> bytes:
-    """Return a serialized `WorkflowExecutionInfo`."""
+def execution_info(row: VisibilityRow, attribute_names: Mapping[str, str] | None = None) -> bytes:
+    """Return a serialized `WorkflowExecutionInfo`. `attribute_names`: see `Namespace.stored_attribute_names`."""
     info = WorkflowExecutionInfo(
         status=WorkflowExecutionStatus.ValueType(row.status),
         task_queue=row.task_queue,
@@ -284,4 +285,13 @@ def execution_info(row: VisibilityRow) -> bytes:
         set_timestamp(info.close_time, row.close_time_ns)
         set_duration(info.execution_duration, max(0, row.close_time_ns - row.execution_time_ns))
     parts = info.SerializeToString(), field(_MEMO_FIELD, row.memo)
-    return b"".join((*parts, field(_ATTRIBUTES_FIELD, row.search_attributes)))
+    attributes = _shown_attributes(row.search_attributes, attribute_names)
+    return b"".join((*parts, field(_ATTRIBUTES_FIELD, attributes)))
+
+
+def _shown_attributes(stored: bytes, names: Mapping[str, str] | None) -> bytes:
+    if names is None:
+        return stored
+    found = SearchAttributes.FromString(stored).indexed_fields
+    shown = {names[name]: payload for name, payload in found.items() if name in names}
+    return SearchAttributes(indexed_fields=shown).SerializeToString()

@@ -26,6 +26,7 @@ visibility.py    what lists show of a run
 list_follower.py lists in a database of their own follow the main one
 list_rebuilding.py  lists are made again from the runs
 namespaces.py    the namespaces there are
+attribute_periods.py  their search attributes, from adding to removal
 retention.py     closed runs go when their namespace's retention is over
 namespace_deletion.py  a deleted namespace goes with all that is in it
 measured.py      what Prometheus is told

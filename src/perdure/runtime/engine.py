@@ -31,7 +31,7 @@ from perdure.runtime.replies import not_found
 from perdure.runtime.residency import Residency
 from perdure.runtime.size_warnings import warn_of_size
 from perdure.runtime.timers import Timers
-from perdure.runtime.visibility import Fields, visibility_row
+from perdure.runtime.visibility import CustomAttributes, visibility_row
 from perdure.store.port import (
     NEVER_NS,
     ExecutionRow,
@@ -75,8 +75,8 @@ class Engine:
         self.forgot: Callable[[], None] = lambda: None
         #: Called when the lease is ours, before anything is answered. Raises `StoreError`.
         self.prepare: Callable[[], Awaitable[None]] = _nothing_to_prepare
-        #: Where the search attributes of a namespace are stored, for filters.
-        self.attribute_fields: Fields = lambda _: {}
+        #: Which search attributes a namespace has.
+        self.custom_attributes: CustomAttributes = lambda _: {}
         self._is_serving = False
         self._serving = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
@@ -417,7 +417,7 @@ class Engine:
                 )
             )
         if is_closing or live.seq == 1 or outcome.shows:
-            batch.visibility[key.run_id] = visibility_row(state, self.attribute_fields)
+            batch.visibility[key.run_id] = visibility_row(state, self.custom_attributes)
         if deletion.is_due(state):
             batch.deletes[key.run_id] = key
             self.residency.forget(live)

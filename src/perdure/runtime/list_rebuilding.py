@@ -24,7 +24,7 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
     try:
         if not cover_all(leases):
             raise StoreError("a server has the database, or had it a moment ago: stop it first")
-        namespaces = Namespaces(store, lambda: "")
+        namespaces = Namespaces(store, lambda: "", lambda: 0)
         await namespaces.load()
         count = 0
         after: RunKey | None = None
@@ -33,7 +33,7 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
             states = [
                 stored_state(loaded) for loaded in await store.load(keys) if loaded is not None
             ]
-            rows = [visibility_row(each, namespaces.search_attribute_fields) for each in states]
+            rows = [visibility_row(each, namespaces.custom_attributes) for each in states]
             await store.commit(Batch(leases, visibility=rows))
             count += len(rows)
             after = keys[-1]

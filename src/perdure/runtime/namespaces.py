@@ -5,8 +5,8 @@ that is not known yet is looked up in the store at once.
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping
+from itertools import count
 
 import msgspec
 import structlog
@@ -16,7 +16,12 @@ from temporalio.api.taskqueue.v1 import TaskQueueConfig
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.search_attributes import TYPES_BY_NAME
+from perdure.core.visibility.attributes import Attribute, CustomAttribute
+from perdure.core.visibility.filters import Filter, IsNull
+from perdure.runtime import attribute_periods
+from perdure.runtime.attribute_periods import AttributePeriods
 from perdure.runtime.group_commit import unavailable
+from perdure.runtime.visibility import is_current
 from perdure.store.port import Conflict, NamespaceRow, Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -56,6 +61,8 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     bad_binaries: dict[str, BadBinary] = {}
     #: Field name ("Int01") → the name that users gave it. The field's name tells its type.
     search_attribute_aliases: dict[str, str] = {}
+    #: None: it is from before that was kept.
+    attribute_periods: AttributePeriods | None = None
     #: `TaskQueueType` and name, as in "2:queue" → serialized `TaskQueueConfig`.
     task_queue_configs: dict[str, bytes] = {}
     #: Made by the server at its start.
@@ -64,9 +71,21 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     deletion: Deletion | None = None
     version: int = 1
 
-    def search_attribute_fields(self) -> Mapping[str, str]:
-        """Return the fields of the custom search attributes: name → field."""
-        return {alias: field for field, alias in self.search_attribute_aliases.items()}
+    @property
+    def periods(self) -> AttributePeriods:
+        return attribute_periods.known(self.attribute_periods, self.search_attribute_aliases)
+
+    def custom_attributes(self) -> Mapping[str, CustomAttribute]:
+        """Return the custom search attributes by their names."""
+        return attribute_periods.custom_attributes(self.periods, self.search_attribute_aliases)
+
+    def filter_fields(self) -> Mapping[str, str]:
+        """Return what names in filters mean that may mean something else in another namespace: name → field."""
+        return attribute_periods.filter_fields(self.periods, self.search_attribute_aliases)
+
+    def stored_attribute_names(self) -> Mapping[str, str] | None:
+        """Return which search attributes of its rows count: name there → name. None: all of them."""
+        return attribute_periods.stored_names(self.periods, self.search_attribute_aliases)
 
     def search_attribute_types(self) -> Mapping[str, IndexedValueType.ValueType]:
         """Return the custom search attributes: name → type."""
@@ -81,13 +100,18 @@ _decoder = msgspec.msgpack.Decoder(Namespace)
 
 
 class Namespaces:
-    def __init__(self, store: Store, fresh_id: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, fresh_id: Callable[[], str], now_ns: Callable[[], int]
+    ) -> None:
         self._store = store
+        self._now_ns = now_ns
+        #: Whether lists show everything that was written until some time. Raises `StoreError`.
+        self.lists_show: Callable[[int], Awaitable[bool]] = _at_once
         self._fresh_id = fresh_id
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
         self._types: dict[str, Mapping[str, IndexedValueType.ValueType]] = {}
-        self._fields: dict[str, Mapping[str, str]] = {}
+        self._attributes: dict[str, Mapping[str, CustomAttribute]] = {}
         #: What was read before a change must not replace what was written by it.
         self._in_turn = asyncio.Lock()
 
@@ -99,9 +123,7 @@ class Namespaces:
             self._by_name = {namespace.name: namespace for namespace in found}
             self._by_id = {namespace.id: namespace for namespace in found}
             self._types = {namespace.id: namespace.search_attribute_types() for namespace in found}
-            self._fields = {
-                namespace.id: namespace.search_attribute_fields() for namespace in found
-            }
+            self._attributes = {namespace.id: namespace.custom_attributes() for namespace in found}
 
     async def keep_fresh(self) -> None:
         """See what other nodes change, for ever."""
@@ -140,9 +162,13 @@ class Namespaces:
         """Return the custom search attributes of a namespace: name → type."""
         return self._types.get(namespace_id, {})
 
-    def search_attribute_fields(self, namespace_id: str) -> Mapping[str, str]:
-        """Return where the custom search attributes of a namespace are stored: name → field."""
-        return self._fields.get(namespace_id, {})
+    def custom_attributes(self, namespace_id: str) -> Mapping[str, CustomAttribute]:
+        """Return the custom search attributes of a namespace by their names."""
+        return self._attributes.get(namespace_id, {})
+
+    def is_current_attribute(self, namespace_id: str, name: str, set_at_ns: int) -> bool:
+        """Return whether a value was given to the search attribute that has this name now."""
+        return is_current(self.custom_attributes(namespace_id), name, set_at_ns)
 
     def retention_ns(self, namespace_id: str) -> int:
         """Return for how long the closed runs of a namespace are kept."""
@@ -170,6 +196,7 @@ class Namespaces:
             raise _already_exists(namespace.name)
         if not namespace.id:
             namespace = msgspec.structs.replace(namespace, id=self._fresh_id())
+        namespace = msgspec.structs.replace(namespace, attribute_periods=AttributePeriods())
         try:
             await self._put(namespace)
         except Conflict as error:
@@ -196,8 +223,46 @@ class Namespaces:
             if found is None:
                 await self.register(wanted)
             else:
-                types = wanted.search_attribute_types()
-                await self.update(wanted.name, partial(with_names, names=types))
+                await self.add_search_attributes(wanted.name, wanted.search_attribute_types())
+
+    async def add_search_attributes(
+        self,
+        name: str,
+        types: Mapping[str, IndexedValueType.ValueType],
+        check: Callable[[Namespace], None] = lambda _: None,
+    ) -> None:
+        """Add some to a namespace: name → type. Those that are there stay as they are. `check` may raise `Rejected`."""
+        clean = await self.clean_columns(name, set(types.values()))
+
+        def change(old: Namespace) -> Namespace:
+            check(old)
+            return with_names(old, types, self._now_ns(), clean)
+
+        await self.update(name, change)
+
+    async def remove_search_attributes(self, name: str, gone: Container[str]) -> None:
+        await self.update(name, lambda old: without_names(old, gone, self._now_ns()))
+
+    async def clean_columns(
+        self, name: str, kinds: Collection[IndexedValueType.ValueType]
+    ) -> frozenset[str]:
+        """Return which columns of removed attributes have nothing in them any more, as far as that is known."""
+        namespace, now_ns = self.get(name), self._now_ns()
+        columns = attribute_periods.to_look_at(namespace.periods, kinds, now_ns)
+        clean = set()
+        try:
+            if not columns or not await self.lists_show(now_ns - attribute_periods.SETTLED_NS):
+                return frozenset()
+            for column in columns:
+                has_values = IsNull(Attribute(column, column), is_negated=True)
+                found = await self._store.list_visibility(
+                    namespace.id, limit=1, after=None, filter=Filter(has_values)
+                )
+                if not found:
+                    clean.add(column)
+        except StoreError as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+        return frozenset(clean)
 
     async def _put(self, namespace: Namespace) -> Namespace:
         row = NamespaceRow(
@@ -213,7 +278,7 @@ class Namespaces:
             self._forget_name(namespace.id)
             self._by_name[namespace.name] = self._by_id[namespace.id] = namespace
             self._types[namespace.id] = namespace.search_attribute_types()
-            self._fields[namespace.id] = namespace.search_attribute_fields()
+            self._attributes[namespace.id] = namespace.custom_attributes()
         return namespace
 
     def _forget_name(self, namespace_id: str) -> None:
@@ -229,7 +294,7 @@ class Namespaces:
             self._forget_name(namespace_id)
             self._by_id.pop(namespace_id, None)
             self._types.pop(namespace_id, None)
-            self._fields.pop(namespace_id, None)
+            self._attributes.pop(namespace_id, None)
 
     async def _reload(self) -> None:
         try:
@@ -265,29 +330,51 @@ def with_task_queue_config(
     return msgspec.structs.replace(namespace, task_queue_configs=configs)
 
 
-def without_names(namespace: Namespace, gone: Container[str]) -> Namespace:
+def without_names(namespace: Namespace, gone: Container[str], now_ns: int) -> Namespace:
     """Return `namespace` without some of its custom search attributes."""
-    kept = {
-        field: name
-        for field, name in namespace.search_attribute_aliases.items()
-        if name not in gone
-    }
-    return msgspec.structs.replace(namespace, search_attribute_aliases=kept)
+    periods, aliases = namespace.periods, namespace.search_attribute_aliases
+    for field, name in namespace.search_attribute_aliases.items():
+        if name in gone:
+            periods, aliases = attribute_periods.detached(periods, aliases, field, now_ns=now_ns)
+    return with_attributes(namespace, periods, aliases)
 
 
-def with_names(namespace: Namespace, names: Mapping[str, IndexedValueType.ValueType]) -> Namespace:
-    """Return `namespace` with custom search attributes added: name → type. Those that are there stay as they are."""
-    known = set(namespace.search_attribute_aliases.values())
-    added = dict(namespace.search_attribute_aliases)
+def with_names(
+    namespace: Namespace,
+    names: Mapping[str, IndexedValueType.ValueType],
+    now_ns: int,
+    clean: Collection[str],
+) -> Namespace:
+    """Return `namespace` with custom search attributes added: name → type. Those that are there stay as they are.
+
+    `clean`: see `attribute_periods.attached`.
+    """
+    periods, aliases = namespace.periods, namespace.search_attribute_aliases
     type_names = {kind: name for name, kind in TYPES_BY_NAME.items()}
     for name, kind in names.items():
-        if name in known:
+        if name in aliases.values():
             continue
-        number = 1
-        while f"{type_names[kind]}{number:02}" in added:
-            number += 1
-        added[f"{type_names[kind]}{number:02}"] = name
-    return msgspec.structs.replace(namespace, search_attribute_aliases=added)
+        numbered = (f"{type_names[kind]}{number:02}" for number in count(1))
+        field = next(each for each in numbered if each not in aliases)
+        periods, aliases = attribute_periods.attached(
+            periods, aliases, field, name, now_ns=now_ns, clean=clean
+        )
+    return with_attributes(namespace, periods, aliases)
+
+
+def with_attributes(
+    namespace: Namespace, periods: AttributePeriods, aliases: dict[str, str]
+) -> Namespace:
+    """Return `namespace` with other custom search attributes; itself if they are the same."""
+    if aliases == namespace.search_attribute_aliases:
+        return namespace
+    return msgspec.structs.replace(
+        namespace, attribute_periods=periods, search_attribute_aliases=aliases
+    )
+
+
+async def _at_once(until_ns: int) -> bool:
+    return True
 
 
 def not_found(name: str) -> Rejected:

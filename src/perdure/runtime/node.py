@@ -75,7 +75,7 @@ class Node:
         lists: ListFollower | None = None,
     ) -> None:
         self._random = randomness if randomness is not None else random.Random()
-        self.namespaces = Namespaces(store, self.fresh_id)
+        self.namespaces = Namespaces(store, self.fresh_id, clock.now_ns)
         self.limits = limits
         self._worlds: dict[str, World] = {}
         self.clock = clock
@@ -100,9 +100,11 @@ class Node:
         )
         self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover, lists)
         self.lists = lists
+        if lists is not None:
+            self.namespaces.lists_show = lists.show
         self.engine.forgot = self._forget
         self.engine.prepare = self._prepare
-        self.engine.attribute_fields = self.namespaces.search_attribute_fields
+        self.engine.custom_attributes = self.namespaces.custom_attributes
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -119,9 +121,7 @@ class Node:
 
     async def _prepare(self) -> None:
         await self.namespaces.load()
-        await index_old_rows(
-            self.store, self.engine.leases.held, self.namespaces.search_attribute_fields
-        )
+        await index_old_rows(self.store, self.engine.leases.held, self.namespaces.custom_attributes)
 
     def drain(self) -> None:
         """End whatever waits for others; requests are still answered."""
@@ -151,6 +151,7 @@ class Node:
                 self.namespaces.search_attribute_types,
                 self.namespaces.retention_ns,
                 self.namespaces.id_of,
+                self.namespaces.is_current_attribute,
             )
             if name:  # Else nobody has told of it yet.
                 self._worlds[namespace_id] = world

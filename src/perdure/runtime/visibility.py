@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import structlog
 from temporalio.api.common.v1 import SearchAttributes
 
+from perdure.core.search_attributes import PREDEFINED
+from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.visibility.indexing import indexed
 from perdure.core.workflow.listing import memo, search_attributes
 from perdure.core.workflow.state import RunState
@@ -12,13 +14,17 @@ from perdure.store.port import Batch, Lease, Store, VisibilityRow
 
 log = structlog.get_logger(__name__)
 
-#: Namespace id → where its custom search attributes are stored: name → field.
-Fields = Callable[[str], Mapping[str, str]]
+#: Namespace id → its custom search attributes by their names.
+CustomAttributes = Callable[[str], Mapping[str, CustomAttribute]]
 _INDEXED_AT_ONCE = 500
 
 
-def visibility_row(state: RunState, fields: Fields) -> VisibilityRow:
-    attributes = search_attributes(state)
+def visibility_row(state: RunState, custom_attributes: CustomAttributes) -> VisibilityRow:
+    custom = custom_attributes(state.namespace_id)
+    attributes = search_attributes(
+        state, lambda _, name, set_at_ns: is_current(custom, name, set_at_ns)
+    )
+    compared = indexed(attributes, custom)
     return VisibilityRow(
         namespace_id=state.namespace_id,
         run_id=state.run_id,
@@ -33,23 +39,43 @@ def visibility_row(state: RunState, fields: Fields) -> VisibilityRow:
         history_size_bytes=state.history_size_bytes if state.close_time_ns else 0,
         state_transition_count=state.transition_count if state.close_time_ns else 0,
         memo=memo(state).SerializeToString(),
-        search_attributes=attributes.SerializeToString(),
+        search_attributes=_stored(attributes, custom).SerializeToString(),
         parent_workflow_id=state.parent.workflow_id if state.parent else "",
         parent_run_id=state.parent.run_id if state.parent else "",
         root_workflow_id=state.root_workflow_id,
         root_run_id=state.root_run_id,
-        attributes=indexed(attributes, fields(state.namespace_id)),
+        attributes=compared,
     )
 
 
-async def index_old_rows(store: Store, leases: tuple[Lease, ...], fields: Fields) -> None:
+def is_current(custom: Mapping[str, CustomAttribute], name: str, set_at_ns: int) -> bool:
+    """Return whether a value was given to the attribute that has this name now."""
+    attribute = custom.get(name)
+    return name in PREDEFINED or (attribute is not None and set_at_ns >= attribute.since_ns)
+
+
+def _stored(
+    attributes: SearchAttributes, custom: Mapping[str, CustomAttribute]
+) -> SearchAttributes:
+    """Return the attributes as a row calls them."""
+    fields = attributes.indexed_fields
+    for name in [name for name in fields if name in custom and custom[name].since_ns]:
+        fields[custom[name].stored_name(name)].CopyFrom(fields[name])
+        del fields[name]
+    return attributes
+
+
+async def index_old_rows(
+    store: Store, leases: tuple[Lease, ...], custom_attributes: CustomAttributes
+) -> None:
     """Write again what lists have from before there were filters, or a second database. Raises `StoreError`."""
     count = 0
     while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE):
         written = [
             row._replace(
                 attributes=indexed(
-                    SearchAttributes.FromString(row.search_attributes), fields(row.namespace_id)
+                    SearchAttributes.FromString(row.search_attributes),
+                    custom_attributes(row.namespace_id),
                 )
             )
             for row in rows

@@ -97,6 +97,12 @@ async def search_attributes_refused_in_order(world: World) -> None:
         )
         for name in ("Color", "Keyword*")
     ]
+    + [
+        Intended(
+            "*.workflow_execution_info.search_attributes.indexed_fields",
+            "the value of an attribute that was removed is gone, and not shown under its column's name",
+        )
+    ]
 )
 async def search_attributes_used_at_once(world: World) -> None:
     await world.own_namespace()

@@ -29,15 +29,34 @@ FIELDS: dict[str, Type.ValueType] = SYSTEM | PREDEFINED | CUSTOM_FIELDS
 NAMESPACE_DIVISION = "TemporalNamespaceDivision"
 
 
+def kind_of(field: str) -> Type.ValueType:
+    """Return the type of what a field holds. That of a custom one's is in its name."""
+    kind = FIELDS.get(field)
+    return TYPES_BY_NAME[field.rstrip("0123456789")] if kind is None else kind
+
+
+class CustomAttribute(NamedTuple):
+    """A search attribute that was added to a namespace."""
+
+    #: What its values are stored in.
+    field: str
+    #: A value that a run was given before then is that of an attribute of the same name, which was removed.
+    since_ns: int = 0
+
+    def stored_name(self, name: str) -> str:
+        """Return what a row calls the attribute `name`: values of one that was removed have another name there."""
+        return f"{name}\0{self.since_ns}" if self.since_ns else name
+
+
 class Attribute(NamedTuple):
     #: As the client wrote it.
     name: str
-    #: One of `FIELDS`.
+    #: One of `FIELDS`, or another one for values of a custom attribute.
     field: str
 
     @property
     def kind(self) -> Type.ValueType:
-        return FIELDS[self.field]
+        return kind_of(self.field)
 
 
 def find(name: str, custom: Mapping[str, str]) -> Attribute | None:

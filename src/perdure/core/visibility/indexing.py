@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
 from perdure.core.search_attributes import PREDEFINED, decoded, unwrapped
-from perdure.core.visibility.attributes import FIELDS
+from perdure.core.visibility.attributes import CustomAttribute, kind_of
 from perdure.core.visibility.values import INT64_MAX, time_ns, words
 
 _ZEROS: Mapping[Type.ValueType, Any] = {
@@ -24,13 +24,14 @@ _ZEROS: Mapping[Type.ValueType, Any] = {
 }
 
 
-def indexed(attributes: SearchAttributes, custom: Mapping[str, str]) -> str:
-    """Return the JSON; empty if there is nothing to compare. `custom`: name → field, as in the namespace."""
+def indexed(attributes: SearchAttributes, custom: Mapping[str, CustomAttribute]) -> str:
+    """Return the JSON; empty if there is nothing to compare. `custom`: name → attribute of the namespace."""
     found = {}
     for name, payload in attributes.indexed_fields.items():
-        field = name if name in PREDEFINED else custom.get(name)
+        own = custom.get(name)
+        field = name if name in PREDEFINED else own and own.field
         if field is not None:
-            value = _value(payload, FIELDS[field])
+            value = _value(payload, kind_of(field))
             if value is not None:
                 found[field] = value
     # Sorted, as a map of protobuf is in any order: the same state is the same row.

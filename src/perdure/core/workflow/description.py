@@ -53,7 +53,7 @@ def describe(run: Run, now_ns: int, world: World) -> DescribeWorkflowExecutionRe
     started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     reply = DescribeWorkflowExecutionResponse(
         execution_config=_config(state, started),
-        workflow_execution_info=_info(run, started, world.retention_ns(state.namespace_id)),
+        workflow_execution_info=_info(run, started, world),
         workflow_extended_info=_extended(state, world.limits),
         pending_activities=[_pending_activity(each, now_ns) for each in pending.activities],
         pending_children=[
@@ -123,7 +123,7 @@ def _config(
 
 
 def _info(
-    run: Run, started: WorkflowExecutionStartedEventAttributes, retention_ns: int
+    run: Run, started: WorkflowExecutionStartedEventAttributes, world: World
 ) -> WorkflowExecutionInfo:
     state, held = run.state, run.in_flight.started
     is_held = held is not None and len(held.events) == 1
@@ -135,7 +135,7 @@ def _info(
         history_size_bytes=state.history_size_bytes,
         first_run_id=state.first_run_id,
         memo=memo(state),
-        search_attributes=search_attributes(state),
+        search_attributes=search_attributes(state, world.is_current_attribute),
     )
     info.execution.workflow_id = state.workflow_id
     info.execution.run_id = state.run_id
@@ -164,7 +164,7 @@ def _info(
         expires_at_ns = point.expires_at_ns
         if not expires_at_ns and state.new_run_id:
             # Temporal: it has a time from when another run follows.
-            expires_at_ns = state.close_time_ns + retention_ns
+            expires_at_ns = state.close_time_ns + world.retention_ns(state.namespace_id)
         if expires_at_ns:
             set_timestamp(added.expire_time, expires_at_ns)
     if state.last_worker_version is not None:

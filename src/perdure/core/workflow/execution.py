@@ -339,6 +339,7 @@ def started(state: RunState, event: HistoryEvent) -> None:
         state.memo[key] = payload.SerializeToString()
     for key, payload in attributes.search_attributes.indexed_fields.items():
         state.search_attributes[key] = payload.SerializeToString()
+        state.search_attributes_set_at_ns[key] = state.start_time_ns
     for point in attributes.prev_auto_reset_points.points:
         state.reset_points.append(
             ResetPoint(

@@ -1,19 +1,28 @@
 """What lists and descriptions show of a run besides plain fields: its memo and search attributes."""
 
 import json
+from collections.abc import Callable
 
 from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 
 from perdure.core.workflow.state import RunState
+
+#: As in `World.is_current_attribute`.
+IsCurrent = Callable[[str, str, int], bool]
 
 
 def memo(state: RunState) -> Memo:
     return Memo(fields={key: Payload.FromString(value) for key, value in state.memo.items()})
 
 
-def search_attributes(state: RunState) -> SearchAttributes:
-    """The run's own, and what the server adds: who worked on it."""
-    fields = {key: Payload.FromString(value) for key, value in state.search_attributes.items()}
+def search_attributes(state: RunState, is_current: IsCurrent) -> SearchAttributes:
+    """The run's own that are not removed, and what the server adds: who worked on it."""
+    set_at_ns = state.search_attributes_set_at_ns
+    fields = {
+        key: Payload.FromString(value)
+        for key, value in state.search_attributes.items()
+        if is_current(state.namespace_id, key, set_at_ns.get(key, 0))
+    }
     if state.versioning_override:
         # Temporal: then which builds have worked on it is not told.
         fields["TemporalWorkflowVersioningBehavior"] = _typed("Keyword", "AutoUpgrade")

@@ -370,3 +370,5 @@ class World:
     retention_ns: Callable[[str], int] = lambda _: 0
     #: Name of a namespace → its id; empty if it is not there.
     namespace_id: Callable[[str], str] = lambda _: ""
+    #: Namespace id, name of a search attribute, when its value was set → whether that is the attribute of that name.
+    is_current_attribute: Callable[[str, str, int], bool] = lambda *_: True

@@ -10,6 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.search_attributes import fault, is_nothing, with_types
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
+from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
@@ -74,7 +75,13 @@ def modify_properties(step: Step, command: Command, completed_event_id: int) -> 
 
 def upserted(state: RunState, event: HistoryEvent) -> None:
     attributes = event.upsert_workflow_search_attributes_event_attributes
-    _merge(state.search_attributes, attributes.search_attributes.indexed_fields)
+    fields = attributes.search_attributes.indexed_fields
+    _merge(state.search_attributes, fields)
+    set_at_ns = timestamp_ns(event.event_time)
+    for name in fields:
+        state.search_attributes_set_at_ns.pop(name, None)
+        if name in state.search_attributes:
+            state.search_attributes_set_at_ns[name] = set_at_ns
 
 
 def properties_modified(state: RunState, event: HistoryEvent) -> None:

@@ -251,6 +251,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: Key → serialized `Payload`.
     memo: dict[str, bytes] = {}
     search_attributes: dict[str, bytes] = {}
+    #: Name → when its value was set; nothing for values from before that was kept.
+    search_attributes_set_at_ns: dict[str, int] = {}
 
     #: At most one, scheduled or started.
     workflow_task: WorkflowTask | None = None

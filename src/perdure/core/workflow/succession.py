@@ -74,6 +74,7 @@ def begin(
         "retry_policy",
     ):
         _copy(before, part, new)
+    _forget_removed(step, new)
     if result is not None:
         new.last_completion_result.CopyFrom(result)
     if failure is not None:
@@ -81,6 +82,16 @@ def begin(
     set_duration(new.first_workflow_task_backoff, first_backoff_ns(step, successor.backoff_ns))
     links = [Link.FromString(link) for link in step.state.start_links]
     follow(step, successor.run_id, new, links)
+
+
+def _forget_removed(step: Step, new: WorkflowExecutionStartedEventAttributes) -> None:
+    """A search attribute that was removed since this run began is not set again, also if there is one of its name."""
+    fields, state = new.search_attributes.indexed_fields, step.state
+    for name in list(fields):
+        if not step.world.is_current_attribute(state.namespace_id, name, state.start_time_ns):
+            del fields[name]
+    if not fields:
+        new.ClearField("search_attributes")
 
 
 def last_result(step: Step) -> Payloads | None:
