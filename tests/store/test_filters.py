@@ -11,7 +11,7 @@ from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
 from perdure.core.visibility import filters
-from perdure.core.visibility.attributes import FIELDS, Attribute
+from perdure.core.visibility.attributes import FIELDS, Attribute, CustomAttribute
 from perdure.core.visibility.filters import EVERYTHING, IN_NO_DIVISION, Filter, negated
 from perdure.runtime.visibility import index_old_rows
 from perdure.store.memory import MemoryStore
@@ -262,7 +262,7 @@ async def test_rows_from_before_filters_are_found(kind, tmp_path, request):
     try:
         assert await store.count_visibility("namespace-1", EVERYTHING) == 5
         leases = await store.claim("node-1", MINUTE_NS)
-        await index_old_rows(store, leases, lambda _: {"Color": "Keyword02"})
+        await index_old_rows(store, leases, lambda _: {"Color": CustomAttribute("Keyword02")})
         assert await store.unindexed_visibility(10) == []
         color = filters.Compare(Attribute("Color", "Keyword02"), filters.Operator.EQUAL, "red")
         red = Filter(filters.All((IN_NO_DIVISION, color)))

@@ -30,10 +30,14 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure import server as servers
+from perdure.core.visibility.attributes import CustomAttribute
 from perdure.runtime import attribute_periods
+from perdure.runtime.visibility import index_old_rows
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch, VisibilityRow
+from tests.store.rows import visibility
 
 #: Type → a value, and a filter that finds it by a name.
 VALUES = {
@@ -317,3 +321,28 @@ async def test_a_field_is_used_again_when_nothing_is_left_in_it(cluster: Cluster
         assert cluster.node.namespaces.get("ns").attribute_periods.worn == {}
         await cluster.start("v", Third='"abc"')
         await cluster.becomes("Third = 'abc'", ["v"])
+
+
+class Moving(MemoryStore):
+    """Rows wait in it to be written again, as when lists move to a second database."""
+
+    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+        return [row for row in self._visibility.values() if row.attributes == "0"]
+
+
+async def test_rows_that_are_written_again_keep_the_values_of_now_only():
+    now = CustomAttribute("Keyword02", since_ns=7)
+    store = Moving()
+    leases = await store.claim("node-1", 10**9)
+    rows = [
+        visibility(
+            name,
+            search_attributes=_attributes({name: '"red"'}).SerializeToString(),
+            attributes="0",
+        )
+        for name in ("Word", now.stored_name("Word"))
+    ]
+    await store.commit(Batch(leases, visibility=rows))
+    await index_old_rows(store, leases, lambda _: {"Word": now})
+    found = {row.run_id: row.attributes for row in store._visibility.values()}
+    assert found == {"Word": "", now.stored_name("Word"): '{"Keyword02":"red"}'}

@@ -75,7 +75,10 @@ async def index_old_rows(
             row._replace(
                 attributes=indexed(
                     SearchAttributes.FromString(row.search_attributes),
-                    custom_attributes(row.namespace_id),
+                    {
+                        attribute.stored_name(name): attribute
+                        for name, attribute in custom_attributes(row.namespace_id).items()
+                    },
                 )
             )
             for row in rows
