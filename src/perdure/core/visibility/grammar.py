@@ -45,6 +45,8 @@ class _Parser(MySQLParser):
 
 
 class ListFilters(MySQL):
+    # Temporal: a backslash before % or _ is dropped, as before all that it gives no other meaning to.
+    UNESCAPED_SEQUENCES = {**MySQL.UNESCAPED_SEQUENCES, "\\%": "%", "\\_": "_"}  # noqa: RUF012
     Tokenizer = _Tokenizer
     Parser = _Parser
 

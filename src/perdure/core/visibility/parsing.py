@@ -282,9 +282,8 @@ class _Reader:
         if isinstance(node, exp.Boolean):
             return _checked(attribute, bool(node.this))
         if isinstance(node, exp.Literal):
-            # Temporal: quotes at the ends of a text are dropped.
             text: str = node.this
-            return _checked(attribute, text.strip("'") if node.is_string else _number(text))
+            return _checked(attribute, text if node.is_string else _number(text))
         is_negative = isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal)
         if is_negative and not node.this.is_string:
             return _checked(attribute, _number(f"-{node.this.this}"))
