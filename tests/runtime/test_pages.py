@@ -71,6 +71,8 @@ async def start(stub, workflow_id: str, **more) -> WorkflowExecution:
         namespace="ns", workflow_id=workflow_id, request_id=workflow_id, **more
     )
     request.workflow_type.name, request.task_queue.name = "T", "q"
+    # No task times out while its history is read.
+    request.workflow_task_timeout.FromSeconds(120)
     reply = await stub.StartWorkflowExecution(request)
     return WorkflowExecution(workflow_id=workflow_id, run_id=reply.run_id)
 
