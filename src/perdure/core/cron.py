@@ -132,20 +132,34 @@ class _Calendar:
     def next(self, after_ns: int, not_before_ns: int) -> int | None:
         after_ns = max(after_ns, not_before_ns - 1)
         moment = datetime.fromtimestamp(after_ns // SECOND_NS // 60 * 60, UTC) + _MINUTE
-        last_year = moment.astimezone(self.zone).year + _YEARS
-        while True:
-            shown = moment.astimezone(self.zone)
-            if shown.year > last_year:
-                return None
+        shown = moment.astimezone(self.zone)
+        last_year = shown.year + _YEARS
+        while shown.year <= last_year:
+            rest_of_hour = 60 - shown.minute
             if not self._fits_day(shown):
-                midnight = shown.replace(hour=0, minute=0, second=0, fold=0) + timedelta(days=1)
-                moment = midnight.astimezone(UTC)
+                steps = (60 * (23 - shown.hour) + rest_of_hour, rest_of_hour, 1)
             elif shown.hour not in self.hours:
-                moment += timedelta(minutes=60 - shown.minute)
+                steps = (rest_of_hour, rest_of_hour, 1)
             elif shown.minute not in self.minutes:
-                moment += _MINUTE
+                steps = (1, 1, 1)
             else:
                 return int(moment.timestamp()) * SECOND_NS
+            moment, shown = self._later(moment, shown, steps)
+        return None
+
+    def _later(
+        self, moment: datetime, shown: datetime, steps: tuple[int, int, int]
+    ) -> tuple[datetime, datetime]:
+        """Go on by the first of these minutes that does not lead over a change of the clock, or by the last.
+
+        A change may be in the middle of an hour, and show the day before once more: only a minute is safe.
+        """
+        for minutes in steps:
+            later = moment + timedelta(minutes=minutes)
+            seen = later.astimezone(self.zone)
+            if seen.utcoffset() == shown.utcoffset():
+                break
+        return later, seen
 
     def _fits_day(self, shown: datetime) -> bool:
         if shown.month not in self.months:
