@@ -82,6 +82,7 @@ def keys() -> str:
             rows.append((key, text, scope))
     rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
     rows.append((known_keys.HTTP_HOSTS, "[]", ""))
+    rows.append((known_keys.TRAILERS, "false", ""))
     rows.append((limits.CIRCUIT_BREAKER, '{"Timeout": "1m"}', "namespace"))
     standard = (
         '{"InitialIntervalInSeconds": 1, "MaximumIntervalCoefficient": 100,'

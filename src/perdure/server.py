@@ -16,7 +16,7 @@ from perdure.frontend.calls import Calls
 from perdure.frontend.grpc_server import CannotListen, GrpcServer
 from perdure.frontend.http.api import HttpApi, host_rule
 from perdure.frontend.http.server import HttpServer
-from perdure.frontend.known_keys import HONOURED, HTTP_HOSTS, without_effect
+from perdure.frontend.known_keys import HONOURED, HTTP_HOSTS, TRAILERS, without_effect
 from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
 from perdure.frontend.services import Addresses, Services
@@ -115,7 +115,11 @@ class Server:
         measure_node(self.metrics, self.node)
         calls = self._calls = Calls(rpcs(services), self.metrics, services.check_namespace)
         calls.rate_limits.configure(self.node.limits.config)
-        self._grpc = GrpcServer(calls, is_serving=lambda: self.node.engine.is_serving)
+        self._grpc = GrpcServer(
+            calls,
+            is_serving=lambda: self.node.engine.is_serving,
+            tells_of_workflows=self.node.limits.config.boolean(TRAILERS, False),
+        )
         self._http = HttpServer(HttpApi(calls, self.metrics, self._serves_host))
         try:
             port = await self._grpc.start(settings.server.ip, settings.server.port)

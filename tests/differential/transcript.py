@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import History
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryResponse
 
@@ -66,3 +67,18 @@ def raw_events(response: GetWorkflowExecutionHistoryResponse) -> list[Any]:
         for blob in response.raw_history
         for event in History.FromString(blob.data).events
     ]
+
+
+def told_after(trailers: list[tuple[str, str | bytes]]) -> dict[str, Any]:
+    """Return what a server says of the workflow that a call was about."""
+    shown: dict[str, Any] = {
+        name: value
+        for name, value in trailers
+        if name.startswith(("contextmetadata-", "workflow-")) and not name.endswith("-bin")
+    }
+    for name, value in trailers:
+        if name == "contextmetadata-bin" and isinstance(value, bytes):
+            # A map of strings, as the metadata of a payload are.
+            entries = Payload.FromString(value).metadata
+            shown[name] = {key: text.decode() for key, text in sorted(entries.items())}
+    return shown

@@ -68,8 +68,9 @@ class Wire:
         *,
         timeout: float | None,
         metadata: tuple[tuple[str, str], ...] = (),
+        trailers: list[tuple[str, str | bytes]] | None = None,
     ) -> Any:
-        """Return the reply message, or a `Refusal`."""
+        """Return the reply message, or a `Refusal`; add what comes after it to `trailers`."""
         method = _METHODS[request.DESCRIPTOR.full_name]
         response_type = message_factory.GetMessageClass(method.output_type)
         path = f"/{method.containing_service.full_name}/{method.name}"
@@ -78,10 +79,14 @@ class Wire:
             request_serializer=type(request).SerializeToString,
             response_deserializer=response_type.FromString,
         )
+        call = stub(request, timeout=timeout, metadata=metadata)
         try:
-            return await stub(request, timeout=timeout, metadata=metadata)
+            reply = await call
         except grpc.aio.AioRpcError as error:
-            return _refusal(error)
+            reply = _refusal(error)
+        if trailers is not None:
+            trailers.extend(await call.trailing_metadata() or ())
+        return reply
 
     async def call_path(self, path: str, body: bytes, *, timeout: float) -> bytes | Refusal:
         """Send `body` as it is: for methods and messages that do not exist."""

@@ -21,7 +21,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.differential.commands import payloads
-from tests.differential.transcript import Transcript, plain
+from tests.differential.transcript import Transcript, plain, told_after
 from tests.differential.wire import Refusal, Refused, Wire, method_name
 
 #: Longer than anything a script waits for; a server that is late is a failure, not a slow test.
@@ -40,6 +40,8 @@ class World:
         self.transcript = Transcript()
         self.workflows: list[Workflow] = []
         self.metadata: tuple[tuple[str, str], ...] = ()
+        #: Shows what comes after an answer, in place of the answer.
+        self.shows_trailers = False
 
     def id(self, name: str) -> str:
         """An id that no other run uses; reads as `name` in the transcript."""
@@ -85,9 +87,12 @@ class World:
         ParseDict(fields, request)
         name = method_name(request)
         step = None if quiet else self.transcript.begin(f"{name} {label}".strip())
-        reply = await self.wire.call(request, timeout=timeout, metadata=self.metadata)
+        trailers: list[tuple[str, str | bytes]] = []
+        reply = await self.wire.call(
+            request, timeout=timeout, metadata=self.metadata, trailers=trailers
+        )
         if step is not None:
-            step.outcome = plain(reply)
+            step.outcome = told_after(trailers) if self.shows_trailers else plain(reply)
         return reply
 
     async def do(self, request: Message, label: str = "", **options: Any) -> Any:

@@ -13,12 +13,13 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
-from temporalio.api.common.v1 import GrpcStatus
+from temporalio.api.common.v1 import GrpcStatus, Payload
 
 from perdure.core.errors import Code, Rejected
 from perdure.frontend.call import Call
 from perdure.frontend.calls import GOING, Calls, unknown
 from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
+from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
 
 #: Temporal: a larger request is refused. SDKs know that by the words, and fail the workflow task with its own cause.
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
@@ -49,6 +50,7 @@ _OPTIONS = [
 _ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
+Trailers = tuple[tuple[str, str | bytes], ...]
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 
 
@@ -62,8 +64,13 @@ class GrpcServer:
         calls: Calls,
         *,
         is_serving: Callable[[], bool],
+        tells_of_workflows: bool = False,
     ) -> None:
-        """`is_serving` says whether there is any use in sending calls here, for whoever balances load."""
+        """`is_serving` says whether there is any use in sending calls here, for whoever balances load.
+
+        `tells_of_workflows`: after each answer it is said which workflow it was about.
+        """
+        self._tells_of_workflows = tells_of_workflows
         self._is_serving = is_serving
         self._calls = calls
         self._health_names = (
@@ -129,16 +136,22 @@ class GrpcServer:
 
     def _method(self, rpc: Rpc) -> Method:
         answered = self._calls.answer(rpc, _decoder(rpc))
+        tells = self._tells_of_workflows
 
         async def answer(encoded: bytes, context: Any) -> bytes:
             if self._is_draining:
                 self._last_call_at = asyncio.get_running_loop().time()
                 return await _abort(context, GOING)
             call = _call(context)
+            notes: dict[str, str] = {}
+            if tells:
+                NOTES.set(notes)
             try:
                 reply = await answered(encoded, call)
             except Rejected as refusal:
-                return await _abort(context, refusal)
+                return await _abort(context, refusal, _trailers(notes))
+            if notes:
+                context.set_trailing_metadata(_trailers(notes))
             if call.give_backs:
                 asyncio.get_running_loop().call_soon(_watch, asyncio.current_task(), call)
             return reply if isinstance(reply, bytes) else reply.SerializeToString()
@@ -216,13 +229,30 @@ def _bounded(words: str) -> str:
     return encoded[: WORDS_BYTES_MAX - len(_TRUNCATED)].decode(errors="ignore") + _TRUNCATED
 
 
-async def _abort(context: Any, refusal: Rejected) -> NoReturn:
-    trailers: tuple[tuple[str, bytes], ...] = ()
+def _trailers(notes: Mapping[str, str]) -> Trailers:
+    """Temporal: all of it in a binary header, and what fits a header of text in one of its own, too."""
+    if not notes:
+        return ()
+    # A map of strings, as the metadata of a payload are on the wire.
+    encoded = Payload(metadata={key: value.encode() for key, value in notes.items()})
+    trailers: list[tuple[str, str | bytes]] = [
+        ("contextmetadata-bin", encoded.SerializeToString(deterministic=True))
+    ]
+    for key, value in notes.items():
+        # The library takes no more than that: not what other servers send besides, tabs and letters beyond ASCII.
+        if value.isascii() and value.isprintable():
+            trailers.append((f"contextmetadata-{key}", value))
+            if key in (WORKFLOW_TYPE, TASK_QUEUE):
+                trailers.append((key, value))
+    return tuple(trailers)
+
+
+async def _abort(context: Any, refusal: Rejected, trailers: Trailers = ()) -> NoReturn:
     words = _bounded(refusal.message)
     if refusal.detail is not None:
         detail = AnyMessage()
         detail.Pack(refusal.detail)
         status = GrpcStatus(code=refusal.code, message=words, details=[detail])
-        trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+        trailers = (*trailers, ("grpc-status-details-bin", status.SerializeToString()))
     await context.abort(_CODES[refusal.code], words, trailers)
     raise AssertionError("abort returns")

@@ -10,6 +10,8 @@ from perdure.runtime import limits, retention
 
 #: Hosts that browsers may call the HTTP API by.
 HTTP_HOSTS = "frontend.httpAllowedHosts"
+#: Whether it is said after each answer which workflow it was about. Read at the start of a server.
+TRAILERS = "frontend.contextMetadataSetTrailer"
 
 
 def _honoured() -> frozenset[str]:
@@ -24,6 +26,7 @@ def _honoured() -> frozenset[str]:
         *rate_limits.COUNT_KEYS,
         rate_limits.OPERATOR_RATIO,
         HTTP_HOSTS,
+        TRAILERS,
     }
     for of_class in rate_limits.KEYS.values():
         keys |= {*of_class.host, *of_class.namespace, of_class.burst_ratio}

@@ -18,6 +18,7 @@ updates.py       updates and their callers
 breakers.py      whoever does not take callbacks is left alone for a while (with callbacks.py, posting.py)
 completion_pages.py  how much memory the pages of completions may take
 errands.py       what one run wants of another
+call_notes.py    which workflow a call was about
 replies.py       what the frontend is answered with
 resets.py        a workflow is taken back
 journal.py       a run's journal, read from the store

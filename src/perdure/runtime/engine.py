@@ -23,6 +23,7 @@ from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
 from perdure.runtime.background import for_ever
+from perdure.runtime.call_notes import NOTES, note_step
 from perdure.runtime.clock import Clock
 from perdure.runtime.group_commit import GroupCommit, OpenBatch, unavailable
 from perdure.runtime.leases import RETRY_S, Leases
@@ -286,6 +287,8 @@ class Engine:
             # The open batch holds a part of it: nothing of that must be written.
             self._lose_everything([], "internal error")
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
+        if (notes := NOTES.get()) is not None:
+            note_step(notes, live.run, request, is_recorded=outcome.is_recorded)
         return outcome.reply
 
     def create(self, key: RunKey, run_number: int, start: Start | Rebuild) -> LiveRun:
@@ -295,19 +298,7 @@ class Engine:
         self.residency.add_current(live)
         self.advance(live, start)
         # Not before: a run without a beginning must not be written.
-        self._commits.batch().rows.executions.append(
-            ExecutionRow(
-                key.shard_key,
-                key.namespace_id,
-                key.workflow_id,
-                key.run_id,
-                run_number,
-                1,
-                0,
-                b"",
-                0,
-            )
-        )
+        self._commits.batch().rows.executions.append(ExecutionRow(*key, run_number, 1, 0, b"", 0))
         return live
 
     async def delete(self, key: RunKey) -> None:

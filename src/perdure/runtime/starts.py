@@ -24,6 +24,7 @@ from perdure.core.workflow.starting import (
     started_attributes,
 )
 from perdure.core.workflow.updates import AdmitUpdate, status
+from perdure.runtime.call_notes import note_start
 from perdure.runtime.engine import Engine
 from perdure.runtime.giving_back import GiveBacks, give_back
 from perdure.runtime.live import LiveRun
@@ -65,6 +66,7 @@ class Starts:
         """
         key = self._engine.key(namespace_id, request.workflow_id)
         live = current = await self._engine.find(key)
+        note_start(request.workflow_type.name, request.task_queue.name)
         try:
             reply, live = self._start(
                 key,
