@@ -1,10 +1,10 @@
 """Which links a request may carry: how many, how large, and to what."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from temporalio.api.common.v1 import Link
+from temporalio.api.common.v1 import Callback, Link
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow.outcome import Limits
@@ -54,11 +54,11 @@ def _check_variant(link: Link) -> None:
         )
 
 
-def check_start_links(request: StartWorkflowExecutionRequest, limits: Limits) -> None:
-    """Check the links of a start and of its callbacks together. One that both have is the callback's."""
-    theirs = [link for callback in request.completion_callbacks for link in callback.links]
-    if theirs and request.links:
-        own = [link for link in request.links if link not in theirs]
-        del request.links[:]
-        request.links.extend(own)
-    check_links([*request.links, *theirs] if theirs else request.links, limits)
+def check_links_beside(links: Any, callbacks: Sequence[Callback], limits: Limits) -> None:
+    """Check the links of a request and of its callbacks together. One that both have is the callback's."""
+    theirs = [link for callback in callbacks for link in callback.links]
+    if theirs and links:
+        own = [link for link in links if link not in theirs]
+        del links[:]
+        links.extend(own)
+    check_links([*links, *theirs] if theirs else links, limits)

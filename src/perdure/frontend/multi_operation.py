@@ -50,7 +50,12 @@ class MultiOperation:
         start, update = operations[0].start_workflow, operations[1].update_workflow
         policies, stage = self._check(namespace, start, update)
         start.request_id = start.request_id or self._node.fresh_id()
-        asked = AdmitUpdate(update.request.meta.update_id, update.request.SerializeToString())
+        asked = AdmitUpdate(
+            update.request.meta.update_id,
+            update.request.SerializeToString(),
+            request_id=update.request.request_id,
+            callbacks=update.request.completion_callbacks,
+        )
         until = wait(call, stage, self._services.limits(request.namespace))
         has_tried = False
         while True:

@@ -213,6 +213,7 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info.capabilities.sync_update = True
     info.capabilities.async_update = True
     info.capabilities.poller_autoscaling = True
+    info.capabilities.workflow_update_callbacks = limits.update_callbacks
     info.capabilities.workflow_task_completion_pagination = limits.completion_pages
     info.limits.blob_size_limit_error = limits.blob_size
     info.limits.memo_size_limit_error = limits.memo_size

@@ -18,6 +18,8 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
+from perdure.frontend.callbacks import check_callbacks, check_variants
+from perdure.frontend.links import check_links_beside
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_execution, check_run_id, is_too_long
 from perdure.runtime.updates import UpdateReply, Wait
@@ -51,6 +53,8 @@ class WorkflowUpdates:
                 request.request.meta.update_id,
                 request.request.SerializeToString(),
                 request.first_execution_run_id,
+                request.request.request_id,
+                request.request.completion_callbacks,
             ),
             wait(call, stage, self._services.limits(request.namespace)),
         )
@@ -109,8 +113,14 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
         raise invalid_argument(
             "invalid *update.Request: request_id is required when completion_callbacks are set"
         )
-    if inner.completion_callbacks:
-        raise Rejected(Code.UNIMPLEMENTED, "completion_callbacks are not implemented")
+    check_callbacks(inner.completion_callbacks, limits)
+    check_links_beside(inner.links, inner.completion_callbacks, limits)
+    if inner.completion_callbacks and not limits.update_callbacks:
+        raise Rejected(
+            Code.UNIMPLEMENTED,
+            "completion_callbacks of updates are switched off (history.enableUpdateCallbacks)",
+        )
+    check_variants(inner.completion_callbacks)
     return stage
 
 

@@ -43,7 +43,7 @@ from perdure.core.workflow.validation import (
 )
 from perdure.core.workflow.versioning import check_override
 from perdure.frontend.callbacks import check_callbacks, check_variants
-from perdure.frontend.links import check_links, check_start_links
+from perdure.frontend.links import check_links, check_links_beside
 from perdure.frontend.queue_names import PART_PREFIX
 
 log = structlog.get_logger(__name__)
@@ -172,7 +172,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
     _check_search_attributes(request, types, limits)
     check_priority(request.priority)
     check_callbacks(request.completion_callbacks, limits)
-    check_start_links(request, limits)
+    check_links_beside(request.links, request.completion_callbacks, limits)
     _check_not_built(request)
     _check_override(request)
     check_memo(request.memo, limits)

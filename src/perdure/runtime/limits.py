@@ -45,6 +45,8 @@ PER_NAMESPACE: Mapping[str, str] = {
     "max_link_size": "frontend.linkMaxSize",
     "sends_raw_history": "frontend.sendRawWorkflowHistory",
     "max_callbacks": "callback.maxPerExecution",
+    "max_update_callbacks": "system.maxCallbacksPerUpdateID",
+    "update_callbacks": "history.enableUpdateCallbacks",
     "max_callback_url_length": "frontend.callbackURLMaxLength",
     "max_callback_header_size": "frontend.callbackHeaderMaxLength",
     "callback_timeout_ns": "callback.request.timeout",

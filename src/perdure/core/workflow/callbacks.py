@@ -39,10 +39,10 @@ class RecordAttempt:
 
 def record_attempt(step: Step, request: RecordAttempt) -> None:
     state = step.state
-    if request.number >= len(state.callbacks) or not _are_due(state):
+    if request.number >= len(state.callbacks):
         return
     callback = state.callbacks[request.number]
-    if callback.is_done or callback.attempt != request.attempt:
+    if not is_due(state, callback) or callback.is_done or callback.attempt != request.attempt:
         return  # Another one has been recorded.
     if not request.failure:
         step.note(CallbackAttempted(request.number, step.now_ns))
@@ -72,7 +72,7 @@ def _interval_ns(attempt: int, chance: float, limits: Limits) -> int:
 
 def retry(step: Step, timer: Timer) -> None:
     state, number = step.state, timer.event_id
-    if number >= len(state.callbacks) or not _are_due(state):
+    if number >= len(state.callbacks) or not is_due(state, state.callbacks[number]):
         return
     callback = state.callbacks[number]
     if _timer(number, callback) == timer and not callback.is_done:
@@ -83,10 +83,10 @@ def retry(step: Step, timer: Timer) -> None:
 
 
 def attached(
-    callbacks: Iterable[Callback], request_id: str, at_ns: int
+    callbacks: Iterable[Callback], request_id: str, at_ns: int, update_id: str = ""
 ) -> list[CompletionCallback]:
     return [
-        CompletionCallback(callback.SerializeToString(), at_ns, request_id)
+        CompletionCallback(callback.SerializeToString(), at_ns, request_id, update_id=update_id)
         for callback in callbacks
     ]
 
@@ -101,10 +101,25 @@ def check_count(state: RunState, more: int, limits: Limits) -> None:
         )
 
 
+def end_update(state: RunState, update_id: str, outcome: bytes, at_ns: int = 0) -> None:
+    """Note what has come of an update. To be called where records change the state."""
+    for callback in state.callbacks:
+        if callback.update_id == update_id and not callback.outcome:
+            callback.outcome, callback.outcome_at_ns = outcome, at_ns
+
+
+def tell_of_update(step: Step, update_id: str) -> None:
+    """An update has come to an end: invoke what waits for that."""
+    for number, callback in enumerate(step.state.callbacks):
+        if callback.update_id == update_id and not (callback.attempt or callback.is_done):
+            step.send(completion(step.state, number))
+
+
 def let_go(step: Step) -> None:
     """The run has closed."""
-    for effect in owed(step.state, step.now_ns):
-        step.send(effect)
+    for number in _owed_numbers(step.state, step.now_ns):
+        if not step.state.callbacks[number].outcome:  # Else it was sent when that was known.
+            step.send(completion(step.state, number))
 
 
 def is_triggered(state: RunState) -> bool:
@@ -113,8 +128,12 @@ def is_triggered(state: RunState) -> bool:
     return state.exists and not (state.is_open or goes_on)
 
 
-def _are_due(state: RunState) -> bool:
-    return bool(state.callbacks) and is_triggered(state)
+def is_due(state: RunState, callback: CompletionCallback) -> bool:
+    """Whether a callback is to be invoked. What waits for an update waits no longer than the run is open."""
+    if callback.update_id:
+        made_way = state.made_way and not state.made_way_for_another
+        return bool(callback.outcome) or (state.exists and not state.is_open and not made_way)
+    return is_triggered(state)
 
 
 # How records change the state
@@ -128,7 +147,7 @@ def attempted(state: RunState, record: CallbackAttempted) -> None:
     callback.next_attempt_at_ns = record.next_attempt_at_ns
     callback.is_done = not record.next_attempt_at_ns
     is_known = state.parent is None or state.parent_told
-    if is_known and all(each.is_done for each in state.callbacks):
+    if is_known and all(each.is_done or each.update_id for each in state.callbacks):
         state.close_event = b""
 
 
@@ -138,15 +157,13 @@ def attempted(state: RunState, record: CallbackAttempted) -> None:
 def check(run: Run) -> None:
     state = run.state
     for callback in state.callbacks:
-        assert is_triggered(state) or not callback.attempt
+        assert is_due(state, callback) or not callback.attempt
         assert not (callback.is_done and callback.next_attempt_at_ns)
-    if _are_due(state) and not all(callback.is_done for callback in state.callbacks):
+    if is_triggered(state) and not all(each.is_done or each.update_id for each in state.callbacks):
         assert state.close_event
 
 
 def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
-    if not _are_due(state):
-        return []
     return [
         _timer(number, callback)
         for number, callback in enumerate(state.callbacks)
@@ -164,10 +181,11 @@ def owes(state: RunState, now_ns: int) -> bool:
 
 
 def _owed_numbers(state: RunState, now_ns: int) -> Iterator[int]:
-    if _are_due(state):
-        for number, callback in enumerate(state.callbacks):
-            if not callback.is_done and callback.next_attempt_at_ns <= now_ns:
-                yield number
+    for number, callback in enumerate(state.callbacks):
+        if callback.is_done or callback.next_attempt_at_ns > now_ns:
+            continue
+        if is_due(state, callback):
+            yield number
 
 
 def _timer(number: int, callback: CompletionCallback) -> Timer:

@@ -347,7 +347,7 @@ def ended(state: RunState, event: HistoryEvent) -> None:
 
 def told(state: RunState, record: ParentTold) -> None:
     state.parent_told = True
-    if all(callback.is_done for callback in state.callbacks):
+    if all(callback.is_done or callback.update_id for callback in state.callbacks):
         state.close_event = b""
 
 

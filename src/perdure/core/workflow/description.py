@@ -28,7 +28,7 @@ from temporalio.api.workflow.v1 import (
 )
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from perdure.core.workflow.callbacks import is_triggered
+from perdure.core.workflow.callbacks import is_due
 from perdure.core.workflow.listing import memo, search_attributes
 from perdure.core.workflow.outcome import Limits, World
 from perdure.core.workflow.state import (
@@ -216,9 +216,12 @@ def _extended(state: RunState, limits: Limits) -> WorkflowExecutionExtendedInfo:
 def _callback(state: RunState, callback: CompletionCallback, now_ns: int) -> CallbackInfo:
     info = CallbackInfo(attempt=callback.attempt)
     info.callback.MergeFromString(callback.callback)
-    info.trigger.workflow_closed.SetInParent()
+    if callback.update_id:
+        info.trigger.update_workflow_execution_completed.update_id = callback.update_id
+    else:
+        info.trigger.workflow_closed.SetInParent()
     set_timestamp(info.registration_time, callback.registered_at_ns)
-    if not is_triggered(state):
+    if not is_due(state, callback):
         info.state = CallbackState.CALLBACK_STATE_STANDBY
     elif callback.is_done and callback.last_failure:
         info.state = CallbackState.CALLBACK_STATE_FAILED

@@ -16,6 +16,15 @@ def server_failure(message: str, *, is_final: bool = True) -> Failure:
     return failure
 
 
+#: Temporal: the outcome of an update that the workflow has accepted and does not complete before its end.
+UNFINISHED_UPDATE = Failure(
+    message="Workflow Update failed because the Workflow completed before the Update completed.",
+    source="Server",
+)
+UNFINISHED_UPDATE.application_failure_info.type = "AcceptedUpdateCompletedWorkflow"
+UNFINISHED_UPDATE.application_failure_info.non_retryable = True
+
+
 def too_large(failure: Failure, size: int, *, is_final: bool) -> Failure:
     """Return what stands for a failure that is too large: its beginning, up to some `size` bytes, is the cause."""
     stand_in = server_failure(TOO_LARGE_FAILURE, is_final=is_final)

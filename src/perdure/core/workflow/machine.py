@@ -188,6 +188,7 @@ def needed_timers(run: Run, now_ns: int) -> list[Timer]:
         *workflow_task.needed_timers(run),
         *timers.needed_timers(run.state),
         *activity_timeouts.needed_timers(run.state, now_ns),
+        *callbacks.needed_timers(run.state, now_ns),
     ]
 
 
@@ -213,4 +214,5 @@ def owed(run: Run, now_ns: int) -> list[Effect]:
         *activities.owed(state, now_ns),
         *children.owed(state),
         *externals.owed(state),
+        *callbacks.owed(state, now_ns),
     ]

@@ -13,7 +13,9 @@ from temporalio.api.common.v1 import Callback, Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.update.v1 import Outcome
 
+from perdure.core.workflow.failures import UNFINISHED_UPDATE
 from perdure.core.workflow.outcome import InvokeCallback
 from perdure.core.workflow.state import CompletionCallback, RunState
 from perdure.core.workflow.times import timestamp_ns
@@ -56,20 +58,41 @@ def completion(state: RunState, number: int) -> InvokeCallback:
     """Return the request that tells callback `number` how the run has ended."""
     registered = state.callbacks[number]
     nexus = Callback.FromString(registered.callback).nexus
-    event = HistoryEvent.FromString(state.close_event)
-    outcome, headers, body = _outcome(event)
+    if registered.update_id:
+        outcome, headers, body = _outcome_of_update(registered)
+        # Temporal: a rejected update has no event, so there is nothing to say of it.
+        is_event = bool(registered.outcome_at_ns or not registered.outcome)
+        closed_at_ns = registered.outcome_at_ns or state.close_time_ns
+    else:
+        event = HistoryEvent.FromString(state.close_event)
+        outcome, headers, body = _outcome(event)
+        is_event, closed_at_ns = True, timestamp_ns(event.event_time)
     headers["nexus-operation-state"] = outcome
     headers.update(nexus.header)
-    for name, value in (
-        ("user-agent", "temporalio/server"),
-        ("nexus-operation-start-time", _http_date(state.start_time_ns)),
-        ("nexus-operation-close-time", _iso(timestamp_ns(event.event_time))),
-        ("nexus-link", _link(state, registered)),
-    ):
+    defaults = {"user-agent": "temporalio/server"}
+    if is_event:
+        defaults["nexus-operation-start-time"] = _http_date(state.start_time_ns)
+        defaults["nexus-operation-close-time"] = _iso(closed_at_ns)
+        defaults["nexus-link"] = _link(state, registered)
+    for name, value in defaults.items():
         headers[name] = headers.get(name) or value
     return InvokeCallback(
         number, registered.attempt, nexus.url, tuple(sorted(headers.items())), body
     )
+
+
+def _outcome_of_update(registered: CompletionCallback) -> tuple[str, dict[str, str], bytes]:
+    outcome = Outcome.FromString(registered.outcome)
+    if outcome.HasField("success"):
+        results = outcome.success.payloads
+        return ("succeeded", *(_content(results[0]) if results else ({}, b"")))
+    failure = outcome.failure if registered.outcome else UNFINISHED_UPDATE
+    return ("failed", {"content-type": "application/json"}, _failure_body(failure))
+
+
+def _failure_body(failure: Failure) -> bytes:
+    told = _nexus_failure(failure)
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _outcome(event: HistoryEvent) -> tuple[str, dict[str, str], bytes]:
@@ -97,9 +120,8 @@ def _outcome(event: HistoryEvent) -> tuple[str, dict[str, str], bytes]:
         case other:
             raise AssertionError(f"no end of a workflow: {EventType.Name(other)}")
     is_canceled = event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED
-    body = json.dumps(_nexus_failure(failure), separators=(",", ":"), ensure_ascii=False)
     headers = {"content-type": "application/json"}
-    return "canceled" if is_canceled else "failed", headers, body.encode()
+    return "canceled" if is_canceled else "failed", headers, _failure_body(failure)
 
 
 def _nexus_failure(failure: Failure) -> dict[str, Any]:
@@ -147,7 +169,7 @@ def _link(state: RunState, registered: CompletionCallback) -> str:
     namespace, workflow_id, run_id = (quote(part, safe="$&+=:@") for part in parts)
     if registered.request_id:
         reference = {
-            "eventType": "WorkflowExecutionOptionsUpdated",
+            "eventType": _event_name(state, registered.request_id),
             "referenceType": "RequestIdReference",
             "requestID": registered.request_id,
         }
@@ -161,6 +183,11 @@ def _link(state: RunState, registered: CompletionCallback) -> str:
         f"<temporal:///namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history"
         f'?{urlencode(reference)}>; type="temporal.api.common.v1.Link.WorkflowEvent"'
     )
+
+
+def _event_name(state: RunState, request_id: str) -> str:
+    kind = EventType.Name(EventType.ValueType(state.request_ids[request_id].event_type))
+    return kind.removeprefix("EVENT_TYPE_").title().replace("_", "")
 
 
 def _http_date(at_ns: int) -> str:

@@ -113,6 +113,16 @@ def updated(state: RunState, event: HistoryEvent) -> None:
     if attributes.attached_completion_callbacks:
         at_ns = timestamp_ns(event.event_time)
         state.callbacks += attached(attributes.attached_completion_callbacks, request_id, at_ns)
+    for options in attributes.workflow_update_options:
+        state.request_ids[options.attached_request_id] = RequestIdInfo(
+            event.event_type, event.event_id
+        )
+        state.callbacks += attached(
+            options.attached_completion_callbacks,
+            options.attached_request_id,
+            timestamp_ns(event.event_time),
+            options.update_id,
+        )
     if attributes.HasField("versioning_override"):
         state.versioning_override = attributes.versioning_override.SerializeToString()
     elif attributes.unset_versioning_override and state.versioning_override is not None:
@@ -125,9 +135,11 @@ def updated(state: RunState, event: HistoryEvent) -> None:
 
 def numbered(state: RunState, event: HistoryEvent) -> None:
     """What was buffered has got its id."""
-    request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
-    if request_id:
-        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    attributes = event.workflow_execution_options_updated_event_attributes
+    ids = [each.attached_request_id for each in attributes.workflow_update_options]
+    for request_id in (attributes.attached_request_id, *ids):
+        if request_id:
+            state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
 
 
 # What must hold

@@ -324,6 +324,9 @@ class Limits:
     max_link_size: int = 4000
     #: Callbacks of one run.
     max_callbacks: int = 2000
+    #: Whether there may be callbacks of updates, and how many of one update.
+    update_callbacks: bool = False
+    max_update_callbacks: int = 32
     max_callback_url_length: int = 1000
     max_callback_header_size: int = 8 * 1024
     #: Where callbacks may lead: patterns of host and port, and whether plain HTTP will do.

@@ -208,6 +208,8 @@ class UpdateDropped(msgspec.Struct, frozen=True, tag="upd-"):
     """An update that an event had admitted was rejected: there is no event for that."""
 
     update_id: str
+    #: Serialized `Outcome`, for whoever is told of it.
+    outcome: bytes = b""
 
 
 class DeletionRequested(msgspec.Struct, frozen=True, tag="del"):

@@ -186,7 +186,12 @@ def _reapply(step: Step, event: HistoryEvent, excluded: frozenset[int]) -> None:
             options_updated = event.workflow_execution_options_updated_event_attributes
             # Two runs of the chain may have answered one request.
             is_known = options_updated.attached_request_id in step.state.request_ids
-            if not (is_known and options_updated.attached_completion_callbacks):
+            of_updates = options_updated.workflow_update_options
+            is_left_out = of_updates and (
+                kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE in excluded
+                or any(each.attached_request_id in step.state.request_ids for each in of_updates)
+            )
+            if not is_left_out and not (is_known and options_updated.attached_completion_callbacks):
                 _copy(step, event)
         case kind if kind in _OF_CHILDREN:
             child = step.state.children.get(attributes_of(event).initiated_event_id)
@@ -248,6 +253,9 @@ def rebuilt(state: RunState, record: Rebuilt) -> None:
     state.base_run_ids = list(record.base_run_ids)
     state.reset_request_id = record.request_id
     state.reset_at_ns = record.at_ns
+    for callback in state.callbacks:
+        # The base run tells of what came of it before.
+        callback.is_done = bool(callback.outcome)
     backoff_ns = state.execution_time_ns - state.start_time_ns
     state.original_start_time_ns = state.original_start_time_ns or state.start_time_ns
     state.start_time_ns = record.at_ns

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Priority
+from temporalio.api.common.v1 import Callback, Priority
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -180,6 +180,12 @@ class CompletionCallback(msgspec.Struct, omit_defaults=True):
     next_attempt_at_ns: int = 0
     #: There are no more attempts: it succeeded, or failed for good.
     is_done: bool = False
+    #: Somebody wants to know what comes of this update instead.
+    update_id: str = ""
+    #: Serialized `temporal.api.update.v1.Outcome` of the update; empty until it has come to an end.
+    outcome: bytes = b""
+    #: Of the event with the outcome; 0 if there is none.
+    outcome_at_ns: int = 0
 
 
 class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -422,11 +428,15 @@ class StartedTask:
 class AdmittedUpdate:
     """An update that the worker has not accepted or rejected yet."""
 
-    __slots__ = ("is_sent", "request")
+    __slots__ = ("attached", "callback_count", "is_sent", "request", "request_id")
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, request_id: str = "", callback_count: int = 0) -> None:
         #: Serialized `temporal.api.update.v1.Request`.
         self.request = request
+        self.request_id = request_id
+        self.callback_count = callback_count
+        #: By the id of a later request: the callbacks that came with it.
+        self.attached: dict[str, tuple[Callback, ...]] = {}
         #: It went with the workflow task that a worker holds, or held.
         self.is_sent = False
 

@@ -39,7 +39,8 @@ def approximate_size(state: RunState) -> int:
     for ids in (state.request_ids, state.updates, state.admitted_updates):
         size += sum(_ENTRY_BYTES + len(each) for each in ids)
     size += sum(
-        _CALLBACK_BYTES + len(each.callback) + len(each.last_failure) for each in state.callbacks
+        _CALLBACK_BYTES + len(each.callback) + len(each.last_failure) + len(each.outcome)
+        for each in state.callbacks
     )
     return size + sum(event.ByteSize() for event in state.buffered)
 

@@ -127,6 +127,8 @@ def inherited(
     ):
         _copy(before, part, new)
     for callback in state.callbacks:
+        if callback.update_id:
+            continue  # The update ends with this run.
         new.completion_callbacks.add().MergeFromString(callback.callback)
     if state.execution_expiration_ns:
         set_timestamp(new.workflow_execution_expiration_time, state.execution_expiration_ns)

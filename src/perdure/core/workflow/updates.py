@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
+from temporalio.api.common.v1 import Callback
 from temporalio.api.enums.v1 import (
     EventType,
     ResourceExhaustedCause,
@@ -24,12 +25,15 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.workflow import callbacks, update_callbacks
 from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.failures import UNFINISHED_UPDATE
 from perdure.core.workflow.handing_out import message_id
 from perdure.core.workflow.outcome import SettleUpdate
 from perdure.core.workflow.records import UpdateDropped
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
+from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.workflow_task import schedule_speculative
 
 Stage = UpdateWorkflowExecutionLifecycleStage
@@ -51,6 +55,9 @@ class AdmitUpdate:
     #: Serialized `temporal.api.update.v1.Request`.
     request: bytes
     first_execution_run_id: str = ""
+    request_id: str = ""
+    #: Others that want to know what comes of it.
+    callbacks: Sequence[Callback] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +89,14 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
     if in_flight.close_attempted and in_flight.started is not None:
         raise closing()
     if known is not None:
+        if known.stage != COMPLETED:  # Else the caller is told at once.
+            update_callbacks.attach(step, request.update_id, request.request_id, request.callbacks)
         return known
     _check_limits(step, len(request.request))
-    in_flight.updates[request.update_id] = AdmittedUpdate(request.request)
+    update_callbacks.check_room(step, request.update_id, len(request.callbacks))
+    in_flight.updates[request.update_id] = AdmittedUpdate(
+        request.request, request.request_id, len(request.callbacks)
+    )
     if step.run.pending_task is None:
         schedule_speculative(step)
     return UpdateStatus(ADMITTED)
@@ -193,7 +205,7 @@ def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
         del updates[update_id]
         step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
     for update_id in list(step.state.admitted_updates):
-        step.note(UpdateDropped(update_id))
+        _drop(step, update_id, _UNPROCESSED)
         step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
 
 
@@ -308,7 +320,10 @@ def _accept(step: Step, update_id: str, place: str, acceptance: Acceptance, news
     )
     if request is not None:
         attributes.accepted_request.CopyFrom(request)
+        event.links.extend(update_callbacks.links_of(request.completion_callbacks))
     step.record(event)
+    if admitted is not None:
+        update_callbacks.record_attached(step, update_id, admitted)
     news.settled[update_id] = (ACCEPTED, b"")
 
 
@@ -326,6 +341,7 @@ def _complete(step: Step, update_id: str, place: str, response: Response, news: 
     attributes.accepted_event_id = step.state.updates[update_id].accepted_event_id
     attributes.outcome.CopyFrom(response.outcome)
     step.record(event)
+    callbacks.tell_of_update(step, update_id)
     news.settled[update_id] = (COMPLETED, response.outcome.SerializeToString())
 
 
@@ -334,9 +350,16 @@ def _reject(step: Step, update_id: str, place: str, rejection: Rejection, news: 
         _check_place(update_id, place, "Rejection", "Sent", "Admitted")
     elif not rejection.HasField("rejected_request"):
         raise _not_found(update_id)
+    outcome = Outcome(failure=rejection.failure).SerializeToString()
     if update_id in step.state.admitted_updates:
-        step.note(UpdateDropped(update_id))
-    news.settled[update_id] = (COMPLETED, Outcome(failure=rejection.failure).SerializeToString())
+        _drop(step, update_id, outcome)
+    news.settled[update_id] = (COMPLETED, outcome)
+
+
+def _drop(step: Step, update_id: str, outcome: bytes) -> None:
+    """Give up an update that an event had admitted."""
+    step.note(UpdateDropped(update_id, outcome))
+    callbacks.tell_of_update(step, update_id)
 
 
 def _not_found(update_id: str) -> BadCommand:
@@ -359,36 +382,59 @@ _UNPROCESSED = _server_failure(
     " Probably, Workflow Update is not supported by the worker.",
     "UnprocessedUpdate",
 )
-_UNFINISHED = _server_failure(
-    "Workflow Update failed because the Workflow completed before the Update completed.",
-    "AcceptedUpdateCompletedWorkflow",
-)
+_UNFINISHED = Outcome(failure=UNFINISHED_UPDATE).SerializeToString()
 
 # How records change the state
 
 
 def admitted(state: RunState, event: HistoryEvent) -> None:
     request = event.workflow_execution_update_admitted_event_attributes.request
-    state.admitted_updates[request.meta.update_id] = request.SerializeToString()
+    update_id = request.meta.update_id
+    state.admitted_updates[update_id] = request.SerializeToString()
+    _register(state, event, update_id, request)
+
+
+def _register(state: RunState, event: HistoryEvent, update_id: str, request: Request) -> None:
+    """Keep the id of the request for an update, and who is to be told what comes of that."""
+    request_id = request.request_id
+    if not request_id:
+        return
+    state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    if any(
+        (each.update_id, each.request_id) == (update_id, request_id) for each in state.callbacks
+    ):
+        return
+    state.callbacks += callbacks.attached(
+        request.completion_callbacks,
+        request.request_id,
+        timestamp_ns(event.event_time),
+        update_id,
+    )
 
 
 def dropped(state: RunState, record: UpdateDropped) -> None:
     del state.admitted_updates[record.update_id]
+    callbacks.end_update(state, record.update_id, record.outcome)
 
 
 def accepted(state: RunState, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_update_accepted_event_attributes
     state.updates[attributes.protocol_instance_id] = AcceptedUpdate(event.event_id)
     state.admitted_updates.pop(attributes.protocol_instance_id, None)
-    request_id = attributes.accepted_request.request_id
-    if request_id:
-        state.request_ids[request_id] = RequestIdInfo(event.event_type, event.event_id)
+    _register(state, event, attributes.protocol_instance_id, attributes.accepted_request)
 
 
 def completed(state: RunState, event: HistoryEvent) -> None:
-    update_id = event.workflow_execution_update_completed_event_attributes.meta.update_id
+    attributes = event.workflow_execution_update_completed_event_attributes
+    update_id = attributes.meta.update_id
     before = state.updates[update_id]
     state.updates[update_id] = AcceptedUpdate(before.accepted_event_id, event.event_id)
+    callbacks.end_update(
+        state,
+        update_id,
+        attributes.outcome.SerializeToString(),
+        timestamp_ns(event.event_time),
+    )
 
 
 # What must hold
