@@ -22,57 +22,76 @@ def receiver_of(url: str) -> str:
 
 
 class Breaker:
-    """Closed at first. `now` is a loop's time, or any other that only grows."""
+    """Closed at first. `now` is a loop's time, or any other that only grows.
 
-    __slots__ = ("_failure_count", "_is_probing", "_open_s", "_open_until", "_tried")
+    Each time that it opens, probes or closes, another period begins. A request belongs to the period in which it was
+    let through.
+
+    **Invariant:** the end of a request counts in its own period only. Many may be under way when the breaker opens: how
+    they end says nothing of the probe that is sent later.
+    """
+
+    __slots__ = ("_failure_count", "_is_probing", "_open_s", "_open_until", "_period", "_tried")
 
     def __init__(self, open_s: float) -> None:
         self._open_s = open_s
         self._failure_count = 0
         #: None: it is closed.
         self._open_until: float | None = None
-        #: A request is under way that shows whether the receiver is back.
+        #: The one request of this period shows whether the receiver is back.
         self._is_probing = False
+        self._period = 0
         self._tried = asyncio.Event()
 
     @property
     def is_closed(self) -> bool:
         return self._open_until is None
 
-    async def wait(self, now: Callable[[], float]) -> None:
-        """Return when a request may be made. Its end has to be told: `succeeded`, `failed` or `abandoned`."""
+    async def wait(self, now: Callable[[], float]) -> int:
+        """Return the period as soon as a request may be made.
+
+        The end of the request has to be told with it: `succeeded`, `failed` or `abandoned`.
+        """
         while self._open_until is not None:
             if self._is_probing:
                 await self._tried.wait()
             elif now() < self._open_until:
                 await asyncio.sleep(self._open_until - now())
             else:
-                self._is_probing = True
-                self._tried.clear()
-                return
+                self._begin_period(self._open_until, is_probing=True)
+                break
+        return self._period
 
-    def succeeded(self) -> None:
+    def succeeded(self, period: int) -> None:
+        if period != self._period:
+            return
         self._failure_count = 0
-        self._open_until = None
-        self._end_probe()
+        if self._is_probing:
+            self._begin_period(None)
 
-    def failed(self, now: float) -> bool:
+    def failed(self, period: int, now: float) -> bool:
         """Say whether it has opened just now."""
+        if period != self._period:
+            return False
         self._failure_count += 1
-        # Those that were under way when it opened tell nothing new.
-        opens = self._is_probing or (self.is_closed and self._failure_count > FAILURES_MAX)
+        opens = self._is_probing or self._failure_count > FAILURES_MAX
         if opens:
-            self._open_until = now + self._open_s
-        self._end_probe()
+            self._begin_period(now + self._open_s)
         return opens
 
-    def abandoned(self) -> None:
-        """Nothing is known of how it would have ended."""
-        self._end_probe()
+    def abandoned(self, period: int) -> None:
+        """Nothing is known of how it would have ended: another one may probe at once."""
+        if period == self._period and self._is_probing:
+            self._begin_period(self._open_until)
 
-    def _end_probe(self) -> None:
-        self._is_probing = False
-        self._tried.set()
+    def _begin_period(self, open_until: float | None, *, is_probing: bool = False) -> None:
+        self._period += 1
+        self._open_until = open_until
+        self._is_probing = is_probing
+        if is_probing:
+            self._tried.clear()
+        else:
+            self._tried.set()
 
 
 class Breakers:

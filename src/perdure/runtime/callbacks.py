@@ -93,11 +93,11 @@ class Callbacks:
         breaker = self._breakers.get(
             key.namespace_id, callback.url, limits.callback_breaker_open_ns / 1e9
         )
-        await breaker.wait(clock)
+        period = await breaker.wait(clock)
         try:
             told = await self._invoke(key, callback)
         except asyncio.CancelledError:
-            breaker.abandoned()
+            breaker.abandoned(period)
             raise
         except Exception as error:
             # The run waits for the end of the attempt, and asks for the next one.
@@ -105,8 +105,8 @@ class Callbacks:
             told = Verdict(f"internal error: {error}")
         # Temporal: who refuses for good is there.
         if not (told.failure and told.may_retry):
-            breaker.succeeded()
-        elif breaker.failed(clock()):
+            breaker.succeeded(period)
+        elif breaker.failed(period, clock()):
             log.warning("a receiver of callbacks is left alone for a while", url=callback.url)
         return told
 

@@ -118,24 +118,35 @@ def _refusal_is_not_for_good() -> Any:
 
 
 def _nobody_is_left_alone() -> Any:
-    return patch.object(Breaker, "failed", lambda self, now: self._end_probe())
+    return patch.object(Breaker, "failed", lambda self, period, now: self.abandoned(period))
 
 
 def _all_ask_at_once() -> Any:
     """When a receiver has been left alone for long enough, all that waits goes to it."""
 
-    async def wait(self: Breaker, now: Callable[[], float]) -> None:
+    async def wait(self: Breaker, now: Callable[[], float]) -> int:
         while self._open_until is not None and now() < self._open_until:  # noqa: ASYNC110
             await asyncio.sleep(self._open_until - now())
+        return self._period
 
     return patch.object(Breaker, "wait", wait)
+
+
+def _another_counts_as_the_probe() -> Any:
+    """A request from before it was left alone ends while the probe is under way, and counts as the probe."""
+    succeeded, failed = Breaker.succeeded, Breaker.failed
+    return patch.multiple(
+        Breaker,
+        succeeded=lambda self, _: succeeded(self, self._period),
+        failed=lambda self, _, now: failed(self, self._period, now),
+    )
 
 
 def _left_alone_for_ever() -> Any:
     original = Breaker.failed
 
-    def failed(self: Breaker, now: float) -> bool:
-        opens = original(self, now)
+    def failed(self: Breaker, period: int, now: float) -> bool:
+        opens = original(self, period, now)
         if opens:
             self._open_until = now + 1e9
         return opens
@@ -158,5 +169,6 @@ CALLBACKS: dict[str, Plant] = {
     "a receiver that refuses is asked for ever": _refusal_is_not_for_good,
     "a receiver that fails is not left alone": _nobody_is_left_alone,
     "a receiver is asked by all at once whether it is back": _all_ask_at_once,
+    "another request counts as the probe": _another_counts_as_the_probe,
     "a receiver is left alone for ever": _left_alone_for_ever,
 }

@@ -76,7 +76,10 @@ class _Seen:
 
     failures: int = 0
     open_since: float | None = None
+    #: Probes; there is one at most.
     under_way: set[int] = field(default_factory=set)
+    #: Another one begins whenever it is left alone, or is asked, or is back. Only what was asked in it counts in it.
+    period: int = 0
 
 
 class Sender:
@@ -106,6 +109,8 @@ class Sender:
         number = self._number
         if is_probe:
             seen.under_way.add(number)
+            seen.period += 1
+        period = seen.period
         is_good = False
         try:
             answer = await self._receivers.answer(delivery, timeout_s)
@@ -113,12 +118,17 @@ class Sender:
             return answer
         finally:
             seen.under_way.discard(number)
-            if is_good:
-                seen.failures, seen.open_since = 0, None
-            else:
-                seen.failures += 1
-                if is_probe or (seen.open_since is None and seen.failures > FAILURES_MAX):
-                    seen.open_since = asyncio.get_running_loop().time()
+            if period == seen.period:
+                self._has_ended(seen, is_good=is_good, is_probe=is_probe)
+
+    def _has_ended(self, seen: _Seen, *, is_good: bool, is_probe: bool) -> None:
+        seen.failures = 0 if is_good else seen.failures + 1
+        if is_good:
+            seen.period += is_probe
+            seen.open_since = None
+        elif is_probe or seen.failures > FAILURES_MAX:
+            seen.period += 1
+            seen.open_since = asyncio.get_running_loop().time()
 
     def close(self) -> None:
         pass
