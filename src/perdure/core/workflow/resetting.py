@@ -37,7 +37,8 @@ from perdure.core.workflow.step import (
 )
 from perdure.core.workflow.workflow_task import schedule
 
-_NO_POLL = "emptyUuid"
+#: Temporal: the request id of a task that the reset itself has begun.
+NO_POLL = "emptyUuid"
 _STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 _TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 _TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
@@ -154,7 +155,7 @@ def _record_started(step: Step, scheduled_event_id: int) -> int:
     attributes = event.workflow_task_started_event_attributes
     attributes.scheduled_event_id = scheduled_event_id
     attributes.identity = HISTORY_SERVICE
-    attributes.request_id = _NO_POLL
+    attributes.request_id = NO_POLL
     attributes.history_size_bytes = sum(each.ByteSize() for each in step.own_events)
     return step.record(event).event_id
 

@@ -22,6 +22,7 @@ from perdure.core.workflow.outcome import (
     InvokeCallback,
 )
 from perdure.core.workflow.records import decode_state
+from perdure.core.workflow.resetting import NO_POLL
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.times import duration_ns, timestamp_ns
 from perdure.runtime.live import LiveRun
@@ -223,11 +224,7 @@ class Checks:
             if not told.state.base_run_ids:
                 continue
             base = self.told[told.state.base_run_ids[-1]]
-            shared = next(
-                index
-                for index, event in enumerate(told.events)
-                if event.workflow_task_failed_event_attributes.new_run_id == run_id
-            )
+            shared = shared_with_base(run_id, told.events)
             assert told.events[:shared] == base.events[:shared], f"{run_id} has another past"
             assert base.state.reset_run_id, f"the run before {run_id} does not know of it"
             assert not base.state.is_open, f"{run_id} is a reset of a run that goes on"
@@ -275,6 +272,23 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     assert isinstance(effect, ERRANDS)
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
     return name in node.node.errands._under_way
+
+
+def shared_with_base(run_id: str, events: list[HistoryEvent]) -> int:
+    """Return how many events the reset `run_id` has from the run that it is a reset of."""
+    failed = next(
+        index
+        for index, event in enumerate(events)
+        if event.workflow_task_failed_event_attributes.new_run_id == run_id
+    )
+    # A task that nobody had begun at that point is begun by the reset itself, in order to fail it.
+    started = events[failed - 1]
+    is_own = (
+        started.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+        and started.event_time == events[failed].event_time
+        and started.workflow_task_started_event_attributes.request_id == NO_POLL
+    )
+    return failed - 1 if is_own else failed
 
 
 def _must_go_on(state: RunState) -> bool:

@@ -1,0 +1,21 @@
+"""A check of the simulator holds for what the server may do."""
+
+import pytest
+
+from perdure.testing.simulator.checks import shared_with_base
+from tests.core.run import OneRun
+from tests.core.test_resetting import reset
+
+
+@pytest.mark.parametrize("event_id, shared", [(4, 3), (5, 4)])
+def test_a_reset_shares_all_but_the_task_that_it_begins_itself(event_id, shared):
+    """Taken back to before the task was begun, it begins one of its own, which is another one than the base run's."""
+    base = OneRun()
+    base.signal()
+    base.work()
+    base.signal()
+    new = reset(base, event_id)
+    events = new.journal.events
+    assert shared_with_base("run-2", events) == shared
+    assert events[:shared] == base.journal.events[:shared]
+    assert events[shared] != base.journal.events[shared]
