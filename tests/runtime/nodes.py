@@ -33,17 +33,27 @@ class SetClock:
 
 
 class Unreliable(MemoryStore):
-    """Fails one of the commits to come that delete something, before or after it is written."""
+    """Fails one of the commits to come that delete something, before or after it is written, or holds all up."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
+        self._asked_count = 0
         self.deletions_left = -1
         self.is_written = False
         #: The most runs that one commit deleted.
         self.most_deleted = 0
 
+    async def is_asked(self) -> bool:
+        """Whether a commit is held up."""
+        return self._asked_count > 0
+
     async def commit(self, batch: Batch) -> None:
         await asyncio.sleep(0)
+        self._asked_count += 1
+        await self.may_commit.wait()
+        self._asked_count -= 1
         if batch.deletes:
             self.most_deleted = max(self.most_deleted, len(batch.deletes))
             self.deletions_left -= 1

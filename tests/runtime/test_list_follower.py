@@ -7,9 +7,10 @@ import pytest
 from perdure.core.errors import Rejected
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.list_follower import ListFollower
-from perdure.runtime.namespace_deletion import GRACE_NS
+from perdure.runtime.namespace_deletion import GRACE_NS, NamespaceDeletion
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
+from perdure.runtime.retention import Remover
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, LeaseLost, Unavailable
 from perdure.store.split import SplitStore
@@ -244,3 +245,34 @@ async def test_a_namespace_is_empty_only_when_lists_show_that(main, second, cloc
     await caught_up(follower)
     assert await second.count_visibility("0123456789") == 0
     await node.stop()
+
+
+async def test_a_namespace_is_not_empty_while_rows_move_to_the_second_database(main, second, clock):
+    """They are older than the end of the namespace, whenever they move."""
+    before = Node(main, clock, ConfiguredLimits(), owner="node-0")
+    await before.start()
+    await before.namespaces.register(Namespace(id="0123456789", name="ours"))
+    key = await start(before, "0123456789", "w")
+    await close(before, key)
+    await before.namespace_deletion.delete(before.namespaces.get_by_id("0123456789"), 0)
+    await before.stop()
+    clock.go_on(GRACE_NS / 1e9 + 1)
+    follower = ListFollower(SplitStore(main, second, clock.now_ns), clock, "node-1")
+    # Its follower does not move by itself.
+    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1")
+    node.namespace_deletion = NamespaceDeletion(
+        node.engine, node.namespaces, Remover(node.engine), follower
+    )
+    await node.engine.start()
+    namespace = node.namespaces.get_by_id("0123456789")
+    assert [row.run_id for row in await main.outbox(9)] == [key.run_id]
+    assert not await node.namespace_deletion.go_on(namespace)
+    assert not await node.namespace_deletion.go_on(namespace)
+    assert [row.name for row in await main.namespaces()] == [namespace.name]
+    await follower.step()
+    assert follower.lag_s == 0
+    assert not await node.namespace_deletion.go_on(namespace)
+    await follower.step()
+    assert await node.namespace_deletion.go_on(namespace)
+    assert list(main.rows()) == []
+    await node.engine.stop()

@@ -154,6 +154,22 @@ async def test_after_a_failed_commit_it_goes_on(node, store, clock, failing, is_
     assert store.most_deleted <= RUNS_AT_ONCE_MAX
 
 
+async def test_it_waits_for_what_was_started_before_and_is_not_durable(node, store, clock):
+    """The store takes longer over that commit than the deletion lets calls end."""
+    store.may_commit.clear()
+    starting = asyncio.create_task(start(node, "0123456789", "w"))
+    await until(store.is_asked)
+    await delete(node)
+    clock.go_on(GRACE_S + 1)
+    deleting = asyncio.create_task(go_on_until_gone(node))
+    done, _ = await asyncio.wait([deleting], timeout=0.2)
+    store.may_commit.set()
+    assert not done, "a run is on its way there"
+    await starting
+    await deleting
+    assert list(store.rows()) == []
+
+
 async def test_another_node_goes_on_after_a_crash(store, clock):
     cuttable = Cuttable(store)
     node = await started_node(cuttable, clock)

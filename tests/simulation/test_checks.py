@@ -7,7 +7,7 @@ from tests.core.run import OneRun
 from tests.core.test_resetting import reset
 
 
-@pytest.mark.parametrize("event_id, shared", [(4, 3), (5, 4)])
+@pytest.mark.parametrize(("event_id", "shared"), [(4, 3), (5, 4)])
 def test_a_reset_shares_all_but_the_task_that_it_begins_itself(event_id, shared):
     """Taken back to before the task was begun, it begins one of its own, which is another one than the base run's."""
     base = OneRun()

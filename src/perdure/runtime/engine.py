@@ -70,6 +70,7 @@ class Engine:
         self._deliver = deliver
         self.leases = Leases(store, owner, clock)
         self._commits = GroupCommit(store, lambda: self.leases.held)
+        self.flush = self._commits.flush
         self.residency = Residency(store, self._commits, clock, self._adopt, runs_max=runs_max)
         self._timers = Timers(clock, self._fire)
         #: Called when memory has been thrown away.

@@ -167,11 +167,19 @@ class GroupCommit:
     async def drain(self) -> None:
         """Return when everything that was added so far is durable, or has failed."""
         while not self.is_idle:
-            batch = self.open
-            if batch.is_empty():
-                batch = self._full[-1] if self._full else self._in_flight or batch
             with suppress(Rejected):
-                await batch.durable()
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Return when everything that was added so far is durable. Raises `Rejected` if it is not."""
+        batch = self.open
+        if batch.is_empty():
+            # One commit follows the other: when the last batch is through, all are.
+            last = self._full[-1] if self._full else self._in_flight
+            if last is None:
+                return
+            batch = last
+        await batch.durable()
 
     async def run(self, listener: CommitListener) -> None:
         while True:

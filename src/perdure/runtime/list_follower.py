@@ -47,8 +47,11 @@ class ListFollower:
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest row has been waiting that was there when it was last looked."""
-        if not self._size.rows:
+        """How long the oldest change has been waiting that was there when it was last looked.
+
+        What is on its way since lists moved here is no change.
+        """
+        if not self._size.oldest_at_ns:
             return 0.0
         return max(0, self._clock.now_ns() - self._size.oldest_at_ns) / 1e9
 

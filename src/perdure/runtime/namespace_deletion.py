@@ -97,7 +97,9 @@ class NamespaceDeletion:
 
         Nobody could start one after `ended_ns`, but one that was there then. So lists that show that time, or a later
         one, and nothing in the namespace, will go on to do so. Until they show it, they count as one run more.
+        What was started before, and is not durable yet, is waited for: the store may take its time.
         """
+        await self._engine.flush()
         count = int(self._lists is not None and not await self._lists.show(ended_ns))
         after: tuple[int, int, str] | None = None
         while True:

@@ -147,12 +147,13 @@ class OutboxRow(NamedTuple):
     run_id: str
     #: Encoded by `store.split`; empty for a run that is gone.
     data: bytes
+    #: 0: before lists moved to the other database; nobody knows when.
     written_at_ns: int
 
 
 class OutboxSize(NamedTuple):
     rows: int
-    #: When the row with the smallest position was written; 0 if there is none.
+    #: When the row with the smallest position was written; 0 if there is none, or nobody knows.
     oldest_at_ns: int
 
 

@@ -5,6 +5,9 @@ What a commit changes in lists is written to the main database's outbox, in the 
 
 **Invariant:** a run's row of lists is in one place: the main table (from before there was a second database), else the
 outbox, else the second database. A commit that puts one into the outbox takes it out of the main table.
+
+**Invariant:** a row that moves from the main table counts as older than all others (`written_at_ns` 0): nobody knows
+when it was written, so whoever asks whether lists show all of some time must wait for it.
 """
 
 import asyncio
@@ -49,6 +52,8 @@ class SplitStore:
         self._is_second_ours = False
         #: The main database knows that lists are here.
         self._is_noted = False
+        #: Runs whose rows were read from the main table, in order to be moved.
+        self._moving: frozenset[str] = frozenset()
         self._opening = asyncio.Lock()
         self._away_until_s = 0.0
         #: Set when there is something new in the outbox.
@@ -126,7 +131,10 @@ class SplitStore:
         now_ns = self._now_ns()
         rows = {row.run_id: _ENCODER.encode(row) for row in batch.visibility}
         rows |= {key.run_id: b"" for key in batch.deletes}
-        outbox = [OutboxRow(0, run_id, data, now_ns) for run_id, data in rows.items()]
+        outbox = [
+            OutboxRow(0, run_id, data, 0 if run_id in self._moving else now_ns)
+            for run_id, data in rows.items()
+        ]
         await self._main.commit(replace(batch, visibility=[], outbox=outbox))
         self.arrived.set()
 
@@ -162,7 +170,9 @@ class SplitStore:
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
         """Return rows that are in the main database's table yet: to commit them again sends them on their way."""
-        return await self._main.stored_visibility(limit)
+        rows = await self._main.stored_visibility(limit)
+        self._moving = frozenset(row.run_id for row in rows)
+        return rows
 
 
 def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[RunKey]]:
