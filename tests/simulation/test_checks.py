@@ -2,7 +2,7 @@
 
 import pytest
 
-from perdure.testing.simulator.checks import shared_with_base
+from perdure.testing.simulator.checks import shared_past
 from tests.core.run import OneRun
 from tests.core.test_resetting import reset
 
@@ -16,6 +16,6 @@ def test_a_reset_shares_all_but_the_task_that_it_begins_itself(event_id, shared)
     base.signal()
     new = reset(base, event_id)
     events = new.journal.events
-    assert shared_with_base("run-2", events) == shared
+    assert shared_past("run-2", events) == shared
     assert events[:shared] == base.journal.events[:shared]
     assert events[shared] != base.journal.events[shared]

@@ -13,12 +13,16 @@ from perdure.core.workflow.options import UpdateOptions
 from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.versioning import check_override
 from perdure.runtime.engine import Engine
+from perdure.runtime.group_commit import unavailable
 from perdure.runtime.journal import journal_rows
 from perdure.runtime.live import LiveRun
+from perdure.runtime.replies import not_found
 from perdure.store.port import RunKey
 
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 _ROWS_AT_ONCE = 256
+#: What has happened while it was read is read again, so many times.
+_PASSES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,15 @@ class _Journal:
         self.events: list[HistoryEvent] = []
         #: The last event of each transition.
         self._ends: set[int] = set()
+        #: The run is closed, and all of it was read: it need not be in memory any more.
+        self.is_whole = False
+        #: The run as which it went on by itself, if that is there.
+        self.following = ""
 
-    async def read(self) -> None:
+    async def read(self, live: LiveRun) -> None:
         """Read all that is stored. Raises `Rejected`."""
+        was_open, status, following = live.state.is_open, live.state.status, live.state.new_run_id
+        await self._engine.settle(live)
         while True:
             rows = await journal_rows(
                 self._engine.store, self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE
@@ -54,7 +64,11 @@ class _Journal:
                 self._after_seq = row.seq
                 self._add(row.first_event_id, row.events)
             if len(rows) < _ROWS_AT_ONCE:
-                return
+                break
+        # Some of it is missing if the run was deleted meanwhile.
+        self.is_whole = not was_open and self._has_all_of(live)
+        if status == _CONTINUED_AS_NEW:
+            self.following = following
 
     def _add(self, first_event_id: int, events: bytes) -> None:
         if first_event_id <= len(self.events):
@@ -62,12 +76,19 @@ class _Journal:
         self.events += History.FromString(events).events
         self._ends.add(len(self.events))
 
-    def complete(self, live: LiveRun) -> list[HistoryEvent] | None:
+    def complete(self, live: LiveRun | None) -> list[HistoryEvent] | None:
         """Return all events until now; None if so many were added since that more must be read."""
+        if self.is_whole:
+            return self.events
+        if live is None:
+            return None
         for first_event_id, _, events in live.tail:
             if first_event_id <= len(self.events) + 1:
                 self._add(first_event_id, events)
-        return self.events if len(self.events) == live.state.next_event_id - 1 else None
+        return self.events if self._has_all_of(live) else None
+
+    def _has_all_of(self, live: LiveRun) -> bool:
+        return len(self.events) == live.state.next_event_id - 1
 
     def ends_a_transition(self, event_id: int) -> bool:
         return event_id in self._ends
@@ -97,41 +118,52 @@ class Resets:
             if operation.options.HasField("versioning_override"):
                 check_override(operation.options.versioning_override, base.state.task_queue)
         chain = [_Journal(engine, base.key)]
-        while True:
+        generation = engine.generation
+        for _ in range(_PASSES_MAX):
             await self._read(chain)
             # Nothing is waited for from here on: all of it is one commit, or nothing.
+            if generation != engine.generation:
+                # Some of what was read from memory may never have been durable.
+                raise unavailable("this node has lost its lease meanwhile")
             base = await engine.get(base.key)
             current = await engine.find(key._replace(run_id=""))
             known = _known(current, reset.request_id)
             if known:
                 await engine.settle(current)
                 return known
-            if self._is_complete(chain):
+            is_current = engine.residency.peek(base.key) is base
+            if is_current and self._is_complete(chain):
                 live = self._carry_out(base, current, chain, reset, operations)
                 await engine.settle(live)
                 return live.key.run_id
+        raise unavailable("the workflow goes on faster than it is read")
 
     async def _read(self, chain: list[_Journal]) -> None:
-        """Read the base run and those that it went on as. Adds to `chain` what is found."""
+        """Read the base run and those that it went on as. Adds to `chain` what is found.
+
+        Temporal: of a run that was deleted, and of what came after it, nothing is known any more.
+        """
         for number, journal in enumerate(chain):
+            if journal.is_whole:
+                continue
             live = await self._engine.find(journal.key)
-            if live is None:
+            if live is None and number:
                 del chain[number:]
+                chain[-1].following = ""
                 return
-            await self._engine.settle(live)
-            await journal.read()
-            following = live.state.new_run_id
-            went_on = live.state.status == _CONTINUED_AS_NEW
-            if went_on and following and number == len(chain) - 1:
-                chain.append(_Journal(self._engine, journal.key._replace(run_id=following)))
+            if live is None:
+                raise not_found(journal.key)
+            await journal.read(live)
+            if journal.following and journal is chain[-1]:
+                chain.append(_Journal(self._engine, journal.key._replace(run_id=journal.following)))
 
     def _is_complete(self, chain: list[_Journal]) -> bool:
         """Whether all that has happened was read."""
-        for journal in chain:
-            live = self._engine.residency.peek(journal.key)
-            if live is None or journal.complete(live) is None:
-                return False
-        return live is None or live.state.status != _CONTINUED_AS_NEW
+        peek = self._engine.residency.peek
+        if any(journal.complete(peek(journal.key)) is None for journal in chain):
+            return False
+        last = chain[-1]
+        return last.is_whole or _is_at_the_end(peek(last.key))
 
     def _carry_out(
         self,
@@ -174,10 +206,14 @@ class Resets:
         )
 
     def _all_of(self, journal: _Journal) -> list[HistoryEvent]:
-        live = self._engine.residency.peek(journal.key)
-        events = journal.complete(live) if live is not None else None
+        events = journal.complete(self._engine.residency.peek(journal.key))
         assert events is not None, "what was complete a moment ago"
         return events
+
+
+def _is_at_the_end(live: LiveRun | None) -> bool:
+    """Whether this run has not gone on as another one."""
+    return live is not None and live.state.status != _CONTINUED_AS_NEW
 
 
 def _known(current: LiveRun | None, request_id: str) -> str:

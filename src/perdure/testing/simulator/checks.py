@@ -224,7 +224,7 @@ class Checks:
             if not told.state.base_run_ids:
                 continue
             base = self.told[told.state.base_run_ids[-1]]
-            shared = shared_with_base(run_id, told.events)
+            shared = shared_past(run_id, told.events)
             assert told.events[:shared] == base.events[:shared], f"{run_id} has another past"
             assert base.state.reset_run_id, f"the run before {run_id} does not know of it"
             assert not base.state.is_open, f"{run_id} is a reset of a run that goes on"
@@ -274,7 +274,7 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     return name in node.node.errands._under_way
 
 
-def shared_with_base(run_id: str, events: list[HistoryEvent]) -> int:
+def shared_past(run_id: str, events: list[HistoryEvent]) -> int:
     """Return how many events the reset `run_id` has from the run that it is a reset of."""
     failed = next(
         index
