@@ -3,7 +3,7 @@
 #   make dev                a server on 127.0.0.1:7233 that keeps its data in .data/
 #   make test               the whole test suite
 #   make check              lint, types, import contracts, fast tests: before every commit
-#   make simulate [SEED=n]  simulated worlds: one by its seed, or a thousand
+#   make simulate [SEED=n]  simulated worlds: one by its seed, those of SEED=n-m, or a thousand
 #   make fuzz               many more generated requests against the HTTP API than `make test` sends
 #   make bench              perdure and the real server side by side
 #   make conformance        the Python SDK's own test suite against perdure

@@ -1,4 +1,4 @@
-"""`python -m perdure.testing.simulator.simulate [SEED]`: one world by its seed, or a thousand of them.
+"""`python -m perdure.testing.simulator.simulate [SEED | FIRST-LAST] [PROCESSES]`: one world, many, or a thousand.
 
 The same seed always gives the same world, so a failure is told by its seed alone.
 """
@@ -49,20 +49,28 @@ def tried(seed: int) -> tuple[int, str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments:
-        seed, summary, wrong = tried(int(arguments[0]))
-        print(wrong or f"seed {seed}: {summary}")
-        return 1 if wrong else 0
+    first, is_range, last = arguments[0].partition("-") if arguments else ("0", "-", str(SEEDS - 1))
+    if is_range:
+        processes = int(arguments[1]) if len(arguments) > 1 else os.cpu_count()
+        return _play(range(int(first), int(last) + 1), processes)
+    seed, summary, wrong = tried(int(first))
+    print(wrong or f"seed {seed}: {summary}")
+    return 1 if wrong else 0
+
+
+def _play(seeds: range, processes: int | None) -> int:
+    """Play the worlds of all `seeds`, in their order."""
     failed = []
-    with multiprocessing.Pool(os.cpu_count()) as pool:
-        for done, (seed, _, wrong) in enumerate(pool.imap_unordered(tried, range(SEEDS)), 1):
+    with multiprocessing.Pool(processes) as pool:
+        for done, (seed, _, wrong) in enumerate(pool.imap(tried, seeds), 1):
             if wrong:
                 failed.append(seed)
                 print(f"seed {seed} fails: {_last_line(wrong)}", flush=True)
             if done % 100 == 0:
-                print(f"{done} of {SEEDS} worlds, {len(failed)} failures", flush=True)
+                print(f"{done} worlds, up to {seed}, {len(failed)} failures", flush=True)
+    print(f"{len(seeds)} worlds, {len(failed)} failures", flush=True)
     if failed:
-        print(f"failed: {sorted(failed)}; `make simulate SEED={min(failed)}` tells more")
+        print(f"failed: {failed}; `make simulate SEED={failed[0]}` tells more")
     return 1 if failed else 0
 
 
