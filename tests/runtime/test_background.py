@@ -2,9 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import background, engine, namespaces, residency
 from perdure.runtime.limits import ConfiguredLimits
@@ -160,3 +161,41 @@ async def test_a_node_stops_though_its_runs_go_on_by_themselves(store, monkeypat
         await asyncio.sleep(0)
         await node.stop()
         await going_on
+
+
+async def test_a_node_that_recovers_does_not_serve_again_while_it_stops(store, monkeypatch):
+    """Its last commit takes long; meanwhile it could have its lease back."""
+    node = await started_node(store, SetClock())
+    await start(node, "ns", "w")
+    may_end, served = asyncio.Event(), []
+
+    async def drain() -> None:
+        await asyncio.sleep(0.05)
+        served.append(node.engine.is_serving)
+        await may_end.wait()
+
+    monkeypatch.setattr(node.engine._commits, "drain", drain)
+    node.engine.commit_failed([], Unavailable("failed on purpose"))
+    stopping = asyncio.create_task(node.engine.stop())
+    await until(lambda: asyncio.sleep(0, served))
+    node.engine.commit_failed([], Unavailable("failed on purpose"))
+    await asyncio.sleep(0.05)
+    served.append(node.engine.is_serving)
+    may_end.set()
+    await stopping
+    assert served == [False, False]
+    await node.stop()
+
+
+async def test_a_namespace_that_cannot_be_changed_is_not_tried_for_ever(store, monkeypatch):
+    """A row that nobody can read has the name."""
+    node = await started_node(store, SetClock())
+    await node.namespaces.register(namespaces.Namespace(id="good", name="good"))
+    await store.put_namespace(NamespaceRow("bad", "taken", b"nonsense", 1))
+    with pytest.raises(Rejected) as refused:
+        async with asyncio.timeout(60):
+            await node.namespaces.update(
+                "good", lambda old: msgspec.structs.replace(old, name="taken")
+            )
+    assert refused.value.code is Code.UNAVAILABLE
+    await node.stop()

@@ -70,6 +70,18 @@ async def test_who_waits_for_the_end_learns_that_the_run_is_in_memory_no_more(no
     assert await end
 
 
+@pytest.mark.parametrize("only_the_end", [False, True])
+async def test_who_waits_with_a_run_that_has_left_memory_looks_again(node, only_the_end):
+    """It was parked while the caller waited until what it saw was durable."""
+    live = await node.engine.get(await start(node, "ns", "w"))
+    node.engine.residency._drop(live)
+    soon = asyncio.get_running_loop().time() + 60
+    async with asyncio.timeout(20):
+        assert await node.histories.wait_for_event(live, soon, only_the_end=only_the_end)
+    again = await node.engine.get(live.key)
+    assert again is not live
+
+
 async def test_the_last_event_of_a_run_in_memory_is_not_read(node, monkeypatch):
     key = await start(node, "ns", "w")
     await close(node, key)

@@ -80,6 +80,7 @@ class Engine:
         #: Which search attributes a namespace has.
         self.custom_attributes: CustomAttributes = lambda _: {}
         self._is_serving = False
+        self._is_stopping = False
         self._serving = asyncio.Event()
         self._recovering: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,9 +112,14 @@ class Engine:
         """Finish the commits in flight and give the leases back."""
         # First: what goes on by itself would keep commits in flight for ever.
         self._is_serving = False
+        self._is_stopping = True
         self._timers.close()
+        if self._recovering is not None:
+            # It would serve again meanwhile.
+            self._recovering.cancel()
+            await asyncio.gather(self._recovering, return_exceptions=True)
         await self._commits.drain()
-        tasks = [*self._tasks, *([self._recovering] if self._recovering else [])]
+        tasks = self._tasks
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -161,7 +167,8 @@ class Engine:
             live.notify(everybody=True)
         self.forgot()
         self._timers.replace(())
-        if self._recovering is None or self._recovering.done():
+        is_recovering = self._recovering is not None and not self._recovering.done()
+        if not is_recovering and not self._is_stopping:
             self._recovering = asyncio.get_running_loop().create_task(self._recover())
 
     async def _recover(self) -> None:

@@ -131,6 +131,9 @@ class Histories:
         """
         if self._is_draining:
             raise going()
+        if not self._engine.residency.is_resident(live):
+            # It left memory while the caller waited for something else: nobody would tell this one.
+            return True
         loop = asyncio.get_running_loop()
         happened: asyncio.Future[bool] = loop.create_future()
         live.waiters[happened] = only_the_end

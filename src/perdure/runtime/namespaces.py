@@ -27,6 +27,8 @@ from perdure.store.port import Conflict, NamespaceRow, Store, StoreError
 log = structlog.get_logger(__name__)
 
 REFRESH_EVERY_S = 10.0
+#: Others may change a namespace meanwhile, so many times.
+UPDATE_TRIES_MAX = 100
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
 SYSTEM_ID = "32049b68-7872-4094-8e63-d0dd59896a83"
@@ -206,7 +208,7 @@ class Namespaces:
 
     async def update(self, name: str, change: Callable[[Namespace], Namespace]) -> Namespace:
         """Replace one by what `change` makes of it; `change` may be called again with a newer one."""
-        while True:
+        for _ in range(UPDATE_TRIES_MAX):
             old = self.get(name)
             new = change(old)
             if new == old:
@@ -215,6 +217,7 @@ class Namespaces:
                 return await self._put(msgspec.structs.replace(new, version=old.version + 1))
             except Conflict:
                 await self._reload()
+        raise unavailable(f"namespace {name} is changed by others again and again")
 
     async def ensure(self, namespaces: Iterable[Namespace]) -> None:
         """Add those that are not there, by name; add the search attributes of `namespaces` to those that are."""
