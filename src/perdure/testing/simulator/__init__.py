@@ -25,4 +25,5 @@ planted_control.py  … in what workflows do to each other, and operators to the
 planted_gone.py     … in what removes runs and namespaces
 planted_callbacks.py … in completion callbacks
 planted_lists.py    … in lists with a database of their own
+planted_stuck.py    … in what has to go on, and in resets
 """

@@ -17,6 +17,10 @@ class Caller:
         self._witness = witness
         self._random = randomness
 
+    async def live(self) -> None:
+        """Do what it is there for."""
+        raise NotImplementedError
+
     async def insist(self, request: Any, *, tries: int = 1000, timeout_s: float = 10.0) -> Any:
         """Call until there is an answer. Raises `Rejected` for one that will not change."""
         for attempt in range(tries):

@@ -198,16 +198,17 @@ class Checks:
     def _check_chains(self) -> None:
         """A run that says which one follows it is followed by that one, and by no other."""
         follows: dict[str, str] = {}
-        for run_id, told in self.told.items():
+        ever = self.gone.told | self.told
+        for run_id, told in ever.items():
             started = told.events[0].workflow_execution_started_event_attributes
             before = started.continued_execution_run_id
             if not before or told.state.base_run_ids:
                 continue  # The first one, or one that has its beginning from another.
             assert before not in follows, f"{before}: both {run_id} and {follows[before]} follow it"
             follows[before] = run_id
-            assert self.told[before].state.first_run_id == told.state.first_run_id
+            assert ever[before].state.first_run_id == told.state.first_run_id
             retried = started.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_RETRY
-            attempt = self.told[before].state.attempt + 1 if retried else 1
+            attempt = ever[before].state.attempt + 1 if retried else 1
             assert started.attempt == attempt, f"{run_id} is attempt {started.attempt}"
             if retried or started.initiator == _BY_SCHEDULE:
                 assert duration_ns(started.first_workflow_task_backoff), f"{run_id} did not wait"
@@ -218,12 +219,13 @@ class Checks:
 
     def _check_resets(self) -> None:
         """A run that is a reset of another shares its history up to the workflow task that was failed for it."""
-        lost = self._witness.resets - set(self.told)
+        ever = self.gone.told | self.told
+        lost = self._witness.resets - set(ever)
         assert not lost, f"acknowledged resets are lost: {sorted(lost)}"
         for run_id, told in self.told.items():
             if not told.state.base_run_ids:
                 continue
-            base = self.told[told.state.base_run_ids[-1]]
+            base = ever[told.state.base_run_ids[-1]]
             shared = shared_past(run_id, told.events)
             assert told.events[:shared] == base.events[:shared], f"{run_id} has another past"
             assert base.state.reset_run_id, f"the run before {run_id} does not know of it"

@@ -8,7 +8,7 @@ killed.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from perdure.core.visibility.filters import EVERYTHING, Filter
@@ -28,8 +28,13 @@ from perdure.store.port import (
     Unavailable,
     VisibilityRow,
 )
+from perdure.testing.simulator.virtual_loop import SpinError
 
 T = TypeVar("T")
+#: What a request has asked the store for so far, with all that it has set going; empty when it has been answered.
+ASKED: ContextVar[list[int]] = ContextVar("asked")
+#: Many times what any request needs.
+ASKED_MAX = 500
 
 
 class Faults:
@@ -82,6 +87,11 @@ class FaultyStore:
         self._goes_on.set()
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        asked = ASKED.get([])
+        if asked:
+            asked[0] += 1
+            if asked[0] == ASKED_MAX:
+                raise SpinError(f"a request has asked the store {ASKED_MAX} times")
         work = asyncio.get_running_loop().create_task(self._serve(call), context=self._outside)
         self._go_on(work)
         return await asyncio.shield(work)

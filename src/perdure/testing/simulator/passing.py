@@ -6,10 +6,13 @@ import random
 from typing import Any
 
 import msgspec
+from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
     DescribeWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest,
+    ResetWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
 )
@@ -18,7 +21,15 @@ from perdure.core.errors import Code, Rejected
 from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NamespaceRow
 from perdure.testing.simulator.caller import Caller
-from perdure.testing.simulator.program import CHILD, NAMESPACE, ONCE, QUEUE, RETRIED, TIMER
+from perdure.testing.simulator.program import (
+    CHILD,
+    CONTINUE,
+    NAMESPACE,
+    ONCE,
+    QUEUE,
+    RETRIED,
+    TIMER,
+)
 from perdure.testing.simulator.receivers import HOSTS
 from perdure.testing.simulator.witness import Server, Witness
 
@@ -112,8 +123,106 @@ class PassingClient(Caller):
                 raise
 
 
+class ReturningClient(Caller):
+    """Deletes runs that a workflow went on as, and takes the workflow back to a run before them."""
+
+    def __init__(
+        self, workflow_id: str, server: Server, witness: Witness, randomness: random.Random
+    ) -> None:
+        super().__init__(server, witness, randomness)
+        self._workflow_id = workflow_id
+        self._program = [randomness.choice((TIMER, RETRIED))]
+        for _ in range(randomness.randint(1, 3)):
+            self._program += [CONTINUE, randomness.choice((TIMER, ONCE, RETRIED))]
+
+    async def live(self) -> None:
+        await asyncio.sleep(self._random.uniform(0, 20))
+        first = await self._start()
+        if not first:
+            return
+        runs = await self._runs_from(first, self._random.randint(1, self._program.count(CONTINUE)))
+        for run_id in runs[1:]:
+            if self._random.random() < 0.6:
+                await self._delete(run_id)
+        await self._reset(self._random.choice((first, first, runs[-1])))
+
+    async def _start(self) -> str:
+        """Return the first run; empty if nobody says which it was."""
+        request = StartWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_id=self._workflow_id,
+            request_id=f"{self._workflow_id}/start",
+        )
+        request.workflow_type.name = "Program"
+        request.task_queue.name = QUEUE
+        request.input.payloads.add(data=json.dumps(self._program).encode())
+        try:
+            return str((await self.insist(request)).run_id)
+        except Rejected as refusal:
+            # It has gone on since an earlier try, and does not know the request any more.
+            if refusal.code is not Code.ALREADY_EXISTS:
+                raise
+            return ""
+
+    async def _runs_from(self, first: str, count: int) -> list[str]:
+        """Return the runs that the workflow is seen to have, until it has gone on so often, or has ended."""
+        runs = [first]
+        while len(runs) <= count:
+            request = DescribeWorkflowExecutionRequest(namespace=NAMESPACE)
+            request.execution.workflow_id = self._workflow_id
+            info = (await self.insist(request)).workflow_execution_info
+            if info.execution.run_id != runs[-1]:
+                runs.append(info.execution.run_id)
+            if info.status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
+                break
+            await asyncio.sleep(self._random.uniform(0.1, 1.0))
+        return runs
+
+    async def _delete(self, run_id: str) -> None:
+        request = DeleteWorkflowExecutionRequest(namespace=NAMESPACE)
+        request.workflow_execution.workflow_id = self._workflow_id
+        request.workflow_execution.run_id = run_id
+        self._witness.may_go.add(run_id)
+        await self._insist_if_there(request)
+        self._witness.must_go.add(run_id)
+
+    async def _reset(self, run_id: str) -> None:
+        history = GetWorkflowExecutionHistoryRequest(namespace=NAMESPACE)
+        history.execution.workflow_id = self._workflow_id
+        history.execution.run_id = run_id
+        shown = await self._insist_if_there(history)
+        started = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+        events = shown.history.events if shown is not None else ()
+        tasks = [event.event_id for event in events if event.event_type == started]
+        if not tasks:
+            return
+        request = ResetWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            request_id=f"{self._workflow_id}/reset",
+            workflow_task_finish_event_id=self._random.choice(tasks) + 1,
+        )
+        request.workflow_execution.CopyFrom(history.execution)
+        try:
+            reply = await self._insist_if_there(request)
+        except Rejected as refusal:
+            # The task that was shown was not durable, and was given to another worker since.
+            if refusal.code is not Code.INVALID_ARGUMENT:
+                raise
+            return
+        if reply is not None:
+            self._witness.resets.add(reply.run_id)
+
+    async def _insist_if_there(self, request: Any) -> Any:
+        try:
+            return await self.insist(request)
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+        return None
+
+
 class NamespaceDeleter(Caller):
-    async def delete(self) -> None:
+    async def live(self) -> None:
         """Delete the namespace of what is kept for a short time only."""
         await asyncio.sleep(self._random.uniform(10, 90))
         self._witness.is_brief_deleted = True

@@ -43,6 +43,7 @@ from perdure.testing.simulator.planted_control import CONTROL, RARELY_NOTICED
 from perdure.testing.simulator.planted_gone import GONE
 from perdure.testing.simulator.planted_lists import LISTS
 from perdure.testing.simulator.planted_rules import RULES
+from perdure.testing.simulator.planted_stuck import STUCK
 from perdure.testing.simulator.simulate import tried
 
 SEEDS = 100
@@ -350,6 +351,7 @@ BUGS: dict[str, Plant] = {
     **GONE,
     **CALLBACKS,
     **LISTS,
+    **STUCK,
 }
 
 #: Behind each of these stands a second defence, which the worlds rarely break through; see docs/simulation.md.

@@ -99,7 +99,7 @@ def _paused_activity_is_handed_out() -> Any:
         finally:
             activity.paused_at_ns = at_ns
 
-    return _all(
+    return several(
         patch.dict(machine.APPLIERS, {ActivityPaused: paused}),
         patch.dict(machine.REQUESTS, {StartActivity: start}),
     )
@@ -168,7 +168,7 @@ def _activities_of_a_paused_run_are_handed_out() -> Any:
         with _as_if_running(step.state):
             original(step, timer)
 
-    return _all(
+    return several(
         patch.dict(machine.TIMERS, {TimerKind.ACTIVITY_RETRY: retry_due}),
         patch.object(pausing, "_invalidate_activities", lambda state: None),
         _hands_out_what_is_paused(StartActivity),
@@ -183,7 +183,7 @@ def _task_of_a_paused_run_comes_again_after_a_crash() -> Any:
         is_held = task is None or run.in_flight.started is not None
         return [] if is_held else [dispatch_of(run.state, task)]
 
-    return _all(
+    return several(
         patch.object(workflow_task, "owed", owed), _hands_out_what_is_paused(StartWorkflowTask)
     )
 
@@ -197,7 +197,8 @@ def _run_goes_on_without_its_activities() -> Any:
 
 
 @contextmanager
-def _all(*patches: Any) -> Iterator[None]:
+def several(*patches: Any) -> Iterator[None]:
+    """Plant all of these together."""
     with ExitStack() as stack:
         for each in patches:
             stack.enter_context(each)

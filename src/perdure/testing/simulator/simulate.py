@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from perdure.testing.simulator.virtual_loop import bounded_cpu
 from perdure.testing.simulator.world import simulate
 
 SEEDS = 1000
@@ -41,7 +42,8 @@ def tried(seed: int) -> tuple[int, str, str]:
     listen()
     _called_bugs.clear()
     try:
-        summary = simulate(seed)
+        with bounded_cpu():
+            summary = simulate(seed)
     except BaseException as error:
         told = "".join(traceback.format_exception(error))
         return seed, "", "\n".join([*_called_bugs, told])

@@ -20,7 +20,7 @@ from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import StoreError
 from perdure.store.split import SplitStore
-from perdure.testing.simulator.faulty_store import Faults, FaultyStore
+from perdure.testing.simulator.faulty_store import ASKED, Faults, FaultyStore
 from perdure.testing.simulator.program import NAMESPACE
 from perdure.testing.simulator.receivers import LEFT_ALONE_S, Receivers, Sender
 from perdure.testing.simulator.virtual_loop import Process, VirtualClock, VirtualLoop
@@ -124,12 +124,11 @@ class SimulatedNode:
             del self._replies[reply]
 
     async def _answer(self, request: Message, deadline: float) -> Any:
-        call = Call(deadline)
+        ASKED.set(asked := [0])
         try:
-            reply = await self._rpcs[type(request)].handler(request, call)
-        except BaseException:
-            call.give_back()
-            raise
+            reply = await self._rpcs[type(request)].handler(request, Call(deadline))
+        finally:
+            asked.clear()
         if isinstance(reply, bytes):
             name = type(request).__name__.removesuffix("Request") + "Response"
             return getattr(request_response_pb2, name).FromString(reply)

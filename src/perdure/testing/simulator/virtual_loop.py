@@ -7,7 +7,9 @@ be paused as a whole (as a machine that swaps, or a container that is suspended)
 import asyncio
 import random
 import selectors
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NoReturn, TypeVar
 
@@ -15,10 +17,33 @@ T = TypeVar("T")
 EPOCH_NS = 1_700_000_000 * 10**9
 #: Many times what a world needs that comes to its end.
 STEPS_MAX = 200_000
+#: Many times what is ever done at one moment, and in one world.
+STEPS_AT_ONCE_MAX = 20_000
+CPU_MAX_S = 300.0
 
 
 class DeadlockError(Exception):
     """Every task waits and no deadline is set: nothing can ever happen again."""
+
+
+class SpinError(Exception):
+    """Something goes round in circles, and waits for nothing."""
+
+
+@contextmanager
+def bounded_cpu(max_s: float = CPU_MAX_S) -> Iterator[None]:
+    """Raise `SpinError` when this has used so much of the processor: a circle that never comes back to the loop."""
+
+    def stop(*_: object) -> NoReturn:
+        raise SpinError(f"{max_s} s of the processor")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, max_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -26,10 +51,15 @@ class _JumpingSelector(selectors.SelectSelector):
 
     loop: "VirtualLoop"
     steps = 0
+    #: Since time went on.
+    steps_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise DeadlockError
+        self.steps_at_once = 0 if timeout else self.steps_at_once + 1
+        if self.steps_at_once > STEPS_AT_ONCE_MAX:
+            raise SpinError(f"{STEPS_AT_ONCE_MAX} turns of the loop, and no time goes by")
         self.steps += 1
         if self.steps > STEPS_MAX:
             timeout += 3600.0  # It goes round in circles: let every patience come to its end.

@@ -30,6 +30,7 @@ from perdure.testing.simulator.passing import (
     BRIEF,
     NamespaceDeleter,
     PassingClient,
+    ReturningClient,
     brief_namespace,
 )
 from perdure.testing.simulator.program import NAMESPACE
@@ -178,6 +179,7 @@ class World:
             PassingClient(each, namespace, self, self.witness, self._chance())
             for each, namespace in (("gone0", NAMESPACE), ("gone1", NAMESPACE), ("brief", BRIEF))
         ]
+        returning = ReturningClient("back", self, self.witness, self._chance())
         operators = [
             ModelOperator(
                 ids[n::OPERATORS],
@@ -200,12 +202,11 @@ class World:
                 for what in (client.follow, client.wait_for_end)
                 if self.random.random() < 0.5
             ]
-            lives = [group.create_task(each.live()) for each in clients]
-            lives += [group.create_task(each.live()) for each in operators]
-            lives += [group.create_task(each.live()) for each in passing]
+            living = (*clients, *operators, *passing, returning)
+            lives = [group.create_task(each.live()) for each in living]
             if self.random.random() < 0.5:
                 deleter = NamespaceDeleter(self, self.witness, self._chance())
-                lives.append(group.create_task(deleter.delete()))
+                lives.append(group.create_task(deleter.live()))
             await asyncio.sleep(BAD_TIMES_S)
             breaking.cancel()
             for operator in operators:
