@@ -11,6 +11,7 @@ from temporalio.api.enums.v1 import QueryRejectCondition
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
+    GetSystemInfoRequest,
     StartWorkflowExecutionRequest,
 )
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
@@ -234,6 +235,24 @@ def test_names_of_namespaces_that_nobody_has_are_forgotten(monkeypatch):
     assert len(mine) == 1
     assert len(mine[0]) <= 10
     assert known.of("namespace-99") == Limits()
+
+
+async def test_every_call_of_a_burst_is_answered():
+    server = Server(
+        Settings(
+            server=ServerSettings(port=0, http_port=0, metrics_port=0),
+            store=StoreSettings(url="sqlite::memory:"),
+        )
+    )
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
+            stub = WorkflowServiceStub(channel)
+            calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(3000)]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        await server.stop(0)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
 
 
 async def test_names_of_namespaces_that_nobody_has_are_not_measured():

@@ -27,6 +27,11 @@ REQUEST_BYTES_MAX = 4 * 1024 * 1024
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 #: Of the headers of a call. What the library takes by itself is too little for many a token.
 METADATA_BYTES_MAX = 16 * 1024 * 1024
+#: Calls that have come and are not taken up yet: whatever a burst of clients may send. By itself the library cancels
+#: some of what comes while a thousand wait, and clients do not try a cancelled call again.
+WAITING_CALLS_MAX = 1_000_000
+#: The library cancels what has waited for longer. No client waits for so long: it has a deadline of its own.
+WAITING_CALL_MAX_S = 600
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
@@ -41,6 +46,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.server.max_pending_requests", WAITING_CALLS_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", WAITING_CALLS_MAX),
+    ("grpc.server_max_unrequested_time_in_server", WAITING_CALL_MAX_S),
     ("grpc.so_reuseport", 0),
     # Workers keep their connections alive by pings while they poll.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
