@@ -42,9 +42,6 @@ _IDS = (
     "%2E%2e",
     ".",
     "..",
-    "%2F",
-    "%2f%2f",
-    "a%2Fb",
     "%20",
     "%25",
     "a;b",
@@ -108,7 +105,7 @@ CASES = [
     *_got("integer", f"{WORKFLOWS}/nosuch/history?maximumPageSize=", _INTEGERS),
     *_got("bytes", f"{WORKFLOWS}/nosuch/history?nextPageToken=", _ESCAPED_BASE64),
     *_got("id", f"{WORKFLOWS}/", _IDS),
-    *_got("namespace", "/api/v1/namespaces/", ("%2e%2e", "%20", "a%2Fb")),
+    *_got("namespace", "/api/v1/namespaces/", ("%2e%2e", "%20")),
     *[
         Case(f"{kind} by id: {name}", "POST", f"{NAMESPACE}/activities/x/{kind}", body)
         for kind in ("heartbeat", "complete", "fail")

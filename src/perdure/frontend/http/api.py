@@ -118,7 +118,7 @@ class HttpApi:
             return self._document(path)
         reads, writes = _formats(request, query)
         try:
-            route, reply = await self._reply(request, path, query, reads)
+            route, reply = await self._reply(request, raw_path, query, reads)
             size = len(reply) if isinstance(reply, bytes) else reply.ByteSize()
             return await _aside(size, lambda: _answered(route, reply, writes, request))
         except Rejected as refusal:
@@ -127,9 +127,9 @@ class HttpApi:
             return Response(403, [_PLAIN], b'{"code": 7, "message": "Host not allowed"}')
 
     async def _reply(
-        self, request: Request, path: str, query: str, reads: Format
+        self, request: Request, raw_path: str, query: str, reads: Format
     ) -> tuple[Route, Message | bytes]:
-        route, fields = self._find(request, path)
+        route, fields = self._find(request, raw_path)
         if not self._allows_host(request.header("host")):
             raise _Forbidden
         metadata = metadata_of(request.headers, request.peer_ip)
@@ -148,17 +148,17 @@ class HttpApi:
             answer = self._answers[name] = self._calls.answer(rpc)
         return route, await _in_time(answer, message, metadata, timeout_s)
 
-    def _find(self, request: Request, path: str) -> tuple[Route, Mapping[str, str]]:
+    def _find(self, request: Request, raw_path: str) -> tuple[Route, Mapping[str, str]]:
         verb = request.verb
         is_form = verb == "POST" and request.header("content-type") == _FORM
         if is_form and request.header("x-http-method-override"):
             verb = request.header("x-http-method-override").upper()
         try:
-            found = self._routes.find(verb, path)
+            found = self._routes.find(verb, raw_path)
         except MethodNotAllowed:
             # Temporal: a form that is posted to where one can only get is a query too long for a path.
             try:
-                found = self._routes.find("GET", path) if is_form else None
+                found = self._routes.find("GET", raw_path) if is_form else None
             except MethodNotAllowed:
                 found = None
             if found is None:

@@ -7,6 +7,7 @@ anything else is refused when the table is made.
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -66,12 +67,13 @@ class RouteTable:
             segments = route.segments
             self._routes.setdefault(len(segments), []).append((route, segments))
 
-    def find(self, verb: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-        """Return the route and the fields that the path sets; None if nothing is there.
+    def find(self, verb: str, raw_path: str) -> tuple[Route, Mapping[str, str]] | None:
+        """Return the route and the fields that a path sets; None if nothing is there. Its escapes are good ones.
 
-        Raises `MethodNotAllowed`.
+        It is split as it came: an escaped slash is a part of an id. (The real server takes it for a slash of the path,
+        so such ids cannot be reached there.) Raises `MethodNotAllowed`.
         """
-        wanted = path[1:].split("/")
+        wanted = [unquote_to_bytes(segment).decode() for segment in raw_path[1:].split("/")]
         is_there = False
         for route, segments in self._routes.get(len(wanted), ()):
             fields = _match(segments, wanted)
