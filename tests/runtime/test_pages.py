@@ -7,7 +7,7 @@ import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Memo, Payload, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import CommandType
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.history.v1 import History, HistoryEvent
 from temporalio.api.update.v1 import Request
 from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
@@ -29,6 +29,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
+from perdure.dynamic_config import DynamicConfig
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 
@@ -38,7 +39,7 @@ LARGE = 700_000
 
 
 @pytest.fixture
-async def stub():
+async def server():
     server = Server(
         Settings(
             server=ServerSettings(port=0, http_port=0, metrics_port=0),
@@ -46,16 +47,18 @@ async def stub():
         )
     )
     await server.start()
-    try:
-        address = "{}:{}".format(*server.address)
-        async with grpc.aio.insecure_channel(address) as channel:
-            stub = WorkflowServiceStub(channel)
-            request = RegisterNamespaceRequest(namespace="ns")
-            request.workflow_execution_retention_period.FromSeconds(86400)
-            await stub.RegisterNamespace(request)
-            yield stub
-    finally:
-        await server.stop(0)
+    yield server
+    await server.stop(0)
+
+
+@pytest.fixture
+async def stub(server: Server):
+    async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
+        stub = WorkflowServiceStub(channel)
+        request = RegisterNamespaceRequest(namespace="ns")
+        request.workflow_execution_retention_period.FromSeconds(86400)
+        await stub.RegisterNamespace(request)
+        yield stub
 
 
 def large(number: int, size: int = LARGE) -> Payload:
@@ -108,7 +111,9 @@ async def signal(stub, execution: WorkflowExecution, number: int) -> None:
     )
 
 
-async def forward(stub, execution: WorkflowExecution, token: bytes = b"", size: int = 0):
+async def forward(
+    stub, execution: WorkflowExecution, token: bytes = b"", size: int = 0, *, follows: bool = False
+):
     """Return all events, and how many each page had."""
     events: list[HistoryEvent] = []
     counts = []
@@ -119,11 +124,15 @@ async def forward(stub, execution: WorkflowExecution, token: bytes = b"", size: 
                 execution=execution,
                 next_page_token=token,
                 maximum_page_size=size,
+                wait_new_event=follows,
             )
         )
         assert page.ByteSize() < TAKEN_BYTES
-        events += page.history.events
-        counts.append(len(page.history.events))
+        found = list(page.history.events)
+        for blob in page.raw_history:
+            found += History.FromString(blob.data).events
+        events += found
+        counts.append(len(found))
         token = page.next_page_token
         if not token:
             return events, counts
@@ -320,3 +329,28 @@ async def test_eager_activities_that_do_not_fit_into_the_answer_go_to_any_worker
         taken = await stub.PollActivityTaskQueue(request, timeout=60)
         eager.append(taken.activity_id)
     assert sorted(eager) == [str(number) for number in range(5)]
+
+
+async def test_pages_of_a_history_that_is_followed_or_sent_as_it_is(server, stub):
+    execution = await start(stub, "w")
+    for number in range(12):
+        await signal(stub, execution, number)
+    events, counts = await forward(stub, execution)
+    assert len(events) == 14
+    assert len(counts) > 4
+    server.node.configure(DynamicConfig({"frontend": {"sendRawWorkflowHistory": True}}))
+    first = await stub.GetWorkflowExecutionHistory(
+        GetWorkflowExecutionHistoryRequest(namespace="ns", execution=execution)
+    )
+    assert first.raw_history
+    assert not first.history.events
+    for size in (0, 1, 5):
+        assert (await forward(stub, execution, size=size))[0] == events
+    await stub.TerminateWorkflowExecution(
+        TerminateWorkflowExecutionRequest(namespace="ns", workflow_execution=execution)
+    )
+    whole, _ = await forward(stub, execution)
+    assert whole[:-1] == events
+    assert (await forward(stub, execution, follows=True))[0] == whole
+    server.node.configure(DynamicConfig({}))
+    assert (await forward(stub, execution, follows=True))[0] == whole
