@@ -23,6 +23,7 @@ from perdure.core.workflow.records import (
     decode_row,
     decode_state,
     encode_state,
+    in_parts,
 )
 from perdure.core.workflow.state import Run, RunState
 
@@ -67,6 +68,8 @@ class Journal:
         self.events: list[HistoryEvent] = []
         #: The rows, folded: the state that a restart would begin with.
         self.folded = RunState()
+        #: The same from rows of one event each, as large transitions are written.
+        self._folded_parts = RunState()
         #: Events that arrived while a worker held the task and have no id yet.
         self.waiting: list[HistoryEvent] = []
         self._flushing: list[HistoryEvent] = []
@@ -74,6 +77,10 @@ class Journal:
     def append(self, events: bytes, internal: bytes) -> None:
         self.rows.append((events, internal))
         fold(self.folded, [(events, internal)])
+        parts = [part[1:] for part in in_parts(events, internal, 1)] or [(events, internal)]
+        fold(self._folded_parts, parts)
+        assert b"".join(part[0] for part in parts) == events
+        assert encode_state(self._folded_parts) == encode_state(self.folded), "parts are the whole"
         for record in decode_row(events, internal):
             self._follow(record)
         assert not self._flushing, "a row ends within what it flushes"
@@ -82,6 +89,7 @@ class Journal:
         other = Journal()
         other.rows, other.events, other.waiting = [*self.rows], [*self.events], [*self.waiting]
         other.folded = decode_state(encode_state(self.folded))
+        other._folded_parts = decode_state(encode_state(self._folded_parts))
         return other
 
     def _follow(self, record: Record) -> None:

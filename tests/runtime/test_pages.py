@@ -160,7 +160,7 @@ def is_gapless(events: list[HistoryEvent]) -> bool:
     return [event.event_id for event in events] == list(range(1, len(events) + 1))
 
 
-async def test_pages_of_a_history_of_large_events(stub):
+async def test_pages_of_a_history_of_large_events(server, stub):
     # Transitions with many large events, of which some were buffered, then many transitions with one each.
     execution = await start(stub, "w", input=inputs(1, 2_000_000))
     for first in range(0, 20, 5):
@@ -199,6 +199,9 @@ async def test_pages_of_a_history_of_large_events(stub):
     request.workflow_task_finish_event_id = len(events) + 1
     reset = await stub.ResetWorkflowExecution(request)
     execution = WorkflowExecution(workflow_id="w", run_id=reset.run_id)
+    rows = await server.node.store.history(0, reset.run_id, after_seq=0, limit=1000)
+    assert max(len(row.events) for row in rows) <= 2_100_000, "no page means to read many"
+    assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
     task = await poll(stub)
     rest, _ = await forward(stub, execution, task.next_page_token)
     again = [*task.history.events, *rest]

@@ -7,7 +7,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from perdure.core.workflow import deletion
 from perdure.core.workflow.deletion import Delete
 from perdure.core.workflow.machine import needed_timers, owed, owes, transition
 from perdure.core.workflow.outcome import Effect, Outcome, Timer, World
+from perdure.core.workflow.records import PART_BYTES_MAX, Part, in_parts
 from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Run
@@ -384,21 +385,13 @@ class Engine:
             )
 
     def _write(self, live: LiveRun, batch: OpenBatch, outcome: Outcome) -> None:
-        live.seq += 1
+        is_new = live.seq == 0
         key, state = live.key, live.state
-        row = JournalRow(
-            key.shard_key,
-            key.run_id,
-            live.seq,
-            outcome.first_event_id,
-            outcome.event_count,
-            outcome.events,
-            outcome.internal,
-        )
-        batch.add(row)
+        for row in _rows(live, outcome):
+            batch.add(row)
+            live.remember(row)
         batch.runs[key.run_id] = live
         live.batch = batch
-        live.remember(row)
         warn_of_size(live, outcome, self.world_of(key.namespace_id).limits)
         is_closing = not state.is_open
         if is_closing or live.due_at_ns or live.needs_snapshot:
@@ -415,7 +408,7 @@ class Engine:
                     live.seq,
                 )
             )
-        if is_closing or live.seq == 1 or outcome.shows:
+        if is_closing or is_new or outcome.shows:
             batch.visibility[key.run_id] = visibility_row(state, self.custom_attributes)
         if deletion.is_due(state):
             batch.deletes[key.run_id] = key
@@ -476,6 +469,26 @@ class Engine:
                     run_id=live.key.run_id,
                     effect=type(effect).__name__,
                 )
+
+
+def _rows(live: LiveRun, outcome: Outcome) -> Iterator[JournalRow]:
+    """Yield the rows of one transition, numbered: one, if it is not large."""
+    first_event_id = outcome.first_event_id
+    parts: Iterable[Part] = ((outcome.event_count, outcome.events, outcome.internal),)
+    if len(outcome.events) > PART_BYTES_MAX:
+        parts = in_parts(outcome.events, outcome.internal)
+    for event_count, events, internal in parts:
+        live.seq += 1
+        yield JournalRow(
+            live.key.shard_key,
+            live.key.run_id,
+            live.seq,
+            first_event_id,
+            event_count,
+            events,
+            internal,
+        )
+        first_event_id += event_count
 
 
 async def _nothing_to_prepare() -> None:

@@ -4,10 +4,10 @@ Serialized histories can be joined, and cut between events, without looking into
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from perdure.core.errors import going
+from perdure.core.workflow.records import ends_of_events
 from perdure.runtime.engine import Engine
 from perdure.runtime.journal import journal_rows
 from perdure.runtime.live import LiveRun
@@ -111,7 +111,7 @@ class Histories:
         parts: list[bytes] = []
         size = 0
         for row in found:
-            ends = [0, *_ends(row.events)]
+            ends = [0, *ends_of_events(row.events)]
             for index in range(min(row.event_count, end_event_id - row.first_event_id) - 1, -1, -1):
                 part = row.events[ends[index] : ends[index + 1]]
                 size += len(part)
@@ -196,7 +196,7 @@ def _cut_events(
 ) -> tuple[bytes, int]:
     """Return those of `take` events after the first `skip` that have `bytes_max` bytes, and how many they are."""
     start = end = count = 0
-    for number, at in enumerate(_ends(events), 1):
+    for number, at in enumerate(ends_of_events(events), 1):
         if number <= skip:
             start = end = at
             continue
@@ -209,25 +209,3 @@ def _cut_events(
 def cut_events(events: bytes, skip: int, take: int) -> bytes:
     """Return `take` events of a serialized history after the first `skip`."""
     return _cut_events(events, skip, take, len(events), 0)[0]
-
-
-def _ends(events: bytes) -> Iterator[int]:
-    """Yield where each event of a serialized history ends."""
-    at = 0
-    while at < len(events):
-        at = _end_of_field(events, at)
-        yield at
-
-
-def _end_of_field(data: bytes, at: int) -> int:
-    """Return where the length-delimited field that begins at `at` ends."""
-    assert data[at] == 0x0A  # Field 1 of `History`.
-    at += 1
-    length = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return at + length
-        shift += 7

@@ -42,7 +42,7 @@ from perdure.core.workflow.outcome import (
     TimerKind,
     World,
 )
-from perdure.core.workflow.records import Buffered, Record, decode_row
+from perdure.core.workflow.records import Buffered, Parted, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers
 
@@ -161,6 +161,14 @@ def fold(state: RunState, rows: Iterable[tuple[bytes, bytes]]) -> RunState:
             apply(state, record)
         _settle(state, len(events))
     return state
+
+
+def _goes_on(state: RunState, record: Parted) -> None:
+    """Take back what the end of the row is going to count: it is not the end of a transition."""
+    state.transition_count -= 1
+
+
+APPLIERS[Parted] = _goes_on
 
 
 def _settle(state: RunState, history_bytes: int) -> None:

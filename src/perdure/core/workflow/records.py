@@ -216,8 +216,13 @@ class DeletionRequested(msgspec.Struct, frozen=True, tag="del"):
     """The run is closed, and goes as soon as it owes nothing."""
 
 
+class Parted(msgspec.Struct, frozen=True, tag="part"):
+    """The transition goes on in the next row."""
+
+
 Internal = (
     Identified
+    | Parted
     | Buffered
     | Flushed
     | Unbuffered
@@ -248,6 +253,11 @@ Internal = (
 )
 Record = HistoryEvent | Internal
 
+#: Of a row: its event count, its events and its internal records.
+Part = tuple[int, bytes, bytes]
+#: A row with more bytes of events is written in parts.
+PART_BYTES_MAX = 1024 * 1024
+
 
 def _encode_message(value: Any) -> bytes:
     assert isinstance(value, Message), type(value)
@@ -271,6 +281,49 @@ def encode_internal(records: Sequence[tuple[int, Internal]]) -> bytes:
 def encode_events(events: Sequence[HistoryEvent]) -> bytes:
     """Return the bytes of a `History` with these events. Two such strings joined are a history again."""
     return History(events=events).SerializeToString() if events else b""
+
+
+def ends_of_events(events: bytes) -> Iterator[int]:
+    """Yield where each event of a serialized history ends."""
+    at = 0
+    while at < len(events):
+        at = _end_of_field(events, at)
+        yield at
+
+
+def _end_of_field(data: bytes, at: int) -> int:
+    """Return where the length-delimited field that begins at `at` ends."""
+    assert data[at] == 0x0A  # Field 1 of `History`.
+    at += 1
+    length = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return at + length
+        shift += 7
+
+
+def in_parts(events: bytes, internal: bytes, bytes_max: int = PART_BYTES_MAX) -> Iterator[Part]:
+    """Yield the rows that a transition becomes.
+
+    One row, if it is not large. Who reads a page of history must not have to read many pages for it.
+    """
+    ends = [0, *ends_of_events(events)]
+    inner = _internal_decoder.decode(internal) if internal else []
+    first = 0
+    for last in range(1, len(ends)):
+        is_last = last == len(ends) - 1
+        if not is_last and ends[last + 1] - ends[first] <= bytes_max:
+            continue
+        own = [
+            (at - first, record) for at, record in inner if first <= at and (is_last or at < last)
+        ]
+        if not is_last:
+            own.append((last - first, Parted()))
+        yield last - first, events[ends[first] : ends[last]], encode_internal(own)
+        first = last
 
 
 def decode_row(events: bytes, internal: bytes) -> Iterator[Record]:
