@@ -97,7 +97,7 @@ class ExecutionUpdate(NamedTuple):
 
 
 class JournalRow(NamedTuple):
-    """What one transition recorded, or a part of that if it is large. `seq` counts 1, 2, 3 … within a run, without a gap."""
+    """What one transition recorded, or a part of it. `seq` counts 1, 2, 3 … within a run, without a gap."""
 
     shard_key: int
     run_id: str
