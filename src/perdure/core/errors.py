@@ -4,7 +4,11 @@ from enum import IntEnum
 
 from google.protobuf.message import Message
 from temporalio.api.enums.v1 import ResourceExhaustedCause, ResourceExhaustedScope
-from temporalio.api.errordetails.v1 import NotFoundFailure, ResourceExhaustedFailure
+from temporalio.api.errordetails.v1 import (
+    NotFoundFailure,
+    PermissionDeniedFailure,
+    ResourceExhaustedFailure,
+)
 
 
 class Code(IntEnum):
@@ -42,6 +46,10 @@ class Rejected(Exception):
 
 def invalid_argument(message: str) -> Rejected:
     return Rejected(Code.INVALID_ARGUMENT, message)
+
+
+def permission_denied(message: str) -> Rejected:
+    return Rejected(Code.PERMISSION_DENIED, message, PermissionDeniedFailure())
 
 
 def going() -> Rejected:

@@ -13,7 +13,6 @@ from temporalio.api.workflowservice.v1 import RespondWorkflowTaskCompletedReques
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.workflow.outcome import Limits
 
-_BUILD_ID_LENGTH_MAX = 255
 #: Temporal: names of deployments and builds share an id with so much else.
 _OTHER_LENGTH = 39
 
@@ -27,12 +26,12 @@ def check_poller(request: Any, limits: Limits) -> None:
             "NormalName must be set on sticky queue when UseVersioning is true or"
             " DeploymentOptions are set."
         )
-    _check_build(capabilities)
+    _check_build(capabilities, limits)
     _check_options(request.deployment_options, limits)
 
 
 def check_completion(request: RespondWorkflowTaskCompletedRequest, limits: Limits) -> None:
-    _check_build(request.worker_version_stamp)
+    _check_build(request.worker_version_stamp, limits)
     _check_options(request.deployment_options, limits)
     # Temporal: the deprecated `deployment` counts only beside a behavior. Go workers send it in every completion.
     if request.versioning_behavior != VersioningBehavior.VERSIONING_BEHAVIOR_UNSPECIFIED:
@@ -44,10 +43,10 @@ def check_completion(request: RespondWorkflowTaskCompletedRequest, limits: Limit
         )
 
 
-def _check_build(said: Any) -> None:
+def _check_build(said: Any, limits: Limits) -> None:
     if said.use_versioning and not said.build_id:
         raise invalid_argument("WorkerVersionStamp must be present if UseVersioning is true.")
-    if len(said.build_id.encode()) > _BUILD_ID_LENGTH_MAX:
+    if len(said.build_id.encode()) > limits.max_build_id_length:
         raise invalid_argument(
             "Build ID exceeds configured limit.workerBuildIdSize, use a shorter build ID."
         )

@@ -79,8 +79,9 @@ class WorkflowHistory:
         first, after_seq = (token.next_event_id, token.after_seq) if token else (1, 0)
         end = live.state.next_event_id
         is_closed = not live.state.is_open
-        at_the_end = unrecorded(live.run)
-        events_max = _page_events(page_size, self._services.limits(live.state.namespace))
+        limits = self._services.limits(live.state.namespace)
+        at_the_end = (unrecorded if limits.shows_transient_tasks else held_back_of)(live.run)
+        events_max = _page_events(page_size, limits)
         await self._node.engine.settle(live)
         page = await self._node.histories.page(
             live,

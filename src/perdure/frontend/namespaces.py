@@ -210,9 +210,10 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info.capabilities.eager_workflow_start = limits.enable_eager_workflow_start
     info.capabilities.reported_problems_search_attribute = True
     info.capabilities.workflow_pause = limits.enable_pause
-    info.capabilities.sync_update = True
-    info.capabilities.async_update = True
+    info.capabilities.sync_update = limits.allows_updates
+    info.capabilities.async_update = limits.allows_async_updates
     info.capabilities.poller_autoscaling = True
+    info.capabilities.poller_autoscaling_auto_enroll = limits.poller_autoscaling_auto_enroll
     info.capabilities.workflow_update_callbacks = limits.update_callbacks
     info.capabilities.workflow_task_completion_pagination = limits.completion_pages
     info.limits.blob_size_limit_error = limits.blob_size

@@ -7,7 +7,7 @@ from temporalio.api.errordetails.v1 import QueryFailedFailure
 from temporalio.api.query.v1 import QueryRejected, WorkflowQueryResult
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest, QueryWorkflowResponse
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_query
@@ -27,7 +27,12 @@ class WorkflowQueries:
         self, request: QueryWorkflowRequest, call: Call
     ) -> QueryWorkflowResponse:
         namespace = self._services.namespace(request.namespace)
-        execution = check_query(request, self._services.limits(request.namespace))
+        limits = self._services.limits(request.namespace)
+        if limits.refuses_queries:
+            raise invalid_argument(
+                "Namespace is not allowed to query, please contact temporal team to re-enable queries."
+            )
+        execution = check_query(request, limits)
         now = asyncio.get_running_loop().time()
         deadline = call.deadline - MARGIN_S if call.deadline else now + DEFAULT_TIMEOUT_S
         answer = await self._node.queries.ask(

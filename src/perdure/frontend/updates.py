@@ -5,7 +5,6 @@ from typing import Any
 
 from temporalio.api.common.v1 import Link
 from temporalio.api.enums.v1 import EventType, UpdateWorkflowExecutionLifecycleStage
-from temporalio.api.errordetails.v1 import PermissionDeniedFailure
 from temporalio.api.update.v1 import Outcome, UpdateRef
 from temporalio.api.workflowservice.v1 import (
     PollWorkflowExecutionUpdateRequest,
@@ -14,7 +13,7 @@ from temporalio.api.workflowservice.v1 import (
     UpdateWorkflowExecutionResponse,
 )
 
-from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.errors import Code, Rejected, invalid_argument, permission_denied
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
@@ -66,6 +65,7 @@ class WorkflowUpdates:
         namespace = self._services.namespace(request.namespace)
         if not request.HasField("update_ref"):
             raise invalid_argument("UpdateRef is not set on request.")
+        _check_allowed(self._services.limits(request.namespace))
         execution = request.update_ref.workflow_execution
         if not execution.workflow_id:
             raise invalid_argument("Can't load workflow execution.  WorkflowId not set.")
@@ -101,13 +101,17 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
         raise invalid_argument("Update input is not set on request.")
     if not inner.input.name:
         raise invalid_argument("Update name is not set on request.")
+    _check_allowed(limits)
     stage = request.wait_policy.lifecycle_stage or _COMPLETED
     if stage == _ADMITTED:
-        raise Rejected(
-            Code.PERMISSION_DENIED,
+        raise permission_denied(
             "UpdateWorkflowExecution issued asynchronously and waiting on update admitted"
-            " is not supported.",
-            PermissionDeniedFailure(),
+            " is not supported."
+        )
+    if stage == _ACCEPTED and not limits.allows_async_updates:
+        raise permission_denied(
+            "UpdateWorkflowExecution issued asynchronously and waiting on update accepted"
+            " is disabled on this namespace."
         )
     if inner.completion_callbacks and not inner.request_id:
         raise invalid_argument(
@@ -124,6 +128,11 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
         )
     check_variants(inner.completion_callbacks)
     return stage
+
+
+def _check_allowed(limits: Limits) -> None:
+    if not limits.allows_updates:
+        raise permission_denied("UpdateWorkflowExecution operation is disabled on this namespace.")
 
 
 def wait(call: Call, stage: int, limits: Limits) -> Wait:

@@ -24,7 +24,7 @@ from temporalio.api.workflowservice.v1 import (
     ScanWorkflowExecutionsRequest,
 )
 
-from perdure.core.errors import invalid_argument
+from perdure.core.errors import invalid_argument, permission_denied
 from perdure.core.visibility.attributes import FIELDS, Attribute
 from perdure.core.visibility.filters import (
     EVERYTHING,
@@ -40,6 +40,7 @@ from perdure.core.visibility.filters import (
 from perdure.core.visibility.indexing import cleaned
 from perdure.core.visibility.parsing import parse_filter
 from perdure.core.visibility.values import INT64_MAX, STATUS_NAMES
+from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import set_duration, set_timestamp, timestamp_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
@@ -108,6 +109,7 @@ class Visibility:
         self, request: ListOpenWorkflowExecutionsRequest, call: Call
     ) -> bytes:
         namespace = self._services.namespace(request.namespace)
+        _check_allowed(request, self._services.limits(request.namespace))
         filter = _all_of(
             Compare(_attribute("ExecutionStatus"), Operator.EQUAL, _RUNNING),
             *_between("StartTime", request),
@@ -121,6 +123,7 @@ class Visibility:
         self, request: ListClosedWorkflowExecutionsRequest, call: Call
     ) -> bytes:
         namespace = self._services.namespace(request.namespace)
+        _check_allowed(request, self._services.limits(request.namespace))
         conditions = [
             Compare(_attribute("ExecutionStatus"), Operator.NOT_EQUAL, _RUNNING),
             # Says where the closed ones begin in the order of lists.
@@ -243,6 +246,11 @@ def _time_ns(time: Timestamp) -> int:
             f"invalid query: invalid expression: unable to parse datetime '{time.seconds}'"
         )
     return max(-INT64_MAX, min(INT64_MAX, timestamp_ns(time)))
+
+
+def _check_allowed(request: _ByFields, limits: Limits) -> None:
+    if limits.refuses_filtered_lists and request.WhichOneof("filters"):
+        raise permission_denied("List is disabled on this namespace.")
 
 
 def _named(request: _ByFields) -> list[Condition]:

@@ -10,7 +10,7 @@ from perdure.core.errors import invalid_argument
 from perdure.core.workflow.execution import RESETTER, Terminate
 from perdure.core.workflow.handing_out import held_back_of
 from perdure.core.workflow.options import UpdateOptions
-from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
+from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix, has_pending_children
 from perdure.core.workflow.versioning import check_override
 from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
@@ -177,6 +177,9 @@ class Resets:
         prefix = [*journal.events, *held_back_of(base.run)][:length]
         check_prefix(prefix, ends_a_transition=journal.ends_a_transition(length))
         engine, state, run_id = self._engine, base.state, self._fresh_id()
+        limits = engine.world_of(base.key.namespace_id).limits
+        if not limits.resets_with_pending_children and has_pending_children(prefix):
+            raise invalid_argument("WorkflowResetter encountered pending child workflows.")
         engine.advance(base, NoteReset(run_id))
         run_number = base.run_number
         if current is not None:

@@ -151,6 +151,8 @@ def initiated_attributes(
         inherit_build_id=wanted.inherit_build_id,
         parent_close_policy=(
             wanted.parent_close_policy or ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
+            if limits.heeds_parent_close_policy
+            else ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
         ),
         workflow_id_reuse_policy=(
             wanted.workflow_id_reuse_policy

@@ -348,6 +348,23 @@ class Limits:
     task_history_page_size: int = 1024
     query_history_page_size: int = 1024
     visibility_page_size: int = 1000
+    #: What an operator can refuse to a whole namespace.
+    refuses_queries: bool = False
+    refuses_filtered_lists: bool = False
+    allows_updates: bool = True
+    #: Updates whose callers do not wait for their end.
+    allows_async_updates: bool = True
+    #: Whether queries go to the worker that has the run in its cache.
+    sticky_queries: bool = True
+    #: Else all children are left alone when their parent closes.
+    heeds_parent_close_policy: bool = True
+    resets_with_pending_children: bool = True
+    #: Whether the end of a history shows workflow tasks that are in memory only.
+    shows_transient_tasks: bool = True
+    #: Told to workers: they are to scale their pollers by themselves.
+    poller_autoscaling_auto_enroll: bool = False
+    #: In bytes.
+    max_build_id_length: int = 255
     #: Whether histories are sent as serialized events, for clients to decode.
     sends_raw_history: bool = False
     #: How long a client that waits for an event or an update is kept waiting.

@@ -56,7 +56,7 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     task = step.run.pending_task
     is_idle = task is None and not state.buffered and not state.waits_for_first_task
     if not state.is_open or is_idle:
-        step.send(_dispatch(state, request.query_id, encoded))
+        step.send(_dispatch(step, request.query_id, encoded))
         return None
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
         raise _not_ready("Unable to query workflow due to Workflow Task in failed state.")
@@ -110,7 +110,7 @@ def _size_fault(result: bytes, limit: int) -> Rejected | None:
 def release_unanswered(step: Step) -> None:
     """No workflow task is pending any more: what still waits can be dispatched by itself."""
     for query_id, encoded in step.in_flight.queries.items():
-        step.send(_dispatch(step.state, query_id, encoded))
+        step.send(_dispatch(step, query_id, encoded))
     step.in_flight.queries.clear()
 
 
@@ -124,8 +124,10 @@ def let_go(step: Step) -> None:
     step.in_flight.queries.clear()
 
 
-def _dispatch(state: RunState, query_id: str, encoded: bytes) -> DispatchQuery:
-    sticky = state.sticky_queue if state.previous_started_event_id else ""
+def _dispatch(step: Step, query_id: str, encoded: bytes) -> DispatchQuery:
+    state = step.state
+    is_cached = state.previous_started_event_id and step.world.limits.sticky_queries
+    sticky = state.sticky_queue if is_cached else ""
     patience_ns = state.sticky_schedule_to_start_ns if sticky else 0
     return DispatchQuery(query_id, state.task_queue, sticky, encoded, patience_ns)
 

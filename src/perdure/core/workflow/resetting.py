@@ -42,6 +42,7 @@ NO_POLL = "emptyUuid"
 _STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 _TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 _TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+_CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 _TASK_ENDS = (
     EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
@@ -126,6 +127,17 @@ def check_prefix(prefix: Sequence[HistoryEvent], *, ends_a_transition: bool) -> 
         "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]:"
         f" {last.event_id + 1}"
     )
+
+
+def has_pending_children(prefix: Sequence[HistoryEvent]) -> bool:
+    """Whether a run waits for children after `prefix`."""
+    pending: set[int] = set()
+    for event in prefix:
+        if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            pending.add(event.event_id)
+        elif event.event_type in _OF_CHILDREN and event.event_type != _CHILD_STARTED:
+            pending.discard(attributes_of(event).initiated_event_id)
+    return bool(pending)
 
 
 def _fail_task(step: Step, request: Rebuild) -> None:
