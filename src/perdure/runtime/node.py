@@ -83,7 +83,9 @@ class Node:
         self.engine = Engine(
             store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
         )
-        self.task_queues = TaskQueues(clock, self._configured_per_second, self._fairness_weights)
+        self.task_queues = TaskQueues(
+            clock, self._configured_per_second, self._fairness_weights, self._key_rates
+        )
         self.histories = Histories(self.engine)
         self.queries = Queries(
             self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
@@ -182,6 +184,13 @@ class Node:
         if config is None or not config.queue_rate_limit.HasField("rate_limit"):
             return None
         return config.queue_rate_limit.rate_limit.requests_per_second
+
+    def _key_rates(self, name: QueueName) -> tuple[float | None, Weights]:
+        config = self.namespaces.task_queue_config(name.namespace_id, name.kind, name.name)
+        if config is None or not config.fairness_keys_rate_limit_default.HasField("rate_limit"):
+            return None, {}
+        limit = config.fairness_keys_rate_limit_default.rate_limit
+        return limit.requests_per_second, config.fairness_weight_overrides
 
     def _fairness_weights(self, name: QueueName) -> Weights | None:
         namespace = self.namespaces.name_of(name.namespace_id)

@@ -87,11 +87,14 @@ class TaskQueues:
         clock: Clock,
         configured: Callable[[QueueName], float | None],
         weights: Callable[[QueueName], Weights | None] = lambda _: None,
+        key_rates: Callable[[QueueName], tuple[float | None, Weights]] = lambda _: (None, {}),
     ) -> None:
         """`configured` says how many tasks of a queue an operator wants dispatched in a second.
 
         `weights` says which fairness keys weigh something else than their tasks say; None: a queue knows no fairness.
+        `key_rates` says how many tasks of each fairness key, in a second, and which weigh something else.
         """
+        self._key_rates = key_rates
         self._clock = clock
         self._configured = configured
         self._weights = weights
@@ -155,7 +158,7 @@ class TaskQueues:
         taken: asyncio.Future[Offer | None] = loop.create_future()
         poller: Poller[Offer] = Poller(info.identity, partial(_hand_over, taken))
         queue.wait(poller)
-        if queue.limit is not None:
+        if queue.is_limited:
             self._release(name)
         self._polls[taken] = None
         timeout = loop.call_at(deadline, _end, taken)
@@ -180,7 +183,7 @@ class TaskQueues:
     def _add(self, name: QueueName, offer: WorkflowOffer | ActivityOffer) -> None:
         queue = self._queue(name)
         queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
-        if queue.limit is not None:
+        if queue.is_limited:
             self._release(name)
 
     def _release(self, name: QueueName) -> None:
@@ -204,7 +207,7 @@ class TaskQueues:
         """An operator has changed how fast tasks may be dispatched."""
         queue = self._find(name)
         if queue is not None:
-            queue.configure(self._configured(name), self._clock.now_ns())
+            self._configure(queue, name)
             self._release(name)
 
     def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
@@ -275,9 +278,18 @@ class TaskQueues:
         return queue
 
     def _new(self, name: QueueName) -> TaskQueue[Offer]:
-        queue: TaskQueue[Offer] = TaskQueue(partial(self._weights, name))
-        queue.configure(self._configured(name), self._clock.now_ns())
+        queue: TaskQueue[Offer] = TaskQueue(partial(self._weights, name), _fairness_of)
+        self._configure(queue, name)
         return queue
+
+    def _configure(self, queue: TaskQueue[Offer], name: QueueName) -> None:
+        now_ns = self._clock.now_ns()
+        queue.configure_keys(*self._key_rates(name), now_ns)
+        queue.configure(self._configured(name), now_ns)
+
+
+def _fairness_of(offer: Offer) -> Fairness | None:
+    return None if isinstance(offer, QueryOffer) else offer.fairness
 
 
 def _is_owed(offer: Offer, residency: Residency, now_ns: int) -> bool:

@@ -41,6 +41,10 @@ class Backlog(Generic[T]):
     def drop_first(self) -> None:
         del self._since_ns[self.first()]
 
+    def remove(self, task: T) -> None:
+        """Take out a task that goes although others are before it."""
+        del self._since_ns[task]
+
     def drop(self, is_stale: Callable[[T], bool]) -> None:
         """Forget tasks that nobody waits for any more."""
         self._since_ns = {
@@ -91,6 +95,9 @@ class FairBacklog(Backlog[T]):
         del self._since_ns[task]
         if len(self._passes) > KEYS_MAX:
             self._passes = {key: place for key, place in self._passes.items() if place > self._base}
+
+    def remove(self, task: T) -> None:
+        self.drop(lambda other: other == task)
 
     def drop(self, is_stale: Callable[[T], bool]) -> None:
         super().drop(is_stale)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from perdure.core.matching.backlog import Backlog, FairBacklog, Weights
+from perdure.core.matching.key_rates import KeyRates
 from perdure.core.matching.rate import Rate
 from perdure.core.matching.token_bucket import TokenBucket
 
@@ -30,6 +31,10 @@ def priority_of(key: int) -> int:
 
 
 def _no_fairness() -> None:
+    return None
+
+
+def _no_key(task: object) -> None:
     return None
 
 
@@ -58,6 +63,8 @@ class Poller(Generic[T]):
 class TaskQueue(Generic[T]):
     #: Which fairness keys weigh something else than their tasks say; None while the queue knows no fairness.
     _weights: Callable[[], Weights | None] = _no_fairness
+    #: The fairness key of a task and its weight; None if it says nothing.
+    _fairness_of: Callable[[T], tuple[str, float] | None] = _no_key
     _waiting: dict[Poller[T], None] = field(default_factory=dict)
     #: By priority, what goes first first.
     _backlog: dict[int, Backlog[T]] = field(default_factory=dict)
@@ -71,6 +78,8 @@ class TaskQueue(Generic[T]):
     limit: TokenBucket | None = None
     #: What an operator says outranks what workers ask for.
     configured_per_second: float | None = None
+    #: How fast tasks of one fairness key may be; None if nobody limits it.
+    key_rates: KeyRates | None = None
     asked_per_second: float | None = None
     #: When `scaling.py` has all turns again to suggest another number of pollers.
     told_until_ns: int = 0
@@ -78,6 +87,19 @@ class TaskQueue(Generic[T]):
     def configure(self, per_second: float | None, now_ns: int) -> None:
         self.configured_per_second = per_second
         self._set_limit(now_ns)
+
+    def configure_keys(self, per_second: float | None, weights: Weights, now_ns: int) -> None:
+        # Temporal: zero is no limit.
+        if not per_second:
+            self.key_rates = None
+        elif self.key_rates is None:
+            self.key_rates = KeyRates(per_second, weights)
+        else:
+            self.key_rates = self.key_rates.at_rate(per_second, weights, now_ns)
+
+    @property
+    def is_limited(self) -> bool:
+        return self.limit is not None or self.key_rates is not None
 
     def _set_limit(self, now_ns: int) -> None:
         wanted = self.configured_per_second
@@ -100,8 +122,10 @@ class TaskQueue(Generic[T]):
     ) -> bool:
         """Give `task` to the poller that has waited longest, or keep it. Return whether it was taken."""
         self.added.count(now_ns)
-        if not self._backlog and self._may_dispatch(now_ns) and self._hand_over(task):
-            self._dispatched(now_ns)
+        may_go = self._may_dispatch(now_ns) and self._is_key_ready(task, now_ns)
+        # With a rate of its key it may overtake those whose keys have to wait.
+        if may_go and not self._first(now_ns) and self._hand_over(task):
+            self._dispatched(task, now_ns)
             return True
         level = self._backlog.get(priority)
         if level is None:
@@ -113,32 +137,58 @@ class TaskQueue(Generic[T]):
     def release(self, now_ns: int) -> None:
         """Hand out what waited for the limit, in its order, as far as the limit and the pollers go."""
         while self._backlog and self._waiting and self._may_dispatch(now_ns):
-            task = self._first()
-            if not self._hand_over(task):
+            first = self._first(now_ns)
+            if first is None or not self._hand_over(first[1]):
                 return
-            self._drop_first()
-            self._dispatched(now_ns)
+            self._remove(*first)
+            self._dispatched(first[1], now_ns)
 
     def held_until_ns(self) -> int | None:
         """Return when `release` will have something to do; None if that is not a matter of time."""
-        if self.limit is None or not (self._backlog and self._waiting):
+        if not self.is_limited or not (self._backlog and self._waiting):
             return None
-        return self.limit.ready_at_ns()
+        ready_at_ns = 0
+        if self.limit is not None:
+            of_the_queue = self.limit.ready_at_ns()
+            if of_the_queue is None:
+                return None
+            ready_at_ns = of_the_queue
+        if self.key_rates is not None:
+            ready = map(self.key_rates.ready_at_ns, map(self._fairness_of, self.backlog()))
+            ready_at_ns = max(ready_at_ns, min(ready))
+        return ready_at_ns
 
     def _may_dispatch(self, now_ns: int) -> bool:
         return self.limit is None or self.limit.has_token(now_ns)
 
-    def _dispatched(self, now_ns: int) -> None:
+    def _is_key_ready(self, task: T, now_ns: int) -> bool:
+        rates = self.key_rates
+        return rates is None or rates.ready_at_ns(self._fairness_of(task)) <= now_ns
+
+    def _dispatched(self, task: T, now_ns: int) -> None:
         self.dispatched.count(now_ns)
         if self.limit is not None:
             self.limit.take(now_ns)
+        if self.key_rates is not None:
+            self.key_rates.take(self._fairness_of(task), now_ns)
 
-    def _first(self) -> T:
-        return next(iter(self._backlog.values())).first()
+    def _first(self, now_ns: int) -> tuple[int, T] | None:
+        """Return the priority and the task that goes first; None if none waits, or their keys have to."""
+        for priority, level in self._backlog.items():
+            task = level.first()
+            if self._is_key_ready(task, now_ns):
+                return priority, task
+            for other in level.tasks():
+                if self._is_key_ready(other, now_ns):
+                    return priority, other
+        return None
 
-    def _drop_first(self) -> None:
-        priority, level = next(iter(self._backlog.items()))
-        level.drop_first()
+    def _remove(self, priority: int, task: T) -> None:
+        level = self._backlog[priority]
+        if level.first() == task:
+            level.drop_first()
+        else:
+            level.remove(task)
         if not len(level):
             del self._backlog[priority]
 
@@ -167,15 +217,16 @@ class TaskQueue(Generic[T]):
         now_ns = info.last_poll_at_ns
         # Whoever waits already has to wait because of the limit, and goes first.
         if self._backlog and not self._waiting and self._may_dispatch(now_ns):
-            task = self._first()
-            self._drop_first()
-            self._dispatched(now_ns)
-            return task
+            first = self._first(now_ns)
+            if first is not None:
+                self._remove(*first)
+                self._dispatched(first[1], now_ns)
+                return first[1]
         return None
 
     def wait(self, poller: Poller[T]) -> None:
         """Wait for a task, after `poll` has found none. With a limit, `release` has to be called in time."""
-        assert self.limit is not None or not self._backlog
+        assert self.is_limited or not self._backlog
         assert not self._urgent
         self._waiting[poller] = None
 
