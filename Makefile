@@ -1,12 +1,13 @@
 # Everything that a working copy can do. Needs Python 3.11 or newer, make and git; the rest it gets by itself.
 #
 #   make dev                a server on 127.0.0.1:7233 that keeps its data in .data/
-#   make test               the whole test suite
+#   make test               the whole test suite; workers of other SDKs only where go, mvn, npm and a JDK are
 #   make check              lint, types, import contracts, fast tests: before every commit
 #   make simulate [SEED=n]  simulated worlds: one by its seed, those of SEED=n-m, or a thousand
 #   make fuzz               many more generated requests against the HTTP API than `make test` sends
 #   make bench              perdure and the real server side by side
 #   make conformance        the Python SDK's own test suite against perdure
+#   make captures           record again which requests the workers of each SDK send
 #   make docs               write the generated parts of the docs again
 #   make lock               choose the newest allowed versions of all packages again
 #
@@ -18,7 +19,7 @@ BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: dev test check simulate fuzz bench conformance docs lock
+.PHONY: dev test check simulate fuzz bench conformance captures docs lock
 
 dev: .venv/.runtime
 	@mkdir -p .data
@@ -45,6 +46,9 @@ bench: .venv/.dev
 
 conformance: .venv/.dev
 	$(BIN)/python -m tools.conformance $(ARGS)
+
+captures: .venv/.dev
+	PERDURE_RECORD=tests/workers/captured $(BIN)/python -m pytest tests/workers/test_workers.py -k "memory or evicted"
 
 docs: .venv/.dev
 	$(BIN)/python -m tools.api_coverage --write

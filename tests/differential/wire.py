@@ -88,12 +88,19 @@ class Wire:
             trailers.extend(await call.trailing_metadata() or ())
         return reply
 
-    async def call_path(self, path: str, body: bytes, *, timeout: float) -> bytes | Refusal:
+    async def call_path(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        timeout: float,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> bytes | Refusal:
         """Send `body` as it is: for methods and messages that do not exist."""
         try:
             reply: bytes = await self._channel.unary_unary(
                 path, request_serializer=bytes, response_deserializer=bytes
-            )(body, timeout=timeout)
+            )(body, timeout=timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             return _refusal(error)
         return reply
