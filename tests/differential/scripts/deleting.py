@@ -9,8 +9,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import command, complete_workflow
+from tests.differential.commands import command, complete_workflow, continue_as_new
 from tests.differential.registry import script
+from tests.differential.scripts.resetting import reset
 from tests.differential.wire import Refusal
 from tests.differential.world import Workflow, World
 
@@ -77,6 +78,32 @@ async def delete_a_child(world: World) -> None:
     await _delete(child, "child")
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED)
     await _until_gone(child)
+
+
+async def _next_run(workflow: Workflow, run_id: str) -> str:
+    """Have the run that is current go on as a new one, and return that."""
+    await workflow.poll_and_complete(continue_as_new())
+    for _ in range(100):
+        described = await workflow.describe(quiet=True)
+        current = str(described.workflow_execution_info.execution.run_id)
+        if current != run_id:
+            return current
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never went on")
+
+
+@script
+async def reset_a_run_behind_which_the_current_one_was_deleted(world: World) -> None:
+    workflow = world.workflow()
+    first = await workflow.start()
+    await workflow.signal("first")
+    second = await _next_run(workflow, first)
+    await workflow.signal("second")
+    await _delete(workflow, "second", second)
+    await _until_gone(workflow, second)
+    await reset(workflow, 5, "behind it", run_id=first)
+    await workflow.describe("current")
+    await workflow.poll_and_complete(complete_workflow())
 
 
 @script

@@ -5,6 +5,7 @@ Everything is derived from the journals in the store, which are read row by row 
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from temporalio.api.enums.v1 import (
     ContinueAsNewInitiator,
@@ -14,6 +15,7 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.workflow import machine
+from perdure.core.workflow.children import CLOSING_EVENTS
 from perdure.core.workflow.outcome import (
     ERRANDS,
     DispatchActivityTask,
@@ -42,6 +44,24 @@ _OPEN = (
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
 )
 _BY_SCHEDULE = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+
+#: What a workflow has to be told.
+_NEWS = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+    EventType.EVENT_TYPE_TIMER_FIRED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+    EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+    *CLOSING_EVENTS,
+}
 
 
 class Checks:
@@ -136,6 +156,7 @@ class Checks:
             timers = machine.needed_timers(run, now_ns)
             due_at_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
         assert row.due_at_ns <= due_at_ns, f"{row.run_id}: due {row.due_at_ns}, needed {due_at_ns}"
+        assert not _is_left_asleep(told), f"{row.run_id} has news, and nobody wakes it"
 
     def _is_owner(self, node: SimulatedNode) -> bool:
         leases = node.node.engine.leases
@@ -274,6 +295,17 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     assert isinstance(effect, ERRANDS)
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
     return name in node.node.errands._under_way
+
+
+def _is_left_asleep(told: Told) -> bool:
+    """Whether something has happened to the run that no worker was shown, or is going to be."""
+    state = told.state
+    is_awake = state.workflow_task is not None or not state.has_had_workflow_task
+    if is_awake or not state.is_open or state.is_paused:
+        return False
+    seen = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    since = takewhile(lambda kind: kind != seen, (each.event_type for each in told.events[::-1]))
+    return any(kind in _NEWS for kind in since)
 
 
 def shared_past(run_id: str, events: list[HistoryEvent]) -> int:

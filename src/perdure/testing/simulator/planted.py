@@ -38,8 +38,9 @@ from perdure.runtime.residency import Residency
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
+from perdure.testing.simulator import planted_callbacks, planted_control
 from perdure.testing.simulator.planted_callbacks import CALLBACKS
-from perdure.testing.simulator.planted_control import CONTROL, RARELY_NOTICED
+from perdure.testing.simulator.planted_control import CONTROL
 from perdure.testing.simulator.planted_gone import GONE
 from perdure.testing.simulator.planted_lists import LISTS
 from perdure.testing.simulator.planted_rules import RULES
@@ -362,7 +363,8 @@ DEFENDED_TWICE: dict[str, Plant] = {
     "a query's history is not durable": _queries_see_what_is_not_durable,
     "an errand is tried once": _errands_are_not_repeated,
     "a task is lost with the poller that took it": _task_lost_with_its_poller,
-    **RARELY_NOTICED,
+    **planted_control.RARELY_NOTICED,
+    **planted_callbacks.RARELY_NOTICED,
 }
 
 

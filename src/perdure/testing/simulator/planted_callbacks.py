@@ -169,6 +169,10 @@ CALLBACKS: dict[str, Plant] = {
     "a receiver that refuses is asked for ever": _refusal_is_not_for_good,
     "a receiver that fails is not left alone": _nobody_is_left_alone,
     "a receiver is asked by all at once whether it is back": _all_ask_at_once,
-    "another request counts as the probe": _another_counts_as_the_probe,
     "a receiver is left alone for ever": _left_alone_for_ever,
+}
+
+#: It has to end while the probe is under way.
+RARELY_NOTICED: dict[str, Plant] = {
+    "another request counts as the probe": _another_counts_as_the_probe,
 }

@@ -8,12 +8,13 @@ from unittest.mock import patch
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.workflow import completion
+from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.handing_out import held_back_of
+from perdure.core.workflow.step import Step
 from perdure.runtime import resets
-from perdure.runtime.list_follower import ListFollower
 from perdure.runtime.live import LiveRun
 from perdure.runtime.resets import Resets
-from perdure.runtime.residency import Residency
 from perdure.testing.simulator.planted_control import several
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -21,29 +22,40 @@ _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_
 
 
 def _nobody_is_woken() -> Any:
-    """A run that has left memory comes back when somebody asks for it, and not when it is due."""
-    original = Residency._load_due
+    """What comes while a worker holds the task brings about no other one."""
+    original = completion._next_task
 
-    async def load_due(
-        self: Residency, leases: Any, after_ns: int, until_ns: int, generation: int
-    ) -> int:
-        return 0 if after_ns >= 0 else await original(self, leases, after_ns, until_ns, generation)
+    def next_task(step: Step, request: CompleteWorkflowTask, at_ns: int) -> Any:
+        if request.force_new_task or step.in_flight.updates:
+            return original(step, request, at_ns)
+        step.flush()
+        return None
 
-    return patch.object(Residency, "_load_due", load_due)
+    return patch.object(completion, "_next_task", next_task)
 
 
 def _reset_goes_round_behind_a_deleted_run() -> Any:
     """It looks for the run that its base went on as, for ever."""
-    original = Resets._is_complete
+    read, is_complete = Resets._read, Resets._is_complete
 
-    def is_complete(self: Resets, chain: list[Any]) -> bool:
+    def following(self: Resets, chain: list[Any]) -> str:
         last = self._engine.residency.peek(chain[-1].key)
         goes_on = last is not None and last.state.status == _CONTINUED_AS_NEW
-        return not goes_on and original(self, chain)
+        return last.state.new_run_id if last is not None and goes_on else ""
+
+    async def read_on(self: Resets, chain: list[Any]) -> None:
+        await read(self, chain)
+        if following(self, chain):
+            await self._engine.find(chain[-1].key._replace(run_id=following(self, chain)))
 
     return several(
         patch.object(resets, "_PASSES_MAX", 10**9),
-        patch.object(Resets, "_is_complete", is_complete),
+        patch.object(Resets, "_read", read_on),
+        patch.object(
+            Resets,
+            "_is_complete",
+            lambda self, chain: not following(self, chain) and is_complete(self, chain),
+        ),
     )
 
 
@@ -63,19 +75,8 @@ def _reset_takes_over_what_is_not_durable() -> Any:
     return patch.object(Resets, "_carry_out", carry_out)
 
 
-def _rows_that_move_count_as_new() -> Any:
-    """Lists that have just moved seem to show all of the time before."""
-
-    async def show(self: ListFollower, until_ns: int) -> bool:
-        first = await self._store.outbox(1)
-        return not first or first[0].written_at_ns == 0 or first[0].written_at_ns > until_ns
-
-    return patch.object(ListFollower, "show", show)
-
-
 STUCK: dict[str, Plant] = {
-    "a run that is due is not woken": _nobody_is_woken,
+    "what comes while a worker holds the task wakes nobody": _nobody_is_woken,
     "a reset goes round behind a deleted run": _reset_goes_round_behind_a_deleted_run,
     "a reset takes over what is not durable": _reset_takes_over_what_is_not_durable,
-    "rows that move count as new": _rows_that_move_count_as_new,
 }

@@ -19,7 +19,7 @@ EPOCH_NS = 1_700_000_000 * 10**9
 STEPS_MAX = 200_000
 #: Many times what is ever done at one moment, and in one world.
 STEPS_AT_ONCE_MAX = 20_000
-CPU_MAX_S = 300.0
+CPU_MAX_S = 60.0
 
 
 class DeadlockError(Exception):
