@@ -78,6 +78,7 @@ class Activities:
                 else None
             ),
             version_capabilities=serialized(request, "worker_version_capabilities"),
+            worker_key=request.worker_instance_key,
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
         task = await self._node.poll_activity_task(name, info, deadline, call.give_backs)

@@ -26,10 +26,7 @@ class ClusterService:
 
     async def ListClusters(self, request: ListClustersRequest, call: Call) -> ListClustersResponse:
         if request.next_page_token:
-            raise Rejected(
-                Code.INTERNAL,
-                "error deserializing page token: there is one page, and it has no token",
-            )
+            raise invalid_argument("Invalid NextPageToken: there is one page, and it has no token.")
         addresses = self._services.addresses()
         return ListClustersResponse(
             clusters=[

@@ -4,6 +4,7 @@ A call is looked up in the registry's table and answered by `Calls`; a `Rejected
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -56,6 +57,8 @@ _OPTIONS = [
 ]
 #: Answered by handlers of their own.
 _ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
+#: What the library calls its log.
+_LIBRARY = "grpc._cython.cygrpc"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Trailers = tuple[tuple[str, str | bytes], ...]
@@ -89,6 +92,7 @@ class GrpcServer:
         )
         self._is_draining = False
         self._last_call_at = 0.0
+        logging.getLogger(_LIBRARY).addFilter(_is_news)
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (_Dispatch({name: self._method(rpc) for name, rpc in calls.rpcs.items()}, self._check),)
@@ -228,6 +232,12 @@ def _watch(task: Any, call: Call) -> None:
 def _sent(sending: Any, call: Call) -> None:
     if sending.cancelled() or sending.exception() is not None:
         call.give_back()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return False for the error that the library logs when a client goes before it has its answer."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ExecuteBatchError"
 
 
 def _bounded(words: str) -> str:

@@ -5,6 +5,7 @@ at its end the workflow task that a worker holds.
 """
 
 import asyncio
+from typing import TypeVar
 
 from temporalio.api.common.v1 import DataBlob
 from temporalio.api.enums.v1 import EncodingType, EventType, HistoryEventFilterType
@@ -23,7 +24,7 @@ from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.records import encode_events
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.tokens import HistoryToken, encode, history_token
+from perdure.frontend.tokens import HistoryToken, ReverseHistoryToken, encode, page_token
 from perdure.frontend.validation import check_execution
 from perdure.frontend.wire import with_submessage
 from perdure.runtime.live import LiveRun
@@ -42,6 +43,9 @@ _REVERSE_FIELD = GetWorkflowExecutionHistoryReverseResponse.DESCRIPTOR.fields_by
 ].number
 
 
+Token = TypeVar("Token", HistoryToken, ReverseHistoryToken)
+
+
 class WorkflowHistory:
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -52,7 +56,7 @@ class WorkflowHistory:
     ) -> bytes:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request)
-        token = _token(request.next_page_token, execution.run_id)
+        token = _token(request.next_page_token, execution.run_id, HistoryToken)
         run_id = token.run_id if token else execution.run_id
         key = self._node.engine.key(namespace.id, execution.workflow_id, run_id)
         live = await self._run(key)
@@ -150,11 +154,11 @@ class WorkflowHistory:
     ) -> bytes:
         namespace = self._services.namespace(request.namespace)
         execution = check_execution(request)
-        token = _token(request.next_page_token, execution.run_id)
+        token = _token(request.next_page_token, execution.run_id, ReverseHistoryToken)
         run_id = token.run_id if token else execution.run_id
         live = await self._run(self._node.engine.key(namespace.id, execution.workflow_id, run_id))
         end = token.next_event_id if token else live.state.next_event_id
-        before_seq = token.after_seq if token else 0
+        before_seq = token.before_seq if token else 0
         # Temporal: a task that is in memory only is not shown from this end.
         at_the_end = () if token else held_back_of(live.run)
         await self._node.engine.settle(live)
@@ -169,7 +173,7 @@ class WorkflowHistory:
         response = GetWorkflowExecutionHistoryReverseResponse()
         if page.next_event_id > 1:
             response.next_page_token = encode(
-                HistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
+                ReverseHistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
             )
         return with_submessage(response, _REVERSE_FIELD, encode_events(at_the_end) + page.events)
 
@@ -201,10 +205,10 @@ def _continued_as_new(event: HistoryEvent) -> HistoryEvent:
     return shown
 
 
-def _token(encoded: bytes, run_id: str) -> HistoryToken | None:
+def _token(encoded: bytes, run_id: str, kind: type[Token]) -> Token | None:
     if not encoded:
         return None
-    token = history_token(encoded)
+    token = page_token(encoded, kind)
     if run_id and run_id != token.run_id:
         raise invalid_argument("RunId in the request does not match the NextPageToken.")
     return token

@@ -27,6 +27,7 @@ from perdure.core.workflow.times import duration_ns, set_duration, set_timestamp
 from perdure.frontend.call import Call
 from perdure.frontend.namespace_changes import changed, check_cluster, retention_ns
 from perdure.frontend.services import Services
+from perdure.frontend.tokens import NamespacesToken, encode, page_token
 from perdure.frontend.validation import check_no_nul
 from perdure.frontend.wire import field, fitting
 from perdure.runtime.namespaces import SYSTEM_ID, Namespace
@@ -92,7 +93,8 @@ class NamespaceService:
         if request.page_size < 0:
             raise invalid_argument("PageSize cannot be negative.")
         size = request.page_size or LIST_PAGE_SIZE
-        after = request.next_page_token.decode(errors="replace")
+        encoded = request.next_page_token
+        after = page_token(encoded, NamespacesToken).namespace_id if encoded else ""
         shows_deleted = request.namespace_filter.include_deleted
         found = [
             namespace
@@ -103,7 +105,8 @@ class NamespaceService:
         shown = fitting(self._described(each).SerializeToString() for each in found[:size])
         parts = [field(_NAMESPACES_FIELD, each) for each in shown]
         if len(found) > len(parts):
-            parts.append(field(_TOKEN_FIELD, found[len(parts) - 1].id.encode()))
+            token = NamespacesToken(found[len(parts) - 1].id)
+            parts.append(field(_TOKEN_FIELD, encode(token)))
         return b"".join(parts)
 
     async def UpdateNamespace(
@@ -215,6 +218,7 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
     info.capabilities.poller_autoscaling = True
     info.capabilities.poller_autoscaling_auto_enroll = limits.poller_autoscaling_auto_enroll
     info.capabilities.workflow_update_callbacks = limits.update_callbacks
+    info.capabilities.worker_poll_complete_on_shutdown = limits.ends_polls_at_shutdown
     info.capabilities.workflow_task_completion_pagination = limits.completion_pages
     info.limits.blob_size_limit_error = limits.blob_size
     info.limits.memo_size_limit_error = limits.memo_size

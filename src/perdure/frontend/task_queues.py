@@ -31,10 +31,10 @@ from perdure.core.matching.task_queue import DEFAULT_PRIORITY
 from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.workflow_task import ResetSticky
 from perdure.frontend.call import Call
-from perdure.frontend.queue_names import check_queue_part
+from perdure.frontend.queue_names import PART_PREFIX, check_queue_part
 from perdure.frontend.services import Services
 from perdure.frontend.validation import check_execution, check_task_queue
-from perdure.runtime.task_queues import Queue, QueueName
+from perdure.runtime.task_queues import ACTIVITY_QUEUE, WORKFLOW_QUEUE, Queue, QueueName
 
 #: Temporal: what a worker that sets no limit of its own is shown with.
 UNLIMITED_PER_SECOND = 100_000.0
@@ -149,6 +149,7 @@ class TaskQueueDescriptions:
             stats.approximate_backlog_count = queue.backlog_count
             stats.tasks_add_rate = queue.added.per_second(now_ns)
             stats.tasks_dispatch_rate = queue.dispatched.per_second(now_ns)
+            stats.rate_limiting_active = queue.is_held_up(now_ns)
             set_duration(stats.approximate_backlog_age, queue.backlog_age_ns(now_ns))
         return stats
 
@@ -163,6 +164,7 @@ class TaskQueueDescriptions:
             stats.approximate_backlog_count = counts.get(priority, 0)
             age_ns = queue.backlog_age_ns(now_ns, priority)
             set_duration(stats.approximate_backlog_age, age_ns)
+            stats.rate_limiting_active = total.rate_limiting_active
         middle = response.stats_by_priority_key[DEFAULT_PRIORITY]
         middle.tasks_add_rate = total.tasks_add_rate
         middle.tasks_dispatch_rate = total.tasks_dispatch_rate
@@ -198,8 +200,15 @@ class TaskQueueDescriptions:
         self, request: ShutdownWorkerRequest, call: Call
     ) -> ShutdownWorkerResponse:
         namespace = self._services.namespace(request.namespace)
+        queues, task_queue = self._node.task_queues, request.task_queue
+        ends_polls = self._services.limits(request.namespace).ends_polls_at_shutdown
+        is_valid = task_queue and not task_queue.startswith(PART_PREFIX)
+        if ends_polls and request.worker_instance_key and is_valid:
+            queues.end_polls(request.worker_instance_key)
+            for kind in request.task_queue_types or (WORKFLOW_QUEUE, ACTIVITY_QUEUE):
+                queues.forget_poller(QueueName(namespace.id, task_queue, kind), request.identity)
         if request.sticky_task_queue:
-            self._node.task_queues.forget_worker(namespace.id, request.sticky_task_queue)
+            queues.forget_worker(namespace.id, request.sticky_task_queue)
         return ShutdownWorkerResponse()
 
 
@@ -217,7 +226,8 @@ def _show_limit(shown: DescribeTaskQueueResponse.EffectiveRateLimit, queue: Queu
 
 
 def _pollers(queue: Queue) -> Iterator[PollerInfo]:
-    for info in queue.pollers.values():
+    # Temporal: whoever has polled last comes first.
+    for info in sorted(queue.pollers.values(), key=lambda info: -info.last_poll_at_ns):
         asked = info.max_per_second
         poller = PollerInfo(
             identity=info.identity,

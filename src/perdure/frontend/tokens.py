@@ -1,6 +1,9 @@
 """Tokens: what a worker or client hands back to continue where it was. Opaque to them, MessagePack to us."""
 
+from typing import Annotated, TypeVar
+
 import msgspec
+from msgspec import Meta
 
 from perdure.core.errors import invalid_argument
 
@@ -27,32 +30,52 @@ class QueryToken(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     query_id: str
 
 
+#: What every store takes.
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
+
+
 class HistoryToken(msgspec.Struct, frozen=True, array_like=True, tag="h"):
     """Where the next page of a history begins."""
 
-    run_id: str
-    next_event_id: int
-    after_seq: int = 0
+    run_id: Id
+    next_event_id: Number
+    after_seq: Number = 0
     #: The caller follows an open run: an empty page is no end.
     follows: bool = False
+
+
+class ReverseHistoryToken(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """Where the next page of a history begins that is read from its end."""
+
+    run_id: Id
+    next_event_id: Number
+    before_seq: Number = 0
 
 
 class ListToken(msgspec.Struct, frozen=True, array_like=True, tag="l"):
     """The last row of the page before."""
 
-    close_time_ns: int
-    start_time_ns: int
-    run_id: str
+    close_time_ns: Number
+    start_time_ns: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    run_id: Id
 
 
+class NamespacesToken(msgspec.Struct, frozen=True, array_like=True, tag="n"):
+    """The last namespace of the page before."""
+
+    namespace_id: Id
+
+
+PageToken = TypeVar("PageToken", HistoryToken, ReverseHistoryToken, ListToken, NamespacesToken)
 TaskToken = WorkflowTaskToken | ActivityToken | QueryToken
 _encoder = msgspec.msgpack.Encoder()
 _task_decoder = msgspec.msgpack.Decoder(TaskToken)
-_history_decoder = msgspec.msgpack.Decoder(HistoryToken)
-_list_decoder = msgspec.msgpack.Decoder(ListToken)
 
 
-def encode(token: TaskToken | HistoryToken | ListToken) -> bytes:
+def encode(
+    token: TaskToken | HistoryToken | ReverseHistoryToken | ListToken | NamespacesToken,
+) -> bytes:
     return _encoder.encode(token)
 
 
@@ -66,15 +89,9 @@ def task_token(encoded: bytes) -> TaskToken:
     return token
 
 
-def history_token(encoded: bytes) -> HistoryToken:
+def page_token(encoded: bytes, kind: type[PageToken]) -> PageToken:
+    """Decode a token that a page came with. Raises `Rejected`, also for one of another call."""
     try:
-        return _history_decoder.decode(encoded)
-    except msgspec.MsgspecError as error:
-        raise invalid_argument("Invalid NextPageToken.") from error
-
-
-def list_token(encoded: bytes) -> ListToken:
-    try:
-        return _list_decoder.decode(encoded)
+        return msgspec.msgpack.decode(encoded, type=kind)
     except msgspec.MsgspecError as error:
         raise invalid_argument("Invalid NextPageToken.") from error

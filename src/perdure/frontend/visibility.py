@@ -5,9 +5,10 @@ Filters are read in `core/visibility`; here is what the RPCs make of them.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -44,7 +45,7 @@ from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.times import set_duration, set_timestamp, timestamp_ns
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
-from perdure.frontend.tokens import ListToken, encode, list_token
+from perdure.frontend.tokens import ListToken, encode, page_token
 from perdure.frontend.wire import field, fitting
 from perdure.runtime.group_commit import unavailable
 from perdure.runtime.histories import PAGE_BYTES_MAX
@@ -52,6 +53,7 @@ from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NEVER_NS, StoreError, VisibilityRow
 from perdure.store.visibility_rows import list_bytes
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 #: Temporal: frontend.visibilityArchivalQueryMaxPageSize.
@@ -164,19 +166,19 @@ class Visibility:
             return EVERYTHING
         if not self._has_grammar:
             # Temporal's clients seldom filter: what reads filters is loaded by the first, and holds up nobody else.
-            await asyncio.to_thread(_load_grammar)
+            await _loaded(_load_grammar)
             self._has_grammar = True
         return parse_filter(query, namespace.filter_fields())
 
     async def _page(
-        self, namespace: Namespace, filter: Filter, page_size: int, page_token: bytes
+        self, namespace: Namespace, filter: Filter, page_size: int, encoded_token: bytes
     ) -> bytes:
         """Return the answer serialized: the fields of all calls that list workflow executions are the same."""
         longest = self._services.limits(namespace.name).visibility_page_size
         size = page_size if 0 < page_size < longest else longest
         after = None
-        if page_token:
-            token = list_token(page_token)
+        if encoded_token:
+            token = page_token(encoded_token, ListToken)
             after = token.close_time_ns or NEVER_NS, token.start_time_ns, token.run_id
         rows = await _read(
             self._store.list_visibility(
@@ -197,6 +199,15 @@ class Visibility:
             token = ListToken(last.close_time_ns, last.start_time_ns, last.run_id)
             answer += field(_TOKEN_FIELD, encode(token))
         return answer
+
+
+async def _loaded(load: Callable[[], None]) -> None:
+    """Have code loaded that is seldom needed. Raises `Rejected` if its files cannot be opened now."""
+    try:
+        await asyncio.to_thread(load)
+    except (ImportError, OSError) as error:
+        log.warning("what reads list filters was not loaded", error=str(error))
+        raise unavailable(f"what reads list filters cannot be loaded: {error}") from error
 
 
 async def _read(reading: Awaitable[T]) -> T:

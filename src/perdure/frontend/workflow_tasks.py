@@ -322,7 +322,12 @@ def _completed_event(request: RespondWorkflowTaskCompletedRequest) -> HistoryEve
 
 def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInfo:
     capabilities = serialized(request, "worker_version_capabilities")
-    return PollerInfo(request.identity, now_ns, version_capabilities=capabilities)
+    return PollerInfo(
+        request.identity,
+        now_ns,
+        version_capabilities=capabilities,
+        worker_key=request.worker_instance_key,
+    )
 
 
 def version_stamp(request: PollWorkflowTaskQueueRequest) -> bytes | None:

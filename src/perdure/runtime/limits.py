@@ -14,6 +14,7 @@ from perdure.dynamic_config import DynamicConfig
 PER_NAMESPACE: Mapping[str, str] = {
     "enable_eager_workflow_start": "system.enableEagerWorkflowStart",
     "enable_activity_eager_execution": "system.enableActivityEagerExecution",
+    "ends_polls_at_shutdown": "frontend.enableCancelWorkerPollsOnShutdown",
     "enable_pause": "frontend.WorkflowPauseEnabled",
     "suggest_continue_as_new_count": "limit.historyCount.suggestContinueAsNew",
     "suggest_continue_as_new_size": "limit.historySize.suggestContinueAsNew",

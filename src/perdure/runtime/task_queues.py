@@ -27,6 +27,9 @@ from perdure.store.port import RunKey
 
 SWEEP_EVERY_S = 30.0
 _LATE_S = 0.001
+#: Temporal: polls of a worker that has shut down are answered with nothing for so long; some may come late.
+SHUT_DOWN_MEMORY_NS = 30 * 10**9
+SHUT_DOWN_MAX = 10_000
 
 
 class QueueName(NamedTuple):
@@ -76,6 +79,11 @@ def activity_offer(key: RunKey, effect: DispatchActivityTask) -> ActivityOffer:
     )
 
 
+class _Poll(NamedTuple):
+    name: QueueName
+    worker_key: str
+
+
 Queue = TaskQueue[Offer]
 WORKFLOW_QUEUE = 1
 ACTIVITY_QUEUE = 2
@@ -101,7 +109,9 @@ class TaskQueues:
         self._queues: dict[QueueName, TaskQueue[Offer]] = {}
         self._draining = False
         #: In the order of their arrival.
-        self._polls: dict[asyncio.Future[Offer | None], None] = {}
+        self._polls: dict[asyncio.Future[Offer | None], _Poll] = {}
+        #: Keys of workers that have said that they shut down, and when that is forgotten.
+        self._shut_down: dict[str, int] = {}
         #: When the rate limit of a queue, at which tasks and pollers wait, lets through the next.
         self._releases: dict[QueueName, asyncio.TimerHandle] = {}
 
@@ -150,6 +160,8 @@ class TaskQueues:
 
     async def poll(self, name: QueueName, info: PollerInfo, deadline: float) -> Offer | None:
         """Return the next task; None when there is none until `deadline` (loop time), or the node drains."""
+        if info.worker_key and self._shut_down.get(info.worker_key, 0) > self._clock.now_ns():
+            return None
         queue = self._queue(name)
         offer = queue.poll(info)
         if offer is not None or self._draining:
@@ -160,7 +172,7 @@ class TaskQueues:
         queue.wait(poller)
         if queue.is_limited:
             self._release(name)
-        self._polls[taken] = None
+        self._polls[taken] = _Poll(name, info.worker_key)
         timeout = loop.call_at(deadline, _end, taken)
         try:
             return await taken
@@ -211,11 +223,35 @@ class TaskQueues:
             self._release(name)
 
     def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
-        """A worker shuts down: nobody serves its sticky queue from now on."""
-        queue = self._find(QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE))
+        """A worker shuts down: nobody serves its sticky queue from now on. Whoever polls it gets nothing."""
+        name = QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE)
+        self._end_polls(lambda poll: poll.name == name)
+        queue = self._find(name)
         if queue is not None:
             queue.last_poll_at_ns = 0
             queue.pollers.clear()
+
+    def end_polls(self, worker_key: str) -> None:
+        """A worker shuts down: its polls, of whichever queue, end with nothing, and so do those to come."""
+        now_ns = self._clock.now_ns()
+        for key, until_ns in list(self._shut_down.items()):
+            if until_ns > now_ns and len(self._shut_down) < SHUT_DOWN_MAX:
+                break
+            del self._shut_down[key]
+        self._shut_down.pop(worker_key, None)
+        self._shut_down[worker_key] = now_ns + SHUT_DOWN_MEMORY_NS
+        self._end_polls(lambda poll: poll.worker_key == worker_key)
+
+    def _end_polls(self, is_meant: Callable[[_Poll], bool]) -> None:
+        for taken, poll in list(self._polls.items()):
+            if is_meant(poll):
+                _end(taken)
+
+    def forget_poller(self, name: QueueName, identity: str) -> None:
+        """Descriptions do not show any more that it has polled."""
+        queue = self._find(name)
+        if queue is not None:
+            queue.pollers.pop(identity, None)
 
     def forget(self) -> None:
         """Another node may own the runs now: end all polls, with nothing, and drop what waits here."""

@@ -32,7 +32,7 @@ async def system_described(world: World) -> None:
 @script(
     intended=[
         Intended("*.http_address", "perdure opens no HTTP port yet", sometimes=True),
-        Intended("*bad token.message", "there are no tokens that could be decoded"),
+        Intended("*bad token.*", "a bad token is the caller's fault, and there INTERNAL"),
     ]
 )
 async def clusters_listed(world: World) -> None:

@@ -46,6 +46,8 @@ class PollerInfo:
     max_per_second: float | None = None
     #: Serialized `WorkerVersionCapabilities`.
     version_capabilities: bytes | None = None
+    #: Of the worker that polls; all of its polls have the same. Empty if it says nothing.
+    worker_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,8 @@ class TaskQueue(Generic[T]):
     last_poll_at_ns: int = 0
     added: Rate = field(default_factory=Rate)
     dispatched: Rate = field(default_factory=Rate)
+    #: How often a task and a poller had to wait for the limit.
+    held_up: Rate = field(default_factory=Rate)
     #: How fast tasks may be handed out; None if nobody limits it. Queries do not count.
     limit: TokenBucket | None = None
     #: What an operator says outranks what workers ask for.
@@ -127,6 +131,8 @@ class TaskQueue(Generic[T]):
         if may_go and not self._first(now_ns) and self._hand_over(task):
             self._dispatched(task, now_ns)
             return True
+        if self._waiting:  # Else nobody is held up.
+            self.held_up.count(now_ns)
         level = self._backlog.get(priority)
         if level is None:
             level = Backlog() if self._weights() is None else FairBacklog(self._weights)
@@ -157,6 +163,10 @@ class TaskQueue(Generic[T]):
             ready = map(self.key_rates.ready_at_ns, map(self._fairness_of, self.backlog()))
             ready_at_ns = max(ready_at_ns, min(ready))
         return ready_at_ns
+
+    def is_held_up(self, now_ns: int) -> bool:
+        """Whether the limit has kept tasks from somebody who polled, lately."""
+        return self.held_up.per_second(now_ns) > 0
 
     def _may_dispatch(self, now_ns: int) -> bool:
         return self.limit is None or self.limit.has_token(now_ns)
@@ -215,13 +225,16 @@ class TaskQueue(Generic[T]):
         if self._urgent:
             return self._urgent.popleft()
         now_ns = info.last_poll_at_ns
+        if not self._backlog:
+            return None
         # Whoever waits already has to wait because of the limit, and goes first.
-        if self._backlog and not self._waiting and self._may_dispatch(now_ns):
+        if not self._waiting and self._may_dispatch(now_ns):
             first = self._first(now_ns)
             if first is not None:
                 self._remove(*first)
                 self._dispatched(first[1], now_ns)
                 return first[1]
+        self.held_up.count(now_ns)
         return None
 
     def wait(self, poller: Poller[T]) -> None:

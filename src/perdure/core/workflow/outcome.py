@@ -269,6 +269,8 @@ class Limits:
     #: Whether the answer to a start, or to a completed workflow task, may bring the next task with it.
     enable_eager_workflow_start: bool = True
     enable_activity_eager_execution: bool = True
+    #: A worker that says that it shuts down gets no more tasks, by none of its polls.
+    ends_polls_at_shutdown: bool = False
     enable_pause: bool = False
     suggest_continue_as_new_count: int = 4096
     suggest_continue_as_new_size: int = 4 * 1024 * 1024

@@ -1,0 +1,165 @@
+"""Clients that give up leave nothing behind, and code that cannot be loaded now is loaded later."""
+
+import asyncio
+import errno
+import gc
+import logging
+
+import grpc
+import pytest
+from grpc._cython import cygrpc
+from temporalio.api.workflowservice.v1 import (
+    GetWorkflowExecutionHistoryRequest,
+    ListWorkflowExecutionsRequest,
+    PollActivityTaskQueueRequest,
+    PollWorkflowTaskQueueRequest,
+    QueryWorkflowRequest,
+    RegisterNamespaceRequest,
+    StartWorkflowExecutionRequest,
+    UpdateWorkflowExecutionRequest,
+)
+from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
+
+from perdure.core.matching.task_queue import Poller
+from perdure.frontend import visibility
+from perdure.frontend.call import Call
+from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.server import Server
+from perdure.settings import ServerSettings, Settings, StoreSettings
+from tests.runtime.nodes import until
+
+COUNT = 1000
+
+
+@pytest.fixture
+async def server():
+    server = Server(
+        Settings(
+            server=ServerSettings(port=0, http_port=0, metrics_port=0),
+            store=StoreSettings(url="sqlite::memory:"),
+        )
+    )
+    await server.start()
+    yield server
+    await server.stop(0)
+
+
+@pytest.fixture
+async def stub(server):
+    async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
+        stub = WorkflowServiceStub(channel)
+        request = RegisterNamespaceRequest(namespace="ns")
+        request.workflow_execution_retention_period.FromSeconds(86400)
+        await stub.RegisterNamespace(request)
+        start = StartWorkflowExecutionRequest(namespace="ns", workflow_id="w")
+        start.workflow_type.name, start.task_queue.name = "T", "q"
+        await stub.StartWorkflowExecution(start)
+        yield stub
+
+
+def waiting_calls(stub) -> list[grpc.aio.Call]:
+    """Make calls of every kind that waits, a thousand together."""
+    polls = [
+        (stub.PollWorkflowTaskQueue, PollWorkflowTaskQueueRequest(namespace="ns")),
+        (stub.PollActivityTaskQueue, PollActivityTaskQueueRequest(namespace="ns")),
+        (stub.GetWorkflowExecutionHistory, GetWorkflowExecutionHistoryRequest(namespace="ns")),
+        (stub.QueryWorkflow, QueryWorkflowRequest(namespace="ns")),
+        (stub.UpdateWorkflowExecution, UpdateWorkflowExecutionRequest(namespace="ns")),
+    ]
+    for _, request in polls[:2]:
+        request.task_queue.name = "idle"
+    for _, request in polls[2:4]:
+        request.execution.workflow_id = "w"
+    polls[2][1].wait_new_event = True
+    polls[2][1].history_event_filter_type = 2  # The end of the run.
+    polls[3][1].query.query_type = "query"
+    update = polls[4][1]
+    update.workflow_execution.workflow_id = "w"
+    update.request.meta.update_id = "one"
+    update.request.input.name = "update"
+    update.wait_policy.lifecycle_stage = 3  # Completed.
+    counts = (COUNT // 2, COUNT // 4, COUNT // 4, 1, 1)
+    return [
+        method(request, timeout=60)
+        for (method, request), count in zip(polls, counts, strict=True)
+        for _ in range(count)
+    ]
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+async def test_a_thousand_polls_and_followers_that_are_given_up_leave_nothing(server, stub, caplog):
+    queues, node = server.node.task_queues, server.node
+    name = QueueName(node.namespaces.get("ns").id, "idle", WORKFLOW_QUEUE)
+    before = {}
+
+    async def all_wait():
+        return _waiting(server) == COUNT + 2
+
+    async def nobody_waits():
+        return _waiting(server) == 0
+
+    for turn in range(3):
+        calls = waiting_calls(stub)
+
+        await until(all_wait)
+        for call in calls:
+            call.cancel()
+
+        await until(nobody_waits)
+        await asyncio.gather(*calls, return_exceptions=True)
+        del calls, call
+        assert not list(queues.describe(name)._waiting)
+        now = {"pollers": alive(Poller), "calls": alive(Call), "tasks": len(asyncio.all_tasks())}
+        if turn == 0:
+            before = now
+    assert now["pollers"] == 0
+    assert now["calls"] <= before["calls"] + 5
+    assert now["tasks"] <= before["tasks"] + 5
+    live = next(run for run in node.engine.residency.runs() if run.key.workflow_id == "w")
+    assert live.waiters == {}
+    assert list(live.run.in_flight.queries) == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def _waiting(server) -> int:
+    """Return how many calls wait for something."""
+    node = server.node
+    return (
+        len(node.task_queues._polls)
+        + len(node.histories._waiting)
+        + len(node.queries._waiting)
+        + len(node.updates._waiting)
+    )
+
+
+async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub, monkeypatch):
+    load = visibility._load_grammar
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def fails_once() -> None:
+        if failures:
+            raise failures.pop()
+        load()
+
+    monkeypatch.setattr(visibility, "_load_grammar", fails_once)
+    request = ListWorkflowExecutionsRequest(namespace="ns", query="WorkflowId = 'w'")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.ListWorkflowExecutions(request)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "Too many open files" in refused.value.details()
+    [found] = (await stub.ListWorkflowExecutions(request)).executions
+    assert found.execution.workflow_id == "w"
+
+
+def test_the_library_logs_no_error_for_a_client_that_is_gone(server, caplog):
+    log = logging.getLogger("grpc._cython.cygrpc")
+    for error in (cygrpc.ExecuteBatchError("the client is gone"), ValueError("another")):
+        try:
+            raise error
+        except Exception:
+            log.exception("raised in core by servicer method")
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
