@@ -33,11 +33,26 @@ def test_tasks_that_fail_again_and_again_are_reported_until_one_is_completed() -
     run.take()
     run.fail_task(CAUSE)
     assert ProblemsReported not in map(type, run.records()), "nothing is new"
-    run.take()
-    run.wait(60)
-    assert reported(run) == TIMED_OUT
     run.work()
     assert reported(run) is None
+
+
+def test_the_cause_is_that_of_the_last_task_whose_end_has_an_event() -> None:
+    run = OneRun(limits=Limits(reported_task_failures=2))
+    run.take()
+    run.fail_task(CAUSE)
+    run.take()
+    run.wait(60)
+    assert reported(run) == FAILED
+    run.work()
+    run.signal()
+    run.take()
+    run.wait(10)
+    assert run.history().endswith("11 WorkflowTaskTimedOut 12 WorkflowTaskScheduled")
+    run.take()
+    run.fail_task(CAUSE)
+    run.crash()
+    assert reported(run) == TIMED_OUT
 
 
 def test_nothing_is_taken_back_that_was_not_reported() -> None:

@@ -14,31 +14,35 @@ REPORTED = "TemporalReportedProblems"
 # What other concepts use
 
 
-def report_failure(step: Step, cause: WorkflowTaskFailedCause.ValueType) -> None:
+#: Temporal: a task that nobody takes from a sticky queue is no problem, so there is one kind only.
+TIMED_OUT = ("category=WorkflowTaskTimedOut", "cause=WorkflowTaskTimedOutCauseStartToClose")
+
+
+def failed(cause: WorkflowTaskFailedCause.ValueType) -> tuple[str, ...]:
+    """Return what is said of a workflow task that has failed for this cause."""
     name = str(cause)  # A worker may be newer than this server.
     if cause in WorkflowTaskFailedCause.values():
         name = WorkflowTaskFailedCause.Name(cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
     words = "".join(word.capitalize() for word in name.split("_"))
-    _report(step, "category=WorkflowTaskFailed", f"cause=WorkflowTaskFailedCause{words}")
+    return "category=WorkflowTaskFailed", f"cause=WorkflowTaskFailedCause{words}"
 
 
-def report_timeout(step: Step) -> None:
-    """Temporal: a task that nobody takes from a sticky queue is no problem, so there is one kind only."""
-    _report(step, "category=WorkflowTaskTimedOut", "cause=WorkflowTaskTimedOutCauseStartToClose")
+def report(step: Step) -> None:
+    """Another workflow task has failed or timed out.
+
+    Temporal: attempts that leave no event count, but the cause that is shown is that of the last event.
+    """
+    enough, values = step.world.limits.reported_task_failures, step.state.last_problem
+    if values and 0 < enough <= step.state.failed_task_count:
+        known = step.state.search_attributes.get(REPORTED)
+        if known != _payload(values):
+            step.note(ProblemsReported(values))
 
 
 def forget(step: Step) -> None:
     """A workflow task was completed."""
     if REPORTED in step.state.search_attributes:
         step.note(ProblemsReported(()))
-
-
-def _report(step: Step, *values: str) -> None:
-    enough = step.world.limits.reported_task_failures
-    if 0 < enough <= step.state.failed_task_count:
-        known = step.state.search_attributes.get(REPORTED)
-        if known != _payload(values):
-            step.note(ProblemsReported(values))
 
 
 def _payload(values: tuple[str, ...]) -> bytes:

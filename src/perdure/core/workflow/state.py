@@ -270,6 +270,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     previous_started_event_id: int = 0
     #: Workflow tasks that have failed or timed out since one was completed.
     failed_task_count: int = 0
+    #: What lists will say of it: of the last failure or time-out of a workflow task that has an event.
+    last_problem: tuple[str, ...] = ()
     sticky_queue: str = ""
     sticky_schedule_to_start_ns: int = 0
     #: Build ids of the workers that completed tasks, oldest first.

@@ -10,8 +10,8 @@ from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCa
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.workflow import problems
 from perdure.core.workflow.outcome import Timer, TimerKind
-from perdure.core.workflow.problems import report_failure, report_timeout
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
 from perdure.core.workflow.state import Run, RunState, WorkflowTask
@@ -64,7 +64,7 @@ def time_out(step: Step, timer: Timer) -> None:
     else:
         record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
     let_go(step)
-    report_timeout(step)
+    problems.report(step)
     ensure(step)
     if step.run.pending_task is None and not step.state.is_paused:
         release_unanswered(step)
@@ -114,7 +114,7 @@ def record_failed(
         attributes.binary_checksum = binary_checksum
         step.record(event)
     let_go(step)
-    report_failure(step, cause)
+    problems.report(step)
 
 
 def _leave_sticky(step: Step) -> None:
@@ -180,6 +180,7 @@ def failed(state: RunState, event: HistoryEvent) -> None:
     is_nobodys = cause in _NOBODYS
     if not is_nobodys and not state.sticky_queue:
         state.failed_task_count += 1
+    state.last_problem = problems.failed(cause)
     state.workflow_task_attempt = 1 if is_nobodys else _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""
@@ -191,6 +192,7 @@ def timed_out(state: RunState, event: HistoryEvent) -> None:
         state.workflow_task_attempt = 1
     else:
         state.failed_task_count += not state.sticky_queue
+        state.last_problem = problems.TIMED_OUT
         state.workflow_task_attempt = _next_attempt(state)
     state.workflow_task = None
     state.sticky_queue = ""
