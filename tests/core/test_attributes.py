@@ -74,6 +74,34 @@ def test_they_can_be_set_at_the_start() -> None:
     assert fields["Color"].metadata["type"] == b"Keyword"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "WorkflowId",
+        "TemporalWorkerDeployment",
+        "TemporalWorkerDeploymentVersion",
+        "TemporalWorkflowVersioningBehavior",
+        "TemporalUsedWorkerDeploymentVersions",
+        "TemporalExternalPayloadCount",
+        "TemporalExternalPayloadSizeBytes",
+    ],
+)
+def test_the_server_alone_sets_some(name: str) -> None:
+    # That comes before any look at values: `NOTHING` would be taken.
+    said = fault({"BuildIds": NOTHING, name: NOTHING}, {}, "ns", Limits())
+    assert said == f"{name} attribute can't be set in SearchAttributes"
+
+
+def test_builds_that_a_caller_names_come_after_those_that_the_server_knows() -> None:
+    run = OneRun(search_attributes={"indexed_fields": {"BuildIds": {"data": "WyJtaW5lIl0="}}})
+    assert attributes(run) == {"BuildIds": b'["mine"]'}
+    run.work()
+    assert attributes(run) == {"BuildIds": b'["unversioned"]'}, "it was no value"
+    run = OneRun()
+    run.work(show(BuildIds=Payload(metadata={"encoding": b"json/plain"}, data=b'["mine"]')))
+    assert attributes(run) == {"BuildIds": b'["unversioned","mine"]'}
+
+
 def test_both_outlive_a_crash() -> None:
     run = OneRun()
     run.work(remember(a=payload("1")), show(Color=payload("red")))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 from temporalio.api.history.v1 import (
     StartChildWorkflowExecutionInitiatedEventAttributes,
@@ -41,8 +41,8 @@ SYSTEM: dict[str, Type.ValueType] = {
     "RootWorkflowId": Type.INDEXED_VALUE_TYPE_KEYWORD,
     "RootRunId": Type.INDEXED_VALUE_TYPE_KEYWORD,
 }
-#: Known everywhere without being added; workers and the server itself set them.
-PREDEFINED: dict[str, Type.ValueType] = {
+#: Known everywhere without being added. The server sets them, and callers may.
+_CALLER_SET: dict[str, Type.ValueType] = {
     "TemporalChangeVersion": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
     "BinaryChecksums": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
     "BuildIds": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
@@ -54,6 +54,9 @@ PREDEFINED: dict[str, Type.ValueType] = {
     "TemporalNamespaceDivision": Type.INDEXED_VALUE_TYPE_KEYWORD,
     "TemporalPauseInfo": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
     "TemporalReportedProblems": Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+#: Known everywhere, too. The server alone sets them.
+_SERVER_SET: dict[str, Type.ValueType] = {
     "TemporalWorkerDeployment": Type.INDEXED_VALUE_TYPE_KEYWORD,
     "TemporalWorkerDeploymentVersion": Type.INDEXED_VALUE_TYPE_KEYWORD,
     "TemporalWorkflowVersioningBehavior": Type.INDEXED_VALUE_TYPE_KEYWORD,
@@ -61,6 +64,7 @@ PREDEFINED: dict[str, Type.ValueType] = {
     "TemporalExternalPayloadCount": Type.INDEXED_VALUE_TYPE_INT,
     "TemporalExternalPayloadSizeBytes": Type.INDEXED_VALUE_TYPE_INT,
 }
+PREDEFINED = _CALLER_SET | _SERVER_SET
 #: Names that begin so are the server's.
 RESERVED_PREFIX = "Temporal"
 
@@ -96,6 +100,8 @@ def fault(
 
     `custom` holds those that were added to the namespace.
     """
+    if not fields:
+        return None
     # Temporal: names are translated before anything is counted.
     for name in fields:
         if name not in SYSTEM and name not in custom and name not in PREDEFINED:
@@ -103,20 +109,24 @@ def fault(
     if 0 < limits.search_attributes_count < len(fields):
         limit = limits.search_attributes_count
         return f"number of search attributes {len(fields)} exceeds limit {limit}"
-    total = 0
     for name, payload in fields.items():
-        if name in SYSTEM:
+        if name in SYSTEM or name in _SERVER_SET:
             return f"{name} attribute can't be set in SearchAttributes"
         kind = custom.get(name) or PREDEFINED[name]
         if not _is_valid(payload, kind):
             shown = _shown(payload)
             return f"invalid value for search attribute {name} of type {TYPE_NAMES[kind]}: {shown}"
+    return _size_fault(fields, limits)
+
+
+def _size_fault(fields: Mapping[str, Payload], limits: Limits) -> str | None:
+    for name, payload in fields.items():
         if 0 < limits.search_attribute_value_size < len(payload.data):
             return (
                 f"search attribute {name} value size {len(payload.data)}"
                 f" exceeds size limit {limits.search_attribute_value_size}"
             )
-        total += len(name) + len(payload.data)
+    total = SearchAttributes(indexed_fields=fields).ByteSize()
     limit = limits.search_attributes_size
     if 0 < limit < total:
         return f"total size of search attributes {total} exceeds size limit {limit}"

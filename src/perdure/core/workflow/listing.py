@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 
+from perdure.core.search_attributes import decoded, unwrapped
 from perdure.core.workflow.state import RunState
 
 #: As in `World.is_current_attribute`.
@@ -27,17 +28,27 @@ def search_attributes(state: RunState, is_current: IsCurrent) -> SearchAttribute
         # Temporal: then which builds have worked on it is not told.
         fields["TemporalWorkflowVersioningBehavior"] = _typed("Keyword", "AutoUpgrade")
     elif state.previous_started_event_id or state.versioning_override is not None:
-        fields["BuildIds"] = _keywords(
-            [
-                "unversioned",
-                *(f"unversioned:{each}" if each else "unversioned" for each in state.build_ids),
-            ]
-        )
+        own = [
+            "unversioned",
+            *(f"unversioned:{each}" if each else "unversioned" for each in state.build_ids),
+        ]
+        fields["BuildIds"] = _keywords([*own, *_added(fields.get("BuildIds"), own)])
     if state.worker_deployment_name:
         fields["TemporalWorkerDeployment"] = _typed("Keyword", state.worker_deployment_name)
     if state.binary_checksums:
         fields["BinaryChecksums"] = _keywords(state.binary_checksums)
     return SearchAttributes(indexed_fields=fields)
+
+
+def _added(payload: Payload | None, own: list[str]) -> list[str]:
+    """Temporal: callers may name builds, too, which come after those that the server knows of."""
+    if payload is None:
+        return []
+    try:
+        values = unwrapped(decoded(payload))
+    except (ValueError, RecursionError):
+        return []
+    return [each for each in values or () if isinstance(each, str) and each not in own]
 
 
 def _keywords(values: list[str]) -> Payload:
