@@ -236,6 +236,12 @@ BAD: dict[str, list[tuple[Command, str]]] = {
             " MaximumAttempts cannot be negative on retry policy.. WorkflowType=T"
             ' TaskQueue=name:"q" kind:TASK_QUEUE_KIND_NORMAL',
         ),
+        (
+            continue_as_new(task_queue={"name": "temporal-sys-per-ns-x"}),
+            "error validating ContinueAsNewWorkflowExecutionCommand TaskQueue: cannot use internal"
+            " per-namespace task queue:temporal-sys-per-ns-x (in parent component task queue: q)."
+            ' WorkflowType=T TaskQueue=name:"temporal-sys-per-ns-x" kind:TASK_QUEUE_KIND_NORMAL',
+        ),
     ],
     "BadModifyWorkflowPropertiesAttributes": [
         (

@@ -131,7 +131,17 @@ def test_it_goes_to_the_queue_of_its_parent_and_an_empty_memo_is_none() -> None:
         ({"cron_schedule": "no"}, f"invalid CronSchedule {ON}: invalid CronSchedule.. {WHERE}"),
         (
             {"task_queue": {"name": LONG}},
-            f"invalid TaskQueue {ON}: taskQueue length exceeds limit. {WHERE}",
+            f"invalid TaskQueue {ON}: taskQueue length exceeds limit. {WHERE}"
+            f' TaskQueue=name:"{LONG}" kind:TASK_QUEUE_KIND_NORMAL',
+        ),
+        *(
+            (
+                {"task_queue": {"name": name}},
+                f"invalid TaskQueue {ON}: cannot use internal per-namespace task queue:{name}"
+                f" (in parent component task queue: q). {WHERE}"
+                f' TaskQueue=name:"{name}" kind:TASK_QUEUE_KIND_NORMAL',
+            )
+            for name in ("temporal-sys-per-ns-tq", "temporal-sys-worker-controller-per-ns-tq")
         ),
         (
             {"input": json_payloads("x" * 300)},

@@ -35,9 +35,9 @@ from perdure.frontend.activity_control import ActivityControl
 from perdure.frontend.call import Call
 from perdure.frontend.services import Services
 from perdure.frontend.validation import (
+    check_callers_task_queue,
     check_priority,
     check_run_id,
-    check_task_queue,
     mask_fields,
 )
 
@@ -173,7 +173,7 @@ def _check_change(request: UpdateActivityExecutionOptionsRequest, limits: Limits
             raise invalid_argument(f"unsupported update_mask path: {quoted}")
     options, fields = request.activity_options, mask_fields(request.update_mask)
     if "taskQueue.name" in fields:
-        check_task_queue(options, limits)
+        check_callers_task_queue(options, limits)
     for field in _TIMEOUTS:
         name = "".join(word.capitalize() for word in field.split("_"))
         if name[0].lower() + name[1:] in fields:

@@ -17,7 +17,6 @@ from temporalio.api.enums.v1 import (
     WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy,
 )
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PostResetOperation, WorkflowExecutionOptions
 from temporalio.api.workflowservice.v1 import (
     PauseWorkflowExecutionRequest,
@@ -38,6 +37,7 @@ from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.validation import (
     NUL,
     duration_fault,
+    internal_queue_fault,
     retry_policy_fault,
     with_defaults,
 )
@@ -99,26 +99,14 @@ def check_execution(
     return execution
 
 
-def check_task_queue(request: Any, limits: Limits, *, is_part: bool | None = None) -> None:
-    """Check the queue that a request names. A description may name an internal queue, or (`is_part`) a part of one."""
+def check_task_queue(request: Any, limits: Limits, *, is_part: bool = False) -> None:
+    """Check the queue that a request names: that of a poll or a description may be the server's own.
+
+    A description may name a part of one (`is_part`).
+    """
     if not request.HasField("task_queue"):
         raise invalid_argument("taskQueue is not set")
-    if is_part is None:
-        check_queue_name(request.task_queue, limits)
-    else:
-        _check_described_name(request.task_queue, limits, is_part=is_part)
-
-
-def check_queue_name(queue: TaskQueue, limits: Limits) -> None:
-    _check_described_name(queue, limits, is_part=False)
-    if queue.name == "temporal-sys-per-ns-tq":
-        raise invalid_argument(
-            "cannot use internal per-namespace task queue:temporal-sys-per-ns-tq"
-        )
-
-
-def _check_described_name(queue: TaskQueue, limits: Limits, *, is_part: bool) -> None:
-    name = queue.name
+    name = request.task_queue.name
     if not name:
         raise invalid_argument("missing task queue name")
     if is_too_long(name, limits):
@@ -126,6 +114,14 @@ def _check_described_name(queue: TaskQueue, limits: Limits, *, is_part: bool) ->
     check_no_nul(name, "TaskQueue")
     if not is_part and name.startswith(PART_PREFIX):
         raise invalid_argument(f"task queue name cannot start with reserved prefix {PART_PREFIX}")
+
+
+def check_callers_task_queue(request: Any, limits: Limits) -> None:
+    """Check a queue on which a caller wants something to be done."""
+    check_task_queue(request, limits)
+    fault = internal_queue_fault(request.task_queue.name)
+    if fault is not None:
+        raise invalid_argument(fault)
 
 
 def check_size(blob: Message, limits: Limits) -> None:
@@ -159,7 +155,7 @@ def check_start(request: StartWorkflowExecutionRequest, types: Types, limits: Li
     if is_too_long(request.workflow_type.name, limits):
         raise invalid_argument("WorkflowType length exceeds limit.")
     check_no_nul(request.workflow_type.name, "WorkflowType")
-    check_task_queue(request, limits)
+    check_callers_task_queue(request, limits)
     _check_timeouts(request)
     if is_too_long(request.request_id, limits):
         raise invalid_argument("RequestId length exceeds limit.")
@@ -194,7 +190,7 @@ def check_signal_with_start(
         raise invalid_argument("workflow type not set")
     _check_length("workflow type name", request.workflow_type.name, limits)
     check_no_nul(request.workflow_type.name, "WorkflowType")
-    check_task_queue(request, limits)
+    check_callers_task_queue(request, limits)
     _check_length("Request ID", request.request_id, limits)
     _check_timeouts(request)
     _check_retry_policy(request, limits)

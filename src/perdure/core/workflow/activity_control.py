@@ -257,7 +257,8 @@ def _merged(
         fault = retry_policy_fault(new.retry_policy)
         if fault is not None:
             raise invalid_argument(fault)
-    fault = task_queue_fault(new.task_queue, step.world.limits.max_id_length)
+    limit = step.world.limits.max_id_length
+    fault = task_queue_fault(new.task_queue, limit, step.state.task_queue)
     if fault is not None:
         raise invalid_argument(fault)
     try:

@@ -11,6 +11,7 @@ from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
     duration_fault,
     retry_policy_fault,
+    task_queue_fault,
     with_defaults,
 )
 
@@ -57,19 +58,9 @@ def _check_task_queue(
     queue = wanted.task_queue
     if not wanted.HasField("task_queue"):
         raise BadCommand(_CAUSE, "taskQueue is not set")
-    if not queue.name:
-        raise BadCommand(_CAUSE, "missing task queue name")
-    length = len(queue.name.encode())
-    if length > max_id_length:
-        raise BadCommand(_CAUSE, "taskQueue length exceeds limit")
-    if queue.name.startswith("/_sys/"):
-        raise BadCommand(_CAUSE, "task queue name cannot start with reserved prefix /_sys/")
-    if queue.name == "temporal-sys-per-ns-tq":
-        raise BadCommand(
-            _CAUSE,
-            f"cannot use internal per-namespace task queue:{queue.name}"
-            f" (in parent component task queue: {state.task_queue})",
-        )
+    fault = task_queue_fault(queue, max_id_length, state.task_queue)
+    if fault is not None:
+        raise BadCommand(_CAUSE, fault)
     if queue.kind == TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED:
         queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
 

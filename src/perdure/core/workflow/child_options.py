@@ -85,9 +85,15 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         )
     if not wanted.task_queue.name:
         wanted.task_queue.name = state.task_queue
-    fault = task_queue_fault(wanted.task_queue, limits.max_id_length)
+    fault = task_queue_fault(wanted.task_queue, limits.max_id_length, state.task_queue)
     if fault is not None:
-        raise BadCommand(CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where}")
+        kind_name = TaskQueueKind.Name(
+            wanted.task_queue.kind or TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+        )
+        shown = f'name:"{wanted.task_queue.name}" kind:{kind_name}'
+        raise BadCommand(
+            CAUSE, f"invalid TaskQueue on {COMMAND}: {fault}. {where} TaskQueue={shown}"
+        )
     _check_room(step, wanted)
     return namespace_id
 

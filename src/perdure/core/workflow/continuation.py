@@ -91,7 +91,7 @@ def _complete_attributes(step: Step, command: Command) -> None:
     wanted.task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
     queue = wanted.task_queue.name
     where = f'WorkflowType={kind} TaskQueue=name:"{queue}" kind:TASK_QUEUE_KIND_NORMAL'
-    fault = task_queue_fault(wanted.task_queue, limits.max_id_length)
+    fault = task_queue_fault(wanted.task_queue, limits.max_id_length, state.task_queue)
     if fault is not None:
         raise BadCommand(_CAUSE, f"error validating {name} TaskQueue: {fault}. {where}")
     for label, timeout in (

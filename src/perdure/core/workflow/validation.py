@@ -61,8 +61,11 @@ def duration_fault(duration: Duration) -> str | None:
     return None
 
 
-def task_queue_fault(queue: TaskQueue, max_id_length: int) -> str | None:
-    """Return what is wrong with a task queue that a worker names, in the API's words, or None."""
+def task_queue_fault(queue: TaskQueue, max_id_length: int, workflows_queue: str = "") -> str | None:
+    """Return what is wrong with a task queue that a worker names, in the API's words, or None.
+
+    `workflows_queue`: that of the workflow which names it, if a workflow does.
+    """
     if not queue.name:
         return "missing task queue name"
     if len(queue.name.encode()) > max_id_length:
@@ -71,7 +74,23 @@ def task_queue_fault(queue: TaskQueue, max_id_length: int) -> str | None:
         return "taskQueue must not contain a NUL character"
     if queue.name.startswith("/_sys/"):
         return "task queue name cannot start with reserved prefix /_sys/"
-    return None
+    return internal_queue_fault(queue.name, workflows_queue)
+
+
+def internal_queue_fault(name: str, workflows_queue: str = "") -> str | None:
+    """Return why nothing may be put on a queue that is for the server's own workers; None if it is another one."""
+    if not _is_internal(name) or _is_internal(workflows_queue):
+        return None
+    fault = f"cannot use internal per-namespace task queue:{name}"
+    if workflows_queue:
+        fault += f" (in parent component task queue: {workflows_queue})"
+    return fault
+
+
+def _is_internal(name: str) -> bool:
+    return name.startswith("temporal-sys-per-ns-") or (
+        name == "temporal-sys-worker-controller-per-ns-tq"
+    )
 
 
 def is_uuid(text: str) -> bool:
