@@ -96,6 +96,8 @@ class Journal:
         """Keep the history; see that buffered events get their ids once, and in order."""
         if isinstance(record, HistoryEvent):
             assert record.event_id == len(self.events) + 1, "event ids have a gap"
+            before = self.events[-1].task_id if self.events else 0
+            assert record.task_id > before, "task ids do not rise"
             if self._flushing:
                 assert _bare(record) == _bare(self._flushing.pop(0))
             self.events.append(record)
@@ -116,7 +118,7 @@ def _bare(event: HistoryEvent) -> HistoryEvent:
     """Return `event` without what it only gets when its id is known."""
     bare = HistoryEvent()
     bare.CopyFrom(event)
-    bare.event_id = 0
+    bare.event_id = bare.task_id = 0
     if bare.event_type in ENDS:
         getattr(bare, ENDS[bare.event_type]).started_event_id = 0
     return bare

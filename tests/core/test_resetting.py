@@ -22,7 +22,7 @@ from tests.differential.commands import (
 SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 
 
-def reset(run: OneRun, event_id: int, *excluded: int) -> OneRun:
+def reset(run: OneRun, event_id: int, *excluded: int, after_task_id: int = 0) -> OneRun:
     """Return the new run; `run` is left as it is but for the note of it."""
     events = copies(run.journal.events)
     run.ask(NoteReset("run-2"))
@@ -39,6 +39,7 @@ def reset(run: OneRun, event_id: int, *excluded: int) -> OneRun:
         start_request_id="start-id",
         request_id="reset-id",
         reason="why",
+        after_task_id=after_task_id,
     )
     return OneRun(started=rebuild)
 

@@ -30,6 +30,7 @@ _OPAQUE = frozenset(
         "approximate_backlog_age",
         "tasks_add_rate",
         "tasks_dispatch_rate",
+        "task_id",
         "task_id_block",
         "read_level",
         "ack_level",
@@ -37,9 +38,9 @@ _OPAQUE = frozenset(
 )
 #: Bytes that hold text in the scripts: read, so that the ids in them are seen.
 _BYTES = frozenset({"data", "encoding", "type"})
-#: Fields that are left out, set or not. `task_id` orders a server's own queues; the hint is a guess; how many pollers
-#: there should be depends on how long a script took.
-_IGNORED = frozenset({"task_id", "poller_scaling_decision", "backlog_count_hint"})
+#: Fields that are left out, set or not. The hint is a guess; how many pollers there should be depends on how long a
+#: script took.
+_IGNORED = frozenset({"poller_scaling_decision", "backlog_count_hint"})
 
 
 #: The default timeout of a workflow task, and at least four of the five seconds that a late attempt gets on top.

@@ -150,7 +150,7 @@ async def test_an_outcome_that_meets_a_bug_is_not_written_in_part(node, store, m
     key = await start(node, "ns", "w")
     before = len(store.journal(key.run_id))
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("on purpose")
 
     with monkeypatch.context() as broken:

@@ -9,6 +9,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -381,7 +382,7 @@ class Engine:
             self.create(
                 live.key._replace(run_id=outcome.new_run.run_id),
                 live.run_number + 1,
-                outcome.new_run.start,
+                replace(outcome.new_run.start, after_task_id=live.state.last_task_id),
             )
 
     def _write(self, live: LiveRun, batch: OpenBatch, outcome: Outcome) -> None:
@@ -409,7 +410,11 @@ class Engine:
                 )
             )
         if is_closing or is_new or outcome.shows:
-            batch.visibility[key.run_id] = visibility_row(state, self.custom_attributes)
+            batch.visibility[key.run_id] = visibility_row(
+                state,
+                self.custom_attributes,
+                shows_external=self.world_of(key.namespace_id).limits.external_payloads_enabled,
+            )
         if deletion.is_due(state):
             batch.deletes[key.run_id] = key
             self.residency.forget(live)

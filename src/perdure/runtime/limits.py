@@ -16,6 +16,7 @@ PER_NAMESPACE: Mapping[str, str] = {
     "enable_activity_eager_execution": "system.enableActivityEagerExecution",
     "ends_polls_at_shutdown": "frontend.enableCancelWorkerPollsOnShutdown",
     "enable_pause": "frontend.WorkflowPauseEnabled",
+    "external_payloads_enabled": "history.externalPayloadsEnabled",
     "suggest_continue_as_new_count": "limit.historyCount.suggestContinueAsNew",
     "suggest_continue_as_new_size": "limit.historySize.suggestContinueAsNew",
     "suggest_continue_as_new_updates": "history.maxTotalUpdates.suggestContinueAsNewThreshold",

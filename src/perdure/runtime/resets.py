@@ -204,6 +204,7 @@ class Resets:
                 start_request_id=state.start_request_id,
                 request_id=reset.request_id,
                 reason=reset.reason,
+                after_task_id=(current or base).state.last_task_id,
                 operations=operations,
             ),
         )

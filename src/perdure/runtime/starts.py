@@ -1,6 +1,7 @@
 """A start request meets the run that its workflow id has: begin a new one, or use that one, as the policies say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
@@ -190,7 +191,10 @@ def begin(
     if decision.terminate_current:
         assert current is not None
         engine.advance(current, replaced_by(start.run_id))
-    run_number = current.run_number + 1 if current is not None else 1
+    run_number = 1
+    if current is not None:
+        run_number = current.run_number + 1
+        start = replace(start, after_task_id=current.state.last_task_id)
     return engine.create(key._replace(run_id=start.run_id), run_number, start)
 
 

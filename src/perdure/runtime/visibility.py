@@ -8,7 +8,7 @@ from temporalio.api.common.v1 import SearchAttributes
 from perdure.core.search_attributes import PREDEFINED
 from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.visibility.indexing import indexed
-from perdure.core.workflow.listing import memo, search_attributes
+from perdure.core.workflow.listing import external_attributes, memo, search_attributes
 from perdure.core.workflow.state import RunState
 from perdure.store.port import Batch, Lease, Store, VisibilityRow
 
@@ -19,11 +19,16 @@ CustomAttributes = Callable[[str], Mapping[str, CustomAttribute]]
 _INDEXED_AT_ONCE = 500
 
 
-def visibility_row(state: RunState, custom_attributes: CustomAttributes) -> VisibilityRow:
+def visibility_row(
+    state: RunState, custom_attributes: CustomAttributes, *, shows_external: bool = True
+) -> VisibilityRow:
     custom = custom_attributes(state.namespace_id)
     attributes = search_attributes(
         state, lambda _, name, set_at_ns: is_current(custom, name, set_at_ns)
     )
+    if shows_external:
+        for name, payload in external_attributes(state).items():
+            attributes.indexed_fields[name].CopyFrom(payload)
     compared = indexed(attributes, custom)
     return VisibilityRow(
         namespace_id=state.namespace_id,

@@ -38,6 +38,7 @@ can command, how records change the state, what must hold, the tables.
     problems.py           its workflow tasks fail again and again
     failures.py           failures that the server itself makes
     history_limits.py     its history, or its state, has become too large (with state_size.py)
+    external_payloads.py  what its clients keep elsewhere
     deletion.py           it is forgotten
     search_attributes.py  it says what lists show of it
     description.py        what a client is told of a run (with listing.py)

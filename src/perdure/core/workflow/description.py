@@ -137,6 +137,9 @@ def _info(
         memo=memo(state),
         search_attributes=search_attributes(state, world.is_current_attribute),
     )
+    if world.limits.external_payloads_enabled:
+        info.external_payload_count = state.external_payload_count
+        info.external_payload_size_bytes = state.external_payload_size_bytes
     info.execution.workflow_id = state.workflow_id
     info.execution.run_id = state.run_id
     info.type.name = state.workflow_type

@@ -71,6 +71,7 @@ class Terminate:
 
 def start(step: Step, request: Start) -> None:
     assert not step.state.exists
+    step.begin_task_ids_after(request.after_task_id)
     step.note(
         Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
     )

@@ -111,6 +111,8 @@ def hand_out(step: Step, request: StartWorkflowTask, *, has_updates: bool = Fals
         events.append(transient_event(state, task))
     started = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     started.event_id = state.next_event_id + len(events)
+    if not events:
+        started.task_id = state.last_task_id + 1  # As it is recorded next.
     started.event_time.FromNanoseconds(step.now_ns)
     attributes = started.workflow_task_started_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id

@@ -40,6 +40,16 @@ def search_attributes(state: RunState, is_current: IsCurrent) -> SearchAttribute
     return SearchAttributes(indexed_fields=fields)
 
 
+def external_attributes(state: RunState) -> dict[str, Payload]:
+    """Return what lists alone show, of closed runs that have payloads elsewhere."""
+    if state.is_open or not state.external_payload_count:
+        return {}
+    return {
+        "TemporalExternalPayloadCount": _typed("Int", state.external_payload_count),
+        "TemporalExternalPayloadSizeBytes": _typed("Int", state.external_payload_size_bytes),
+    }
+
+
 def _added(payload: Payload | None, own: list[str]) -> list[str]:
     """Temporal: callers may name builds, too, which come after those that the server knows of."""
     if payload is None:

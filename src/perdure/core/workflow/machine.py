@@ -34,6 +34,7 @@ from perdure.core.workflow import (
     workflow_task_failures,
     workflow_task_timers,
 )
+from perdure.core.workflow.external_payloads import external_payloads
 from perdure.core.workflow.outcome import (
     DispatchWorkflowTask,
     Effect,
@@ -117,7 +118,7 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
         queries.let_go(step)
     outcome = step.finish(reply)
     if outcome.is_recorded:
-        _settle(run.state, len(outcome.events))
+        _settle(run.state, outcome.events)
         state_size.note_growth(run, outcome)
     return outcome
 
@@ -136,6 +137,7 @@ def apply(state: RunState, record: Record) -> None:
     if type(record) is HistoryEvent:
         assert record.event_id == state.next_event_id, (record.event_id, state.next_event_id)
         state.next_event_id += 1
+        state.last_task_id = record.task_id or state.last_task_id
         if state.flushing:
             state.flushing -= 1
             number = NUMBERED.get(record.event_type)
@@ -159,7 +161,7 @@ def fold(state: RunState, rows: Iterable[tuple[bytes, bytes]]) -> RunState:
     for events, internal in rows:
         for record in decode_row(events, internal):
             apply(state, record)
-        _settle(state, len(events))
+        _settle(state, events)
     return state
 
 
@@ -171,9 +173,12 @@ def _goes_on(state: RunState, record: Parted) -> None:
 APPLIERS[Parted] = _goes_on
 
 
-def _settle(state: RunState, history_bytes: int) -> None:
+def _settle(state: RunState, events: bytes) -> None:
     """End a row: what changes once a transition rather than once a record."""
-    state.history_size_bytes += history_bytes
+    state.history_size_bytes += len(events)
+    external = external_payloads(events)
+    state.external_payload_count += external.number
+    state.external_payload_size_bytes += external.size_bytes
     state.transition_count += 1
 
 

@@ -272,6 +272,8 @@ class Limits:
     #: A worker that says that it shuts down gets no more tasks, by none of its polls.
     ends_polls_at_shutdown: bool = False
     enable_pause: bool = False
+    #: Whether clients are shown how many payloads they keep elsewhere.
+    external_payloads_enabled: bool = True
     suggest_continue_as_new_count: int = 4096
     suggest_continue_as_new_size: int = 4 * 1024 * 1024
     #: As a part of `max_total_updates`.

@@ -71,6 +71,8 @@ class Rebuild:
     start_request_id: str
     request_id: str
     reason: str
+    #: `last_task_id` of the current run.
+    after_task_id: int = 0
     #: What is changed in the end.
     operations: Sequence[options.UpdateOptions] = ()
 
@@ -89,6 +91,7 @@ def rebuild(step: Step, request: Rebuild) -> None:
     )
     for event in request.prefix:
         step.record(event)
+    step.begin_task_ids_after(request.after_task_id)
     base_run_ids = (*request.earlier_run_ids, request.base_run_id)
     step.note(Rebuilt(base_run_ids, step.now_ns, request.request_id))
     if request.start_request_id:
@@ -251,6 +254,7 @@ def _copy(step: Step, event: HistoryEvent) -> None:
     copy.CopyFrom(event)
     copy.ClearField("event_id")
     copy.ClearField("event_time")
+    copy.ClearField("task_id")
     if copy.event_type in children.CLOSING_EVENTS:
         attributes = attributes_of(copy)
         child = step.state.children[attributes.initiated_event_id]

@@ -53,6 +53,8 @@ class Start:
     signal: Signal | None = None
     #: Whoever starts the run takes its first workflow task at once, if the attributes say so.
     eager_nonce: int = 0
+    #: `last_task_id` of the run before.
+    after_task_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

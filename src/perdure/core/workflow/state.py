@@ -221,7 +221,12 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: `WorkflowExecutionStatus`; 0 before the first event.
     status: int = 0
     next_event_id: int = 1
+    #: Of the last event. 0: no event has one, as all are of a version that gave none.
+    last_task_id: int = 0
     history_size_bytes: int = 0
+    #: Of payloads in its history that clients keep elsewhere.
+    external_payload_count: int = 0
+    external_payload_size_bytes: int = 0
     #: Transitions that recorded something.
     transition_count: int = 0
     start_time_ns: int = 0

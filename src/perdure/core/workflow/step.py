@@ -104,6 +104,7 @@ class Step:
         "_events",
         "_first_event_id",
         "_internal",
+        "_task_ids_after",
         "_timers",
         "arrived_meanwhile",
         "in_flight",
@@ -129,6 +130,7 @@ class Step:
         self._first_event_id = run.state.next_event_id
         self._builds = _builds(run.state)
         self._bufferable_count = 0
+        self._task_ids_after = 0
         self._events: list[HistoryEvent] = []
         self._internal: list[tuple[int, Internal]] = []
         self._timers: list[Timer] = []
@@ -149,6 +151,9 @@ class Step:
         if self.in_flight.speculative is not None:
             self.convert()
         event.event_id = self.state.next_event_id
+        # That of an event which another run has, too, stays as it is.
+        after = max(self.state.last_task_id, self._task_ids_after)
+        event.task_id = max(event.task_id, after + 1)
         if not event.HasField("event_time"):
             event.event_time.FromNanoseconds(self.now_ns)
         self._apply(self.state, event)
@@ -164,6 +169,10 @@ class Step:
             self.convert()
         self._internal.append((len(self._events), record))
         self._apply(self.state, record)
+
+    def begin_task_ids_after(self, task_id: int) -> None:
+        """Have the events to come follow those of another run of the workflow id."""
+        self._task_ids_after = task_id
 
     def count_all(self) -> None:
         """From here on what was recorded counts: something was recorded after it that cannot be buffered."""
@@ -199,6 +208,7 @@ class Step:
         else:
             event = HistoryEvent()
             event.CopyFrom(started.events[-1])
+            event.task_id = self.state.last_task_id + 1  # As it is recorded next.
             event.workflow_task_started_event_attributes.identity = identity
             name_version(event, worker_version)
             started.events = (event,)
