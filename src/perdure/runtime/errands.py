@@ -65,6 +65,10 @@ RETRY_MAX_S = 5.0
 #: The other run's answer may be different next time.
 _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
+_Initiated = (
+    SignalExternalWorkflowExecutionInitiatedEventAttributes
+    | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes
+)
 ChildNotStarted = StartChildWorkflowExecutionFailedCause
 NotSignaled = SignalExternalWorkflowExecutionFailedCause
 NotCanceled = CancelExternalWorkflowExecutionFailedCause
@@ -284,7 +288,6 @@ class Errands:
         )
         cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
         not_there = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
-        target = wanted.workflow_execution
         if _is_itself(key, wanted):
             return RecordExternalSignaled(errand.initiated_event_id, not_there)
         if self._is_gone(wanted.namespace_id):
@@ -302,9 +305,7 @@ class Errands:
             child_only=wanted.child_workflow_only,
         )
         try:
-            await self._engine.ask(
-                self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id), signal
-            )
+            await self._engine.ask(await self._target(wanted), signal)
         except Rejected as refusal:
             if refusal.code is Code.NOT_FOUND:
                 cause = not_there
@@ -319,14 +320,13 @@ class Errands:
             errand.attributes
         )
         not_there = NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
-        target = wanted.workflow_execution
         if self._is_gone(wanted.namespace_id):
             return RecordExternalCancelRequested(
                 errand.initiated_event_id,
                 NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
             )
         answer = not _is_itself(key, wanted) and await self._ask_if_there(
-            self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id),
+            await self._target(wanted),
             RequestCancel(
                 reason=wanted.reason,
                 identity=HISTORY_SERVICE,
@@ -342,6 +342,19 @@ class Errands:
             if answer is not False
             else not_there,
         )
+
+    async def _target(self, wanted: _Initiated) -> RunKey:
+        """Return whom a signal or a request to stop is for.
+
+        A parent knows its child by its first run, and means the last run of that chain: see docs/surprises.md.
+        """
+        target = wanted.workflow_execution
+        key = self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id)
+        if not (wanted.child_workflow_only and target.run_id):
+            return key
+        current = await self._engine.find(key._replace(run_id=""))
+        is_chain = current is not None and current.state.first_run_id == target.run_id
+        return key._replace(run_id="") if is_chain else key
 
 
 def _policies(
@@ -362,11 +375,7 @@ def _followed_by(live: LiveRun) -> str:
     return state.new_run_id or (state.reset_run_id if state.made_way else "")
 
 
-def _is_itself(
-    key: RunKey,
-    wanted: SignalExternalWorkflowExecutionInitiatedEventAttributes
-    | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
-) -> bool:
+def _is_itself(key: RunKey, wanted: _Initiated) -> bool:
     return (wanted.namespace_id, wanted.workflow_execution.workflow_id) == (
         key.namespace_id,
         key.workflow_id,
