@@ -59,6 +59,7 @@ class _JumpingSelector(selectors.SelectSelector):
             raise DeadlockError
         self.steps_at_once = 0 if timeout else self.steps_at_once + 1
         if self.steps_at_once > STEPS_AT_ONCE_MAX:
+            self.steps_at_once = 0  # What is cancelled now takes its turns, too.
             raise SpinError(f"{STEPS_AT_ONCE_MAX} turns of the loop, and no time goes by")
         self.steps += 1
         if self.steps > STEPS_MAX:
