@@ -223,11 +223,9 @@ def _first_task(live: LiveRun, request: StartRequest) -> TaskStarted | None:
         return None
     if not request.request_eager_execution:
         return None
-    task, started = held_task(live.run), live.run.in_flight.started
-    # If it has been given back since, whoever has it now is another worker.
-    is_callers = started is not None and started.request_id == request.request_id
+    task = held_task(live.run)
     is_first = task is not None and task.started_event_id == 3 and task.ref.attempt == 1
-    return task if is_first and is_callers else None
+    return task if is_first else None
 
 
 def _user_metadata(request: StartRequest) -> UserMetadata | None:
