@@ -86,7 +86,7 @@ _OPTIONS: Mapping[str, Any] = {
         "backoff_coefficient": 3,
         "maximum_interval": "60s",
         "maximum_attempts": 2,
-        "non_retryable_error_types": ["Other"],
+        "non_retryable_error_types": ["Final"],
     },
 }
 #: The queue is that of the player: it has ids of its own.

@@ -11,8 +11,8 @@ from temporalio.api.activity.v1 import ActivityOptions
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow.activities import StartActivity
+from perdure.core.workflow.activity_changes import ChangeActivities
 from perdure.core.workflow.activity_control import (
-    ChangeActivities,
     PauseActivities,
     ResetActivities,
     Selected,

@@ -8,8 +8,8 @@ from temporalio.api.enums.v1 import PendingActivityState
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow.activities import StartActivity
+from perdure.core.workflow.activity_changes import ChangeActivities
 from perdure.core.workflow.activity_control import (
-    ChangeActivities,
     PauseActivities,
     ResetActivities,
     Selected,

@@ -7,6 +7,10 @@ EVERYWHERE = (
     Intended(
         "*.supports_schedules", "schedules are not there yet, and clients switch them on by this"
     ),
+    Intended(
+        "*activity_options.retry_policy.non_retryable_error_types",
+        "the real server shows an activity's retry policy without them",
+    ),
     Intended("*.effective_rate_limit.requests_per_second", "perdure itself limits no rates"),
     Intended("*.task_queue_status.rate_per_second", "perdure itself limits no rates"),
     Intended("*.task_queue_status.task_id_block", "perdure's tasks need no ids of their own"),

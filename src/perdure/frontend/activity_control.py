@@ -15,8 +15,8 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import invalid_argument
+from perdure.core.workflow.activity_changes import ChangeActivities
 from perdure.core.workflow.activity_control import (
-    ChangeActivities,
     PauseActivities,
     ResetActivities,
     Selected,

@@ -28,7 +28,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Code, Rejected, invalid_argument
-from perdure.core.workflow.activity_control import CHANGEABLE
+from perdure.core.workflow.activity_changes import CHANGEABLE
 from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.validation import duration_fault, retry_policy_fault, with_defaults
 from perdure.frontend.activity_control import ActivityControl

@@ -168,6 +168,8 @@ async def activity_reset_while_it_is_paused(world: World) -> None:
 @script(
     intended=[
         Intended("*.expiration_time", "a new time for all attempts counts, and is shown"),
+        Intended("* restored.*.current_retry_interval", "the attempt is due when it was"),
+        Intended("* restored.*.last_failure", "the failure before stays in view"),
         Intended("07 PollActivityTaskQueue.*_timeout", "the worker is told what counts now"),
     ]
 )

@@ -408,31 +408,6 @@ async def start_to_close_begins_anew(world: World) -> None:
 
 
 @script
-async def errors_that_an_activity_is_not_tried_again_after(world: World) -> None:
-    """They are not shown, and cannot be changed."""
-    policy = {"maximum_attempts": 5, "non_retryable_error_types": ["Fatal"]}
-    workflow, queue = await scheduled(world, retry_policy=policy)
-    await workflow.describe("scheduled")
-    options = {"retry_policy": {"maximum_attempts": 4}}
-    await do(
-        workflow,
-        "change",
-        "attempts",
-        activity_options=options,
-        update_mask="retryPolicy.maximumAttempts",
-    )
-    other = {"initial_interval": "1s", "backoff_coefficient": 2, "maximum_attempts": 3}
-    options = {"retry_policy": other | {"non_retryable_error_types": ["Other"]}}
-    await do(workflow, "change", "all", activity_options=options, update_mask="retryPolicy")
-    await workflow.describe("changed")
-    activity = await world.poll_activity(queue)
-    await activity.fail(failure(type="Other"))
-    await (await world.poll_activity(queue)).fail(failure(type="Fatal"))
-    await workflow.describe("over")
-    await do(workflow, "change", "restored", restore_original=True)
-
-
-@script
 async def errors_of_restored_options(world: World) -> None:
     policy = {"maximum_attempts": 5, "non_retryable_error_types": ["Fatal"]}
     workflow, _ = await scheduled(world, retry_policy=policy)

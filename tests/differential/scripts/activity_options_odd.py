@@ -57,7 +57,14 @@ async def activities_selected_by_nothing(world: World) -> None:
     await workflow.describe("untouched")
 
 
-@script
+@script(
+    intended=[
+        Intended(
+            "* 'retryPolicy.nonRetryableErrorTypes'.*",
+            "they can be changed, and need a policy as all other parts of it do",
+        )
+    ]
+)
 async def activity_options_by_odd_masks(world: World) -> None:
     workflow, _ = await scheduled(world)
     for mask in (

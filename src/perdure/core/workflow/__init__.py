@@ -18,7 +18,8 @@ can command, how records change the state, what must hold, the tables.
     handing_out.py        a worker is given that task
     completion.py         it did: its commands are carried out (with completion_pages.py)
     activities.py         something is done in the outside world (with activity_attempts.py, activity_commands.py,
-                          activity_options.py, activity_retries.py, activity_timeouts.py, activity_control.py)
+                          activity_options.py, activity_retries.py, activity_timeouts.py, activity_control.py,
+                          activity_changes.py)
     returning.py          a task comes back: the worker was gone before it had it
     children.py           it starts another workflow (with child_options.py, reach.py)
     externals.py          it signals another workflow, or asks it to stop

@@ -18,7 +18,9 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import (
     ENDS,
     attempt_timeouts,
+    begin_after_reset,
     dispatch,
+    is_kept_back,
     note_heartbeat,
     offer,
     record_canceled,
@@ -133,7 +135,7 @@ def start(step: Step, request: StartActivity) -> ActivityTask:
         or activity.attempt != request.attempt
         or activity.stamp != request.stamp
         or activity.paused_at_ns
-        or step.state.is_paused
+        or is_kept_back(step.state, activity)
         or (activity.started_at_ns and activity.request_id != request.request_id)
     ):
         raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
@@ -325,11 +327,8 @@ def retried(state: RunState, record: ActivityRetried) -> None:
     activity.last_worker_identity = record.last_worker_identity
     activity.started_at_ns = 0
     activity.request_id = ""
-    if activity.resets_heartbeat:
-        activity.heartbeat_details = b""
-        activity.has_heartbeat_details = False
-        activity.last_heartbeat_at_ns = 0
-    activity.was_reset = activity.resets_heartbeat = False
+    if not activity.paused_at_ns:  # Temporal: else only when it is to go on.
+        begin_after_reset(activity)
 
 
 def cancel_requested(state: RunState, event: HistoryEvent) -> None:
@@ -357,13 +356,12 @@ def check(run: Run) -> None:
 
 
 def owed(state: RunState, now_ns: int) -> list[Effect]:
-    if state.is_paused:
-        return []
     return [
         dispatch(state, activity)
         for activity in state.activities.values()
         if not (activity.started_at_ns or activity.paused_at_ns)
         and activity.scheduled_at_ns <= now_ns
+        and not is_kept_back(state, activity)
     ]
 
 

@@ -134,8 +134,13 @@ def dispatch(state: RunState, activity: PendingActivity) -> DispatchActivityTask
 
 def offer(step: Step, activity: PendingActivity) -> None:
     """Have a worker take it, unless the run is paused: then that is made up for when it goes on."""
-    if not step.state.is_paused:
+    if not is_kept_back(step.state, activity):
         step.send(dispatch(step.state, activity))
+
+
+def is_kept_back(state: RunState, activity: PendingActivity) -> bool:
+    """Return whether no worker is to get it because the run is paused."""
+    return state.is_paused and not activity.is_exempt_from_pause
 
 
 def is_backing_off(activity: PendingActivity, now_ns: int) -> bool:
@@ -151,6 +156,12 @@ def retry_timer(activity: PendingActivity) -> Timer:
         activity.scheduled_event_id,
         activity.attempt,
     )
+
+
+def rely_on_timeouts(step: Step, activity: PendingActivity) -> None:
+    """Ask for all that can strike it: it has changed, and so may they."""
+    for timer in timeouts(activity):
+        step.call_back(timer)
 
 
 def timeouts(activity: PendingActivity) -> list[Timer]:
@@ -195,3 +206,19 @@ def due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
         since_ns = max(activity.started_at_ns, activity.last_heartbeat_at_ns)
         timeout_ns = activity.heartbeat_timeout_ns
     return since_ns + timeout_ns if timeout_ns else None
+
+
+# How records of several kinds change the state
+
+
+def begin_after_reset(activity: PendingActivity) -> None:
+    """Have the attempt that comes be an ordinary one, if the one before was reset while it ran."""
+    if activity.resets_heartbeat:
+        forget_details(activity)
+    activity.was_reset = activity.resets_heartbeat = False
+
+
+def forget_details(activity: PendingActivity) -> None:
+    activity.heartbeat_details = b""
+    activity.has_heartbeat_details = False
+    activity.last_heartbeat_at_ns = 0

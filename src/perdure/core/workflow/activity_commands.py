@@ -8,7 +8,7 @@ from perdure.core.workflow.activity_attempts import (
     ENDS,
     offer,
     record_canceled,
-    timeouts,
+    rely_on_timeouts,
 )
 from perdure.core.workflow.activity_options import checked
 from perdure.core.workflow.state import RunState
@@ -60,8 +60,7 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
         attributes.priority.CopyFrom(wanted.priority)
     step.record(event)
     activity = state.activities[event.event_id]
-    for timer in timeouts(activity):
-        step.call_back(timer)
+    rely_on_timeouts(step, activity)
     if not wanted.request_eager_execution:
         offer(step, activity)
 

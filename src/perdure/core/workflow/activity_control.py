@@ -1,26 +1,21 @@
-"""Operators take a hand in activities: pause them, let them go on, begin their attempts anew, change their options.
+"""Operators take a hand in activities: pause them, let them go on, begin their attempts anew.
 
 History shows nothing of it. `stamp` grows whenever what waits for a worker is not to be started any more as it is.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from temporalio.api.activity.v1 import ActivityOptions
-from temporalio.api.common.v1 import Payload, Priority
-from temporalio.api.enums.v1 import TaskQueueKind
-from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
+from temporalio.api.common.v1 import Payload
 
-from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import (
+    begin_after_reset,
+    forget_details,
     offer,
+    rely_on_timeouts,
     retry_timer,
-    timeouts,
 )
-from perdure.core.workflow.activity_options import fill_timeouts
-from perdure.core.workflow.activity_retries import exponential_ns
 from perdure.core.workflow.records import (
     ActivityChanged,
     ActivityPaused,
@@ -29,9 +24,7 @@ from perdure.core.workflow.records import (
     ActivityUnpaused,
 )
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step
-from perdure.core.workflow.times import duration_ns
-from perdure.core.workflow.validation import retry_policy, retry_policy_fault, task_queue_fault
+from perdure.core.workflow.step import Appliers, Requests, Step
 
 PAUSE_INFO = "TemporalPauseInfo"
 _NOT_FOUND = (
@@ -79,17 +72,6 @@ class ResetActivities:
     chance: float
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeActivities:
-    """Reply: the `ActivityOptions` of the last one. `fields` are paths in camel case. None: not provided."""
-
-    which: Selected
-    options: ActivityOptions | None
-    fields: frozenset[str] | None
-    #: All is to be as it was once.
-    restores: bool = False
-
-
 def pause(step: Step, request: PauseActivities) -> None:
     for activity in _selected(step, request.which):
         if not activity.paused_at_ns:
@@ -102,7 +84,7 @@ def pause(step: Step, request: PauseActivities) -> None:
                     request.request_id,
                 )
             )
-        elif activity.pause_request_id != request.request_id or not request.request_id:
+        elif activity.pause_request_id != request.request_id:  # Temporal: none is as good as any.
             raise Rejected(Code.FAILED_PRECONDITION, "activity is already paused")
     # Temporal: also if nothing changes.
     step.convert()
@@ -118,7 +100,7 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
         _reschedule(step, activity, attempt, at_ns, forget_details=request.reset_heartbeat)
         if activity.started_at_ns:
             # Only now: a timer is known by its attempt.
-            _rely_on_timers(step, activity)
+            rely_on_timeouts(step, activity)
     # Temporal: also if nothing changes.
     step.convert()
 
@@ -127,58 +109,24 @@ def reset(step: Step, request: ResetActivities) -> None:
     for activity in _selected(step, request.which):
         scheduled_event_id = activity.scheduled_event_id
         if request.restore_options and activity.original_attributes:
-            _change(step, activity, activity.original_attributes)
+            step.note(ActivityChanged(scheduled_event_id, activity.original_attributes))
         if activity.paused_at_ns and not request.keep_paused:
             step.note(ActivityUnpaused(scheduled_event_id))
         step.note(ActivityReset(scheduled_event_id, request.reset_heartbeat))
         if activity.started_at_ns:
-            _rely_on_timers(step, activity)
+            rely_on_timeouts(step, activity)
         elif not activity.paused_at_ns:
             at_ns = _soon(step, activity, request.jitter_ns, request.chance)
             _reschedule(step, activity, 1, at_ns, forget_details=request.reset_heartbeat)
 
 
-def change(step: Step, request: ChangeActivities) -> ActivityOptions:
-    wanted, fields = request.options, request.fields
-    if not request.restores:
-        step.check_open()
-        if wanted is None:
-            raise invalid_argument("ActivityOptions are not provided")
-        if fields is None and request.which.activity_id is not None:
-            raise invalid_argument("UpdateMask is not provided")
-    options = ActivityOptions()
-    for activity in _pending(step, request.which):
-        if request.restores or wanted is None:
-            changed = activity.original_attributes or activity.attributes
-        elif fields is None:
-            raise invalid_argument("UpdateMask is not provided")
-        else:
-            changed = _merged(step, activity, wanted, fields)
-        _change(step, activity, changed)
-        if not activity.started_at_ns:
-            _reschedule(step, activity, activity.attempt, _next_due_ns(activity))
-        else:
-            _rely_on_timers(step, activity)
-        # Temporal: options that are as they were once do not tell the kind of their queue.
-        kind = TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED
-        if not request.restores:
-            kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
-        options = _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
-        if wanted is not None and fields is not None and not request.restores:
-            # Temporal: the types of errors that stay are not told, but those that were not taken.
-            types = wanted.retry_policy.non_retryable_error_types
-            options.retry_policy.non_retryable_error_types[:] = (
-                types if "retryPolicy" in fields else ()
-            )
-    return options
-
-
 def _selected(step: Step, which: Selected) -> list[PendingActivity]:
     step.check_open()
-    return _pending(step, which)
+    return pending(step, which)
 
 
-def _pending(step: Step, which: Selected) -> list[PendingActivity]:
+def pending(step: Step, which: Selected) -> list[PendingActivity]:
+    """Return the activities that are meant: refuse if there are none."""
     state = step.state
     if which.activity_id is not None:
         scheduled_event_id = state.activity_ids.get(which.activity_id)
@@ -197,14 +145,6 @@ def _pending(step: Step, which: Selected) -> list[PendingActivity]:
 def _soon(step: Step, activity: PendingActivity, jitter_ns: int, chance: float) -> int:
     part = (chance + activity.scheduled_event_id * _GOLDEN_RATIO) % 1
     return step.now_ns + int(jitter_ns * part)
-
-
-def _next_due_ns(activity: PendingActivity) -> int:
-    """Return when the attempt that waits is due, by the retry policy as it is now."""
-    if activity.attempt == 1:
-        return activity.scheduled_at_ns
-    backoff_ns = exponential_ns(activity.retry_policy, activity.attempt)
-    return activity.last_attempt_complete_at_ns + backoff_ns
 
 
 def _reschedule(
@@ -227,124 +167,11 @@ def _reschedule(
     )
     if not is_waiting or activity.paused_at_ns:
         return
-    _rely_on_timers(step, activity)
+    rely_on_timeouts(step, activity)
     if at_ns > step.now_ns:
         step.call_back(retry_timer(activity))
     else:
         offer(step, activity)
-
-
-def _rely_on_timers(step: Step, activity: PendingActivity) -> None:
-    for timer in timeouts(activity):
-        step.call_back(timer)
-
-
-def _change(step: Step, activity: PendingActivity, attributes: bytes) -> None:
-    step.note(ActivityChanged(activity.scheduled_event_id, attributes))
-
-
-# Options
-
-
-def _merged(
-    step: Step, activity: PendingActivity, wanted: ActivityOptions, fields: frozenset[str]
-) -> bytes:
-    new = ActivityTaskScheduledEventAttributes.FromString(activity.attributes)
-    for path, merge in _MERGES.items():
-        if path in fields:
-            merge(new, wanted)
-    if any(path.startswith("retryPolicy") for path in fields):
-        fault = retry_policy_fault(new.retry_policy)
-        if fault is not None:
-            raise invalid_argument(fault)
-    limit = step.world.limits.max_id_length
-    fault = task_queue_fault(new.task_queue, limit, step.state.task_queue)
-    if fault is not None:
-        raise invalid_argument(fault)
-    try:
-        fill_timeouts(new, 0)
-    except BadCommand as error:
-        raise invalid_argument(error.message) from error
-    return new.SerializeToString()
-
-
-_Part = Literal[
-    "schedule_to_close_timeout",
-    "schedule_to_start_timeout",
-    "start_to_close_timeout",
-    "heartbeat_timeout",
-    "priority",
-]
-Merge = Callable[[ActivityTaskScheduledEventAttributes, ActivityOptions], None]
-
-
-def _part(name: _Part) -> Merge:
-    def merge(new: ActivityTaskScheduledEventAttributes, wanted: ActivityOptions) -> None:
-        new.ClearField(name)
-        if wanted.HasField(name):
-            getattr(new, name).CopyFrom(getattr(wanted, name))
-
-    return merge
-
-
-def _field(part: str, name: str) -> Merge:
-    def merge(new: ActivityTaskScheduledEventAttributes, wanted: ActivityOptions) -> None:
-        if not wanted.HasField(part):  # type: ignore[arg-type]
-            words = "".join(word.capitalize() for word in part.split("_"))
-            raise invalid_argument(f"{words} is not provided")
-        value = getattr(getattr(wanted, part), name)
-        if hasattr(value, "CopyFrom"):
-            getattr(getattr(new, part), name).CopyFrom(value)
-        else:
-            setattr(getattr(new, part), name, value)
-
-    return merge
-
-
-def _whole_retry_policy(new: ActivityTaskScheduledEventAttributes, wanted: ActivityOptions) -> None:
-    if not wanted.HasField("retry_policy"):
-        raise invalid_argument("RetryPolicy is not provided")
-    # Temporal: what is not to be tried again cannot be changed.
-    kept = list(new.retry_policy.non_retryable_error_types)
-    new.retry_policy.CopyFrom(wanted.retry_policy)
-    new.retry_policy.non_retryable_error_types[:] = kept
-
-
-#: Paths of a field mask, in camel case → how each is carried over.
-_MERGES: dict[str, Merge] = {
-    "taskQueue.name": _field("task_queue", "name"),
-    "scheduleToCloseTimeout": _part("schedule_to_close_timeout"),
-    "scheduleToStartTimeout": _part("schedule_to_start_timeout"),
-    "startToCloseTimeout": _part("start_to_close_timeout"),
-    "heartbeatTimeout": _part("heartbeat_timeout"),
-    "priority": _part("priority"),
-    "priority.priorityKey": _field("priority", "priority_key"),
-    "priority.fairnessKey": _field("priority", "fairness_key"),
-    "priority.fairnessWeight": _field("priority", "fairness_weight"),
-    "retryPolicy": _whole_retry_policy,
-    "retryPolicy.initialInterval": _field("retry_policy", "initial_interval"),
-    "retryPolicy.backoffCoefficient": _field("retry_policy", "backoff_coefficient"),
-    "retryPolicy.maximumInterval": _field("retry_policy", "maximum_interval"),
-    "retryPolicy.maximumAttempts": _field("retry_policy", "maximum_attempts"),
-}
-CHANGEABLE = frozenset(_MERGES)
-
-
-def _options(
-    attributes: ActivityTaskScheduledEventAttributes, kind: TaskQueueKind.ValueType
-) -> ActivityOptions:
-    options = ActivityOptions(
-        schedule_to_close_timeout=attributes.schedule_to_close_timeout,
-        schedule_to_start_timeout=attributes.schedule_to_start_timeout,
-        start_to_close_timeout=attributes.start_to_close_timeout,
-        heartbeat_timeout=attributes.heartbeat_timeout,
-        retry_policy=attributes.retry_policy,
-    )
-    options.task_queue.name = attributes.task_queue.name
-    options.task_queue.kind = kind
-    if attributes.HasField("priority"):
-        options.priority.CopyFrom(Priority.FromString(attributes.priority.SerializeToString()))
-    return options
 
 
 # How records change the state
@@ -366,7 +193,13 @@ def unpaused(state: RunState, record: ActivityUnpaused) -> None:
     activity.paused_at_ns = 0
     activity.pause_identity = activity.pause_reason = activity.pause_request_id = ""
     activity.stamp += 1
+    _exempt(state, activity)
     show_paused(state)
+
+
+def _exempt(state: RunState, activity: PendingActivity) -> None:
+    """Temporal: an activity that an operator has go on does so in a paused run, too."""
+    activity.is_exempt_from_pause = state.is_paused and not activity.paused_at_ns
 
 
 def show_paused(state: RunState) -> None:
@@ -396,6 +229,7 @@ def rescheduled(state: RunState, record: ActivityRescheduled) -> None:
     activity.stamp += 1
     if not activity.started_at_ns:
         activity.last_failure = b""
+        begin_after_reset(activity)
     if record.forgets_details:
         forget_details(activity)
 
@@ -406,29 +240,7 @@ def was_reset(state: RunState, record: ActivityReset) -> None:
     activity.was_reset = True
     activity.resets_heartbeat = activity.resets_heartbeat or record.resets_heartbeat
     activity.stamp += 1
-
-
-def changed(state: RunState, record: ActivityChanged) -> None:
-    activity = state.activities[record.scheduled_event_id]
-    attributes = ActivityTaskScheduledEventAttributes.FromString(record.attributes)
-    activity.original_attributes = activity.original_attributes or activity.attributes
-    activity.attributes = record.attributes
-    activity.task_queue = attributes.task_queue.name
-    activity.priority_key = attributes.priority.priority_key
-    activity.fairness_key = attributes.priority.fairness_key
-    activity.fairness_weight = attributes.priority.fairness_weight
-    activity.retry_policy = retry_policy(attributes.retry_policy)
-    activity.schedule_to_close_ns = duration_ns(attributes.schedule_to_close_timeout)
-    activity.schedule_to_start_ns = duration_ns(attributes.schedule_to_start_timeout)
-    activity.start_to_close_ns = duration_ns(attributes.start_to_close_timeout)
-    activity.heartbeat_timeout_ns = duration_ns(attributes.heartbeat_timeout)
-    activity.stamp += 1
-
-
-def forget_details(activity: PendingActivity) -> None:
-    activity.heartbeat_details = b""
-    activity.has_heartbeat_details = False
-    activity.last_heartbeat_at_ns = 0
+    _exempt(state, activity)
 
 
 # What must hold
@@ -437,19 +249,16 @@ def forget_details(activity: PendingActivity) -> None:
 def check(run: Run) -> None:
     for activity in run.state.activities.values():
         assert activity.paused_at_ns or not activity.pause_request_id
-        assert activity.stamp or not activity.original_attributes
 
 
 REQUESTS: Requests = {
     PauseActivities: pause,
     UnpauseActivities: unpause,
     ResetActivities: reset,
-    ChangeActivities: change,
 }
 APPLIERS: Appliers = {
     ActivityPaused: paused,
     ActivityUnpaused: unpaused,
     ActivityRescheduled: rescheduled,
     ActivityReset: was_reset,
-    ActivityChanged: changed,
 }

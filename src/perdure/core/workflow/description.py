@@ -301,8 +301,6 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
     options.start_to_close_timeout.CopyFrom(scheduled.start_to_close_timeout)
     options.heartbeat_timeout.CopyFrom(scheduled.heartbeat_timeout)
     options.retry_policy.CopyFrom(scheduled.retry_policy)
-    # Temporal: they are left out.
-    options.retry_policy.ClearField("non_retryable_error_types")
     if scheduled.HasField("priority"):
         options.priority.CopyFrom(scheduled.priority)
     return info

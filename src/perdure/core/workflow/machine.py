@@ -6,6 +6,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow import (
     activities,
+    activity_changes,
     activity_control,
     activity_timeouts,
     callbacks,
@@ -55,6 +56,7 @@ _CONCEPTS = (
     completion,
     activities,
     activity_timeouts,
+    activity_changes,
     activity_control,
     returning,
     timers,

@@ -136,6 +136,7 @@ def _invalidate_activities(state: RunState) -> None:
     """What was offered to workers until now is stale."""
     for activity in state.activities.values():
         activity.stamp += 1
+        activity.is_exempt_from_pause = False
 
 
 # What must hold

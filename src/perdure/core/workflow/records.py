@@ -147,6 +147,13 @@ class ActivityChanged(msgspec.Struct, frozen=True, tag="act="):
     attributes: bytes
 
 
+class ActivityPutOff(msgspec.Struct, frozen=True, tag="act:"):
+    """The attempt that waits is due at another time: its retry policy has changed."""
+
+    scheduled_event_id: int
+    scheduled_at_ns: int
+
+
 class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
     """A start request with this id was answered with this run."""
 
@@ -240,6 +247,7 @@ Internal = (
     | ActivityRescheduled
     | ActivityReset
     | ActivityChanged
+    | ActivityPutOff
     | RequestAttached
     | CallbackAttempted
     | ChildOpen

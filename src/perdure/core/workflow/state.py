@@ -83,7 +83,7 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     #: Serialized `Failure` of the attempt before.
     last_failure: bytes = b""
     last_attempt_complete_at_ns: int = 0
-    #: Between the end of an attempt and the next one.
+    #: Between the end of an attempt and `scheduled_at_ns`.
     current_retry_interval_ns: int = 0
     #: What is to be started must have been offered with this one.
     stamp: int = 0
@@ -92,6 +92,8 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     pause_identity: str = ""
     pause_reason: str = ""
     pause_request_id: str = ""
+    #: An operator had it go on while its run was paused, and the run is paused still.
+    is_exempt_from_pause: bool = False
     #: While an attempt runs that began before the reset. Its details are not passed on if `resets_heartbeat`.
     was_reset: bool = False
     resets_heartbeat: bool = False

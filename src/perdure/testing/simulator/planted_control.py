@@ -17,7 +17,8 @@ from perdure.core.workflow import (
     workflow_task,
 )
 from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_control import ChangeActivities, PauseActivities
+from perdure.core.workflow.activity_changes import ChangeActivities
+from perdure.core.workflow.activity_control import PauseActivities
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
@@ -115,7 +116,7 @@ def _activity_that_goes_on_is_not_offered() -> Any:
 
 def _attempt_that_goes_on_has_no_timeout() -> Any:
     """As a server did here once: the timers that were asked for were of the attempt before."""
-    return patch.object(activity_control, "_rely_on_timers", lambda step, activity: None)
+    return patch.object(activity_control, "rely_on_timeouts", lambda step, activity: None)
 
 
 def _not_persisted(kind: type) -> Any:
