@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from temporalio.api.enums.v1 import RetryState, TimeoutType
 
 from perdure.core.workflow.outcome import DispatchActivityTask
@@ -191,3 +192,75 @@ def test_timeouts_outlive_a_crash() -> None:
     run.wait(0.1)
     assert seconds(run.journal.events[-1].event_time) == 5
     assert timed_out(run).failure.message == "activity Heartbeat timeout"
+
+
+# Short heartbeat timeouts: see docs/decisions/0009-heartbeats.md
+
+
+def beats_until(run: OneRun) -> float:
+    """Take the activity, and say after how many seconds its attempt is over."""
+    run.take_activity()
+    began = run.at()
+    while run.state.activities:
+        run.wait(0.01)
+    return round(run.at() - began, 2)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "strikes_after"),
+    [(0.1, 0.58), (0.5, 0.9), (1, 1.3), (2, 2.1), (2.5, 2.5), (3, 3), (60, 60)],
+)
+def test_a_heartbeat_has_half_a_second_to_arrive(timeout: float, strikes_after: float) -> None:
+    run = scheduled(ONCE, heartbeat_timeout=f"{timeout}s")
+    assert beats_until(run) == strikes_after
+    info = timed_out(run).failure.timeout_failure_info
+    assert info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT
+
+
+def test_a_heartbeat_that_is_a_little_late_is_taken() -> None:
+    run = scheduled(ONCE, heartbeat_timeout="1s")
+    run.take_activity()
+    for _ in range(3):
+        run.wait(1.25)
+        run.crash()
+        run.heartbeat(payloads("late"))
+    run.wait(1.29)
+    assert run.state.activities
+    run.wait(0.01)
+    assert timed_out(run)
+
+
+def test_what_strikes_before_a_late_heartbeat_is_given_up_tells_of_it() -> None:
+    run = scheduled(ONCE, heartbeat_timeout="0.9s", start_to_close_timeout="1s")
+    assert beats_until(run) == 1
+    info = timed_out(run).failure.timeout_failure_info
+    assert info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT
+
+
+def test_the_timeout_of_another_activity_leaves_a_late_heartbeat_its_time() -> None:
+    run = OneRun()
+    run.work(
+        schedule_activity("a", "q", heartbeat_timeout="1s", retry_policy=ONCE),
+        schedule_activity("b", "q", start_to_close_timeout="1.1s", retry_policy=ONCE),
+    )
+    run.take_activity("a")
+    run.take_activity("b")
+    run.wait(1.2)
+    assert [each.activity_id for each in run.state.activities.values()] == ["a"]
+    run.heartbeat()
+
+
+@pytest.mark.parametrize("policy", [ONCE, {}, {"initial_interval": "0.001s"}])
+def test_an_eager_activity_whose_timeouts_are_equal(policy: Mapping[str, object]) -> None:
+    """The time for all attempts is over: that is told, as of one that a worker polled."""
+    equal = dict.fromkeys(("schedule_to_close_timeout", "start_to_close_timeout"), "5s")
+    for is_eager in (True, False):
+        run = scheduled(policy, request_eager_execution=is_eager, **equal)
+        if not is_eager:
+            run.take_activity()
+        run.wait(5)
+        event = timed_out(run)
+        assert event.failure.message == NO_TIME
+        assert event.retry_state == RetryState.RETRY_STATE_TIMEOUT
+        info = event.failure.timeout_failure_info
+        assert info.timeout_type == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE

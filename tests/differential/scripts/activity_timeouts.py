@@ -168,3 +168,55 @@ async def activities_time_out_at_once(world: World) -> None:
         schedule_activity("c", queue, schedule_to_close_timeout="1s"),
     )
     await workflow.poll_and_complete(complete_workflow())
+
+
+async def _eager_with_equal_timeouts(world: World, policy: dict[str, Any]) -> None:
+    workflow = world.workflow()
+    await workflow.start(quiet=True)
+    own = {"schedule_to_close_timeout": "1s", "start_to_close_timeout": "1s"}
+    eager = schedule_activity(
+        "a", workflow.task_queue, request_eager_execution=True, retry_policy=policy, **own
+    )
+    await workflow.poll_and_complete(eager)
+    await workflow.until(_TIMED_OUT)
+
+
+@script
+async def eager_activity_with_equal_timeouts(world: World) -> None:
+    """The time for all attempts together is over before the time of the one."""
+    await _eager_with_equal_timeouts(world, {})
+
+
+@script
+async def eager_activity_with_equal_timeouts_and_one_attempt(world: World) -> None:
+    await _eager_with_equal_timeouts(world, _ONCE)
+
+
+@script
+async def worker_that_is_known_by_its_heartbeats(world: World) -> None:
+    """Who polled says no name, and who sends a heartbeat does."""
+    workflow = world.workflow()
+    queue = world.id("activities")
+    await workflow.start(quiet=True)
+    await workflow.poll_and_complete(
+        schedule_activity("a", queue, retry_policy={"initial_interval": "0.2s"})
+    )
+    activity = await world.poll_activity(queue, identity="")
+    await workflow.describe("nobody")
+    await activity.heartbeat(identity="")
+    await workflow.describe("nobody still")
+    await activity.heartbeat(identity="beats")
+    await workflow.describe("beats")
+    await activity.heartbeat(identity="")
+    await workflow.describe("beats still")
+    await activity.fail(identity="fails")
+    await workflow.describe("failed")
+    activity = await world.poll_activity(queue, identity="polls")
+    await activity.heartbeat(identity="beats again")
+    await workflow.describe("polls")
+    await activity.fail(identity="fails")
+    activity = await world.poll_activity(queue, identity="")
+    await workflow.describe("polled before")
+    await activity.heartbeat(identity="beats")
+    await activity.fail(identity="fails")
+    await workflow.describe("failed at last")

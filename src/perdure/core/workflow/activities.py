@@ -307,7 +307,6 @@ def started(state: RunState, record: ActivityStarted) -> None:
     activity.started_at_ns = record.started_at_ns
     activity.request_id = record.request_id
     activity.started_identity = record.identity
-    activity.last_worker_identity = record.identity
 
 
 def beaten(state: RunState, record: ActivityHeartbeat) -> None:
@@ -315,6 +314,7 @@ def beaten(state: RunState, record: ActivityHeartbeat) -> None:
     activity.last_heartbeat_at_ns = record.at_ns
     activity.heartbeat_details = record.details
     activity.has_heartbeat_details = record.has_details
+    activity.last_worker_identity = record.identity or activity.last_worker_identity
 
 
 def retried(state: RunState, record: ActivityRetried) -> None:

@@ -12,6 +12,8 @@ from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
 from perdure.core.workflow.state import PendingActivity, RunState
 from perdure.core.workflow.step import Step, new_event
 
+#: SDKs send a heartbeat when four fifths of its timeout are over: it has at least this long to arrive.
+_HEARTBEAT_MARGIN_NS = 500_000_000
 #: Events that end an activity.
 ENDS = (
     EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
@@ -182,14 +184,23 @@ _WHILE_IT_RUNS = (TimerKind.ACTIVITY_START_TO_CLOSE, TimerKind.ACTIVITY_HEARTBEA
 def _asked_for(activity: PendingActivity, kinds: Iterable[TimerKind]) -> list[Timer]:
     timers: list[Timer] = []
     for kind in kinds:
-        at_ns = due_at_ns(activity, kind)
+        at_ns = strike_at_ns(activity, kind)
         if at_ns is not None:
             timers.append(Timer(at_ns, kind, activity.scheduled_event_id, activity.attempt))
     return timers
 
 
+def strike_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
+    """Return when a timeout of `activity` strikes, if no other one does before; None if it cannot strike it now."""
+    at_ns = due_at_ns(activity, kind)
+    if at_ns is None or kind != TimerKind.ACTIVITY_HEARTBEAT:
+        return at_ns
+    # See docs/decisions/0009-heartbeats.md.
+    return at_ns + max(0, _HEARTBEAT_MARGIN_NS - activity.heartbeat_timeout_ns // 5)
+
+
 def due_at_ns(activity: PendingActivity, kind: TimerKind) -> int | None:
-    """Return when a timeout of `activity` strikes; None if it cannot strike it as it is now."""
+    """Return when the time is over that a timeout gives; None if it cannot strike `activity` as it is now."""
     if activity.paused_at_ns:
         return None
     if kind == TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE:

@@ -10,6 +10,7 @@ from perdure.core.workflow.activity_attempts import (
     record_started,
     retry,
     retry_timer,
+    strike_at_ns,
     timeouts,
 )
 from perdure.core.workflow.activity_retries import verdict
@@ -26,6 +27,20 @@ _TIMEOUTS = {
     TimerKind.ACTIVITY_HEARTBEAT: TimeoutType.TIMEOUT_TYPE_HEARTBEAT,
 }
 
+#: Of timeouts that strike at once. Temporal: an attempt starts a little after its activity was scheduled, so the time
+#: of all attempts together is over before the time of that one. Here an eager attempt starts at the very same time.
+_ORDER = {
+    kind: place
+    for place, kind in enumerate(
+        (
+            TimerKind.ACTIVITY_SCHEDULE_TO_START,
+            TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE,
+            TimerKind.ACTIVITY_START_TO_CLOSE,
+            TimerKind.ACTIVITY_HEARTBEAT,
+        )
+    )
+}
+
 # What can be asked
 
 
@@ -37,12 +52,12 @@ def time_out(step: Step, timer: Timer) -> None:
     per_attempt = timer.kind != TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE
     if per_attempt and activity.attempt != timer.attempt:
         return
-    due_ns = due_at_ns(activity, timer.kind)
-    if due_ns is None:
+    strikes_at_ns = strike_at_ns(activity, timer.kind)
+    if strikes_at_ns is None:
         return
-    if due_ns > step.now_ns:
+    if strikes_at_ns > step.now_ns:
         # A heartbeat came since: look again when the next one would be late.
-        step.call_back(timer._replace(fire_at_ns=due_ns))
+        step.call_back(timer._replace(fire_at_ns=strikes_at_ns))
         return
     ended = [_strike(step, each) for each in _due(step.state, step.now_ns)]
     if any(ended):
@@ -50,13 +65,20 @@ def time_out(step: Step, timer: Timer) -> None:
 
 
 def _due(state: RunState, now_ns: int) -> list[Timer]:
-    """Return the timeouts that strike now, in the order in which they do."""
-    due = [
-        timer
+    """Return the timeouts of the activities that one strikes now, in the order in which their times were over."""
+    struck = {
+        timer.event_id
         for timer in needed_timers(state, now_ns)
         if timer.kind in _TIMEOUTS and timer.fire_at_ns <= now_ns
-    ]
-    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _TIMEOUTS[timer.kind]))
+    }
+    due: list[Timer] = []
+    for event_id in struck:
+        activity = state.activities[event_id]
+        for kind in _TIMEOUTS:
+            at_ns = due_at_ns(activity, kind)
+            if at_ns is not None and at_ns <= now_ns:
+                due.append(Timer(at_ns, kind, event_id, activity.attempt))
+    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _ORDER[timer.kind]))
 
 
 def _strike(step: Step, timer: Timer) -> bool:

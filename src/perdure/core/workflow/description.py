@@ -261,7 +261,7 @@ def _pending_activity(activity: PendingActivity, now_ns: int) -> PendingActivity
         activity_id=activity.activity_id,
         attempt=activity.attempt,
         maximum_attempts=activity.retry_policy.maximum_attempts,
-        last_worker_identity=activity.last_worker_identity,
+        last_worker_identity=activity.started_identity or activity.last_worker_identity,
     )
     info.activity_type.name = activity.activity_type
     if activity.cancel_requested_event_id:

@@ -72,7 +72,9 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     started_at_ns: int = 0
     #: Of the poll that it was handed to. Refuses a second start of the same attempt.
     request_id: str = ""
+    #: Of the poll; of the last one while none has it.
     started_identity: str = ""
+    #: Of a heartbeat or an earlier attempt: shown if the poll had none.
     last_worker_identity: str = ""
     last_heartbeat_at_ns: int = 0
     #: Serialized `Payloads`; outlives the attempt.
