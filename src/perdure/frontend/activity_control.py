@@ -30,6 +30,8 @@ from perdure.store.port import RunKey
 
 
 class ActivityControl:
+    """The newer calls have a request id, which those without one in their messages are told besides."""
+
     def __init__(self, services: Services) -> None:
         self._services = services
         self._node = services.node
@@ -43,7 +45,7 @@ class ActivityControl:
         return PauseActivityResponse()
 
     async def UnpauseActivity(
-        self, request: UnpauseActivityRequest, call: Call
+        self, request: UnpauseActivityRequest, call: Call, *, request_id: str = ""
     ) -> UnpauseActivityResponse:
         key, which = self._target(request)
         wanted = UnpauseActivities(
@@ -52,12 +54,13 @@ class ActivityControl:
             reset_heartbeat=request.reset_heartbeat,
             jitter_ns=duration_ns(request.jitter),
             chance=self._node.chance(),
+            request_id=request_id,
         )
         await self._node.engine.ask(key, wanted)
         return UnpauseActivityResponse()
 
     async def ResetActivity(
-        self, request: ResetActivityRequest, call: Call
+        self, request: ResetActivityRequest, call: Call, *, request_id: str = ""
     ) -> ResetActivityResponse:
         key, which = self._target(request)
         wanted = ResetActivities(
@@ -67,12 +70,13 @@ class ActivityControl:
             restore_options=request.restore_original_options,
             jitter_ns=duration_ns(request.jitter),
             chance=self._node.chance(),
+            request_id=request_id,
         )
         await self._node.engine.ask(key, wanted)
         return ResetActivityResponse()
 
     async def UpdateActivityOptions(
-        self, request: UpdateActivityOptionsRequest, call: Call
+        self, request: UpdateActivityOptionsRequest, call: Call, *, request_id: str = ""
     ) -> UpdateActivityOptionsResponse:
         key, which = self._target(request)
         check_priority(request.activity_options.priority)
@@ -84,6 +88,7 @@ class ActivityControl:
             request.activity_options if request.HasField("activity_options") else None,
             fields if request.HasField("update_mask") else None,
             restores=request.restore_original,
+            request_id=request_id,
         )
         options = await self._node.engine.ask(key, wanted)
         assert isinstance(options, ActivityOptions)

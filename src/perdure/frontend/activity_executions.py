@@ -81,7 +81,7 @@ class ActivityExecutions:
         self._check(request)
         _check_duration("jitter", request.jitter)
         older = UnpauseActivityRequest(**_target(request), jitter=request.jitter)
-        await self._of_workflows.UnpauseActivity(older, call)
+        await self._of_workflows.UnpauseActivity(older, call, request_id=request.request_id)
         return UnpauseActivityExecutionResponse()
 
     async def ResetActivityExecution(
@@ -96,7 +96,7 @@ class ActivityExecutions:
             restore_original_options=request.restore_original_options,
             reset_heartbeat=request.reset_heartbeat,
         )
-        await self._of_workflows.ResetActivity(older, call)
+        await self._of_workflows.ResetActivity(older, call, request_id=request.request_id)
         return ResetActivityExecutionResponse()
 
     async def UpdateActivityExecutionOptions(
@@ -114,7 +114,9 @@ class ActivityExecutions:
                 activity_options=request.activity_options,
                 update_mask=request.update_mask,
             )
-        changed = await self._of_workflows.UpdateActivityOptions(older, call)
+        changed = await self._of_workflows.UpdateActivityOptions(
+            older, call, request_id=request.request_id
+        )
         return UpdateActivityExecutionOptionsResponse(activity_options=changed.activity_options)
 
     def _check(self, request: Any) -> Limits:

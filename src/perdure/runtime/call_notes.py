@@ -7,8 +7,8 @@ transport's business; here is what is noted, by whatever is done for a call, and
 from contextvars import ContextVar
 
 from perdure.core.workflow.activities import HeartbeatActivity
+from perdure.core.workflow.activity_changes import ChangeActivities
 from perdure.core.workflow.activity_control import (
-    ChangeActivities,
     PauseActivities,
     ResetActivities,
     UnpauseActivities,

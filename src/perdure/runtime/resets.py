@@ -104,8 +104,9 @@ class Resets:
         engine = self._engine
         base = await engine.get(key)
         current = await engine.find(key._replace(run_id=""))
-        known = _known(current, reset.request_id)
+        known = _known(base, current, reset.request_id)
         if known:
+            await engine.settle(base)
             await engine.settle(current)
             return known
         if not 1 < reset.event_id < base.state.next_event_id + len(held_back_of(base.run)):
@@ -127,8 +128,9 @@ class Resets:
                 raise unavailable("this node has lost its lease meanwhile")
             base = await engine.get(base.key)
             current = await engine.find(key._replace(run_id=""))
-            known = _known(current, reset.request_id)
+            known = _known(base, current, reset.request_id)
             if known:
+                await engine.settle(base)
                 await engine.settle(current)
                 return known
             is_current = engine.residency.peek(base.key) is base
@@ -180,7 +182,7 @@ class Resets:
         limits = engine.world_of(base.key.namespace_id).limits
         if not limits.resets_with_pending_children and has_pending_children(prefix):
             raise invalid_argument("WorkflowResetter encountered pending child workflows.")
-        engine.advance(base, NoteReset(run_id))
+        engine.advance(base, NoteReset(run_id, reset.request_id))
         run_number = base.run_number
         if current is not None:
             run_number = current.run_number
@@ -220,8 +222,13 @@ def _is_at_the_end(live: LiveRun | None) -> bool:
     return live is not None and live.state.status != _CONTINUED_AS_NEW
 
 
-def _known(current: LiveRun | None, request_id: str) -> str:
-    """Return the current run if this very request has made it."""
+def _known(base: LiveRun, current: LiveRun | None, request_id: str) -> str:
+    """Return the run that this very request has made.
+
+    Temporal: only if it is the current run, so a request that comes again after another one makes one more run.
+    """
+    if request_id in base.state.resets:
+        return base.state.resets[request_id]
     if current is None:
         return ""
     state = current.state

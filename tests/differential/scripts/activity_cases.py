@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
@@ -21,6 +22,7 @@ from tests.differential.compare import Intended
 from tests.differential.registry import add
 from tests.differential.scripts.activity_control import do
 from tests.differential.transcript import plain
+from tests.differential.wire import Refused
 from tests.differential.world import ActivityTask, Workflow, World
 
 _SETTINGS = ("frontend.WorkflowPauseEnabled=true",)
@@ -62,6 +64,10 @@ for _part in (".polled*", ".completed", ".history.*"):
     _INTENDED.append(Intended(_where, _UNTOUCHED, sometimes=True))
 
 
+class _Lost(Exception):
+    """The real server has given a task to a poll that it did not answer, as it may when the machine is busy."""
+
+
 class _Activity:
     """The activity "a" of one case, and the worker that may have it."""
 
@@ -76,7 +82,7 @@ class _Activity:
         command = schedule_activity(
             "a", self.queue, retry_policy=dict(RETRY_POLICY), **case.timeouts
         )
-        await (await self.workflow.poll(quiet=True)).complete(command, quiet=True)
+        await self.work(command)
         for action in STATES[case.state]:
             await self._do(action)
         if case.run_is_paused:
@@ -87,6 +93,8 @@ class _Activity:
         match action:
             case "poll":
                 self.held = await self.poll()
+                if not self.held.reply.task_token:
+                    raise _Lost
             case "beat":
                 assert self.held is not None
                 await self.held.heartbeat(quiet=True)
@@ -97,8 +105,7 @@ class _Activity:
                 await self.world.wait(0.3)
             case "cancel":
                 await self.workflow.signal(quiet=True)
-                task = await self.workflow.poll(quiet=True)
-                await task.complete(cancel_activity(5), quiet=True)
+                await self.work(cancel_activity(5))
             case "pause" | "reset":
                 await self.call(Call(action, {}))
             case "reset but paused":
@@ -117,6 +124,12 @@ class _Activity:
 
     async def poll(self, *, timeout: float = 20) -> ActivityTask:
         return await self.world.poll_activity(self.queue, timeout=timeout, quiet=True)
+
+    async def work(self, *commands: Command) -> None:
+        task = await self.workflow.poll(quiet=True)
+        if not task.reply.task_token:
+            raise _Lost
+        await task.complete(*commands, quiet=True)
 
     async def fail(self, **info: Any) -> Any:
         assert self.held is not None
@@ -141,6 +154,20 @@ class _Activity:
         )
 
 
+async def _scheduled(world: World, number: int, case: Case) -> _Activity:
+    for tries_left in (2, 1, 0):
+        activity = _Activity(world, number)
+        try:
+            await activity.schedule(case)
+        except (_Lost, Refused):
+            if not tries_left:
+                raise
+            await activity.workflow.terminate(quiet=True)
+        else:
+            break
+    return activity
+
+
 def _is_kept_back(case: Case) -> bool:
     """Whether what waits goes on waiting because the run is paused: a poll is in vain."""
     lets_go = case.call.what == "reset" or (case.call.what == "unpause" and "paused" in case.state)
@@ -149,8 +176,7 @@ def _is_kept_back(case: Case) -> bool:
 
 async def _play(world: World, number: int, case: Case) -> Any:
     """Return what is answered, and seen then; how the attempt that runs goes on; whether there is another one."""
-    activity = _Activity(world, number)
-    await activity.schedule(case)
+    activity = await _scheduled(world, number, case)
     told: dict[str, Any] = {"run": activity.workflow.run_id}
     told["answer"] = plain(await activity.call(case.call))
     if "jitter" in case.call.fields:

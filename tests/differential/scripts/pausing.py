@@ -46,7 +46,10 @@ async def pausing_is_off(world: World) -> None:
     await workflow.poll_and_complete(complete_workflow())
 
 
-@_pausable()
+_SENT_AGAIN = "a client that sends its request again, for want of an answer, has what it asked for"
+
+
+@_pausable(Intended("* UnpauseWorkflowExecution same request.*", _SENT_AGAIN))
 async def pauses_refused(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
@@ -72,6 +75,31 @@ async def pauses_refused(world: World) -> None:
     await workflow.terminate()
     await _pause(workflow, "closed")
     await _unpause(workflow, "closed")
+
+
+@_pausable(
+    *(
+        Intended(f"* {place}*", _SENT_AGAIN)
+        for place in (
+            "paused no more.",
+            "unpaused no more.",
+            "PauseWorkflowExecution another.",
+            "at the end ",
+        )
+    )
+)
+async def pauses_sent_again(world: World) -> None:
+    """The real server pauses what has been let go since, and the other way round."""
+    workflow = world.workflow()
+    await workflow.start()
+    await workflow.poll_and_complete()
+    await _pause(workflow)
+    await _unpause(workflow)
+    await _pause(workflow, "sent again")
+    await workflow.describe("paused no more")
+    await _pause(workflow, "another", request_id="another")
+    await _unpause(workflow, "sent again")
+    await workflow.describe("unpaused no more")
 
 
 @_pausable()
@@ -184,10 +212,10 @@ async def paused_run_with_activities(world: World) -> None:
     await workflow.describe("failed")
     await _unpause(workflow)
     activity = await world.poll_activity(queue)
-    await _pause(workflow, "again")
+    await _pause(workflow, "again", request_id="pause again")
     await activity.complete()
     await workflow.describe("completed")
-    await _unpause(workflow, "again")
+    await _unpause(workflow, "again", request_id="unpause again")
     await workflow.poll_and_complete(complete_workflow())
 
 

@@ -32,7 +32,7 @@ can command, how records change the state, what must hold, the tables.
     succession.py         it goes on as a new run: what every such run takes over
     resetting.py          it is taken back to one of its workflow tasks
     options.py            an operator changes how it is treated, or another start is attached to it (with versioning.py)
-    pausing.py            an operator stops it for a while
+    pausing.py            an operator stops it for a while (with known_requests.py)
     callbacks.py          somebody outside is told how it ended, or what came of an update
                           (with nexus_completion.py, update_callbacks.py)
     markers.py            it leaves a note to itself

@@ -23,6 +23,7 @@ from perdure.core.workflow.activity_attempts import (
 from perdure.core.workflow.activity_control import Selected, pending
 from perdure.core.workflow.activity_options import fill_timeouts
 from perdure.core.workflow.activity_retries import exponential_ns
+from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import ActivityChanged, ActivityPutOff
 from perdure.core.workflow.state import PendingActivity, RetryPolicy, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step
@@ -41,6 +42,7 @@ class ChangeActivities:
     fields: frozenset[str] | None
     #: All is to be as it was once.
     restores: bool = False
+    request_id: str = ""
 
 
 def change(step: Step, request: ChangeActivities) -> ActivityOptions:
@@ -53,13 +55,17 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
             raise invalid_argument("UpdateMask is not provided")
     options = ActivityOptions()
     for activity in pending(step, request.which):
-        if request.restores or wanted is None:
+        is_retry = is_known(activity.known_requests, "change", request.request_id)
+        if is_retry:
+            changed = activity.attributes
+        elif request.restores or wanted is None:
             changed = activity.original_attributes or activity.attributes
         elif fields is None:
             raise invalid_argument("UpdateMask is not provided")
         else:
             changed = _merged(step, activity, wanted, fields)
-        _put(step, activity, changed)
+        if not is_retry:
+            _put(step, activity, changed, request.request_id)
         # Temporal: options that are as they were once do not tell the kind of their queue.
         kind = TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED
         if not request.restores:
@@ -68,10 +74,10 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
     return options
 
 
-def _put(step: Step, activity: PendingActivity, attributes: bytes) -> None:
+def _put(step: Step, activity: PendingActivity, attributes: bytes, request_id: str) -> None:
     """Give `activity` these options; ask again for what they change."""
     policy, stamp = activity.retry_policy, activity.stamp
-    step.note(ActivityChanged(activity.scheduled_event_id, attributes))
+    step.note(ActivityChanged(activity.scheduled_event_id, attributes, request_id))
     _put_off(step, activity, policy)
     rely_on_timeouts(step, activity)
     if activity.stamp == stamp or activity.started_at_ns or activity.paused_at_ns:
@@ -215,6 +221,7 @@ def changed(state: RunState, record: ActivityChanged) -> None:
     attributes = ActivityTaskScheduledEventAttributes.FromString(record.attributes)
     activity.original_attributes = activity.original_attributes or activity.attributes
     activity.attributes = record.attributes
+    remember(activity.known_requests, "change", record.request_id)
     place = _place_in_queue(activity)
     activity.task_queue = attributes.task_queue.name
     activity.priority_key = attributes.priority.priority_key

@@ -16,6 +16,7 @@ from perdure.core.workflow.activity_attempts import (
     rely_on_timeouts,
     retry_timer,
 )
+from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import (
     ActivityChanged,
     ActivityPaused,
@@ -60,6 +61,7 @@ class UnpauseActivities:
     jitter_ns: int
     #: Drawn at random, 0 <= chance < 1.
     chance: float
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,13 @@ class ResetActivities:
     restore_options: bool
     jitter_ns: int
     chance: float
+    request_id: str = ""
 
 
 def pause(step: Step, request: PauseActivities) -> None:
     for activity in _selected(step, request.which):
+        if is_known(activity.known_requests, "pause", request.request_id):
+            continue
         if not activity.paused_at_ns:
             step.note(
                 ActivityPaused(
@@ -94,7 +99,9 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
     for activity in _selected(step, request.which):
         if not activity.paused_at_ns:
             continue
-        step.note(ActivityUnpaused(activity.scheduled_event_id))
+        if is_known(activity.known_requests, "unpause", request.request_id):
+            continue
+        step.note(ActivityUnpaused(activity.scheduled_event_id, request.request_id))
         at_ns = _soon(step, activity, request.jitter_ns, request.chance)
         attempt = 1 if request.reset_attempts else activity.attempt
         _reschedule(step, activity, attempt, at_ns, forget_details=request.reset_heartbeat)
@@ -108,11 +115,13 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
 def reset(step: Step, request: ResetActivities) -> None:
     for activity in _selected(step, request.which):
         scheduled_event_id = activity.scheduled_event_id
+        if is_known(activity.known_requests, "reset", request.request_id):
+            continue
         if request.restore_options and activity.original_attributes:
             step.note(ActivityChanged(scheduled_event_id, activity.original_attributes))
         if activity.paused_at_ns and not request.keep_paused:
             step.note(ActivityUnpaused(scheduled_event_id))
-        step.note(ActivityReset(scheduled_event_id, request.reset_heartbeat))
+        step.note(ActivityReset(scheduled_event_id, request.reset_heartbeat, request.request_id))
         if activity.started_at_ns:
             rely_on_timeouts(step, activity)
         elif not activity.paused_at_ns:
@@ -183,6 +192,7 @@ def paused(state: RunState, record: ActivityPaused) -> None:
     activity.pause_identity = record.identity
     activity.pause_reason = record.reason
     activity.pause_request_id = record.request_id
+    remember(activity.known_requests, "pause", record.request_id)
     if not activity.started_at_ns:
         activity.stamp += 1
     show_paused(state)
@@ -192,6 +202,7 @@ def unpaused(state: RunState, record: ActivityUnpaused) -> None:
     activity = state.activities[record.scheduled_event_id]
     activity.paused_at_ns = 0
     activity.pause_identity = activity.pause_reason = activity.pause_request_id = ""
+    remember(activity.known_requests, "unpause", record.request_id)
     activity.stamp += 1
     _exempt(state, activity)
     show_paused(state)
@@ -238,6 +249,7 @@ def was_reset(state: RunState, record: ActivityReset) -> None:
     activity = state.activities[record.scheduled_event_id]
     activity.attempt = 1
     activity.was_reset = True
+    remember(activity.known_requests, "reset", record.request_id)
     activity.resets_heartbeat = activity.resets_heartbeat or record.resets_heartbeat
     activity.stamp += 1
     _exempt(state, activity)

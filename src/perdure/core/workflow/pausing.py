@@ -12,6 +12,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.activity_attempts import dispatch, retry_timer
 from perdure.core.workflow.activity_control import show_paused
+from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import TaskDropped
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step, new_event
@@ -38,6 +39,8 @@ class Unpause:
 def pause(step: Step, request: Pause) -> None:
     state = step.state
     step.check_open()
+    if is_known(state.known_requests, "pause", request.request_id):
+        return
     if state.is_paused:
         if request.request_id and request.request_id == state.pause_request_id:
             return
@@ -85,6 +88,8 @@ def _record_started(step: Step, scheduled_event_id: int) -> int:
 def unpause(step: Step, request: Unpause) -> None:
     state = step.state
     step.check_open()
+    if is_known(state.known_requests, "unpause", request.request_id):
+        return
     if not state.is_paused:
         raise Rejected(Code.FAILED_PRECONDITION, "workflow is not paused.")
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED)
@@ -117,11 +122,14 @@ def paused(state: RunState, event: HistoryEvent) -> None:
     state.pause_identity = attributes.identity
     state.pause_reason = attributes.reason
     state.pause_request_id = attributes.request_id
+    remember(state.known_requests, "pause", attributes.request_id)
     _invalidate_activities(state)
     show_paused(state)
 
 
 def unpaused(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_unpaused_event_attributes
+    remember(state.known_requests, "unpause", attributes.request_id)
     state.status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
     state.paused_at_ns = 0
     state.pause_identity = state.pause_reason = state.pause_request_id = ""

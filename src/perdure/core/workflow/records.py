@@ -122,6 +122,7 @@ class ActivityPaused(msgspec.Struct, frozen=True, tag="act||"):
 
 class ActivityUnpaused(msgspec.Struct, frozen=True, tag="act>"):
     scheduled_event_id: int
+    request_id: str = ""
 
 
 class ActivityRescheduled(msgspec.Struct, frozen=True, tag="act@"):
@@ -138,6 +139,7 @@ class ActivityReset(msgspec.Struct, frozen=True, tag="act0"):
 
     scheduled_event_id: int
     resets_heartbeat: bool
+    request_id: str = ""
 
 
 class ActivityChanged(msgspec.Struct, frozen=True, tag="act="):
@@ -145,6 +147,7 @@ class ActivityChanged(msgspec.Struct, frozen=True, tag="act="):
 
     scheduled_event_id: int
     attributes: bytes
+    request_id: str = ""
 
 
 class ActivityPutOff(msgspec.Struct, frozen=True, tag="act:"):
@@ -209,6 +212,7 @@ class WasReset(msgspec.Struct, frozen=True, tag="reset"):
     """The workflow goes on, from somewhere in this run, as another one."""
 
     run_id: str
+    request_id: str = ""
 
 
 class UpdateDropped(msgspec.Struct, frozen=True, tag="upd-"):

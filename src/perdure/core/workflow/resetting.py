@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import invalid_argument
 from perdure.core.workflow import children, options
+from perdure.core.workflow.known_requests import KNOWN_MAX
 from perdure.core.workflow.records import (
     ExternalRequested,
     Identified,
@@ -82,6 +83,7 @@ class NoteReset:
     """Asked of the base run: it goes on as `run_id`."""
 
     run_id: str
+    request_id: str = ""
 
 
 def rebuild(step: Step, request: Rebuild) -> None:
@@ -107,7 +109,7 @@ def rebuild(step: Step, request: Rebuild) -> None:
 
 
 def note_reset(step: Step, request: NoteReset) -> None:
-    step.note(WasReset(request.run_id), with_end=True)
+    step.note(WasReset(request.run_id, request.request_id), with_end=True)
 
 
 # What other concepts use
@@ -291,6 +293,10 @@ def rebuilt(state: RunState, record: Rebuilt) -> None:
 
 def was_reset(state: RunState, record: WasReset) -> None:
     state.reset_run_id = record.run_id
+    if record.request_id:
+        state.resets[record.request_id] = record.run_id
+        while len(state.resets) > KNOWN_MAX:
+            del state.resets[next(iter(state.resets))]
 
 
 # What must hold

@@ -94,6 +94,7 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     pause_identity: str = ""
     pause_reason: str = ""
     pause_request_id: str = ""
+    known_requests: list[str] = []
     #: An operator had it go on while its run was paused, and the run is paused still.
     is_exempt_from_pause: bool = False
     #: While an attempt runs that began before the reset. Its details are not passed on if `resets_heartbeat`.
@@ -331,6 +332,8 @@ class RunState(msgspec.Struct, omit_defaults=True):
     new_run_id: str = ""
     #: The run that this one went on as when it was reset; empty if it was not.
     reset_run_id: str = ""
+    #: Ids of requests that have reset it → the runs that these have made, oldest first.
+    resets: dict[str, str] = {}
     #: The run that this one is a reset of, last; before it the run that that one was a reset of, and so on.
     base_run_ids: list[str] = []
     reset_at_ns: int = 0
@@ -348,6 +351,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     pause_identity: str = ""
     pause_reason: str = ""
     pause_request_id: str = ""
+    known_requests: list[str] = []
 
     def __post_init__(self) -> None:
         if self.signal_request_ids:
