@@ -1,7 +1,7 @@
 """How much room the pages of completions have."""
 
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.state import Pages
+from perdure.core.workflow.started_task import Pages
 from perdure.runtime.completion_pages import CompletionPages
 
 _LIMITS = Limits(completion_pages_size=100, completion_pages_share=0.5)

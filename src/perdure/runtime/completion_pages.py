@@ -6,7 +6,7 @@ The pages belong to the runs (`core/workflow/completion_pages.py`); here they ar
 from weakref import WeakKeyDictionary
 
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.state import Pages
+from perdure.core.workflow.started_task import Pages
 
 
 class CompletionPages:

@@ -3,7 +3,7 @@
 Read in this order:
 
     outcome.py        what a transition hands to the shell: a journal row, timers, effects, a reply
-    state.py          `RunState`: everything that is known about a run, in one place
+    state.py          `RunState`: everything that is known about a run, in one place (with started_task.py)
     records.py        what a journal row holds besides history events
     machine.py        `transition`, the one entry point; `fold`, for recovery; `owed` and `needed_timers`
     step.py           the verbs that the rules below are written in

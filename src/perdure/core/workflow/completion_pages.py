@@ -12,7 +12,7 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.errordetails.v1 import WorkflowTaskCompletionBufferLostFailure
 
 from perdure.core.errors import Code, Rejected, invalid_argument
-from perdure.core.workflow.state import Pages
+from perdure.core.workflow.started_task import Pages
 from perdure.core.workflow.step import BadCommand, Step
 
 #: Temporal: of one completion.

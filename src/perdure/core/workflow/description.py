@@ -31,13 +31,13 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from perdure.core.workflow.callbacks import is_due
 from perdure.core.workflow.listing import memo, search_attributes
 from perdure.core.workflow.outcome import Limits, World
+from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import (
     CompletionCallback,
     LeftPending,
     PendingActivity,
     Run,
     RunState,
-    StartedTask,
     WorkflowTask,
 )
 from perdure.core.workflow.times import set_duration, set_timestamp

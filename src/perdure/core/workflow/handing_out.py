@@ -14,7 +14,8 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Request
 
 from perdure.core.errors import no_workflow_task
-from perdure.core.workflow.state import Run, StartedTask
+from perdure.core.workflow.started_task import StartedTask
+from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Requests, Step, new_event
 from perdure.core.workflow.workflow_task import (
     TaskRef,

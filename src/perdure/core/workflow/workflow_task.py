@@ -25,7 +25,8 @@ from perdure.core.workflow.records import (
     TaskRescheduled,
     Unbuffered,
 )
-from perdure.core.workflow.state import Run, RunState, Speculative, StartedTask, WorkflowTask
+from perdure.core.workflow.started_task import StartedTask
+from perdure.core.workflow.state import Run, RunState, Speculative, WorkflowTask
 from perdure.core.workflow.step import (
     Appliers,
     Requests,
