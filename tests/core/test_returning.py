@@ -6,7 +6,11 @@ from perdure.core.errors import Rejected
 from perdure.core.workflow.activities import StartActivity
 from perdure.core.workflow.activity_control import PauseActivities, Selected
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
-from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
+from perdure.core.workflow.returning import (
+    ReturnActivity,
+    ReturnEagerActivities,
+    ReturnWorkflowTask,
+)
 from tests.core.run import OneRun
 from tests.core.test_sticky import STICKY, stuck
 from tests.core.test_updates import ACCEPT, RESPOND, asked, says
@@ -145,9 +149,15 @@ def test_eager_activities_come_back_together() -> None:
     commands = [schedule_activity(name, "q", start_to_close_timeout="5s") for name in "ab"]
     for command in commands:
         command.schedule_activity_task_command_attributes.request_eager_execution = True
-    run.work(*commands, eager_request_id="eager")
+    run.work(*commands, completion_id="00e8d4a5-1000-774a-bd4b-185ec37b053d")
     assert not run.dispatched(DispatchActivityTask)
-    run.ask(ReturnActivity("eager"))
+    assert {activity.request_id for activity in run.state.activities.values()} == {
+        "00000005-1000-774a-bd4b-185ec37b053d",
+        "00000006-1000-774a-bd4b-185ec37b053d",
+    }
+    run.ask(ReturnEagerActivities("00e8d4a5-1000-774a-bd4b-000000000000"))
+    assert not run.dispatched(DispatchActivityTask)
+    run.ask(ReturnEagerActivities("00e8d4a5-1000-774a-bd4b-185ec37b053d"))
     assert [effect.scheduled_event_id for effect in run.dispatched(DispatchActivityTask)] == [5, 6]
 
 

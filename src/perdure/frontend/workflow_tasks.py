@@ -28,7 +28,7 @@ from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
+from perdure.core.workflow.returning import ReturnEagerActivities, ReturnWorkflowTask
 from perdure.core.workflow.times import duration_ns, set_timestamp
 from perdure.core.workflow.workflow_task import TaskRef
 from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
@@ -123,9 +123,9 @@ class WorkflowTasks:
         self._check_namespaces(request)
         sticky = request.sticky_attributes
         nonce = self._node.nonce() if request.return_new_workflow_task else 0
-        eager_request_id = self._node.fresh_id()
+        completion_id = self._node.fresh_id()
         call.give_backs += self._node.give_backs(
-            key, ReturnWorkflowTask(nonce), ReturnActivity(eager_request_id)
+            key, ReturnWorkflowTask(nonce), ReturnEagerActivities(completion_id)
         )
         completed = await self._node.engine.ask(
             key,
@@ -142,7 +142,7 @@ class WorkflowTasks:
                 sticky_schedule_to_start_ns=duration_ns(sticky.schedule_to_start_timeout),
                 force_new_task=request.force_create_new_workflow_task,
                 return_new_task_nonce=nonce,
-                eager_request_id=eager_request_id,
+                completion_id=completion_id,
                 messages=request.messages,
                 page=self._page(key, request),
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
+from perdure.core.workflow.returning import Return
 from perdure.runtime.engine import Engine
 from perdure.store.port import RunKey
 
@@ -11,7 +11,7 @@ from perdure.store.port import RunKey
 GiveBacks = list[Callable[[], object]]
 
 
-def give_back(engine: Engine, key: RunKey, request: ReturnWorkflowTask | ReturnActivity) -> bool:
+def give_back(engine: Engine, key: RunKey, request: Return) -> bool:
     """Have a started task wait for the next worker; return False if it was not started, or is no longer.
 
     A run that is not in memory has dispatched its task again when it came back there.

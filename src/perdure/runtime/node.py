@@ -23,7 +23,7 @@ from perdure.core.workflow.outcome import (
     World,
 )
 from perdure.core.workflow.records import encode_events
-from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
+from perdure.core.workflow.returning import Return, ReturnActivity, ReturnWorkflowTask
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.background import for_ever
 from perdure.runtime.callbacks import Callbacks
@@ -263,7 +263,7 @@ class Node:
         name: QueueName,
         offer: Offer,
         request: object,
-        back: ReturnWorkflowTask | ReturnActivity,
+        back: Return,
         give_backs: GiveBacks,
     ) -> object:
         """Start a task that was offered; return None if the offer is stale. `back` undoes it."""
@@ -278,7 +278,7 @@ class Node:
         give_backs += self.give_backs(offer.key, back)
         return task
 
-    def give_backs(self, key: RunKey, *backs: ReturnWorkflowTask | ReturnActivity) -> GiveBacks:
+    def give_backs(self, key: RunKey, *backs: Return) -> GiveBacks:
         """Return what undoes the starts that `backs` name."""
         return [partial(give_back, self.engine, key, back) for back in backs]
 

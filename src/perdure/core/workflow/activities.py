@@ -68,6 +68,14 @@ class StartActivity:
     stamp: int = 0
 
 
+def eager_request_id(completion_id: str, scheduled_event_id: int) -> str:
+    """Return the request id of an activity that the completion of a workflow task starts at once.
+
+    Each activity has its own, and all that one completion has started are known by the rest of it. Both are UUIDs.
+    """
+    return f"{scheduled_event_id:08x}{completion_id[8:]}"
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityTask:
     """Reply: what the worker must be told."""

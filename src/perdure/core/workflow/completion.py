@@ -31,7 +31,7 @@ from perdure.core.workflow import (
     timers,
     updates,
 )
-from perdure.core.workflow.activities import ActivityTask, StartActivity
+from perdure.core.workflow.activities import ActivityTask, StartActivity, eager_request_id
 from perdure.core.workflow.activity_attempts import offer
 from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
@@ -102,8 +102,8 @@ class CompleteWorkflowTask:
     force_new_task: bool = False
     #: Hand the next task to this worker at once, if there is one. Its nonce, else 0.
     return_new_task_nonce: int = 0
-    #: The activities that this worker gets at once are started by a request with this id.
-    eager_request_id: str = ""
+    #: Names the activities that this worker gets at once (`eager_request_id`); drawn for this one completion.
+    completion_id: str = ""
     #: What the worker says of updates.
     messages: Sequence[Message] = ()
     #: The worker can be shown the same events again after a task that left no trace.
@@ -349,7 +349,7 @@ def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
 
 def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
     attributes = request.event.workflow_task_completed_event_attributes
-    request_id = request.eager_request_id or step.world.fresh_id()
+    request_id = eager_request_id(request.completion_id or step.world.fresh_id(), event_id)
     return StartActivity(event_id, 1, attributes.identity, request_id)
 
 

@@ -6,13 +6,15 @@ it had never been started, instead of until its timeout.
 Temporal: there such a task waits for its timeout.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from perdure.core.errors import no_workflow_task
 from perdure.core.workflow import workflow_task
+from perdure.core.workflow.activities import eager_request_id
 from perdure.core.workflow.activity_attempts import offer, timeouts
 from perdure.core.workflow.records import ActivityReturned
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step
 
 # What can be asked
@@ -27,9 +29,19 @@ class ReturnWorkflowTask:
 
 @dataclass(frozen=True, slots=True)
 class ReturnActivity:
-    """Nobody has received the attempts that were started by the request with this id."""
+    """Nobody has received the attempt that was started by the poll with this id."""
 
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnEagerActivities:
+    """Nobody has received the activities that the completion with this id has started at once."""
+
+    completion_id: str
+
+
+Return = ReturnWorkflowTask | ReturnActivity | ReturnEagerActivities
 
 
 def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
@@ -49,9 +61,21 @@ def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
 
 
 def return_activity(step: Step, request: ReturnActivity) -> None:
+    _return_activities(step, lambda activity: request.request_id)
+
+
+def return_eager_activities(step: Step, request: ReturnEagerActivities) -> None:
+    _return_activities(
+        step,
+        lambda activity: eager_request_id(request.completion_id, activity.scheduled_event_id),
+    )
+
+
+def _return_activities(step: Step, started_by: Callable[[PendingActivity], str]) -> None:
+    """Return each activity that was started by the request id that `started_by` gives for it."""
     step.check_open()
     for activity in step.state.activities.values():
-        if not activity.started_at_ns or activity.request_id != request.request_id:
+        if not activity.started_at_ns or activity.request_id != started_by(activity):
             continue
         step.note(ActivityReturned(activity.scheduled_event_id))
         for timer in timeouts(activity):
@@ -80,5 +104,6 @@ def check(run: Run) -> None:
 REQUESTS: Requests = {
     ReturnWorkflowTask: return_workflow_task,
     ReturnActivity: return_activity,
+    ReturnEagerActivities: return_eager_activities,
 }
 APPLIERS: Appliers = {ActivityReturned: activity_returned}
