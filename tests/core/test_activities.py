@@ -11,7 +11,7 @@ from perdure.core.workflow.activities import (
     HeartbeatActivity,
     StartActivity,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask
+from perdure.core.workflow.outcome import DispatchActivityTask, Limits
 from tests.core.run import OneRun, loosely, seconds
 from tests.differential.commands import (
     cancel_activity,
@@ -292,6 +292,15 @@ def test_an_eager_activity_goes_to_the_worker_that_asked_for_it() -> None:
     assert run.dispatched(DispatchActivityTask) == []
     run.complete_activity()
     assert run.event(6).identity == "worker"
+
+
+def test_an_activity_is_offered_to_all_where_none_is_eager() -> None:
+    """SDKs ask for it by default, whenever they have room."""
+    run = OneRun(limits=Limits(enable_activity_eager_execution=False))
+    reply = run.work(schedule_activity("a", "q", request_eager_execution=True))
+    assert not reply.activity_tasks
+    run.take_activity()
+    assert len(run.dispatched(DispatchActivityTask)) == 1
 
 
 def test_an_eager_activity_that_is_cancelled_at_once_goes_to_nobody() -> None:

@@ -1,6 +1,6 @@
 """A worker commands that an activity is scheduled, or asked to stop."""
 
-from temporalio.api.command.v1 import Command
+from temporalio.api.command.v1 import Command, ScheduleActivityTaskCommandAttributes
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 
@@ -61,8 +61,13 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
     step.record(event)
     activity = state.activities[event.event_id]
     rely_on_timeouts(step, activity)
-    if not wanted.request_eager_execution:
+    if not is_eager(step, wanted):
         offer(step, activity)
+
+
+def is_eager(step: Step, wanted: ScheduleActivityTaskCommandAttributes) -> bool:
+    """Whether the worker gets the activity with the answer to its workflow task."""
+    return wanted.request_eager_execution and step.world.limits.enable_activity_eager_execution
 
 
 def request_cancel(step: Step, command: Command, completed_event_id: int) -> None:

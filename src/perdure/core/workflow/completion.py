@@ -299,8 +299,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
         first_new_id = step.state.next_event_id
         handler(step, command, completed_event_id)
         _label(step, command, first_new_id)
-        wants_eager = command.schedule_activity_task_command_attributes.request_eager_execution
-        if wants_eager and step.world.limits.enable_activity_eager_execution:
+        if activity_commands.is_eager(step, command.schedule_activity_task_command_attributes):
             eager.append(first_new_id)
     inbox.take_rest(step)
     return _eager_tasks(step, eager, request)
