@@ -218,3 +218,18 @@ def test_changed_options_let_nothing_go() -> None:
     change(run, "taskQueue.name", task_queue={"name": "elsewhere"})
     run.crash()
     assert offers(run) == []
+
+
+def test_a_change_of_several_that_is_refused_for_one_changes_none() -> None:
+    run = OneRun()
+    run.work(
+        schedule_activity("a", "q"),
+        schedule_activity("b", "q", retry_policy={"maximum_interval": "5s"}),
+    )
+    wanted = ParseDict({"retry_policy": {"initial_interval": "50s"}}, ActivityOptions())
+    refusal = run.refused(
+        ChangeActivities(Selected(), wanted, frozenset({"retryPolicy.initialInterval"}))
+    )
+    assert refusal.startswith("INVALID_ARGUMENT")
+    assert run.state == run.journal.folded
+    assert not any(each.original_attributes for each in run.state.activities.values())

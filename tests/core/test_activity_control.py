@@ -158,3 +158,13 @@ def test_a_type_or_an_id_that_is_not_there():
         with pytest.raises(Rejected) as refused:
             reset(run, which)
         assert "Can't find pending activity" in refused.value.message
+
+
+def test_a_pause_of_several_that_is_refused_pauses_none() -> None:
+    run = OneRun()
+    run.work(schedule_activity("a", "q"), schedule_activity("b", "q"))
+    run.ask(PauseActivities(Selected("b"), "operator", "why", "one"))
+    refusal = run.refused(PauseActivities(Selected(), "operator", "why", "two"))
+    assert refusal == "FAILED_PRECONDITION: activity is already paused"
+    assert run.state == run.journal.folded
+    assert [bool(each.paused_at_ns) for each in run.state.activities.values()] == [False, True]

@@ -53,25 +53,27 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
             raise invalid_argument("ActivityOptions are not provided")
         if fields is None and request.which.activity_id is not None:
             raise invalid_argument("UpdateMask is not provided")
-    options = ActivityOptions()
+    changed = b""
+    changes: list[tuple[PendingActivity, bytes]] = []
     for activity in pending(step, request.which):
-        is_retry = is_known(activity.known_requests, "change", request.request_id)
-        if is_retry:
+        if is_known(activity.known_requests, "change", request.request_id):
             changed = activity.attributes
-        elif request.restores or wanted is None:
+            continue
+        if request.restores or wanted is None:
             changed = activity.original_attributes or activity.attributes
         elif fields is None:
             raise invalid_argument("UpdateMask is not provided")
         else:
             changed = _merged(step, activity, wanted, fields)
-        if not is_retry:
-            _put(step, activity, changed, request.request_id)
-        # Temporal: options that are as they were once do not tell the kind of their queue.
-        kind = TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED
-        if not request.restores:
-            kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
-        options = _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
-    return options
+        changes.append((activity, changed))
+    # Only now, as one that cannot be changed like this refuses it for all.
+    for activity, attributes in changes:
+        _put(step, activity, attributes, request.request_id)
+    # Temporal: options that are as they were once do not tell the kind of their queue.
+    kind = TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED
+    if not request.restores:
+        kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
+    return _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
 
 
 def _put(step: Step, activity: PendingActivity, attributes: bytes, request_id: str) -> None:

@@ -76,21 +76,24 @@ class ResetActivities:
 
 
 def pause(step: Step, request: PauseActivities) -> None:
+    going: list[PendingActivity] = []
     for activity in _selected(step, request.which):
         if is_known(activity.known_requests, "pause", request.request_id):
             continue
         if not activity.paused_at_ns:
-            step.note(
-                ActivityPaused(
-                    activity.scheduled_event_id,
-                    step.now_ns,
-                    request.identity,
-                    request.reason,
-                    request.request_id,
-                )
-            )
+            going.append(activity)
         elif activity.pause_request_id != request.request_id:  # Temporal: none is as good as any.
             raise Rejected(Code.FAILED_PRECONDITION, "activity is already paused")
+    for activity in going:
+        step.note(
+            ActivityPaused(
+                activity.scheduled_event_id,
+                step.now_ns,
+                request.identity,
+                request.reason,
+                request.request_id,
+            )
+        )
     # Temporal: also if nothing changes.
     step.convert()
 
