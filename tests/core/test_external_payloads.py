@@ -71,6 +71,15 @@ def test_wherever_they_are(attributes: dict[str, Any], expected: tuple[int, int]
     assert external_payloads(encode_events(events)) == External(2 * expected[0], 2 * expected[1])
 
 
+def test_a_payload_that_is_full_of_what_they_look_like() -> None:
+    signal = {"input": {"payloads": [elsewhere(7)]}}
+    likely = event(workflow_execution_signaled_event_attributes=signal)
+    data = likely.workflow_execution_signaled_event_attributes.input.payloads[0]
+    data.data = b"\x1a\x02\x08" * 1000
+    data.metadata["encoding"] = b"\x1a\x00"
+    assert external_payloads(encode_events([likely])) == External(1, 7)
+
+
 def shown(run: OneRun) -> tuple[int, int]:
     info = run.described().workflow_execution_info
     return info.external_payload_count, info.external_payload_size_bytes

@@ -1,23 +1,22 @@
 """How many payloads of a run's history are kept elsewhere by its clients, and how large they are.
 
-Nothing is recorded for it: every row of events is looked through once, when it is made and when it is folded. Rows
-without any, which are nearly all of them, are told by a look at their bytes. Search attributes do not count.
+Nothing is recorded for it: every row of events is looked through once, when it is made and when it is folded. Most rows
+without any are told by a look at their bytes; some look as if they had some, such as those of activities with a retry
+policy, so looking closer must be cheap, too. Search attributes do not count.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.history.v1 import History
 
-#: A byte that a `Payload` with such a part has: field 3, with its length after it.
-_TAG = Payload.DESCRIPTOR.fields_by_name["external_payloads"].number << 3 | 2
-#: What the part holds: nothing, or its size as field 1, a number of up to 10 bytes.
-_SIZE_TAG = 1 << 3
-_LONGEST = 11
+#: What a `Payload` with such a part has in its bytes: field 3, its length, and in it nothing or the size as field 1.
+_TRACE = re.compile(rb"\x1a(?:\x00|[\x02-\x0b]\x08)")
 
 
 class External(NamedTuple):
@@ -30,52 +29,79 @@ _NONE = External()
 
 def external_payloads(events: bytes) -> External:
     """Count those of a serialized `History`."""
-    return _counted(History.FromString(events)) if _may_have_any(events) else _NONE
+    if _TRACE.search(events) is None:
+        return _NONE
+    return External(*_counted(History.FromString(events)))
 
 
-def _may_have_any(data: bytes) -> bool:
-    at = data.find(_TAG)
-    while at >= 0:
-        length = data[at + 1] if at + 1 < len(data) else _LONGEST + 1
-        if length == 0:
-            return True
-        if length <= _LONGEST and data[at + 2 : at + 3] == bytes((_SIZE_TAG,)):
-            return True
-        at = data.find(_TAG, at + 1)
-    return False
-
-
-def _counted(message: Message) -> External:
+def _counted(message: Any) -> tuple[int, int]:
     if isinstance(message, Payload):
         parts = message.external_payloads
-        return External(len(parts), sum(part.size_bytes for part in parts))
+        return (len(parts), sum(part.size_bytes for part in parts)) if parts else (0, 0)
     count = size = 0
+    for each in _within(message):
+        number, size_bytes = _counted(each)
+        count += number
+        size += size_bytes
+    return count, size
+
+
+def _within(message: Any) -> Iterable[Message]:
+    """Yield the messages in the fields of one that may hold a payload, somewhere."""
     paths = _paths(message.DESCRIPTOR)
-    for field, value in message.ListFields():
-        if field.name in paths:
-            for each in _messages(field, value):
-                if _may_have_any(each.SerializeToString()):
-                    found = _counted(each)
-                    count += found.number
-                    size += found.size_bytes
-    return External(count, size)
+    for name in paths.single:
+        if message.HasField(name):
+            yield getattr(message, name)
+    for choice, names in paths.choices:
+        name = message.WhichOneof(choice)
+        if name in names:
+            yield getattr(message, name)
+    for name in paths.lists:
+        yield from getattr(message, name)
+    for name in paths.maps:
+        yield from getattr(message, name).values()
 
 
-def _messages(field: FieldDescriptor, value: object) -> Iterable[Message]:
-    if isinstance(value, Message):
-        return (value,)
-    # A map of messages, or a list of them.
-    return value.values() if hasattr(value, "values") else value  # type: ignore[return-value]
+class _Paths(NamedTuple):
+    """The fields of a message that may hold a payload, somewhere."""
+
+    single: tuple[str, ...]
+    #: Name of a choice → those of its fields.
+    choices: tuple[tuple[str, frozenset[str]], ...]
+    lists: tuple[str, ...]
+    maps: tuple[str, ...]
 
 
 @cache
-def _paths(kind: Descriptor) -> frozenset[str]:
-    """Return the fields of a message that may hold a payload, somewhere."""
-    return frozenset(
-        field.name
+def _paths(kind: Descriptor) -> _Paths:
+    fields = [
+        field
         for field in kind.fields
         if field.message_type is not None and _may_hold(field.message_type, frozenset())
+    ]
+    repeated = [field for field in fields if field.is_repeated]
+    single = [field for field in fields if field not in repeated]
+    choices = {field.containing_oneof.name for field in single if field.containing_oneof}
+    return _Paths(
+        single=tuple(field.name for field in single if not field.containing_oneof),
+        choices=tuple(
+            (
+                choice,
+                frozenset(
+                    field.name
+                    for field in single
+                    if field.containing_oneof and field.containing_oneof.name == choice
+                ),
+            )
+            for choice in sorted(choices)
+        ),
+        lists=tuple(field.name for field in repeated if not _is_map(field)),
+        maps=tuple(field.name for field in repeated if _is_map(field)),
     )
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def _may_hold(kind: Descriptor, above: frozenset[str]) -> bool:
