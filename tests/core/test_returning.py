@@ -4,7 +4,7 @@ import pytest
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_control import PauseActivities, Selected
+from perdure.core.workflow.activity_control import PauseActivities, ResetActivities, Selected
 from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.returning import (
     ReturnActivity,
@@ -14,7 +14,7 @@ from perdure.core.workflow.returning import (
 from tests.core.run import OneRun
 from tests.core.test_sticky import STICKY, stuck
 from tests.core.test_updates import ACCEPT, RESPOND, asked, says
-from tests.differential.commands import schedule_activity
+from tests.differential.commands import payloads, schedule_activity
 
 
 def give_back(run: OneRun) -> None:
@@ -169,3 +169,16 @@ def test_a_paused_activity_waits_until_it_is_unpaused() -> None:
     run.ask(ReturnActivity("poll-id"))
     assert len(run.dispatched(DispatchActivityTask)) == sent
     assert run.pending_activity().paused
+
+
+def test_an_activity_that_was_reset_meanwhile_begins_anew() -> None:
+    run = with_activity()
+    run.take_activity()
+    run.heartbeat(payloads("details"))
+    run.ask(ResetActivities(Selected("a"), True, False, False, 0, 0.0))
+    run.ask(ReturnActivity("poll-id"))
+    run.crash()
+    offer = run.dispatched(DispatchActivityTask)[-1]
+    task = run.ask(StartActivity(5, 1, "worker", "next", stamp=offer.stamp))
+    assert not task.heartbeat_details
+    assert not run.state.activities[5].was_reset, "the worker would be told to stop"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from perdure.core.errors import no_workflow_task
 from perdure.core.workflow import workflow_task
 from perdure.core.workflow.activities import eager_request_id
-from perdure.core.workflow.activity_attempts import offer, timeouts
+from perdure.core.workflow.activity_attempts import begin_after_reset, offer, timeouts
 from perdure.core.workflow.records import ActivityReturned
 from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step
@@ -91,6 +91,8 @@ def activity_returned(state: RunState, record: ActivityReturned) -> None:
     activity = state.activities[record.scheduled_event_id]
     activity.started_at_ns = 0
     activity.request_id = ""
+    if not activity.paused_at_ns:
+        begin_after_reset(activity)
 
 
 # What must hold
