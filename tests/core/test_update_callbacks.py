@@ -107,6 +107,11 @@ def test_there_is_a_limit_for_each_update() -> None:
     )
     run.ask(_ask("second", 2))
     assert len(run.state.callbacks) == 3
+    sent = OneRun(limits=_LIMITS)
+    sent.work()
+    sent.ask(_ask())
+    sent.ask(_ask("second"))
+    assert sent.refused(_ask("third", 2)).endswith("(2 callbacks already attached)")
     other = OneRun(limits=Limits(max_callbacks=2))
     other.work()
     assert other.refused(_ask("first", 3)).startswith("FAILED_PRECONDITION: cannot attach more")

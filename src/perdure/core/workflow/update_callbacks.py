@@ -45,6 +45,7 @@ def attach(step: Step, update_id: str, request_id: str, callbacks: Sequence[Call
     elif request_id not in (admitted.request_id, *admitted.attached):
         check_room(step, update_id, len(callbacks))
         admitted.attached[request_id] = tuple(callbacks)
+        admitted.callback_count += len(callbacks)
 
 
 def record_attached(step: Step, update_id: str, admitted: AdmittedUpdate) -> None:
