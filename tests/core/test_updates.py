@@ -4,6 +4,7 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code
+from perdure.core.workflow.handing_out import MESSAGES_BYTES_MAX
 from perdure.core.workflow.outcome import Limits, SettleUpdate
 from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
@@ -309,3 +310,21 @@ def test_a_heartbeat_brings_only_the_updates_that_are_new() -> None:
     assert [message.protocol_instance_id for message in beaten.messages] == ["v"]
     run.wait(10)
     assert [message.protocol_instance_id for message in run.take().messages] == ["u", "v"]
+
+
+def test_a_new_worker_is_not_sent_more_at_once_than_it_can_take() -> None:
+    """The one before got it bit by bit, with its heartbeats."""
+    run = OneRun()
+    run.work()
+    for update_id in "abcd":
+        request = Request(meta=Meta(update_id=update_id, identity="x" * (MESSAGES_BYTES_MAX // 2)))
+        run.ask(AdmitUpdate(update_id, request.SerializeToString()))
+    sent = len(run.take().messages)
+    assert sent == 1
+    for nonce in range(7, 10):
+        reply = run.complete(force_new_task=True, return_new_task_nonce=nonce)
+        sent += len(reply.new_task.messages)
+        run.task = reply.new_task
+    assert sent == 4
+    run.wait(11)
+    assert len(run.take().messages) == 1

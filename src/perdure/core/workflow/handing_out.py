@@ -81,6 +81,10 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
         or task.attempt != request.attempt
     ):
         raise no_workflow_task()
+    for update in step.in_flight.updates.values():
+        update.is_sent = (
+            False  # To another worker, bit by bit: all of it may be too large for one task.
+        )
     return hand_out(step, request)
 
 

@@ -219,6 +219,7 @@ UPDATE = LifeCycle(
             Row("admitted", "StartWorkflowTask", "sent"),
             Row("admitted", RUN_CLOSES, NONE),
             Row("sent", "CompleteWorkflowTask", NONE),
+            Row("sent", "StartWorkflowTask", "admitted"),
             Row("sent", "ReturnWorkflowTask", "admitted"),
             Row("sent", "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "accepted"),
             Row("sent", RUN_CLOSES, NONE),
