@@ -8,6 +8,7 @@ from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.outcome import InvokeCallback, Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun, update_messages
+from tests.core.test_resetting import reset
 from tests.differential.commands import continue_as_new, payloads
 
 _ACCEPT = Acceptance(
@@ -115,3 +116,21 @@ def test_there_is_a_limit_for_each_update() -> None:
     other = OneRun(limits=Limits(max_callbacks=2))
     other.work()
     assert other.refused(_ask("first", 3)).startswith("FAILED_PRECONDITION: cannot attach more")
+
+
+def test_a_reset_tells_nobody_a_second_time() -> None:
+    """Also who was attached while a worker completed the update: the history has that after its end."""
+    run = _accepted()
+    run.signal()
+    run.take()
+    run.ask(_ask("second"))
+    run.complete(messages=update_messages("u", _DONE))
+    assert _urls(run) == ["http://host:1/first/0", "http://host:1/second/0"]
+    assert run.history().endswith(
+        "13 WorkflowExecutionUpdateCompleted 14 WorkflowExecutionOptionsUpdated"
+        " 15 WorkflowTaskScheduled"
+    )
+    run.work()
+    again = reset(run, 17)
+    again.terminate()
+    assert _urls(again) == []

@@ -224,6 +224,7 @@ UPDATE = LifeCycle(
             Row("sent", "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "accepted"),
             Row("sent", RUN_CLOSES, NONE),
             Row(NONE, "WORKFLOW_EXECUTION_UPDATE_ADMITTED", "admitted"),
+            Row(NONE, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "accepted"),
             Row("admitted", "WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "accepted"),
             Row("admitted", "UpdateDropped", NONE),
             Row("sent", "UpdateDropped", NONE),

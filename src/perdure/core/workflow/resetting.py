@@ -273,8 +273,9 @@ def rebuilt(state: RunState, record: Rebuilt) -> None:
     state.reset_request_id = record.request_id
     state.reset_at_ns = record.at_ns
     for callback in state.callbacks:
-        # The base run tells of what came of it before.
-        callback.is_done = bool(callback.outcome)
+        # The base run tells of what came of it before, also to who was attached while the worker completed the update.
+        update = state.updates.get(callback.update_id)
+        callback.is_done = update is not None and update.completed_event_id > 0
     backoff_ns = state.execution_time_ns - state.start_time_ns
     state.original_start_time_ns = state.original_start_time_ns or state.start_time_ns
     state.start_time_ns = record.at_ns
