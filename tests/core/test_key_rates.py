@@ -71,3 +71,30 @@ def test_a_changed_rate_of_keys_counts_from_now_on() -> None:
     queue.configure_keys(None, {}, T0_NS)
     queue.release(T0_NS)
     assert len(taken) == 3
+
+
+def test_nobody_looks_at_all_tasks_whose_keys_have_to_wait() -> None:
+    looked = 0
+
+    def fairness_of(task: int) -> tuple[str, float]:
+        nonlocal looked
+        looked += 1
+        return "a" if task else "b", 1.0
+
+    queue: TaskQueue[int] = TaskQueue(_fairness_of=fairness_of)
+    queue.configure_keys(1, {}, T0_NS)
+    for number in range(1, 101):
+        queue.add(number, T0_NS)
+    queue.add(100, T0_NS)
+    taken: list[int] = []
+    for _ in range(3):
+        polled(queue, taken, T0_NS)
+    assert taken == [1, 2]
+    looked = 0
+    queue.add(101, T0_NS)
+    queue.release(T0_NS)
+    assert queue.held_until_ns() == T0_NS + SECOND_NS
+    assert looked < 5
+    queue.drop(lambda task: task > 3)
+    queue.release(T0_NS + SECOND_NS)
+    assert (taken, queue.backlog_count, queue.held_until_ns()) == ([1, 2, 3], 0, None)

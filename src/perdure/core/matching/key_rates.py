@@ -35,9 +35,9 @@ class KeyRates:
         }
         return changed
 
-    def ready_at_ns(self, fairness: tuple[str, float] | None) -> int:
-        """Return when a task with this key and weight may go, perhaps long ago."""
-        return self._ready_at_ns.get(fairness[0] if fairness else "", 0)
+    def ready_at_ns(self, key: str) -> int:
+        """Return when a task with this key may go, perhaps long ago."""
+        return self._ready_at_ns.get(key, 0)
 
     def take(self, fairness: tuple[str, float] | None, now_ns: int) -> None:
         key, weight = fairness or ("", 0.0)

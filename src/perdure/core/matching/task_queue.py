@@ -4,7 +4,7 @@ Nothing is durable here: after a restart the owners of the runs dispatch again w
 whoever it concerns recognises that. The queue holds what it is given without looking inside.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -84,6 +84,8 @@ class TaskQueue(Generic[T]):
     configured_per_second: float | None = None
     #: How fast tasks of one fairness key may be; None if nobody limits it.
     key_rates: KeyRates | None = None
+    #: While there is such a limit: of how many tasks that wait each is the key. A look at all of them takes long.
+    _keys: Counter[str] = field(default_factory=Counter)
     asked_per_second: float | None = None
     #: When `scaling.py` has all turns again to suggest another number of pollers.
     told_until_ns: int = 0
@@ -100,6 +102,14 @@ class TaskQueue(Generic[T]):
             self.key_rates = KeyRates(per_second, weights)
         else:
             self.key_rates = self.key_rates.at_rate(per_second, weights, now_ns)
+        self._count_keys()
+
+    def _count_keys(self) -> None:
+        self._keys = Counter(map(self._key_of, self.backlog()) if self.key_rates else ())
+
+    def _key_of(self, task: T) -> str:
+        fairness = self._fairness_of(task)
+        return fairness[0] if fairness else ""
 
     @property
     def is_limited(self) -> bool:
@@ -137,7 +147,10 @@ class TaskQueue(Generic[T]):
         if level is None:
             level = Backlog() if self._weights() is None else FairBacklog(self._weights)
             self._backlog = dict(sorted({**self._backlog, priority: level}.items()))
+        count = len(level)
         level.add(task, now_ns, fairness)
+        if self.key_rates is not None and len(level) > count:
+            self._keys[self._key_of(task)] += 1
         return False
 
     def release(self, now_ns: int) -> None:
@@ -160,8 +173,7 @@ class TaskQueue(Generic[T]):
                 return None
             ready_at_ns = of_the_queue
         if self.key_rates is not None:
-            ready = map(self.key_rates.ready_at_ns, map(self._fairness_of, self.backlog()))
-            ready_at_ns = max(ready_at_ns, min(ready))
+            ready_at_ns = max(ready_at_ns, min(map(self.key_rates.ready_at_ns, self._keys)))
         return ready_at_ns
 
     def is_held_up(self, now_ns: int) -> bool:
@@ -173,7 +185,7 @@ class TaskQueue(Generic[T]):
 
     def _is_key_ready(self, task: T, now_ns: int) -> bool:
         rates = self.key_rates
-        return rates is None or rates.ready_at_ns(self._fairness_of(task)) <= now_ns
+        return rates is None or rates.ready_at_ns(self._key_of(task)) <= now_ns
 
     def _dispatched(self, task: T, now_ns: int) -> None:
         self.dispatched.count(now_ns)
@@ -184,6 +196,9 @@ class TaskQueue(Generic[T]):
 
     def _first(self, now_ns: int) -> tuple[int, T] | None:
         """Return the priority and the task that goes first; None if none waits, or their keys have to."""
+        rates = self.key_rates
+        if rates is not None and all(rates.ready_at_ns(key) > now_ns for key in self._keys):
+            return None
         for priority, level in self._backlog.items():
             task = level.first()
             if self._is_key_ready(task, now_ns):
@@ -201,6 +216,11 @@ class TaskQueue(Generic[T]):
             level.remove(task)
         if not len(level):
             del self._backlog[priority]
+        if self.key_rates is not None:
+            key = self._key_of(task)
+            self._keys[key] -= 1
+            if not self._keys[key]:
+                del self._keys[key]
 
     def add_urgent(self, task: T) -> None:
         if not self._hand_over(task):
@@ -279,6 +299,7 @@ class TaskQueue(Generic[T]):
             level.drop(is_stale)
             if not len(level):
                 del self._backlog[priority]
+        self._count_keys()
 
     def is_idle(self, now_ns: int) -> bool:
         """Nothing would be lost if the queue were forgotten."""
