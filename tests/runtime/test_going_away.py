@@ -14,9 +14,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Request
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask
+from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.runtime.node import Node
 from perdure.runtime.replies import QueryTaskReply
@@ -160,3 +161,23 @@ async def test_a_query_is_not_lost(node, store, ends):
         assert isinstance(task, QueryTaskReply)
         node.queries.respond(task.query_id, b"answer")
         assert await asked == b"answer"
+
+
+async def test_a_node_that_has_slept_does_not_say_that_there_is_no_such_run(store):
+    """Another node may have started it meanwhile."""
+    clock = SetClock()
+    node = await started_node(store, clock)
+    missing = node.engine.key("ns", "w")
+    with pytest.raises(Rejected) as refusal:
+        await node.engine.ask(missing, Terminate("", None, ""))
+    assert refusal.value.code is Code.NOT_FOUND
+    clock.go_on(60)
+    for asked in (
+        node.engine.ask(missing, Terminate("", None, "")),
+        node.engine.read(missing, lambda live: live),
+        node.engine.delete(missing),
+    ):
+        with pytest.raises(Rejected) as refusal:
+            await asked
+        assert refusal.value.code is Code.UNAVAILABLE
+    await node.stop()

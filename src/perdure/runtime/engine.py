@@ -218,6 +218,7 @@ class Engine:
         """Return the run; raise `Rejected` if there is none."""
         live = await self.find(key)
         if live is None:
+            await self.settle(None)  # Another node may have started it since.
             raise not_found(key)
         return live
 
@@ -246,9 +247,8 @@ class Engine:
 
     async def settle(self, live: LiveRun | None) -> None:
         """Return when everything that is known of `live` is durable, and nobody else can know better."""
-        batch = live.batch if live is not None else None
-        if batch is not None:
-            await batch.durable()
+        if live is not None and live.batch is not None:
+            await live.batch.durable()
         elif not self.leases.is_certain():
             raise unavailable("this node is not certain of its lease")
 

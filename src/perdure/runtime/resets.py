@@ -16,7 +16,6 @@ from perdure.runtime.engine import Engine
 from perdure.runtime.group_commit import unavailable
 from perdure.runtime.journal import journal_rows
 from perdure.runtime.live import LiveRun
-from perdure.runtime.replies import not_found
 from perdure.store.port import RunKey
 
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
@@ -148,13 +147,12 @@ class Resets:
         for number, journal in enumerate(chain):
             if journal.is_whole:
                 continue
-            live = await self._engine.find(journal.key)
-            if live is None and number:
+            ask = self._engine.find if number else self._engine.get
+            live = await ask(journal.key)
+            if live is None:
                 del chain[number:]
                 chain[-1].following = ""
                 return
-            if live is None:
-                raise not_found(journal.key)
             await journal.read(live)
             if journal.following and journal is chain[-1]:
                 chain.append(_Journal(self._engine, journal.key._replace(run_id=journal.following)))
