@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Request
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
@@ -20,13 +21,13 @@ from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.execution import Terminate
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.runtime.node import Node
-from perdure.runtime.replies import QueryTaskReply
+from perdure.runtime.replies import QueryTaskReply, StartFailed
 from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.updates import Wait
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
 from tests.core.run import update_messages
-from tests.runtime.nodes import SetClock, start, started_node
+from tests.runtime.nodes import ALLOW, FAIL, SetClock, start, started_node
 
 QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
 ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
@@ -135,6 +136,33 @@ async def test_nobody_hears_that_an_update_was_accepted_before_that_is_durable(
     store.may_commit.set()
     await completion
     assert (await update).stage == ACCEPTED
+
+
+async def test_a_refused_start_of_update_with_start_waits_for_the_run_that_it_rests_on(node, store):
+    store.may_commit.clear()
+    first = asyncio.create_task(start(node, "ns", "w"))
+    await turns()
+    again = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns", request_id="again")
+    again.workflow_type.name, again.task_queue.name = "T", "q"
+    request = Request()
+    request.meta.update_id, request.input.name = "u", "update"
+    refused = asyncio.create_task(
+        node.starts.update_with_start(
+            "ns",
+            again,
+            reuse=ALLOW,
+            conflict=FAIL,
+            update=AdmitUpdate("u", request.SerializeToString()),
+            wait=Wait(ACCEPTED, later(), later()),
+        )
+    )
+    await turns()
+    assert not refused.done()
+    store.may_commit.set()
+    await first
+    with pytest.raises(StartFailed) as failure:
+        await refused
+    assert failure.value.refusal.code is Code.ALREADY_EXISTS
 
 
 @pytest.mark.parametrize("ends", ["with its poller", "with the store"])

@@ -98,6 +98,7 @@ class Starts:
     ) -> tuple[StartReply, UpdateReply]:
         """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
         key = self._engine.key(namespace_id, request.workflow_id)
+        current: LiveRun | None = None
         try:
             current = await self._engine.find(key)
             known = _updatable(current, request, update.update_id, conflict)
@@ -108,6 +109,8 @@ class Starts:
                 # Temporal: of a run that was there already the first run is not told.
                 reply = StartReply(live.key.run_id, "", False, live.state.status)
         except Rejected as refusal:
+            # The refusal rests on the current run, which may not be durable yet.
+            await self._engine.settle(current)
             raise StartFailed(refusal) from refusal
         try:
             return reply, await self._updates.admit(live, update, wait)
