@@ -77,8 +77,8 @@ def _play(seeds: range, processes: int | None) -> int:
 
 
 def _last_line(wrong: str) -> str:
-    """Return the error itself: a line that names an exception."""
-    lines = [line.strip(" |+-") for line in wrong.splitlines()]
+    """Return the error itself: a line that names an exception, else the last one that says anything."""
+    lines = [text for line in wrong.splitlines() if (text := line.strip(" |+-"))]
     named = [line for line in lines if "Error" in line.partition(":")[0] and " s " not in line]
     return (named or lines)[-1]
 
