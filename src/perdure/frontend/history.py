@@ -184,6 +184,7 @@ def _continued_as_new(event: HistoryEvent) -> HistoryEvent:
         event_id=event.event_id,
         event_time=event.event_time,
         event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+        task_id=event.task_id,
     )
     attributes = shown.workflow_execution_continued_as_new_event_attributes
     match event.WhichOneof("attributes"):

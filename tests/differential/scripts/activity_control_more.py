@@ -22,6 +22,11 @@ from tests.differential.world import ActivityTask, Workflow, World
 _COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 _UNKNOWN_RUN = "6d1f5a2e-0000-4000-8000-000000000000"
 _SLOW = {"initial_interval": "100s"}
+_RETRY_KEPT = "a retry keeps its interval and its last failure, whatever options are changed"
+_KEEPS_ITS_RETRY = [
+    Intended("*.current_retry_interval", _RETRY_KEPT),
+    Intended("*.last_failure", _RETRY_KEPT),
+]
 
 
 async def _three(world: World) -> tuple[Workflow, str]:
@@ -72,7 +77,7 @@ async def activities_unpaused_by_type_and_all(world: World) -> None:
     await _note_attempts(workflow, "all")
 
 
-@script
+@script(intended=_KEEPS_ITS_RETRY)
 async def activities_changed_by_type_and_all(world: World) -> None:
     workflow, _ = await _three(world)
     options = {"start_to_close_timeout": "7s"}
@@ -274,7 +279,7 @@ async def activity_options_changed_while_it_runs(world: World) -> None:
     await world.poll_activity(queue)
 
 
-@script
+@script(intended=_KEEPS_ITS_RETRY)
 async def activity_retries_changed_while_it_waits(world: World) -> None:
     """The attempt to come is due by the new policy."""
     workflow, queue = await scheduled(world, retry_policy=_SLOW)

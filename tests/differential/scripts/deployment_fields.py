@@ -103,8 +103,13 @@ async def deployments_of_completions_heeded(world: World) -> None:
 
 @script
 async def deployments_of_failures(world: World) -> None:
-    said = _REFUSED | _KEPT | _HEEDED
-    for label in ("options", "unversioned options", "mode alone", "deployment"):
+    said = _REFUSED | _KEPT | _HEEDED | _NOT_SHOWN
+    for label in (
+        "options",
+        "unversioned options",
+        "mode alone",
+        "deployment without a behavior",
+    ):
         workflow = world.workflow(label)
         await workflow.start(quiet=True)
         task = await workflow.poll(quiet=True)
