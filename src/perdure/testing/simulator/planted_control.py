@@ -22,7 +22,7 @@ from perdure.core.workflow.activity_control import PauseActivities
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
-from perdure.core.workflow.records import ActivityChanged, ActivityPaused, ActivityUnpaused
+from perdure.core.workflow.records import ActivityChanged, ActivityUnpaused
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import Step
@@ -86,23 +86,31 @@ def _request_of_another_is_ignored() -> Any:
 
 
 def _paused_activity_is_handed_out() -> Any:
-    def paused(state: RunState, record: ActivityPaused) -> None:
-        activity_control.paused(state, record)
-        state.activities[record.scheduled_event_id].stamp = 0
+    """Neither the end of its retry's wait nor a poll sees that it is paused."""
 
-    def start(step: Step, request: StartActivity) -> Any:
-        activity = step.state.activities.get(request.scheduled_event_id)
+    @contextmanager
+    def not_seen(step: Step, scheduled_event_id: int) -> Iterator[None]:
+        activity = step.state.activities.get(scheduled_event_id)
         if activity is None:
-            return activities.start(step, request)
+            yield
+            return
         at_ns, activity.paused_at_ns = activity.paused_at_ns, 0
         try:
-            return activities.start(step, request)
+            yield
         finally:
             activity.paused_at_ns = at_ns
 
+    def start(step: Step, request: StartActivity) -> Any:
+        with not_seen(step, request.scheduled_event_id):
+            return activities.start(step, request)
+
+    def retry_due(step: Step, timer: Timer) -> None:
+        with not_seen(step, timer.event_id):
+            activities.retry_due(step, timer)
+
     return several(
-        patch.dict(machine.APPLIERS, {ActivityPaused: paused}),
         patch.dict(machine.REQUESTS, {StartActivity: start}),
+        patch.dict(machine.TIMERS, {TimerKind.ACTIVITY_RETRY: retry_due}),
     )
 
 
