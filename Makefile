@@ -54,6 +54,7 @@ docs: .venv/.dev
 	$(BIN)/python -m tools.api_coverage --write
 	$(BIN)/python -m tools.settings_table --write
 	$(BIN)/python -m tools.life_cycles --write
+	$(BIN)/python -m tools.code_map --write
 
 # The stamps are newer than what they were made from, or they are made again. What is in the larger lock file holds
 # the smaller one too.

@@ -2,7 +2,7 @@
 
 import uuid
 
-from perdure.runtime.list_rebuilding import rebuild_lists
+from perdure.runtime.maintenance.visibility_rebuild import rebuild_lists
 from perdure.store.open import open_store
 
 

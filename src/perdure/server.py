@@ -12,22 +12,22 @@ import structlog
 from perdure.core.errors import Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.dynamic_config_file import BadFile, DynamicConfigFile
-from perdure.frontend.calls import Calls
-from perdure.frontend.grpc_server import CannotListen, GrpcServer
-from perdure.frontend.http.api import HttpApi, host_rule
-from perdure.frontend.http.server import HttpServer
+from perdure.frontend.context import Addresses, Services
+from perdure.frontend.dispatch import Calls
 from perdure.frontend.known_keys import HONOURED, HTTP_HOSTS, TRAILERS, without_effect
-from perdure.frontend.metrics_page import MetricsPage
 from perdure.frontend.registry import rpcs
-from perdure.frontend.services import Addresses, Services
+from perdure.frontend.transport.grpc import CannotListen, GrpcServer
+from perdure.frontend.transport.http.api import HttpApi, host_rule
+from perdure.frontend.transport.http.server import HttpServer
+from perdure.frontend.transport.metrics_page import MetricsPage
 from perdure.metrics import Registry
-from perdure.runtime.background import for_ever
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.instrumented_store import MeasuredStore, measure_node
 from perdure.runtime.limits import ConfiguredLimits
-from perdure.runtime.list_follower import ListFollower
-from perdure.runtime.measured import MeasuredStore, measure_node
+from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
 from perdure.runtime.node import Node
+from perdure.runtime.supervision import for_ever
 from perdure.settings import Settings, StoreSettings
 from perdure.store.open import open_store
 from perdure.store.port import OutboxStore, Store, StoreError
@@ -57,7 +57,7 @@ class Server:
         config = settings.store
         clock = SystemClock()
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        lists: ListFollower | None = None
+        lists: VisibilityReplicator | None = None
         try:
             main = _store_at(config, config.url)
             store: Store = main
@@ -65,7 +65,7 @@ class Server:
                 store = split = SplitStore(
                     main, _store_at(config, config.visibility_url), clock.now_ns
                 )
-                lists = ListFollower(split, clock, owner)
+                lists = VisibilityReplicator(split, clock, owner)
         except StoreError as error:
             raise StartupError(str(error)) from error
         self._main = main

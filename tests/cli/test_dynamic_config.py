@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 import structlog
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.dynamic_config import Constrained, Constraints, DynamicConfig, constrained
 from perdure.dynamic_config_file import BadFile, DynamicConfigFile, values
 from perdure.runtime.limits import GLOBAL, PER_NAMESPACE, ConfiguredLimits, limits_of

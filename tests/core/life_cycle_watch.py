@@ -17,7 +17,7 @@ from perdure.core.workflow.life_cycles import (
 from perdure.core.workflow.records import Record
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Checkpoint, Step
-from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
+from perdure.core.workflow.tasks.fail import FailWorkflowTask
 
 #: By the name of the life cycle: every row that was seen since the process began.
 SEEN: dict[str, set[Row]] = {each.name: set() for each in LIFE_CYCLES}

@@ -7,14 +7,9 @@ its own part of the state is in its own `check`.
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.machine import check, fold, is_stale, needed_timers, owed
-from perdure.core.workflow.outcome import (
-    DispatchActivityTask,
-    Effect,
-    InvokeCallback,
-    Timer,
-    TimerKind,
-)
+from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.workflow.effects import DispatchActivityTask, InvokeCallback
+from perdure.core.workflow.machine import check, fold, is_stale, pending_effects, pending_timers
 from perdure.core.workflow.records import (
     Buffered,
     Flushed,
@@ -148,7 +143,7 @@ def check_between_steps(
     assert state.next_event_id == len(journal.events) + 1
     assert list(state.buffered) == journal.waiting
     _check_called_back(run, timers, now_ns)
-    for effect in owed(run, now_ns):
+    for effect in pending_effects(run, now_ns):
         assert effect in effects or _is_about_to_be_sent(effect, timers, now_ns), (
             f"never sent: {effect}"
         )
@@ -177,7 +172,7 @@ def _is_about_to_be_sent(effect: Effect, timers: list[Timer], now_ns: int) -> bo
 
 
 def _check_called_back(run: Run, timers: list[Timer], now_ns: int) -> None:
-    for needed in needed_timers(run, now_ns):
+    for needed in pending_timers(run, now_ns):
         assert not is_stale(run, needed), f"dropped, though needed: {needed}"
         assert any(
             (asked.kind, asked.event_id) == (needed.kind, needed.event_id)
@@ -192,8 +187,8 @@ def _check_restart(run: Run, folded: RunState, now_ns: int) -> None:
     """A restart must ask for and deliver the same, but for what a worker held, which it hands out again."""
     again = Run(folded)
     if run.in_flight.started is None and run.in_flight.speculative is None:
-        assert needed_timers(again, now_ns) == needed_timers(run, now_ns)
-        assert owed(again, now_ns) == owed(run, now_ns)
+        assert pending_timers(again, now_ns) == pending_timers(run, now_ns)
+        assert pending_effects(again, now_ns) == pending_effects(run, now_ns)
 
 
 def _check_pending(state: RunState, events: list[HistoryEvent]) -> None:

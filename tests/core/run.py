@@ -29,8 +29,17 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Rejected
+from perdure.core.execution.environment import Environment
+from perdure.core.execution.outcome import (
+    Effect,
+    NewRun,
+    Outcome,
+    Timer,
+)
+from perdure.core.limits import Limits
+from perdure.core.times import SECOND_NS
 from perdure.core.visibility.attributes import CustomAttribute
-from perdure.core.workflow.activities import (
+from perdure.core.workflow.activities.attempts import (
     ActivityRef,
     ActivityTask,
     CancelActivity,
@@ -42,26 +51,17 @@ from perdure.core.workflow.activities import (
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.description import describe
-from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, unrecorded
-from perdure.core.workflow.machine import fold, needed_timers, owed, transition
-from perdure.core.workflow.outcome import (
-    Effect,
-    Limits,
-    NewRun,
-    Outcome,
-    Timer,
-    World,
-)
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.reset import Rebuild
+from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
+from perdure.core.workflow.machine import fold, pending_effects, pending_timers, transition
 from perdure.core.workflow.queries import Query
 from perdure.core.workflow.records import Record, decode_row, decode_state, encode_state
-from perdure.core.workflow.resetting import Rebuild
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import Start, started_attributes
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.times import SECOND_NS
-from perdure.core.workflow.workflow_task import TaskRef
-from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
+from perdure.core.workflow.tasks.fail import FailWorkflowTask
+from perdure.core.workflow.tasks.schedule import TaskRef
+from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, unrecorded
 from perdure.runtime.visibility import visibility_row
 from perdure.store.port import VisibilityRow
 from tests.core.life_cycle_watch import watched
@@ -79,7 +79,7 @@ class OneRun:
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         ids = itertools.count(1)
-        self.world = World(
+        self.environment = Environment(
             self.limits,
             lambda: f"id-{next(ids)}",
             lambda _: {"Color": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
@@ -123,7 +123,9 @@ class OneRun:
         listed = _listed(self.state)
         try:
             with watched(self.run, request):
-                outcome = transition(self.run, request, now_ns=self.now_ns, world=self.world)
+                outcome = transition(
+                    self.run, request, now_ns=self.now_ns, environment=self.environment
+                )
         except Rejected:
             assert encode_state(self.state) == state, "a refused request changed the state"
             assert memory_of(self.run) == memory, "a refused request changed what is in flight"
@@ -168,8 +170,8 @@ class OneRun:
         """Lose what is in memory and begin again from what is stored, as another node would."""
         state = decode_state(encode_state(fold(RunState(), self.journal.rows)))
         self.run = Run(state)
-        self.timers = sorted(needed_timers(self.run, self.now_ns))
-        self.effects = list(owed(self.run, self.now_ns))
+        self.timers = sorted(pending_timers(self.run, self.now_ns))
+        self.effects = list(pending_effects(self.run, self.now_ns))
         check_between_steps(self.run, self.journal, self.timers, self.effects, self.now_ns)
 
     def fork(self) -> "OneRun":
@@ -197,7 +199,7 @@ class OneRun:
         return self.ask(Query(query_id, WorkflowQuery(query_type="state"), condition))
 
     def described(self) -> DescribeWorkflowExecutionResponse:
-        return describe(self.run, self.now_ns, self.world)
+        return describe(self.run, self.now_ns, self.environment)
 
     def pending_activity(self) -> PendingActivityInfo:
         """Return how the only pending activity is described."""

@@ -3,7 +3,8 @@
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
-from perdure.core.workflow.activities import (
+from perdure.core.limits import Limits
+from perdure.core.workflow.activities.attempts import (
     ActivityRef,
     CancelActivity,
     CompleteActivity,
@@ -11,7 +12,7 @@ from perdure.core.workflow.activities import (
     HeartbeatActivity,
     StartActivity,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask, Limits
+from perdure.core.workflow.effects import DispatchActivityTask
 from tests.core.run import OneRun, loosely, seconds
 from tests.differential.commands import (
     cancel_activity,

@@ -10,17 +10,17 @@ from google.protobuf.json_format import ParseDict
 from temporalio.api.activity.v1 import ActivityOptions
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_changes import ChangeActivities
-from perdure.core.workflow.activity_control import (
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.activities.attempts import StartActivity
+from perdure.core.workflow.activities.control import (
     PauseActivities,
     ResetActivities,
     Selected,
     UnpauseActivities,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask
-from perdure.core.workflow.pausing import Pause, Unpause
-from perdure.core.workflow.times import SECOND_NS
+from perdure.core.workflow.activities.option_changes import ChangeActivities
+from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.lifecycle.pause import Pause, Unpause
 from tests.activity_cases import (
     CALLS,
     JITTER_S,

@@ -7,16 +7,16 @@ from google.protobuf.json_format import ParseDict
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.enums.v1 import RetryState
 
-from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_changes import ChangeActivities
-from perdure.core.workflow.activity_control import (
+from perdure.core.workflow.activities.attempts import StartActivity
+from perdure.core.workflow.activities.control import (
     PauseActivities,
     ResetActivities,
     Selected,
     UnpauseActivities,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask
-from perdure.core.workflow.pausing import Pause, Unpause
+from perdure.core.workflow.activities.option_changes import ChangeActivities
+from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.lifecycle.pause import Pause, Unpause
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import failure, schedule_activity
 

@@ -7,15 +7,15 @@ from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.enums.v1 import PendingActivityState
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_changes import ChangeActivities
-from perdure.core.workflow.activity_control import (
+from perdure.core.workflow.activities.attempts import StartActivity
+from perdure.core.workflow.activities.control import (
     PauseActivities,
     ResetActivities,
     Selected,
     UnpauseActivities,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask
+from perdure.core.workflow.activities.option_changes import ChangeActivities
+from perdure.core.workflow.effects import DispatchActivityTask
 from tests.core.run import OneRun
 from tests.differential.commands import failure, schedule_activity
 

@@ -8,9 +8,10 @@ from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import RetryState
 from temporalio.api.failure.v1 import Failure
 
-from perdure.core.workflow.activities import FailActivity
-from perdure.core.workflow.activity_retries import exponential_ns
-from perdure.core.workflow.outcome import DispatchActivityTask, RetryDefaults
+from perdure.core.limits import RetryDefaults
+from perdure.core.workflow.activities.attempts import FailActivity
+from perdure.core.workflow.activities.retries import exponential_ns
+from perdure.core.workflow.effects import DispatchActivityTask
 from perdure.core.workflow.state import RetryPolicy
 from perdure.core.workflow.validation import retry_policy_fault, with_defaults
 from tests.core.run import OneRun, seconds

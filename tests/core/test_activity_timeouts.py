@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import RetryState, TimeoutType
 
-from perdure.core.workflow.outcome import DispatchActivityTask
+from perdure.core.workflow.effects import DispatchActivityTask
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import failure, payloads, schedule_activity
 

@@ -5,8 +5,8 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 
+from perdure.core.limits import Limits
 from perdure.core.search_attributes import fault
-from perdure.core.workflow.outcome import Limits
 from tests.core.run import OneRun
 from tests.differential.commands import command, payload
 

@@ -9,7 +9,8 @@ import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, WorkflowTaskFailedCause
 
-from perdure.core.workflow.outcome import DispatchWorkflowTask, Limits
+from perdure.core.limits import Limits
+from perdure.core.workflow.effects import DispatchWorkflowTask
 from tests.core.run import OneRun
 from tests.differential.commands import (
     bare,

@@ -4,7 +4,7 @@ import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.records import Buffered
 from perdure.core.workflow.signals import Signal
 from tests.core.run import OneRun, seconds

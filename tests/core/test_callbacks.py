@@ -7,12 +7,13 @@ import pytest
 from temporalio.api.common.v1 import Callback
 from temporalio.api.enums.v1 import CallbackState
 
+from perdure.core.limits import Limits
 from perdure.core.workflow.callbacks import RecordAttempt
-from perdure.core.workflow.execution import RESETTER, Terminate
+from perdure.core.workflow.effects import InvokeCallback
+from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.reset import NoteReset
 from perdure.core.workflow.nexus_completion import Verdict, verdict
-from perdure.core.workflow.options import AttachRequest
-from perdure.core.workflow.outcome import InvokeCallback, Limits
-from perdure.core.workflow.resetting import NoteReset
+from perdure.core.workflow.options_update import AttachRequest
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, continue_as_new, fail_workflow
 

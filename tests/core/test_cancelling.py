@@ -1,8 +1,8 @@
 """Somebody asks the workflow to stop, or stops it."""
 
-from perdure.core.workflow.activities import CompleteActivity
+from perdure.core.workflow.activities.attempts import CompleteActivity
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.lifecycle.execution import Terminate
 from tests.core.run import OneRun
 from tests.differential.commands import (
     cancel_workflow,

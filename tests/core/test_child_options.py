@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from tests.core.run import OneRun
 from tests.differential.commands import command, json_payloads, start_child
 

@@ -3,8 +3,8 @@
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType
 
+from perdure.core.limits import Limits
 from perdure.core.workflow.completion_pages import Page, PageKept
-from perdure.core.workflow.outcome import Limits
 from tests.core.run import OneRun
 
 _LOST = "ABORTED: workflow task completion buffer"

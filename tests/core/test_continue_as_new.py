@@ -3,7 +3,7 @@
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
-from perdure.core.workflow.starting import Start
+from perdure.core.workflow.lifecycle.start_policy import Start
 from tests.core.run import T0_NS, OneRun, seconds
 from tests.differential.commands import continue_as_new, json_payloads, payload, payloads
 

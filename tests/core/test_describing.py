@@ -4,7 +4,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.update.v1 import Request
 from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 
-from perdure.core.workflow.options import AttachRequest, UpdateOptions
+from perdure.core.workflow.options_update import AttachRequest, UpdateOptions
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import (

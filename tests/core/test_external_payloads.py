@@ -6,8 +6,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.limits import Limits
 from perdure.core.workflow.external_payloads import External, external_payloads
-from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.records import encode_events
 from tests.core.run import OneRun
 from tests.core.test_resetting import reset

@@ -10,8 +10,12 @@ from temporalio.api.enums.v1 import (
     SignalExternalWorkflowExecutionFailedCause,
 )
 
-from perdure.core.workflow.externals import RecordExternalCancelRequested, RecordExternalSignaled
-from perdure.core.workflow.outcome import CancelExternal, Limits, SignalExternal
+from perdure.core.limits import Limits
+from perdure.core.workflow.effects import CancelExternal, SignalExternal
+from perdure.core.workflow.external_workflows import (
+    RecordExternalCancelRequested,
+    RecordExternalSignaled,
+)
 from tests.core.run import OneRun
 from tests.differential.commands import bare, command, complete_workflow, json_payloads, start_child
 
@@ -57,10 +61,10 @@ def test_a_signal_is_sent_as_the_worker_wants_it() -> None:
         "input": json_payloads("in"),
         "header": header,
     }
-    [errand] = run.dispatched(SignalExternal)
-    assert errand.initiated_event_id == 5
-    assert errand.request_id
-    assert errand.attributes == initiated.SerializeToString()
+    [outgoing] = run.dispatched(SignalExternal)
+    assert outgoing.initiated_event_id == 5
+    assert outgoing.request_id
+    assert outgoing.attributes == initiated.SerializeToString()
 
 
 def test_a_request_to_stop_is_sent_as_the_worker_wants_it() -> None:
@@ -77,8 +81,8 @@ def test_a_request_to_stop_is_sent_as_the_worker_wants_it() -> None:
         "reason": "why",
         "child_workflow_only": True,
     }
-    [errand] = run.dispatched(CancelExternal)
-    assert (errand.initiated_event_id, errand.attributes) == (5, initiated.SerializeToString())
+    [outgoing] = run.dispatched(CancelExternal)
+    assert (outgoing.initiated_event_id, outgoing.attributes) == (5, initiated.SerializeToString())
 
 
 ANSWERS = [

@@ -4,7 +4,7 @@ from collections import Counter
 
 from perdure.core.matching.backlog import KEYS_MAX, FairBacklog, Weights
 from perdure.core.matching.task_queue import PollerInfo, TaskQueue
-from perdure.core.workflow.outcome import DispatchActivityTask, Fairness
+from perdure.core.workflow.effects import DispatchActivityTask, Fairness
 from tests.core.run import OneRun
 from tests.differential.commands import schedule_activity
 

@@ -4,7 +4,7 @@ import pytest
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.signals import Signal
 from tests.core.run import OneRun
 from tests.differential.commands import complete_workflow, record_marker

@@ -72,7 +72,7 @@ def test_a_queue_that_stood_still_goes_on_with_its_new_rate(rate):
 
 
 @dataclass
-class World:
+class Environment:
     """A queue, pollers that come and wait, and a clock."""
 
     queue: TaskQueue[str] = field(default_factory=TaskQueue)
@@ -105,14 +105,14 @@ class World:
 
 
 def test_what_is_more_urgent_goes_first_and_equals_in_their_order():
-    world = World()
+    environment = Environment()
     for task, priority in (("a", 3), ("b", 5), ("c", 1), ("d", 3), ("e", 1)):
-        world.add(task, priority)
-    assert world.queue.backlog_count == 5
-    assert world.queue.backlog_counts() == {1: 2, 3: 2, 5: 1}
+        environment.add(task, priority)
+    assert environment.queue.backlog_count == 5
+    assert environment.queue.backlog_counts() == {1: 2, 3: 2, 5: 1}
     for _ in range(5):
-        world.poll()
-    assert world.got == ["c", "e", "a", "d", "b"]
+        environment.poll()
+    assert environment.got == ["c", "e", "a", "d", "b"]
 
 
 def test_priorities_are_in_their_range():
@@ -124,56 +124,56 @@ def test_priorities_are_in_their_range():
     st.lists(st.tuples(st.sampled_from(["poll", "add", "pass"]), st.integers(1, 5)), max_size=80),
 )
 def test_a_limited_queue_is_neither_too_fast_nor_stuck(rate, steps):
-    world = World()
-    world.queue.configure(float(rate), world.now_ns)
+    environment = Environment()
+    environment.queue.configure(float(rate), environment.now_ns)
     added = polls = 0
     for step, number in steps:
         if step == "poll":
             polls += 1
-            world.poll()
+            environment.poll()
         elif step == "add":
             added += 1
-            world.add(f"task {added}", number)
+            environment.add(f"task {added}", number)
         else:
-            world.now_ns += number * SECOND_NS // 7
-            world.queue.release(world.now_ns)
-    world.wait_for_the_limit()
-    assert len(world.got) == min(added, polls)
-    assert len(set(world.got)) == len(world.got)
-    for first, from_ns in enumerate(world.at):
-        for last in range(first, len(world.at)):
-            allowed = rate + rate * (world.at[last] - from_ns) / SECOND_NS
+            environment.now_ns += number * SECOND_NS // 7
+            environment.queue.release(environment.now_ns)
+    environment.wait_for_the_limit()
+    assert len(environment.got) == min(added, polls)
+    assert len(set(environment.got)) == len(environment.got)
+    for first, from_ns in enumerate(environment.at):
+        for last in range(first, len(environment.at)):
+            allowed = rate + rate * (environment.at[last] - from_ns) / SECOND_NS
             assert last - first + 1 <= allowed + 1e-6
 
 
 def test_an_operator_outranks_workers_and_the_latest_worker_has_the_say():
-    world = World()
+    environment = Environment()
 
     def limit() -> float | None:
-        return world.queue.limit.per_second if world.queue.limit is not None else None
+        return environment.queue.limit.per_second if environment.queue.limit is not None else None
 
-    world.poll(5.0)
+    environment.poll(5.0)
     assert limit() == 5.0
-    world.poll(7.0)
+    environment.poll(7.0)
     assert limit() == 7.0
-    world.queue.configure(2.0, world.now_ns)
-    world.poll(9.0)
+    environment.queue.configure(2.0, environment.now_ns)
+    environment.poll(9.0)
     assert limit() == 2.0
-    world.queue.configure(None, world.now_ns)
+    environment.queue.configure(None, environment.now_ns)
     assert limit() == 9.0
-    world.poll()
+    environment.poll()
     assert limit() is None
 
 
 def test_without_its_limit_a_queue_hands_out_at_once():
-    world = World()
-    world.queue.configure(0.0, world.now_ns)
-    world.add("a")
-    world.poll()
-    assert world.got == []
-    assert world.queue.held_until_ns() is None
-    world.queue.configure(None, world.now_ns)
-    assert world.got == ["a"]
+    environment = Environment()
+    environment.queue.configure(0.0, environment.now_ns)
+    environment.add("a")
+    environment.poll()
+    assert environment.got == []
+    assert environment.queue.held_until_ns() is None
+    environment.queue.configure(None, environment.now_ns)
+    assert environment.got == ["a"]
 
 
 # How many pollers a queue wants

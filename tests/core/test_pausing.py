@@ -3,12 +3,12 @@
 import pytest
 from temporalio.api.update.v1 import Request
 
-from perdure.core.workflow.activity_control import PauseActivities, Selected
-from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.outcome import DispatchActivityTask, DispatchQuery, DispatchWorkflowTask
-from perdure.core.workflow.pausing import Pause, Unpause
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.activities.control import PauseActivities, Selected
+from perdure.core.workflow.effects import DispatchActivityTask, DispatchQuery, DispatchWorkflowTask
+from perdure.core.workflow.lifecycle.pause import Pause, Unpause
 from perdure.core.workflow.state_size import approximate_size, may_exceed
-from perdure.core.workflow.times import SECOND_NS
+from perdure.core.workflow.tasks.start import StartWorkflowTask
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun
 from tests.differential.commands import complete_workflow, schedule_activity, start_timer

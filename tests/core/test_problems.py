@@ -2,9 +2,9 @@
 
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
-from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.problems import REPORTED
+from perdure.core.limits import Limits
 from perdure.core.workflow.records import ProblemsReported
+from perdure.core.workflow.tasks.reported_problems import REPORTED
 from tests.core.run import OneRun
 
 CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR

@@ -27,7 +27,9 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Rejection, Request, Response
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.activities import (
+from perdure.core.execution.outcome import Timer
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.activities.attempts import (
     ActivityRef,
     CancelActivity,
     CompleteActivity,
@@ -45,26 +47,24 @@ from perdure.core.workflow.children import (
     RecordChildStarted,
 )
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.externals import RecordExternalSignaled
-from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.options import AttachRequest
-from perdure.core.workflow.outcome import (
+from perdure.core.workflow.effects import (
     AnswerQuery,
+    AnswerUpdate,
     DispatchQuery,
     InvokeCallback,
-    SettleUpdate,
-    Timer,
 )
+from perdure.core.workflow.external_workflows import RecordExternalSignaled
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.start_policy import Start
+from perdure.core.workflow.options_update import AttachRequest
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import Parent, PendingChild
-from perdure.core.workflow.times import SECOND_NS
+from perdure.core.workflow.tasks.fail import FailWorkflowTask
+from perdure.core.workflow.tasks.schedule import ResetSticky, TaskRef
+from perdure.core.workflow.tasks.start import StartWorkflowTask
 from perdure.core.workflow.updates import COMPLETED, AdmitUpdate
-from perdure.core.workflow.workflow_task import ResetSticky, TaskRef
-from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
 from tests.core.at_random import some_commands, some_failure
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import (
@@ -131,7 +131,7 @@ class OneLife(RuleBasedStateMachine):
             if isinstance(effect, DispatchQuery | AnswerQuery):
                 assert effect.query_id in self.queries, "answered twice, or never asked"
                 self.queries.discard(effect.query_id)
-            elif isinstance(effect, SettleUpdate) and (effect.refusal or effect.stage == COMPLETED):
+            elif isinstance(effect, AnswerUpdate) and (effect.refusal or effect.stage == COMPLETED):
                 self.updates.discard(effect.update_id)
         self.heard = len(self.run.effects)
 

@@ -4,9 +4,11 @@ from temporalio.api.enums.v1 import QueryRejectCondition, WorkflowExecutionStatu
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Request
 
-from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery, Effect, Limits
+from perdure.core.execution.outcome import Effect
+from perdure.core.limits import Limits
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.queries import AbandonQuery, Query
-from perdure.core.workflow.times import SECOND_NS
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import T0_NS, OneRun
 from tests.differential.commands import complete_workflow

@@ -8,9 +8,9 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow.children import RecordChildStarted
-from perdure.core.workflow.execution import RESETTER, Terminate
-from perdure.core.workflow.outcome import AskChild, TellParent
-from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix
+from perdure.core.workflow.effects import AskChild, TellParent
+from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import (
     complete_workflow,

@@ -3,9 +3,9 @@
 import pytest
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_control import PauseActivities, ResetActivities, Selected
-from perdure.core.workflow.outcome import DispatchActivityTask, DispatchWorkflowTask
+from perdure.core.workflow.activities.attempts import StartActivity
+from perdure.core.workflow.activities.control import PauseActivities, ResetActivities, Selected
+from perdure.core.workflow.effects import DispatchActivityTask, DispatchWorkflowTask
 from perdure.core.workflow.returning import (
     ReturnActivity,
     ReturnEagerActivities,

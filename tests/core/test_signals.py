@@ -2,7 +2,7 @@
 
 from temporalio.api.common.v1 import Header, Link
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.signals import Signal
 from tests.core.run import OneRun
 from tests.differential.commands import complete_workflow, payload, payloads

@@ -7,10 +7,15 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.errordetails.v1 import WorkflowExecutionAlreadyStartedFailure
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.options import AttachRequest
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
+from perdure.core.workflow.lifecycle.start_policy import (
+    Start,
+    StartNew,
+    UseCurrent,
+    decide,
+)
+from perdure.core.workflow.options_update import AttachRequest
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import Start, StartNew, UseCurrent, decide
 from tests.core.run import OneRun, seconds
 from tests.differential.commands import complete_workflow, fail_workflow
 

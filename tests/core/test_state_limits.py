@@ -3,7 +3,7 @@
 import pytest
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.state_size import approximate_size
 from tests.core.run import OneRun
 from tests.differential.commands import (

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.activity_control import PAUSE_INFO
-from perdure.core.workflow.outcome import Outcome
+from perdure.core.execution.outcome import Outcome
+from perdure.core.workflow.activities.control import PAUSE_INFO
 from perdure.core.workflow.state import (
     AcceptedUpdate,
     CompletionCallback,

@@ -2,9 +2,9 @@
 
 from temporalio.api.enums.v1 import TaskQueueKind, TimeoutType
 
-from perdure.core.workflow.outcome import DispatchWorkflowTask
-from perdure.core.workflow.times import SECOND_NS
-from perdure.core.workflow.workflow_task import ResetSticky
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.effects import DispatchWorkflowTask
+from perdure.core.workflow.tasks.schedule import ResetSticky
 from tests.core.run import OneRun, seconds
 
 STICKY = {"sticky_queue": "s", "sticky_schedule_to_start_ns": 5 * SECOND_NS}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, RetryState
 
-from perdure.core.workflow.outcome import TellParent
-from perdure.core.workflow.starting import Start
+from perdure.core.workflow.effects import TellParent
+from perdure.core.workflow.lifecycle.start_policy import Start
 from tests.core.run import T0_NS, OneRun, seconds
 from tests.differential.commands import (
     cancel_workflow,
@@ -188,7 +188,7 @@ def test_a_search_attribute_that_was_removed_does_not_come_back_with_the_next_ru
         seen.append((namespace_id, set_at_ns))
         return name == "Color"
 
-    run.world = replace(run.world, is_current_attribute=is_current)
+    run.environment = replace(run.environment, is_current_attribute=is_current)
     run.wait(60)
     run.work(complete_workflow())
     new = next_start(run).attributes

@@ -2,11 +2,11 @@
 
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.handing_out import unrecorded
+from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.machine import fold
 from perdure.core.workflow.records import encode_events
-from perdure.core.workflow.starting import Start
 from perdure.core.workflow.state import RunState
+from perdure.core.workflow.tasks.start import unrecorded
 from tests.core.run import OneRun
 from tests.core.test_resetting import reset
 from tests.differential.commands import complete_workflow, start_timer

@@ -1,6 +1,6 @@
 """The workflow sleeps."""
 
-from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.execution.outcome import Timer, TimerKind
 from tests.core.run import T0_NS, OneRun, loosely, seconds
 from tests.differential.commands import cancel_timer, complete_workflow, start_timer
 

@@ -4,8 +4,9 @@ from temporalio.api.common.v1 import Callback
 from temporalio.api.enums.v1 import CallbackState
 from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Request, Response
 
+from perdure.core.limits import Limits
 from perdure.core.workflow.callbacks import RecordAttempt
-from perdure.core.workflow.outcome import InvokeCallback, Limits
+from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.core.run import OneRun, update_messages
 from tests.core.test_resetting import reset

@@ -4,9 +4,10 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Meta, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code
-from perdure.core.workflow.handing_out import MESSAGES_BYTES_MAX
-from perdure.core.workflow.outcome import Limits, SettleUpdate
-from perdure.core.workflow.times import SECOND_NS
+from perdure.core.limits import Limits
+from perdure.core.times import SECOND_NS
+from perdure.core.workflow.effects import AnswerUpdate
+from perdure.core.workflow.tasks.start import MESSAGES_BYTES_MAX
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
 from tests.core.run import OneRun, update_messages
 from tests.differential.commands import command, complete_workflow, schedule_activity, start_timer
@@ -33,8 +34,8 @@ def says(*bodies: Acceptance | Rejection | Response) -> list[Message]:
     return update_messages("u", *bodies)
 
 
-def told(run: OneRun) -> list[SettleUpdate]:
-    return run.dispatched(SettleUpdate)
+def told(run: OneRun) -> list[AnswerUpdate]:
+    return run.dispatched(AnswerUpdate)
 
 
 def test_an_update_is_accepted_and_done() -> None:
@@ -45,17 +46,17 @@ def test_an_update_is_accepted_and_done() -> None:
         " 8 WorkflowExecutionUpdateAccepted 9 WorkflowExecutionUpdateCompleted"
     )
     assert (run.event(8).protocol_instance_id, run.event(9).accepted_event_id) == ("u", 8)
-    assert told(run) == [SettleUpdate("u", COMPLETED, DONE.SerializeToString())]
+    assert told(run) == [AnswerUpdate("u", COMPLETED, DONE.SerializeToString())]
 
 
 def test_an_update_is_accepted_now_and_done_later() -> None:
     run = asked()
     run.complete(start_timer("t", 5), messages=says(ACCEPT))
-    assert told(run) == [SettleUpdate("u", ACCEPTED, b"")]
+    assert told(run) == [AnswerUpdate("u", ACCEPTED, b"")]
     run.wait(5)
     run.crash()
     run.work(messages=says(RESPOND))
-    assert told(run) == [SettleUpdate("u", COMPLETED, DONE.SerializeToString())]
+    assert told(run) == [AnswerUpdate("u", COMPLETED, DONE.SerializeToString())]
 
 
 def test_commands_say_where_the_news_of_an_update_belong() -> None:

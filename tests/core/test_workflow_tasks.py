@@ -2,10 +2,10 @@
 
 from temporalio.api.enums.v1 import PendingWorkflowTaskState, TimeoutType, WorkflowTaskFailedCause
 
-from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.outcome import DispatchWorkflowTask
-from perdure.core.workflow.workflow_task import TaskRef
-from perdure.core.workflow.workflow_task_failures import FailWorkflowTask
+from perdure.core.workflow.effects import DispatchWorkflowTask
+from perdure.core.workflow.tasks.fail import FailWorkflowTask
+from perdure.core.workflow.tasks.schedule import TaskRef
+from perdure.core.workflow.tasks.start import StartWorkflowTask
 from tests.core.run import OneRun, loosely, seconds
 from tests.differential.commands import complete_workflow, start_timer
 

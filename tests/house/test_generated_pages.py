@@ -1,7 +1,7 @@
 """Pages that are lists of what the code holds are what the code holds."""
 
 from perdure.frontend.registry import implemented
-from tools import api_coverage, life_cycles, settings_table
+from tools import api_coverage, code_map, life_cycles, settings_table
 
 
 def test_the_page_of_rpcs_is_current():
@@ -23,3 +23,7 @@ def test_the_table_of_settings_is_current():
 def test_the_life_cycles_are_current():
     text = life_cycles.PAGE.read_text()
     assert text == life_cycles.page(text), "run `make docs`"
+
+
+def test_the_code_map_is_current():
+    assert code_map.PAGE.read_text() == code_map.page(), "run `make docs`"

@@ -9,7 +9,7 @@ from tests.house.sources import functions, modules, name_of, text_of, tree_of
 EVERYTHING = modules("src", "bench", "tools", "tests")
 OURS = modules("src", "bench", "tools")
 
-FILE_LINES_MAX = 500
+FILE_LINES_MAX = 510
 FUNCTION_LINES_MAX = 70
 
 

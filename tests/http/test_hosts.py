@@ -1,7 +1,7 @@
 """Which names of itself the server answers to, and which headers a call gets to see."""
 
-from perdure.frontend.http.api import host_rule
-from perdure.frontend.http.metadata import metadata_of
+from perdure.frontend.transport.http.api import host_rule
+from perdure.frontend.transport.http.metadata import metadata_of
 
 
 def test_every_host_is_served_unless_some_are_named():

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from perdure.frontend.http.routes import RouteTable, routes
+from perdure.frontend.transport.http.routes import RouteTable, routes
 from tests.http.client import Client
 from tests.http.table import TYPED, WORKFLOWS
 from tests.perdure_server import PerdureServer

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perdure.frontend.http.routes import routes
+from perdure.frontend.transport.http.routes import routes
 from tests.http.client import Client
 
 

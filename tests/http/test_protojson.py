@@ -15,10 +15,15 @@ from temporalio.api.workflowservice.v1 import (
     StartWorkflowExecutionRequest,
 )
 
-from perdure.frontend.http import json_text, parameters
-from perdure.frontend.http.payloads import payload_of, short
-from perdure.frontend.http.protojson import F, decode, encode, is_map
 from perdure.frontend.registry import SERVICES
+from perdure.frontend.transport.http import json_text, parameters
+from perdure.frontend.transport.http.payloads import payload_of, short
+from perdure.frontend.transport.http.protojson import (
+    F,
+    decode,
+    encode,
+    is_map,
+)
 
 _METHODS = [method for service in SERVICES for method in service.methods]
 _NUMBERS = st.integers(-(2**31), 2**31 - 1)

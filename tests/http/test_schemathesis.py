@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from perdure.frontend.http.routes import routes
+from perdure.frontend.transport.http.routes import routes
 from tests.http.client import Client
 from tests.http.table import TYPED, WORKFLOWS
 from tests.perdure_server import PerdureServer

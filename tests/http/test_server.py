@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.frontend.http.api import Request, Response
-from perdure.frontend.http.server import HttpServer
+from perdure.frontend.transport.http.api import Request, Response
+from perdure.frontend.transport.http.server import HttpServer
 from tests.http.client import PATIENCE_S, Client
 from tests.http.table import NAMESPACE, TYPED, WORKFLOWS
 from tests.perdure_server import PerdureServer

@@ -7,12 +7,13 @@ from typing import Any
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
-from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.starting import Start, started_attributes
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
-from perdure.store.port import Batch, RunKey, Unavailable
+from perdure.store.port import Batch, Unavailable
 
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
@@ -91,14 +92,14 @@ async def started_node(store, clock, owner: str = "node-1") -> Node:
     return node
 
 
-async def start(node: Node, namespace_id: str, workflow_id: str) -> RunKey:
+async def start(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
     request = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
     request.workflow_type.name, request.task_queue.name = "T", "q"
     reply = await node.starts.start(namespace_id, request, reuse=ALLOW, conflict=FAIL)
     return node.engine.key(namespace_id, workflow_id, reply.run_id)
 
 
-async def start_child(node: Node, namespace_id: str, workflow_id: str) -> RunKey:
+async def start_child(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
     """Start a run that has a parent to tell when it closes. There is no such parent, which it has to find out."""
     wanted, run_id = StartWorkflowExecutionRequest(), node.fresh_id()
     wanted.workflow_id, wanted.workflow_type.name, wanted.task_queue.name = workflow_id, "T", "q"
@@ -111,15 +112,15 @@ async def start_child(node: Node, namespace_id: str, workflow_id: str) -> RunKey
     live = node.engine.create(
         key, 1, Start(namespace_id, "ns", workflow_id, run_id, attributes, "r")
     )
-    await node.engine.settle(live)
+    await node.engine.until_durable(live)
     return key
 
 
-async def close(node: Node, key: RunKey) -> None:
+async def close(node: Node, key: ExecutionKey) -> None:
     await node.engine.ask(key, Terminate("", None, ""))
 
 
-async def is_there(node: Node, key: RunKey) -> bool:
+async def is_there(node: Node, key: ExecutionKey) -> bool:
     return await node.engine.find(key) is not None
 
 

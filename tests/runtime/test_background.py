@@ -7,9 +7,10 @@ import pytest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.signals import Signal
-from perdure.runtime import background, engine, namespaces, residency
+from perdure.runtime import namespaces, supervision
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
+from perdure.runtime.shard import cache, engine
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, NamespaceRow, Unavailable
 from tests.runtime.nodes import SetClock, start, started_node, until
@@ -48,7 +49,7 @@ class Store(MemoryStore):
 
 @pytest.fixture
 async def store(monkeypatch):
-    monkeypatch.setattr(background, "PAUSE_S", 0.001)
+    monkeypatch.setattr(supervision, "PAUSE_S", 0.001)
     monkeypatch.setattr(engine, "RETRY_S", 0.001)
     return Store()
 
@@ -70,8 +71,8 @@ async def serves(node: Node) -> None:
 
 async def test_loops_go_on_after_a_bug(store, monkeypatch):
     monkeypatch.setattr(namespaces, "REFRESH_EVERY_S", 0.001)
-    monkeypatch.setattr(residency, "LOOK_AHEAD_EVERY_S", 0.001)
-    monkeypatch.setattr("perdure.runtime.leases.RENEW_EVERY_S", 0.001)
+    monkeypatch.setattr(cache, "LOOK_AHEAD_EVERY_S", 0.001)
+    monkeypatch.setattr("perdure.runtime.shard.leases.RENEW_EVERY_S", 0.001)
     clock = SetClock()
     node = await started_node(store, clock)
     store.bugs_left = {"namespaces": 2, "due": 2, "renew": 2}
@@ -117,7 +118,7 @@ async def test_a_bug_after_a_commit_does_not_stop_commits(store, monkeypatch):
         raise RuntimeError("on purpose")
 
     with monkeypatch.context() as broken:
-        broken.setattr(node.engine.residency, "committed", fail)
+        broken.setattr(node.engine.cache, "committed", fail)
         await node.engine.ask(key, signal("written"))
         await asyncio.sleep(0)
     await serves(node)
@@ -144,10 +145,10 @@ async def test_a_node_stops_though_its_runs_go_on_by_themselves(store, monkeypat
     live = await node.engine.get(await start(node, "ns", "w"))
     right, written = engine.transition, store.commit
 
-    def transition(run, request, **world):
+    def transition(run, request, **environment):
         if isinstance(request, engine.Timer):
             request = signal(node.fresh_id())
-        return right(run, request, **world)
+        return right(run, request, **environment)
 
     async def commit(batch: Batch) -> None:
         await asyncio.sleep(0)

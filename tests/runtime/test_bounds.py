@@ -17,15 +17,16 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.limits import Limits
 from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
-from perdure.core.workflow.outcome import Limits
 from perdure.core.workflow.signals import Signal
-from perdure.runtime import backlogged, limits, live, timers
 from perdure.runtime import clock as clocks
+from perdure.runtime import limits
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.node import Node
-from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.runtime.shard import backlogged, cached, timers
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store.memory import MemoryStore
@@ -103,11 +104,11 @@ async def test_tasks_that_came_to_nothing_leave_a_queue_that_nobody_polls(node):
         await close(node, key)
     await start(node, "ns", "open")
     await long_after(node)
-    node.task_queues.forget_unused(node.engine.residency)
+    node.task_queues.forget_unused(node.engine.cache)
     assert node.task_queues.describe(QUEUE).backlog_count == 1
     assert await waiting_tasks(node) == {"open"}
     await long_after(node)
-    node.task_queues.forget_unused(node.engine.residency)
+    node.task_queues.forget_unused(node.engine.cache)
     assert list(node.task_queues.names()) == []
 
 
@@ -118,9 +119,9 @@ async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
     for name in names:
         await start(node, "ns", name)
     await long_after(node)
-    node.engine.residency.make_room()
-    assert len(node.engine.residency) == 0
-    node.task_queues.forget_unused(node.engine.residency)
+    node.engine.cache.make_room()
+    assert len(node.engine.cache) == 0
+    node.task_queues.forget_unused(node.engine.cache)
     assert await waiting_tasks(node) == names
     await node.stop()
 
@@ -130,8 +131,8 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
     await node.start()
     await start(node, "ns", "w")
     await long_after(node)
-    node.engine.residency.make_room()
-    assert len(node.engine.residency) == 0
+    node.engine.cache.make_room()
+    assert len(node.engine.cache) == 0
     store.may_load.clear()
     deadline = asyncio.get_running_loop().time() + 60
     info = PollerInfo("worker", clock.now_ns())
@@ -158,7 +159,7 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
     request.workflow_run_timeout.FromSeconds(86400)
     await node.starts.start("ns", request, reuse=ALLOW, conflict=FAIL)
     key = node.engine.key("ns", "w")
-    cares = node.engine.residency
+    cares = node.engine.cache
     for _ in range(100):
         clock.go_on(10)
         cares.make_room()
@@ -179,7 +180,7 @@ async def signalled(node: Node, workflow_id: str, signal_bytes: int, count: int)
 
 async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(node, store):
     found = await signalled(node, "w", 100_000, 30)
-    assert found.tail_bytes <= live.UNSEEN_BYTES_MAX
+    assert found.tail_bytes <= cached.UNSEEN_BYTES_MAX
     info = PollerInfo("worker", node.clock.now_ns())
     task = await node.poll_workflow_task(
         QUEUE, info, asyncio.get_running_loop().time() + 9, b"", []
@@ -193,7 +194,7 @@ async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(nod
 async def test_what_has_to_be_read_of_a_run_has_a_bound_in_bytes(node, store):
     found = await signalled(node, "w", 100_000, 30)
     [stored] = await store.load([found.key])
-    assert sum(len(row.events) for row in stored.journal) <= live.SNAPSHOT_EVERY_BYTES + 200_000
+    assert sum(len(row.events) for row in stored.journal) <= cached.SNAPSHOT_EVERY_BYTES + 200_000
     assert stored.row.snapshot_seq > 1
 
 
@@ -204,7 +205,7 @@ async def test_runs_that_are_too_large_to_load_many_at_once_are_loaded_all_the_s
     await first.stop()
     store.loads_at_once = 10
     node = await started_node(store, clock)
-    assert len(node.engine.residency) == 40
+    assert len(node.engine.cache) == 40
     await node.stop()
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from perdure.runtime.breakers import FAILURES_MAX, Breaker, Breakers
+from perdure.runtime.delivery.circuit_breaker import FAILURES_MAX, Breaker, CircuitBreakers
 
 
 class Clock:
@@ -38,11 +38,11 @@ async def waits(breaker: Breaker, clock: Clock) -> asyncio.Task[int]:
 
 @pytest.mark.parametrize("url", ["http://[zz]/x", "http://a]b/", "http://a\u2100b/", "http://"])
 def test_who_has_an_odd_name_has_a_breaker_too(url) -> None:
-    assert Breakers().get("ns", url, 1.0).is_closed
+    assert CircuitBreakers().get("ns", url, 1.0).is_closed
 
 
 def test_one_receiver_has_many_paths() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     urls = ("http://a:1/b", "HTTP://a:1?c", "http://a:1", "http://a:1#d")
     assert len({id(breakers.get("ns", url, 1.0)) for url in urls}) == 1
     assert breakers.get("ns", "http://a:2/b", 1.0) is not breakers.get("ns", urls[0], 1.0)
@@ -122,7 +122,7 @@ async def test_a_request_from_before_it_opened_is_not_the_probe(end: str) -> Non
 
 
 def test_a_host_has_one_for_all_its_paths_and_each_namespace_its_own() -> None:
-    breakers = Breakers()
+    breakers = CircuitBreakers()
     one = breakers.get("ns", "http://h:1/a", 1)
     assert breakers.get("ns", "http://h:1/b?c", 1) is one
     assert breakers.get("other", "http://h:1/a", 1) is not one

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.outcome import AskChild
+from perdure.core.workflow.effects import AskChild
 from perdure.core.workflow.signals import Signal
-from perdure.runtime import engine, residency
-from perdure.runtime.journal import last_events
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
+from perdure.runtime.shard import cache, engine
+from perdure.runtime.shard.journal import last_events
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.runtime.nodes import SetClock, close, is_there, rows, start, started_node, until
@@ -60,10 +60,10 @@ def fail_on(monkeypatch, is_broken):
     """Let steps with certain requests end in a bug."""
     right = engine.transition
 
-    def transition(run, request, **world):
+    def transition(run, request, **environment):
         if is_broken(request):
             raise RuntimeError("on purpose")
-        return right(run, request, **world)
+        return right(run, request, **environment)
 
     monkeypatch.setattr(engine, "transition", transition)
 
@@ -74,7 +74,7 @@ async def test_a_run_that_cannot_be_read_is_refused_and_others_are_read(store):
     await first.stop()
     store.broken = {bad.run_id}
     node = await started_node(store, SetClock())
-    assert node.engine.residency.peek(good) is not None, "it is due"
+    assert node.engine.cache.peek(good) is not None, "it is due"
     async with asyncio.timeout(60):
         there, refused = await asyncio.gather(
             node.engine.find(good), node.engine.find(bad), return_exceptions=True
@@ -102,15 +102,15 @@ async def test_a_run_that_cannot_be_read_can_be_deleted(store):
 
 
 async def test_a_run_that_has_met_a_bug_goes_on_by_itself(node, monkeypatch):
-    monkeypatch.setattr(residency, "RELOAD_S", 0.01)
+    monkeypatch.setattr(cache, "RELOAD_S", 0.01)
     key = await start(node, "ns", "w")
     fail_on(monkeypatch, lambda request: isinstance(request, Signal) and request.name == "bad")
     with pytest.raises(Rejected, match="on purpose"):
         await node.engine.ask(key, signal("bad"))
-    assert node.engine.residency.peek(key) is None
+    assert node.engine.cache.peek(key) is None
 
     async def is_back() -> bool:
-        return node.engine.residency.peek(key) is not None
+        return node.engine.cache.peek(key) is not None
 
     await until(is_back)
     await node.engine.ask(key, signal("good"))
@@ -121,18 +121,18 @@ async def test_a_run_that_cannot_be_parked_does_not_keep_the_others(store, monke
     node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
     await node.start()
     bad, good = [await start(node, "ns", name) for name in ("bad", "good")]
-    right = residency.machine.owed
+    right = cache.machine.pending_effects
 
-    def owed(run, now_ns):
+    def pending_effects(run, now_ns):
         if run.state.workflow_id == "bad":
             raise OverflowError("on purpose")
         return right(run, now_ns)
 
-    monkeypatch.setattr(residency.machine, "owed", owed)
+    monkeypatch.setattr(cache.machine, "pending_effects", pending_effects)
     clock.go_on(10)
-    node.engine.residency.make_room()
-    assert node.engine.residency.peek(bad) is not None
-    assert node.engine.residency.peek(good) is None
+    node.engine.cache.make_room()
+    assert node.engine.cache.peek(bad) is not None
+    assert node.engine.cache.peek(good) is None
     await node.stop()
 
 
@@ -182,7 +182,7 @@ async def test_an_errand_that_meets_a_bug_is_tried_again(node, store):
     parent, child = [await start(node, "ns", name) for name in ("parent", "child")]
     await close(node, child)
     store.histories_left = 2
-    node.errands.deliver(parent, AskChild(5, "child", child.run_id))
+    node.outgoing_requests.deliver(parent, AskChild(5, "child", child.run_id))
 
     async def is_through() -> bool:
         return store.histories_left < 0

@@ -10,15 +10,15 @@ from google.protobuf.json_format import ParseDict
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
-from perdure.core.workflow.execution import Terminate
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.state import CompletionCallback
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.clock import SystemClock
+from perdure.runtime.delivery.http_client import PostFailed, post
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
-from perdure.runtime.posting import PostFailed, post
 from perdure.store.memory import MemoryStore
-from perdure.store.port import RunKey
 from tests.differential.receiver import Receiver, callbacks, receiving
 from tests.ports import free_port
 
@@ -44,7 +44,7 @@ async def serving(store: MemoryStore, config: dict[str, Any] = CONFIG) -> Iterat
         await node.stop()
 
 
-async def ended(node: Node, *urls: str) -> RunKey:
+async def ended(node: Node, *urls: str) -> ExecutionKey:
     """Start a run with these callbacks, and end it."""
     request = ParseDict(
         {
@@ -62,12 +62,12 @@ async def ended(node: Node, *urls: str) -> RunKey:
     return key
 
 
-async def known(node: Node, key: RunKey) -> list[CompletionCallback]:
+async def known(node: Node, key: ExecutionKey) -> list[CompletionCallback]:
     live = await node.engine.get(key)
     return live.state.callbacks
 
 
-async def until(node: Node, key: RunKey, condition: Any) -> CompletionCallback:
+async def until(node: Node, key: ExecutionKey, condition: Any) -> CompletionCallback:
     """Return the run's callback when `condition` holds of it."""
     async with asyncio.timeout(PATIENCE_S):
         while True:

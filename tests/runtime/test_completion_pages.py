@@ -1,6 +1,6 @@
 """How much room the pages of completions have."""
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.started_task import Pages
 from perdure.runtime.completion_pages import CompletionPages
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.server import Server, StartupError
 from perdure.settings import ServerSettings, Settings, StoreSettings
 
@@ -47,7 +47,7 @@ async def until(server: Server, blob_size: int) -> None:
     """Return when runs of the namespace are held to this limit."""
     engine, namespace = server.node.engine, server.node.namespaces.get("default")
     async with asyncio.timeout(WITHIN_S):
-        while engine.world_of(namespace.id).limits.blob_size != blob_size:  # noqa: ASYNC110
+        while engine.environment_of(namespace.id).limits.blob_size != blob_size:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -9,13 +9,13 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.outcome import Limits
-from perdure.core.workflow.starting import Start, started_attributes
+from perdure.core.limits import Limits
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.runtime.clock import SystemClock
-from perdure.runtime.group_commit import OpenBatch
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
+from perdure.runtime.shard.group_commit import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
 
@@ -105,7 +105,7 @@ async def test_an_older_run_stays_and_does_not_become_the_current_one(node):
     assert not await is_there(node)
     assert await is_there(node, first)
     third = await start(node)
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     current = await node.engine.get(node.engine.key("ns-id", "w"))
     assert current.key.run_id == third
     assert not await is_there(node, second)
@@ -129,7 +129,7 @@ async def test_it_waits_for_its_parent_to_be_told(node, store):
     attributes.parent_workflow_execution.run_id = node.fresh_id()
     key = node.engine.key("ns-id", "w", run_id)
     live = node.engine.create(key, 1, Start("ns-id", "ns", "w", run_id, attributes, "r"))
-    await node.engine.settle(live)
+    await node.engine.until_durable(live)
     await delete(node)
     async with asyncio.timeout(PATIENCE_S):
         while await is_there(node):  # noqa: ASYNC110

@@ -21,9 +21,9 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure.core.matching.task_queue import Poller
-from perdure.frontend import visibility
 from perdure.frontend.call import Call
-from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.frontend.visibility import lists
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 from tests.runtime.nodes import until
@@ -119,7 +119,7 @@ async def test_a_thousand_polls_and_followers_that_are_given_up_leave_nothing(se
     assert now["pollers"] == 0
     assert now["calls"] <= before["calls"] + 5
     assert now["tasks"] <= before["tasks"] + 5
-    live = next(run for run in node.engine.residency.runs() if run.key.workflow_id == "w")
+    live = next(run for run in node.engine.cache.runs() if run.key.workflow_id == "w")
     assert live.waiters == {}
     assert list(live.run.in_flight.queries) == []
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
@@ -137,7 +137,7 @@ def _waiting(server) -> int:
 
 
 async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub, monkeypatch):
-    load = visibility._load_grammar
+    load = lists._load_grammar
     failures = [OSError(errno.EMFILE, "Too many open files")]
 
     def fails_once() -> None:
@@ -145,7 +145,7 @@ async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub,
             raise failures.pop()
         load()
 
-    monkeypatch.setattr(visibility, "_load_grammar", fails_once)
+    monkeypatch.setattr(lists, "_load_grammar", fails_once)
     request = ListWorkflowExecutionsRequest(namespace="ns", query="WorkflowId = 'w'")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await stub.ListWorkflowExecutions(request)

@@ -6,11 +6,11 @@ import pytest
 
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.frontend.call import Call
-from perdure.frontend.calls import Calls
+from perdure.frontend.context import Services
+from perdure.frontend.dispatch import Calls
 from perdure.frontend.registry import rpcs
-from perdure.frontend.services import Services
 from perdure.metrics import Registry
-from perdure.runtime.task_queues import ACTIVITY_QUEUE, QueueName
+from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
 from tests.differential.commands import schedule_activity
 from tests.runtime.nodes import SetClock, start, started_node
 from tests.runtime.test_going_away import QUEUE, Slow, complete, later, poll

@@ -18,12 +18,12 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.execution import Terminate
+from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.updates import AdmitUpdate
+from perdure.runtime.delivery.updates import Wait
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.node import Node
 from perdure.runtime.replies import QueryTaskReply, StartFailed
-from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName
-from perdure.runtime.updates import Wait
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
 from tests.core.run import update_messages

@@ -9,11 +9,11 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Rejected
 from perdure.core.workflow.signals import Signal
-from perdure.runtime import group_commit
 from perdure.runtime.clock import SystemClock
-from perdure.runtime.group_commit import OpenBatch, unavailable
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
+from perdure.runtime.shard import group_commit
+from perdure.runtime.shard.group_commit import OpenBatch, unavailable
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
 
@@ -92,8 +92,8 @@ async def test_a_batch_is_bounded_in_bytes(node, store, monkeypatch):
 async def test_who_asks_of_a_batch_too_late_is_answered_all_the_same():
     """Else a reader that held on to a run while its commit failed would wait for ever."""
     failed, written = OpenBatch(), OpenBatch()
-    failed.settle(unavailable("on purpose"))
-    written.settle(None)
+    failed.finish(unavailable("on purpose"))
+    written.finish(None)
     async with asyncio.timeout(5):
         await written.durable()
         with pytest.raises(Rejected, match="on purpose"):

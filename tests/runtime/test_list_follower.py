@@ -6,11 +6,11 @@ import pytest
 
 from perdure.core.errors import Rejected
 from perdure.runtime.limits import ConfiguredLimits
-from perdure.runtime.list_follower import ListFollower
-from perdure.runtime.namespace_deletion import GRACE_NS, NamespaceDeletion
+from perdure.runtime.maintenance.namespace_deletion import GRACE_NS, NamespaceDeletion
+from perdure.runtime.maintenance.retention import Remover
+from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
-from perdure.runtime.retention import Remover
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, LeaseLost, Unavailable
 from perdure.store.split import SplitStore
@@ -62,13 +62,13 @@ def second():
 
 @pytest.fixture
 def follower(main, second, clock):
-    return ListFollower(SplitStore(main, second, clock.now_ns), clock, "node-1")
+    return VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
 
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
     for name, value in (("REST_S", 0.001), ("RETRY_S", 0.01), ("RETRY_MAX_S", 0.02)):
-        monkeypatch.setattr(f"perdure.runtime.list_follower.{name}", value)
+        monkeypatch.setattr(f"perdure.runtime.maintenance.visibility_replicator.{name}", value)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_what_was_written_and_not_trimmed_is_written_again(still, follower
 
 
 async def test_batches_are_bounded_and_in_order(still, follower, second, monkeypatch):
-    monkeypatch.setattr("perdure.runtime.list_follower.ROWS_AT_ONCE_MAX", 3)
+    monkeypatch.setattr("perdure.runtime.maintenance.visibility_replicator.ROWS_AT_ONCE_MAX", 3)
     keys = [await start(still, "ns-id", f"w{number}") for number in range(5)]
     for key in keys:
         await close(still, key)
@@ -170,7 +170,7 @@ async def test_a_node_that_was_away_puts_nothing_old_over_what_is_newer(
     key = await start(still, "ns-id", "w")
     old = await follower._store.outbox(9)
     leases = await follower._claimed()
-    other = ListFollower(follower._store, clock, "node-2")
+    other = VisibilityReplicator(follower._store, clock, "node-2")
     await other.step()
     await close(still, key)
     await other.step()
@@ -191,7 +191,7 @@ async def test_rows_from_before_are_taken_over_at_start(main, second, clock):
     await close(before, keys[0])
     await before.stop()
     assert await main.count_visibility("ns-id") == 7
-    follower = ListFollower(SplitStore(main, second, clock.now_ns), clock, "node-1")
+    follower = VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
     node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", lists=follower)
     await node.start()
     await caught_up(follower)
@@ -216,7 +216,7 @@ async def test_retention_takes_a_run_once_though_lists_lag(still, follower, seco
 
 
 async def test_a_namespace_is_empty_only_when_lists_show_that(main, second, clock, monkeypatch):
-    follower = ListFollower(SplitStore(main, second, clock.now_ns), clock, "node-1")
+    follower = VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
     node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", lists=follower)
     second.is_away = True
     await node.start()
@@ -257,7 +257,7 @@ async def test_a_namespace_is_not_empty_while_rows_move_to_the_second_database(m
     await before.namespace_deletion.delete(before.namespaces.get_by_id("0123456789"), 0)
     await before.stop()
     clock.go_on(GRACE_NS / 1e9 + 1)
-    follower = ListFollower(SplitStore(main, second, clock.now_ns), clock, "node-1")
+    follower = VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
     # Its follower does not move by itself.
     node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1")
     node.namespace_deletion = NamespaceDeletion(

@@ -6,9 +6,9 @@ import pytest
 from temporalio.api.enums.v1 import NamespaceState
 
 from perdure.core.errors import Code, Rejected
-from perdure.runtime.namespace_deletion import GRACE_NS, deleted_name
+from perdure.runtime.maintenance.namespace_deletion import GRACE_NS, deleted_name
+from perdure.runtime.maintenance.retention import RUNS_AT_ONCE_MAX
 from perdure.runtime.namespaces import Namespace
-from perdure.runtime.retention import RUNS_AT_ONCE_MAX
 from perdure.store.port import StoreError
 from tests.runtime.nodes import (
     Cuttable,

@@ -6,11 +6,12 @@ import pytest
 from temporalio.api.history.v1 import History
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.node import Node
 from perdure.runtime.resets import Reset, Resets
 from perdure.store.memory import MemoryStore
-from perdure.store.port import JournalRow, RunKey
+from perdure.store.port import JournalRow
 from tests.differential.commands import continue_as_new
 from tests.runtime.nodes import SetClock, close, is_there, start, started_node
 from tests.runtime.test_going_away import complete, poll
@@ -22,17 +23,17 @@ class Forgetful(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.node: Node | None = None
-        self.to_delete: RunKey | None = None
+        self.to_delete: ExecutionKey | None = None
 
     async def history(self, *arguments, **options) -> list[JournalRow]:
         if self.to_delete is not None:
             key, self.to_delete = self.to_delete, None
             await self.node.engine.delete(key)
         if self.node is not None:
-            residency = self.node.engine.residency
-            for live in list(residency.runs()):
+            cache = self.node.engine.cache
+            for live in list(cache.runs()):
                 if not live.state.is_open:
-                    residency._drop(live)
+                    cache._drop(live)
         return await super().history(*arguments, **options)
 
 
@@ -55,11 +56,11 @@ async def node(store):
     await node.stop()
 
 
-async def signal(node: Node, key: RunKey, name: str) -> None:
+async def signal(node: Node, key: ExecutionKey, name: str) -> None:
     await node.engine.ask(key, Signal(name, None, "", f"{name}-id", None))
 
 
-async def chain_of(node: Node, count: int) -> list[RunKey]:
+async def chain_of(node: Node, count: int) -> list[ExecutionKey]:
     """Start a workflow that goes on as a new run again and again. Each run is sent a signal of its number."""
     keys = [await start(node, "ns", "w")]
     await signal(node, keys[0], "0")
@@ -72,13 +73,13 @@ async def chain_of(node: Node, count: int) -> list[RunKey]:
     return keys
 
 
-async def reset(node: Node, key: RunKey) -> RunKey:
+async def reset(node: Node, key: ExecutionKey) -> ExecutionKey:
     wanted = Reset(3, "why", "request", frozenset())
     async with asyncio.timeout(20):
         return key._replace(run_id=await node.resets.reset(key, wanted))
 
 
-async def signals_of(node: Node, key: RunKey) -> list[str]:
+async def signals_of(node: Node, key: ExecutionKey) -> list[str]:
     live = await node.engine.get(key)
     page = await node.histories.page(live, 1, live.state.next_event_id, events_max=999)
     events = History.FromString(page.events).events

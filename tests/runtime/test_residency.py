@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.clock import SystemClock
-from perdure.runtime.group_commit import OpenBatch
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
+from perdure.runtime.shard.group_commit import OpenBatch
 from perdure.store.memory import MemoryStore
-from perdure.store.port import LoadedRun, RunKey
+from perdure.store.port import LoadedRun
 
 
 class Slow(MemoryStore):
@@ -18,7 +19,7 @@ class Slow(MemoryStore):
         super().__init__()
         self.gates = {"first": asyncio.Event(), "second": asyncio.Event()}
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         if keys[0].workflow_id in self.gates:
             await self.gates[keys[0].workflow_id].wait()
         return await super().load(keys)
@@ -27,12 +28,12 @@ class Slow(MemoryStore):
 async def test_a_read_that_ends_does_not_take_another_one_with_it() -> None:
     """Both knew of nothing that had left memory, and were taken for the same."""
     store = Slow()
-    residency = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine.residency
-    first, second = (RunKey(1, "ns", name, "run") for name in ("first", "second"))
-    reads = [asyncio.create_task(residency.settled([key])) for key in (first, second)]
+    cache = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine.cache
+    first, second = (ExecutionKey(1, "ns", name, "run") for name in ("first", "second"))
+    reads = [asyncio.create_task(cache.removable([key])) for key in (first, second)]
     await asyncio.sleep(0)
     store.gates["second"].set()
     assert await reads[1] == []
-    residency.bury(first, OpenBatch())
+    cache.tombstone(first, OpenBatch())
     store.gates["first"].set()
     assert await reads[0] == []

@@ -7,10 +7,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.outcome import Limits
-from perdure.frontend.namespace_changes import retention_ns
+from perdure.core.limits import Limits
+from perdure.frontend.namespaces.changes import retention_ns
+from perdure.runtime.maintenance.retention import RUNS_AT_ONCE_MAX, at_once
 from perdure.runtime.namespaces import Namespace
-from perdure.runtime.retention import RUNS_AT_ONCE_MAX, at_once
 from perdure.store.port import ListedRun
 from tests.runtime.nodes import (
     SetClock,
@@ -63,7 +63,7 @@ async def test_a_closed_run_goes_after_the_retention_and_not_before(node, store,
 async def test_it_goes_without_being_in_memory(node, store, clock):
     key, still_open = await start(node, "ns-id", "w"), await start(node, "ns-id", "open")
     await close(node, key)
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     clock.go_on(101)
     assert await node.retention.sweep() == 1
     assert rows(store, key.run_id) == NONE
@@ -123,21 +123,21 @@ async def test_older_runs_go_and_the_current_one_stays(node, store, clock):
     current = await start(node, "ns-id", "w")
     assert await node.retention.sweep() == 1
     assert rows(store, old.run_id) == NONE
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     live = await node.engine.get(current._replace(run_id=""))
     assert (live.key, live.run_number) == (current, 2)
 
 
 async def test_what_owes_something_to_its_parent_stays_until_it_has_told(node, store, clock):
     key = await start_child(node, "ns-id", "w")
-    node.errands.deliver = lambda key, errand: None
+    node.outgoing_requests.deliver = lambda key, outgoing: None
     await close(node, key)
     clock.go_on(101)
     assert await node.retention.sweep() == 0
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     assert await node.retention.sweep() == 0
     assert rows(store, key.run_id) == ALL
-    del node.errands.deliver
+    del node.outgoing_requests.deliver
     await is_there(node, key)
     await until(node.retention.sweep)
     assert rows(store, key.run_id) == NONE
@@ -146,7 +146,7 @@ async def test_what_owes_something_to_its_parent_stays_until_it_has_told(node, s
 async def test_many_go_in_small_batches(node, store, clock):
     keys = await asyncio.gather(*(start(node, "ns-id", f"w{number}") for number in range(200)))
     await asyncio.gather(*(close(node, key) for key in keys))
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     clock.go_on(101)
     assert await node.retention.sweep() == 200
     assert list(store.rows()) == []
@@ -173,7 +173,7 @@ def test_a_batch_is_bounded_by_what_the_runs_hold():
 async def test_who_asks_while_it_is_removed_waits(node, clock):
     key = await start(node, "ns-id", "w")
     await close(node, key)
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     clock.go_on(101)
     removing = asyncio.create_task(node.retention.sweep())
     answers = []
@@ -190,7 +190,7 @@ async def test_what_is_used_meanwhile_is_removed_as_it_is_in_memory(node, store,
     """A run that comes into memory while it is read in order to be removed."""
     key = await start(node, "ns-id", "w")
     await close(node, key)
-    node.engine.residency.forget_all()
+    node.engine.cache.forget_all()
     clock.go_on(101)
     removed, found = await asyncio.gather(node.retention.sweep(), is_there(node, key))
     assert removed == 1

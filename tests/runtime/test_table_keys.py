@@ -2,7 +2,7 @@
 
 import structlog
 
-from perdure.core.workflow.outcome import Limits, RetryDefaults
+from perdure.core.limits import Limits, RetryDefaults
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.limits import limits_of
 

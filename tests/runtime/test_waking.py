@@ -6,9 +6,9 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History
 
-from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow.signals import Signal
-from perdure.runtime.timers import Timers
+from perdure.runtime.shard.timers import Timers
 from perdure.store.memory import MemoryStore
 from tests.runtime.nodes import SetClock, close, start, started_node
 
@@ -74,7 +74,7 @@ async def test_who_waits_for_the_end_learns_that_the_run_is_in_memory_no_more(no
 async def test_who_waits_with_a_run_that_has_left_memory_looks_again(node, only_the_end):
     """It was parked while the caller waited until what it saw was durable."""
     live = await node.engine.get(await start(node, "ns", "w"))
-    node.engine.residency._drop(live)
+    node.engine.cache._drop(live)
     soon = asyncio.get_running_loop().time() + 60
     async with asyncio.timeout(20):
         assert await node.histories.wait_for_event(live, soon, only_the_end=only_the_end)

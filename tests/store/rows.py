@@ -1,11 +1,11 @@
 """Rows that differ from one another in every column, so that no two columns can be mixed up."""
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.store.port import (
     ExecutionRow,
     ExecutionUpdate,
     JournalRow,
     NamespaceRow,
-    RunKey,
     VisibilityRow,
 )
 
@@ -32,8 +32,8 @@ def run(workflow_id: str, number: int = 1, **changes) -> ExecutionRow:
     return row._replace(**changes)
 
 
-def key(row: ExecutionRow, run_id: str | None = None) -> RunKey:
-    return RunKey(
+def key(row: ExecutionRow, run_id: str | None = None) -> ExecutionKey:
+    return ExecutionKey(
         row.shard_key, row.namespace_id, row.workflow_id, row.run_id if run_id is None else run_id
     )
 

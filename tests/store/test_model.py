@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.store.memory import MemoryStore
 from perdure.store.open import open_store
-from perdure.store.port import NEVER_NS, Batch, RunKey, StoreError
+from perdure.store.port import NEVER_NS, Batch, StoreError
 from tests.store.conftest import KINDS
 from tests.store.rows import MINUTE_NS, journal, run, update, visibility
 
@@ -185,7 +186,9 @@ class World:
 
     def _key(self, some, named):
         row = self._run(some)
-        return RunKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id if named else "")
+        return ExecutionKey(
+            row.shard_key, row.namespace_id, row.workflow_id, row.run_id if named else ""
+        )
 
     async def _pages(self, limit):
         pages, after = [], None

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.attributes import Attribute
 from perdure.core.visibility.filters import Compare, Filter, Operator
 from perdure.store.memory import MemoryStore
@@ -13,7 +14,6 @@ from perdure.store.port import (
     LeaseLost,
     OutboxRow,
     OutboxSize,
-    RunKey,
     StoreError,
     Unavailable,
 )
@@ -58,7 +58,7 @@ async def test_all_runs_are_found_page_by_page(store, leases):
     assert await store.runs(None, 9) == []
     made = [run(name) for name in "abcde"]
     await store.commit(Batch(leases, made))
-    gone = RunKey(*(getattr(made[0], field) for field in RunKey._fields))
+    gone = ExecutionKey(*(getattr(made[0], field) for field in ExecutionKey._fields))
     await store.commit(Batch(leases, deletes=[gone]))
     found, after = [], None
     while page := await store.runs(after, 3):

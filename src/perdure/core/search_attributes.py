@@ -15,7 +15,7 @@ from temporalio.api.history.v1 import (
     WorkflowExecutionStartedEventAttributes,
 )
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 
 Beginning = (
     WorkflowExecutionStartedEventAttributes

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perdure.runtime.giving_back import GiveBacks
+from perdure.runtime.delivery.giving_back import GiveBacks
 
 
 class Call:

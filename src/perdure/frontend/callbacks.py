@@ -11,7 +11,7 @@ from functools import lru_cache
 from temporalio.api.common.v1 import Callback
 
 from perdure.core.errors import Code, Rejected, invalid_argument
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 
 #: Temporal: these lead to the server itself, and are always allowed.
 OWN_URLS = ("temporal://system", "temporal://internal")

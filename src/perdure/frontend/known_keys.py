@@ -5,8 +5,10 @@ Only to tell an operator of a key that does nothing: whoever reads a key does no
 
 from importlib.resources import files
 
-from perdure.frontend import namespace_changes, rate_limits
-from perdure.runtime import limits, retention
+from perdure.frontend import rate_limits
+from perdure.frontend.namespaces import changes
+from perdure.runtime import limits
+from perdure.runtime.maintenance import retention
 
 #: Hosts that browsers may call the HTTP API by.
 HTTP_HOSTS = "frontend.httpAllowedHosts"
@@ -21,7 +23,7 @@ def _honoured() -> frozenset[str]:
         *limits.RETRIES.values(),
         *(limits.CALLBACK_ADDRESSES, limits.CIRCUIT_BREAKER),
         *(limits.TASK_POLL, limits.QUERY_WINDOW, limits.FAIRNESS, limits.FAIRNESS_WEIGHTS),
-        *namespace_changes.KEYS,
+        *changes.KEYS,
         *retention.KEYS,
         *rate_limits.COUNT_KEYS,
         rate_limits.OPERATOR_RATIO,

@@ -7,7 +7,7 @@ from temporalio.api.common.v1 import Callback, Link
 from temporalio.api.enums.v1 import EventType
 
 from perdure.core.errors import invalid_argument
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 
 #: Variants, and the fields that each must have, as error texts call them.
 _REQUIRED = {

@@ -9,24 +9,24 @@ from google.protobuf.message_factory import GetMessageClass
 from temporalio.api.operatorservice.v1 import service_pb2 as operator_service
 from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 
-from perdure.frontend.activities import Activities
-from perdure.frontend.activity_control import ActivityControl
-from perdure.frontend.activity_executions import ActivityExecutions
+from perdure.frontend.activities.control import ActivityControl
+from perdure.frontend.activities.executions import ActivityExecutions
+from perdure.frontend.activities.tasks import Activities
 from perdure.frontend.call import Call
-from perdure.frontend.clusters import ClusterService
-from perdure.frontend.history import WorkflowHistory
-from perdure.frontend.multi_operation import MultiOperation
-from perdure.frontend.namespaces import NamespaceService
-from perdure.frontend.queries import WorkflowQueries
-from perdure.frontend.search_attributes import SearchAttributeService
-from perdure.frontend.services import Services
-from perdure.frontend.system import SystemInfo
-from perdure.frontend.task_queue_config import TaskQueueConfigs
-from perdure.frontend.task_queues import TaskQueueDescriptions
-from perdure.frontend.updates import WorkflowUpdates
-from perdure.frontend.visibility import Visibility
-from perdure.frontend.workflow_tasks import WorkflowTasks
-from perdure.frontend.workflows import Workflows
+from perdure.frontend.context import Services
+from perdure.frontend.namespaces.namespaces import NamespaceService
+from perdure.frontend.system.clusters import ClusterService
+from perdure.frontend.system.system import SystemInfo
+from perdure.frontend.tasks.task_queue_config import TaskQueueConfigs
+from perdure.frontend.tasks.task_queues import TaskQueueDescriptions
+from perdure.frontend.tasks.workflow_tasks import WorkflowTasks
+from perdure.frontend.visibility.lists import Visibility
+from perdure.frontend.visibility.search_attributes import SearchAttributeService
+from perdure.frontend.workflows.history import WorkflowHistory
+from perdure.frontend.workflows.lifecycle import Workflows
+from perdure.frontend.workflows.multi_operation import MultiOperation
+from perdure.frontend.workflows.queries import WorkflowQueries
+from perdure.frontend.workflows.updates import WorkflowUpdates
 
 WORKFLOW_SERVICE = workflow_service.DESCRIPTOR.services_by_name["WorkflowService"]
 OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService"]

@@ -31,9 +31,9 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core import cron
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.limits import Limits
 from perdure.core.search_attributes import fault as search_attributes_fault
-from perdure.core.workflow.options import UpdateOptions
-from perdure.core.workflow.outcome import Limits
+from perdure.core.workflow.options_update import UpdateOptions
 from perdure.core.workflow.validation import (
     NUL,
     duration_fault,

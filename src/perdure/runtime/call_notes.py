@@ -6,17 +6,17 @@ transport's business; here is what is noted, by whatever is done for a call, and
 
 from contextvars import ContextVar
 
-from perdure.core.workflow.activities import HeartbeatActivity
-from perdure.core.workflow.activity_changes import ChangeActivities
-from perdure.core.workflow.activity_control import (
+from perdure.core.workflow.activities.attempts import HeartbeatActivity
+from perdure.core.workflow.activities.control import (
     PauseActivities,
     ResetActivities,
     UnpauseActivities,
 )
+from perdure.core.workflow.activities.option_changes import ChangeActivities
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.handing_out import StartWorkflowTask
 from perdure.core.workflow.queries import Query
 from perdure.core.workflow.state import Run
+from perdure.core.workflow.tasks.start import StartWorkflowTask
 
 #: What is noted for the call under way; None: nobody wants to know.
 NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)

@@ -5,7 +5,7 @@ The pages belong to the runs (`core/workflow/completion_pages.py`); here they ar
 
 from weakref import WeakKeyDictionary
 
-from perdure.core.workflow.outcome import Limits
+from perdure.core.limits import Limits
 from perdure.core.workflow.started_task import Pages
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from perdure.core.workflow.outcome import Limits, RetryDefaults
+from perdure.core.limits import Limits, RetryDefaults
 from perdure.dynamic_config import DynamicConfig
 
 #: Field of `Limits` → key. A value may be bound to a namespace.

@@ -20,7 +20,7 @@ from perdure.core.visibility.attributes import Attribute, CustomAttribute
 from perdure.core.visibility.filters import Filter, IsNull
 from perdure.runtime import attribute_periods
 from perdure.runtime.attribute_periods import AttributePeriods
-from perdure.runtime.group_commit import unavailable
+from perdure.runtime.shard.group_commit import unavailable
 from perdure.runtime.visibility import is_current
 from perdure.store.port import Conflict, NamespaceRow, Store, StoreError
 

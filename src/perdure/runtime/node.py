@@ -8,45 +8,36 @@ import random
 from functools import partial
 
 from perdure.core.errors import Code, Rejected, no_workflow_task
+from perdure.core.execution.environment import Environment
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.outcome import Effect
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
-from perdure.core.workflow.activities import ActivityTask, StartActivity
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted
-from perdure.core.workflow.outcome import (
+from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity
+from perdure.core.workflow.effects import (
     AnswerQuery,
+    AnswerUpdate,
     DispatchActivityTask,
     DispatchQuery,
     DispatchWorkflowTask,
-    Effect,
     InvokeCallback,
-    SettleUpdate,
-    World,
 )
 from perdure.core.workflow.records import encode_events
 from perdure.core.workflow.returning import Return, ReturnActivity, ReturnWorkflowTask
+from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted
 from perdure.dynamic_config import DynamicConfig
-from perdure.runtime.background import for_ever
-from perdure.runtime.callbacks import Callbacks
 from perdure.runtime.clock import Clock
 from perdure.runtime.completion_pages import CompletionPages
-from perdure.runtime.engine import Engine
-from perdure.runtime.errands import Errands
-from perdure.runtime.giving_back import GiveBacks, give_back
-from perdure.runtime.histories import Histories
+from perdure.runtime.delivery.giving_back import GiveBacks, give_back
+from perdure.runtime.delivery.outbound import Callbacks
+from perdure.runtime.delivery.queries import Queries
+from perdure.runtime.delivery.requests import OutgoingRequests
+from perdure.runtime.delivery.updates import Updates
 from perdure.runtime.limits import ConfiguredLimits
-from perdure.runtime.list_follower import ListFollower
-from perdure.runtime.namespace_deletion import NamespaceDeletion
-from perdure.runtime.namespaces import Namespaces
-from perdure.runtime.queries import Queries
-from perdure.runtime.replies import (
-    ActivityTaskReply,
-    QueryTaskReply,
-    WorkflowTaskReply,
-)
-from perdure.runtime.resets import Resets
-from perdure.runtime.retention import Remover, Retention
-from perdure.runtime.starts import Starts
-from perdure.runtime.task_queues import (
+from perdure.runtime.maintenance.namespace_deletion import NamespaceDeletion
+from perdure.runtime.maintenance.retention import Remover, Retention
+from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
+from perdure.runtime.matching.task_queues import (
     ActivityOffer,
     Offer,
     QueryOffer,
@@ -54,9 +45,19 @@ from perdure.runtime.task_queues import (
     TaskQueues,
     WorkflowOffer,
 )
-from perdure.runtime.updates import Updates
+from perdure.runtime.namespaces import Namespaces
+from perdure.runtime.replies import (
+    ActivityTaskReply,
+    QueryTaskReply,
+    WorkflowTaskReply,
+)
+from perdure.runtime.resets import Resets
+from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.histories import Histories
+from perdure.runtime.starts import Starts
+from perdure.runtime.supervision import for_ever
 from perdure.runtime.visibility import index_old_rows
-from perdure.store.port import RunKey, Store
+from perdure.store.port import Store
 
 #: A task is started already, or the run has moved on, or has just been ended.
 _STALE = (Code.NOT_FOUND, Code.INVALID_ARGUMENT)
@@ -72,16 +73,21 @@ class Node:
         owner: str,
         randomness: random.Random | None = None,
         runs_max: int = 4096,
-        lists: ListFollower | None = None,
+        lists: VisibilityReplicator | None = None,
     ) -> None:
         self._random = randomness if randomness is not None else random.Random()
         self.namespaces = Namespaces(store, self.fresh_id, clock.now_ns)
         self.limits = limits
-        self._worlds: dict[str, World] = {}
+        self._environments: dict[str, Environment] = {}
         self.clock = clock
         self.store = store
         self.engine = Engine(
-            store, clock, self._world_of, owner=owner, deliver=self._deliver, runs_max=runs_max
+            store,
+            clock,
+            self._environment_of,
+            owner=owner,
+            deliver=self._deliver,
+            runs_max=runs_max,
         )
         self.task_queues = TaskQueues(
             clock, self._configured_per_second, self._fairness_weights, self._key_rates
@@ -90,7 +96,9 @@ class Node:
         self.queries = Queries(
             self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
         )
-        self.errands = Errands(self.engine, self.fresh_id, self.namespaces.name_of)
+        self.outgoing_requests = OutgoingRequests(
+            self.engine, self.fresh_id, self.namespaces.name_of
+        )
         self.callbacks = Callbacks(self.engine, self.chance)
         self.resets = Resets(self.engine, self.fresh_id)
         self.updates = Updates(self.engine, self.histories)
@@ -112,7 +120,7 @@ class Node:
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
         self._tasks = [
-            for_ever(lambda: self.task_queues.sweep(self.engine.residency)),
+            for_ever(lambda: self.task_queues.sweep(self.engine.cache)),
             for_ever(self.namespaces.keep_fresh),
             for_ever(self.retention.keep),
             for_ever(self.namespace_deletion.keep),
@@ -134,20 +142,20 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.errands.stop()
+        await self.outgoing_requests.stop()
         await self.callbacks.stop()
         await self.engine.stop()
 
     def configure(self, config: DynamicConfig) -> None:
         """From now on do as `config` says."""
         self.limits.change(config)
-        self._worlds = {}
+        self._environments = {}
 
-    def _world_of(self, namespace_id: str) -> World:
-        world = self._worlds.get(namespace_id)
-        if world is None:
+    def _environment_of(self, namespace_id: str) -> Environment:
+        environment = self._environments.get(namespace_id)
+        if environment is None:
             name = self.namespaces.name_of(namespace_id)
-            world = World(
+            environment = Environment(
                 self.limits.of(name),
                 self.fresh_id,
                 self.namespaces.search_attribute_types,
@@ -156,8 +164,8 @@ class Node:
                 self.namespaces.is_current_attribute,
             )
             if name:  # Else nobody has told of it yet.
-                self._worlds[namespace_id] = world
-        return world
+                self._environments[namespace_id] = environment
+        return environment
 
     def _forget(self) -> None:
         for each in (self.updates, self.queries, self.task_queues):
@@ -199,7 +207,7 @@ class Node:
         config = self.namespaces.task_queue_config(name.namespace_id, name.kind, name.name)
         return config.fairness_weight_overrides if config is not None else {}
 
-    def _deliver(self, key: RunKey, effect: Effect) -> None:
+    def _deliver(self, key: ExecutionKey, effect: Effect) -> None:
         if isinstance(effect, DispatchWorkflowTask):
             self.task_queues.offer_workflow_task(key, effect)
         elif isinstance(effect, DispatchActivityTask):
@@ -208,12 +216,12 @@ class Node:
             self.queries.dispatch(key, effect)
         elif isinstance(effect, AnswerQuery):
             self.queries.answered(effect)
-        elif isinstance(effect, SettleUpdate):
-            self.updates.settle(key, effect)
+        elif isinstance(effect, AnswerUpdate):
+            self.updates.notify(key, effect)
         elif isinstance(effect, InvokeCallback):
             self.callbacks.deliver(key, effect)
         else:
-            self.errands.deliver(key, effect)
+            self.outgoing_requests.deliver(key, effect)
 
     # Polling
 
@@ -278,13 +286,13 @@ class Node:
         give_backs += self.give_backs(offer.key, back)
         return task
 
-    def give_backs(self, key: RunKey, *backs: Return) -> GiveBacks:
+    def give_backs(self, key: ExecutionKey, *backs: Return) -> GiveBacks:
         """Return what undoes the starts that `backs` name."""
         return [partial(give_back, self.engine, key, back) for back in backs]
 
     async def workflow_task_reply(
         self,
-        key: RunKey,
+        key: ExecutionKey,
         task: TaskStarted,
         backlog_count: int = 0,
         *,
@@ -335,7 +343,7 @@ class Node:
             if task is None:
                 continue
             assert isinstance(task, ActivityTask)
-            live = self.engine.residency.peek(offer.key)
+            live = self.engine.cache.peek(offer.key)
             namespace = live.state.namespace if live is not None else ""
             return ActivityTaskReply(offer.key, namespace, task)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from temporalio.api.query.v1 import WorkflowQuery
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.activities import ActivityTask
-from perdure.core.workflow.handing_out import TaskStarted
-from perdure.store.port import RunKey
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.activities.attempts import ActivityTask
+from perdure.core.workflow.tasks.start import TaskStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class StartReply:
 class WorkflowTaskReply:
     """A workflow task for a worker, with the first page of its history."""
 
-    key: RunKey
+    key: ExecutionKey
     task: TaskStarted
     #: Serialized `History`, transient events included when it is the last page.
     history: bytes
@@ -39,7 +39,7 @@ class WorkflowTaskReply:
 
 @dataclass(frozen=True, slots=True)
 class QueryTaskReply:
-    key: RunKey
+    key: ExecutionKey
     query_id: str
     query: WorkflowQuery
     workflow_type: str
@@ -52,7 +52,7 @@ class QueryTaskReply:
 
 @dataclass(frozen=True, slots=True)
 class ActivityTaskReply:
-    key: RunKey
+    key: ExecutionKey
     namespace: str
     task: ActivityTask
 
@@ -75,7 +75,7 @@ class UpdateFailed(Exception):
         self.started = started
 
 
-def not_found(key: RunKey) -> Rejected:
+def not_found(key: ExecutionKey) -> Rejected:
     """Temporal: the text depends on what was asked for."""
     if key.run_id:
         return Rejected(

@@ -7,16 +7,21 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import invalid_argument
-from perdure.core.workflow.execution import RESETTER, Terminate
-from perdure.core.workflow.handing_out import held_back_of
-from perdure.core.workflow.options import UpdateOptions
-from perdure.core.workflow.resetting import NoteReset, Rebuild, check_prefix, has_pending_children
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.reset import (
+    NoteReset,
+    Rebuild,
+    check_prefix,
+    has_pending_children,
+)
+from perdure.core.workflow.options_update import UpdateOptions
+from perdure.core.workflow.tasks.start import held_back_of
 from perdure.core.workflow.versioning import check_override
-from perdure.runtime.engine import Engine
-from perdure.runtime.group_commit import unavailable
-from perdure.runtime.journal import journal_rows
-from perdure.runtime.live import LiveRun
-from perdure.store.port import RunKey
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.group_commit import unavailable
+from perdure.runtime.shard.journal import journal_rows
 
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 _ROWS_AT_ONCE = 256
@@ -39,7 +44,7 @@ class Reset:
 class _Journal:
     """The events of one run, read as far as they are known; what is added meanwhile is in memory."""
 
-    def __init__(self, engine: Engine, key: RunKey) -> None:
+    def __init__(self, engine: Engine, key: ExecutionKey) -> None:
         self.key = key
         self._engine = engine
         self._after_seq = 0
@@ -51,10 +56,10 @@ class _Journal:
         #: The run as which it went on by itself, if that is there.
         self.following = ""
 
-    async def read(self, live: LiveRun) -> None:
+    async def read(self, live: CachedExecution) -> None:
         """Read all that is stored. Raises `Rejected`."""
         was_open, status, following = live.state.is_open, live.state.status, live.state.new_run_id
-        await self._engine.settle(live)
+        await self._engine.until_durable(live)
         while True:
             rows = await journal_rows(
                 self._engine.store, self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE
@@ -75,7 +80,7 @@ class _Journal:
         self.events += History.FromString(events).events
         self._ends.add(len(self.events))
 
-    def complete(self, live: LiveRun | None) -> list[HistoryEvent] | None:
+    def complete(self, live: CachedExecution | None) -> list[HistoryEvent] | None:
         """Return all events until now; None if so many were added since that more must be read."""
         if self.is_whole:
             return self.events
@@ -86,7 +91,7 @@ class _Journal:
                 self._add(first_event_id, events)
         return self.events if self._has_all_of(live) else None
 
-    def _has_all_of(self, live: LiveRun) -> bool:
+    def _has_all_of(self, live: CachedExecution) -> bool:
         return len(self.events) == live.state.next_event_id - 1
 
     def ends_a_transition(self, event_id: int) -> bool:
@@ -98,18 +103,18 @@ class Resets:
         self._engine = engine
         self._fresh_id = fresh_id
 
-    async def reset(self, key: RunKey, reset: Reset) -> str:
+    async def reset(self, key: ExecutionKey, reset: Reset) -> str:
         """Return the id of the new run. Raises `Rejected`."""
         engine = self._engine
         base = await engine.get(key)
         current = await engine.find(key._replace(run_id=""))
         known = _known(base, current, reset.request_id)
         if known:
-            await engine.settle(base)
-            await engine.settle(current)
+            await engine.until_durable(base)
+            await engine.until_durable(current)
             return known
         if not 1 < reset.event_id < base.state.next_event_id + len(held_back_of(base.run)):
-            await engine.settle(base)
+            await engine.until_durable(base)
             raise invalid_argument(
                 "Workflow task finish ID must be > 1 && <= workflow last event ID."
             )
@@ -129,13 +134,13 @@ class Resets:
             current = await engine.find(key._replace(run_id=""))
             known = _known(base, current, reset.request_id)
             if known:
-                await engine.settle(base)
-                await engine.settle(current)
+                await engine.until_durable(base)
+                await engine.until_durable(current)
                 return known
-            is_current = engine.residency.peek(base.key) is base
+            is_current = engine.cache.peek(base.key) is base
             if is_current and self._is_complete(chain):
                 live = self._carry_out(base, current, chain, reset, operations)
-                await engine.settle(live)
+                await engine.until_durable(live)
                 return live.key.run_id
         raise unavailable("the workflow goes on faster than it is read")
 
@@ -159,7 +164,7 @@ class Resets:
 
     def _is_complete(self, chain: list[_Journal]) -> bool:
         """Whether all that has happened was read."""
-        peek = self._engine.residency.peek
+        peek = self._engine.cache.peek
         if any(journal.complete(peek(journal.key)) is None for journal in chain):
             return False
         last = chain[-1]
@@ -167,17 +172,17 @@ class Resets:
 
     def _carry_out(
         self,
-        base: LiveRun,
-        current: LiveRun | None,
+        base: CachedExecution,
+        current: CachedExecution | None,
         chain: list[_Journal],
         reset: Reset,
         operations: Sequence[UpdateOptions],
-    ) -> LiveRun:
+    ) -> CachedExecution:
         journal, length = chain[0], reset.event_id - 1
         prefix = [*journal.events, *held_back_of(base.run)][:length]
         check_prefix(prefix, ends_a_transition=journal.ends_a_transition(length))
         engine, state, run_id = self._engine, base.state, self._fresh_id()
-        limits = engine.world_of(base.key.namespace_id).limits
+        limits = engine.environment_of(base.key.namespace_id).limits
         if not limits.resets_with_pending_children and has_pending_children(prefix):
             raise invalid_argument("WorkflowResetter encountered pending child workflows.")
         engine.advance(base, NoteReset(run_id, reset.request_id))
@@ -210,17 +215,17 @@ class Resets:
         )
 
     def _all_of(self, journal: _Journal) -> list[HistoryEvent]:
-        events = journal.complete(self._engine.residency.peek(journal.key))
+        events = journal.complete(self._engine.cache.peek(journal.key))
         assert events is not None, "what was complete a moment ago"
         return events
 
 
-def _is_at_the_end(live: LiveRun | None) -> bool:
+def _is_at_the_end(live: CachedExecution | None) -> bool:
     """Whether this run has not gone on as another one."""
     return live is not None and live.state.status != _CONTINUED_AS_NEW
 
 
-def _known(base: LiveRun, current: LiveRun | None, request_id: str) -> str:
+def _known(base: CachedExecution, current: CachedExecution | None, request_id: str) -> str:
     """Return the run that this very request has made.
 
     Temporal: only if it is the current run, so a request that comes again after another one makes one more run.

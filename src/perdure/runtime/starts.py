@@ -12,26 +12,26 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.errors import Rejected
-from perdure.core.workflow.execution import replaced_by
-from perdure.core.workflow.handing_out import TaskStarted, held_task
-from perdure.core.workflow.options import AttachRequest
-from perdure.core.workflow.returning import ReturnWorkflowTask
-from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.starting import (
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.lifecycle.execution import replaced_by
+from perdure.core.workflow.lifecycle.start_policy import (
     Start,
     StartNew,
     UseCurrent,
     decide,
     started_attributes,
 )
+from perdure.core.workflow.options_update import AttachRequest
+from perdure.core.workflow.returning import ReturnWorkflowTask
+from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.tasks.start import TaskStarted, held_task
 from perdure.core.workflow.updates import AdmitUpdate, status
 from perdure.runtime.call_notes import note_start
-from perdure.runtime.engine import Engine
-from perdure.runtime.giving_back import GiveBacks, give_back
-from perdure.runtime.live import LiveRun
+from perdure.runtime.delivery.giving_back import GiveBacks, give_back
+from perdure.runtime.delivery.updates import UpdateReply, Updates, Wait
 from perdure.runtime.replies import StartFailed, StartReply, UpdateFailed
-from perdure.runtime.updates import UpdateReply, Updates, Wait
-from perdure.store.port import RunKey
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
 
 StartRequest = StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest
 
@@ -83,7 +83,7 @@ class Starts:
                 give_backs.append(partial(give_back, self._engine, live.key, back))
         finally:
             # Also a refusal rests on the run that there is.
-            await self._engine.settle(live)
+            await self._engine.until_durable(live)
         return reply
 
     async def update_with_start(
@@ -98,7 +98,7 @@ class Starts:
     ) -> tuple[StartReply, UpdateReply]:
         """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
         key = self._engine.key(namespace_id, request.workflow_id)
-        current: LiveRun | None = None
+        current: CachedExecution | None = None
         try:
             current = await self._engine.find(key)
             known = _updatable(current, request, update.update_id, conflict)
@@ -110,7 +110,7 @@ class Starts:
                 reply = StartReply(live.key.run_id, "", False, live.state.status)
         except Rejected as refusal:
             # The refusal rests on the current run, which may not be durable yet.
-            await self._engine.settle(current)
+            await self._engine.until_durable(current)
             raise StartFailed(refusal) from refusal
         try:
             return reply, await self._updates.admit(live, update, wait)
@@ -119,17 +119,17 @@ class Starts:
 
     def _start(
         self,
-        key: RunKey,
-        current: LiveRun | None,
+        key: ExecutionKey,
+        current: CachedExecution | None,
         request: StartRequest,
         *,
         reuse: WorkflowIdReusePolicy.ValueType,
         conflict: WorkflowIdConflictPolicy.ValueType,
         signal: Signal | None = None,
         attach: AttachRequest | None = None,
-    ) -> tuple[StartReply, LiveRun]:
+    ) -> tuple[StartReply, CachedExecution]:
         engine = self._engine
-        now_ns, limits = engine.clock.now_ns(), engine.world_of(key.namespace_id).limits
+        now_ns, limits = engine.clock.now_ns(), engine.environment_of(key.namespace_id).limits
         decision = decide(
             current.state if current is not None else None,
             # Temporal: a start that comes with a signal is known by the signal alone.
@@ -166,7 +166,7 @@ class Starts:
 
     def _use(
         self,
-        current: LiveRun,
+        current: CachedExecution,
         decision: UseCurrent,
         request: StartRequest,
         signal: Signal | None,
@@ -188,8 +188,12 @@ class Starts:
 
 
 def begin(
-    engine: Engine, key: RunKey, current: LiveRun | None, decision: StartNew, start: Start
-) -> LiveRun:
+    engine: Engine,
+    key: ExecutionKey,
+    current: CachedExecution | None,
+    decision: StartNew,
+    start: Start,
+) -> CachedExecution:
     """Begin the next run of a workflow id; `current` makes room for it if that was decided."""
     if decision.terminate_current:
         assert current is not None
@@ -202,11 +206,11 @@ def begin(
 
 
 def _updatable(
-    current: LiveRun | None,
+    current: CachedExecution | None,
     request: StartWorkflowExecutionRequest,
     update_id: str,
     conflict: WorkflowIdConflictPolicy.ValueType,
-) -> LiveRun | None:
+) -> CachedExecution | None:
     """Return the run that the update is for, if it is not to be started first."""
     if current is None:
         return None
@@ -220,7 +224,7 @@ def _updatable(
     return current if is_retry or conflict == uses_existing else None
 
 
-def _first_task(live: LiveRun, request: StartRequest) -> TaskStarted | None:
+def _first_task(live: CachedExecution, request: StartRequest) -> TaskStarted | None:
     """Return the first workflow task if it was handed out and this request asks for it, also when it is repeated."""
     if not isinstance(request, StartWorkflowExecutionRequest):
         return None

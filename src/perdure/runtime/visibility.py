@@ -8,8 +8,8 @@ from temporalio.api.common.v1 import SearchAttributes
 from perdure.core.search_attributes import PREDEFINED
 from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.visibility.indexing import indexed
-from perdure.core.workflow.listing import external_attributes, memo, search_attributes
 from perdure.core.workflow.state import RunState
+from perdure.core.workflow.visibility_fields import external_attributes, memo, search_attributes
 from perdure.store.port import Batch, Lease, Store, VisibilityRow
 
 log = structlog.get_logger(__name__)

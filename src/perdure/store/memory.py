@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.core.visibility.matching import matches
 from perdure.store.port import (
@@ -29,7 +30,6 @@ from perdure.store.port import (
     NamespaceRow,
     OutboxRow,
     OutboxSize,
-    RunKey,
     VisibilityRow,
     check_covered,
 )
@@ -131,7 +131,7 @@ class MemoryStore:
             self._outbox[self._outbox_end] = waiting._replace(position=self._outbox_end)
         self._delete(batch.deletes)
 
-    def _delete(self, keys: Sequence[RunKey]) -> None:
+    def _delete(self, keys: Sequence[ExecutionKey]) -> None:
         gone = {key.run_id for key in keys}
         for key in keys:
             self._journal.pop(key.run_id, None)
@@ -175,10 +175,10 @@ class MemoryStore:
     async def shrink(self) -> bool:
         return False
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         return [self._load(key) for key in keys]
 
-    def _load(self, key: RunKey) -> LoadedRun | None:
+    def _load(self, key: ExecutionKey) -> LoadedRun | None:
         run_id = key.run_id
         if not run_id:
             runs = self._runs.get((key.namespace_id, key.workflow_id))
@@ -199,7 +199,8 @@ class MemoryStore:
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         found = sorted(
             DueRun(
-                row.due_at_ns, RunKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id)
+                row.due_at_ns,
+                ExecutionKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id),
             )
             for row in self._executions.values()
             if lo <= row.shard_key < hi and after_ns < row.due_at_ns <= until_ns
@@ -302,9 +303,9 @@ class MemoryStore:
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         return [row._replace(attributes="") for row in list(self._visibility.values())[:limit]]
 
-    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         keys = (
-            RunKey(row.shard_key, row.namespace_id, row.workflow_id, run_id)
+            ExecutionKey(row.shard_key, row.namespace_id, row.workflow_id, run_id)
             for run_id, row in sorted(self._executions.items())
             if row.status != DELETED and (after is None or run_id > after.run_id)
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 
 #: `due_at_ns` of a run that nothing but a request can move.
@@ -54,15 +55,6 @@ class Lease(NamedTuple):
 def cover_all(leases: Iterable[Lease]) -> bool:
     """Whether these leases, taken at one time, are the whole key space."""
     return sum(lease.hi - lease.lo for lease in leases) == SHARD_KEY_END
-
-
-class RunKey(NamedTuple):
-    """Which run. An empty `run_id` means the current (the latest) run of the workflow id."""
-
-    shard_key: int
-    namespace_id: str
-    workflow_id: str
-    run_id: str
 
 
 class ExecutionRow(NamedTuple):
@@ -187,7 +179,7 @@ class LoadedRun(NamedTuple):
 
 class DueRun(NamedTuple):
     due_at_ns: int
-    key: RunKey
+    key: ExecutionKey
 
 
 @dataclass(slots=True)
@@ -207,7 +199,7 @@ class Batch:
     #: Runs that go, with all their rows; nothing happens if they are gone already. Nothing else in the batch is theirs.
     #: No older run becomes the current one by that: while a workflow id has other runs, the row of its latest stays,
     #: with the status `DELETED` and without a snapshot, so that the next one gets a larger number.
-    deletes: list[RunKey] = field(default_factory=list)
+    deletes: list[ExecutionKey] = field(default_factory=list)
     #: For lists in another database. Their runs' rows of `visibility` go. At most one row per run.
     outbox: Sequence[OutboxRow] = ()
 
@@ -264,7 +256,7 @@ class Store(Protocol):
         A store that does so by itself, or cannot, returns False.
         """
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         """Return one result for each key, in order; None where there is no such run.
 
         A row with the status `DELETED` is no run either: it is returned for its number alone.
@@ -346,7 +338,7 @@ class OutboxStore(Store, Protocol):
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         """Return some of the rows of lists that there are, in any namespace."""
 
-    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         """Return the runs that there are, in an order of the store's own.
 
         `after` is the last one of the page before.

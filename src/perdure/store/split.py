@@ -1,6 +1,6 @@
 """One store made of two: everything is in the main database, but lists are in a second one and follow.
 
-What a commit changes in lists is written to the main database's outbox, in the same transaction. `ListFollower`
+What a commit changes in lists is written to the main database's outbox, in the same transaction. `VisibilityReplicator`
 (`runtime/list_follower.py`) takes it from there to the second database.
 
 **Invariant:** a run's row of lists is in one place: the main table (from before there was a second database), else the
@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import msgspec
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.port import (
     UNBOUNDED,
@@ -23,7 +24,6 @@ from perdure.store.port import (
     ListedRun,
     OutboxRow,
     OutboxStore,
-    RunKey,
     Store,
     StoreError,
     Unavailable,
@@ -175,10 +175,10 @@ class SplitStore:
         return rows
 
 
-def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[RunKey]]:
+def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[ExecutionKey]]:
     """Return the rows to write and the runs to delete so that lists show what they do after all of `rows`."""
     latest = {row.run_id: row.data for row in rows}
     written = [_DECODER.decode(data) for data in latest.values() if data]
     # The second database has nothing of a run but its row of lists, which is found by the run id alone.
-    gone = [RunKey(0, "", "", run_id) for run_id, data in latest.items() if not data]
+    gone = [ExecutionKey(0, "", "", run_id) for run_id, data in latest.items() if not data]
     return written, gone

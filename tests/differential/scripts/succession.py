@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from perdure.core import cron
-from perdure.core.workflow.times import SECOND_NS, duration_ns, timestamp_ns
+from perdure.core.times import SECOND_NS, duration_ns, timestamp_ns
 from tests.differential.commands import (
     cancel_workflow,
     command,

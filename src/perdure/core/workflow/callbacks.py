@@ -11,8 +11,9 @@ from temporalio.api.common.v1 import Callback
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.limits import Limits
 from perdure.core.workflow.nexus_completion import completion
-from perdure.core.workflow.outcome import Effect, Limits, Timer, TimerKind
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import CompletionCallback, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers
@@ -45,21 +46,21 @@ def record_attempt(step: Step, request: RecordAttempt) -> None:
     if not is_due(state, callback) or callback.is_done or callback.attempt != request.attempt:
         return  # Another one has been recorded.
     if not request.failure:
-        step.note(CallbackAttempted(request.number, step.now_ns))
+        step.record_internal(CallbackAttempted(request.number, step.now_ns))
         return
     failure = Failure(message=request.failure)
     failure.application_failure_info.non_retryable = not request.may_retry
     next_attempt_at_ns = 0
     if request.may_retry:
-        interval_ns = _interval_ns(callback.attempt, request.chance, step.world.limits)
+        interval_ns = _interval_ns(callback.attempt, request.chance, step.environment.limits)
         next_attempt_at_ns = step.now_ns + interval_ns
-    step.note(
+    step.record_internal(
         CallbackAttempted(
             request.number, step.now_ns, failure.SerializeToString(), next_attempt_at_ns
         )
     )
     if next_attempt_at_ns:
-        step.call_back(_timer(request.number, callback))
+        step.set_timer(_timer(request.number, callback))
 
 
 def _interval_ns(attempt: int, chance: float, limits: Limits) -> int:
@@ -76,7 +77,7 @@ def retry(step: Step, timer: Timer) -> None:
         return
     callback = state.callbacks[number]
     if _timer(number, callback) == timer and not callback.is_done:
-        step.send(completion(state, number))
+        step.emit(completion(state, number))
 
 
 # What other concepts use
@@ -112,14 +113,14 @@ def tell_of_update(step: Step, update_id: str) -> None:
     """An update has come to an end: invoke what waits for that."""
     for number, callback in enumerate(step.state.callbacks):
         if callback.update_id == update_id and not (callback.attempt or callback.is_done):
-            step.send(completion(step.state, number))
+            step.emit(completion(step.state, number))
 
 
-def let_go(step: Step) -> None:
+def on_close(step: Step) -> None:
     """The run has closed."""
     for number in _owed_numbers(step.state, step.now_ns):
         if not step.state.callbacks[number].outcome:  # Else it was sent when that was known.
-            step.send(completion(step.state, number))
+            step.emit(completion(step.state, number))
 
 
 def is_triggered(state: RunState) -> bool:
@@ -163,7 +164,7 @@ def check(run: Run) -> None:
         assert state.close_event
 
 
-def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
+def pending_timers(state: RunState, now_ns: int) -> list[Timer]:
     return [
         _timer(number, callback)
         for number, callback in enumerate(state.callbacks)
@@ -171,12 +172,12 @@ def needed_timers(state: RunState, now_ns: int) -> list[Timer]:
     ]
 
 
-def owed(state: RunState, now_ns: int) -> list[Effect]:
+def pending_effects(state: RunState, now_ns: int) -> list[Effect]:
     return [completion(state, number) for number in _owed_numbers(state, now_ns)]
 
 
-def owes(state: RunState, now_ns: int) -> bool:
-    """Whether `owed` is not empty; there may be many, so they are not made for that."""
+def has_pending_effects(state: RunState, now_ns: int) -> bool:
+    """Whether `pending_effects` is not empty; there may be many, so they are not made for that."""
     return next(_owed_numbers(state, now_ns), None) is not None
 
 

@@ -7,11 +7,11 @@ from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.lifecycle.execution import check_first_run
 from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
-from perdure.core.workflow.workflow_task import ensure
+from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
 
@@ -49,7 +49,7 @@ def request_cancel(step: Step, request: RequestCancel) -> None:
         attributes.external_initiated_event_id = request.initiated_event_id
     event.links.extend(request.links)
     step.record_or_buffer(event)
-    ensure(step, despite_delay=True)
+    ensure_scheduled(step, despite_delay=True)
 
 
 # How records change the state

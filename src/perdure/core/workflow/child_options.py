@@ -10,12 +10,12 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import StartChildWorkflowExecutionInitiatedEventAttributes
 
 from perdure.core import cron
+from perdure.core.limits import Limits
 from perdure.core.search_attributes import drop_nothing
 from perdure.core.search_attributes import fault as search_attributes_fault
-from perdure.core.workflow.outcome import Limits
+from perdure.core.times import duration_ns, set_duration
 from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.step import BadCommand, Step
-from perdure.core.workflow.times import duration_ns, set_duration
 from perdure.core.workflow.validation import (
     NUL,
     check_size,
@@ -34,7 +34,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
 
     Return the id of the namespace that the child is to be in.
     """
-    state, limits = step.state, step.world.limits
+    state, limits = step.state, step.environment.limits
     namespace_id = reached_namespace_id(step, wanted.namespace, CAUSE)
     wanted.namespace = wanted.namespace or state.namespace
     workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
@@ -61,7 +61,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         if fault is not None:
             raise BadCommand(CAUSE, f"Invalid {name} on {COMMAND}: {fault}. {where}")
     if wanted.HasField("retry_policy"):
-        with_defaults(wanted.retry_policy, step.world.limits.workflow_retries)
+        with_defaults(wanted.retry_policy, step.environment.limits.workflow_retries)
         fault = retry_policy_fault(wanted.retry_policy)
         if fault is not None:
             raise BadCommand(CAUSE, f"invalid WorkflowRetryPolicy on {COMMAND}: {fault}. {where}")
@@ -70,7 +70,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
         raise BadCommand(CAUSE, f"invalid CronSchedule on {COMMAND}: {fault}. {where}")
     fault = search_attributes_fault(
         wanted.search_attributes.indexed_fields,
-        step.world.search_attribute_types(namespace_id),
+        step.environment.search_attribute_types(namespace_id),
         namespace,
         limits,
     )
@@ -100,7 +100,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
 
 def _check_names(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
     workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
-    limit = step.world.limits.max_id_length
+    limit = step.environment.limits.max_id_length
     for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
         if NUL in value:
             raise BadCommand(CAUSE, f"{name} on {COMMAND} must not contain a NUL character.")
@@ -121,7 +121,7 @@ def _check_names(step: Step, wanted: StartChildWorkflowExecutionCommandAttribute
 
 
 def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
-    limits = step.world.limits
+    limits = step.environment.limits
     for part, size in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
         message = f"{COMMAND}Attributes. {part} exceeds size limit."
         check_size(size, CAUSE, getattr(wanted, part.lower()), message)

@@ -21,6 +21,7 @@ from temporalio.api.history.v1 import (
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.outcome import Effect
 from perdure.core.search_attributes import with_types
 from perdure.core.workflow.child_options import (
     CAUSE,
@@ -28,7 +29,12 @@ from perdure.core.workflow.child_options import (
     check_command,
     initiated_attributes,
 )
-from perdure.core.workflow.outcome import AskChild, Effect, ReleaseChild, StartChild, TellParent
+from perdure.core.workflow.effects import (
+    AskChild,
+    ReleaseChild,
+    StartChild,
+    TellParent,
+)
 from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
 from perdure.core.workflow.step import (
@@ -40,7 +46,7 @@ from perdure.core.workflow.step import (
     attributes_of,
     new_event,
 )
-from perdure.core.workflow.workflow_task import ensure
+from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
 
@@ -93,14 +99,14 @@ def child_started(step: Step, request: RecordChildStarted) -> None:
         return
     _record_started(step, child, request.run_id)
     if child.to_be_asked:
-        step.send(_ask(child))
-    ensure(step)
+        step.emit(_ask(child))
+    ensure_scheduled(step)
 
 
 def child_open(step: Step, request: AcknowledgeChildOpen) -> None:
     child = step.state.children.get(request.initiated_event_id)
     if child is not None and child.to_be_asked:
-        step.note(ChildOpen(request.initiated_event_id))
+        step.record_internal(ChildOpen(request.initiated_event_id))
 
 
 def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
@@ -118,7 +124,7 @@ def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
     attributes.control = initiated.control
     attributes.initiated_event_id = child.initiated_event_id
     step.record_or_buffer(event)
-    ensure(step)
+    ensure_scheduled(step)
 
 
 def child_closed(step: Step, request: RecordChildClosed) -> str:
@@ -146,18 +152,18 @@ def child_closed(step: Step, request: RecordChildClosed) -> str:
     attributes.initiated_event_id = child.initiated_event_id
     attributes.started_event_id = child.started_event_id
     step.record_or_buffer(event)
-    ensure(step)
+    ensure_scheduled(step)
     return ""
 
 
 def parent_told(step: Step, request: AcknowledgeParentTold) -> None:
     if step.state.parent is not None and not step.state.parent_told:
-        step.note(ParentTold())
+        step.record_internal(ParentTold())
 
 
 def released(step: Step, request: AcknowledgeChildReleased) -> None:
     if request.initiated_event_id in step.state.children and not step.state.is_open:
-        step.note(ChildReleased(request.initiated_event_id))
+        step.record_internal(ChildReleased(request.initiated_event_id))
 
 
 # What a worker can command
@@ -171,24 +177,24 @@ def start_child(step: Step, command: Command, completed_event_id: int) -> None:
     namespace_id = check_command(step, wanted)
     event = new_event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
     attributes = event.start_child_workflow_execution_initiated_event_attributes
-    attributes.MergeFrom(initiated_attributes(wanted, namespace_id, step.world.limits))
+    attributes.MergeFrom(initiated_attributes(wanted, namespace_id, step.environment.limits))
     with_types(
         attributes.search_attributes.indexed_fields,
-        step.world.search_attribute_types(namespace_id),
+        step.environment.search_attribute_types(namespace_id),
     )
     attributes.workflow_task_completed_event_id = completed_event_id
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
     step.record(event)
-    step.send(_start(step.state, step.state.children[event.event_id]))
+    step.emit(_start(step.state, step.state.children[event.event_id]))
 
 
 # What other concepts use
 
 
-def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
+def start_request(outgoing: StartChild) -> StartWorkflowExecutionRequest:
     """Return what a client would have to send to start the child."""
-    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(errand.attributes)
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(outgoing.attributes)
     request = StartWorkflowExecutionRequest(
         namespace=initiated.namespace,
         workflow_id=initiated.workflow_id,
@@ -197,7 +203,7 @@ def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
         workflow_task_timeout=initiated.workflow_task_timeout,
         workflow_id_reuse_policy=initiated.workflow_id_reuse_policy,
         cron_schedule=initiated.cron_schedule,
-        request_id=errand.request_id,
+        request_id=outgoing.request_id,
     )
     for part in (
         "workflow_execution_timeout",
@@ -210,7 +216,7 @@ def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
     ):
         if initiated.HasField(part):
             getattr(request, part).CopyFrom(getattr(initiated, part))
-    priority = Priority.FromString(errand.priority)
+    priority = Priority.FromString(outgoing.priority)
     priority.MergeFrom(initiated.priority)
     if priority.ByteSize():
         request.priority.CopyFrom(priority)
@@ -219,23 +225,23 @@ def start_request(errand: StartChild) -> StartWorkflowExecutionRequest:
 
 def with_parent(
     attributes: WorkflowExecutionStartedEventAttributes,
-    errand: StartChild,
+    outgoing: StartChild,
     parent_namespace_id: str,
     parent: WorkflowExecution,
 ) -> None:
     """Write into the child's started event whose child it is."""
-    attributes.parent_workflow_namespace = errand.parent_namespace
+    attributes.parent_workflow_namespace = outgoing.parent_namespace
     attributes.parent_workflow_namespace_id = parent_namespace_id
     attributes.parent_workflow_execution.CopyFrom(parent)
-    attributes.parent_initiated_event_id = errand.initiated_event_id
-    attributes.root_workflow_execution.workflow_id = errand.root_workflow_id
-    attributes.root_workflow_execution.run_id = errand.root_run_id
+    attributes.parent_initiated_event_id = outgoing.initiated_event_id
+    attributes.root_workflow_execution.workflow_id = outgoing.root_workflow_id
+    attributes.root_workflow_execution.run_id = outgoing.root_run_id
 
 
-def let_go(step: Step) -> None:
+def on_close(step: Step) -> None:
     """The run has closed: tell the parent, and the children what the policy says."""
-    for effect in owed(step.state):
-        step.send(effect)
+    for effect in pending_effects(step.state):
+        step.emit(effect)
 
 
 # What is recorded on the way
@@ -372,7 +378,7 @@ def check(run: Run) -> None:
         assert all(child.run_id for child in state.children.values())
 
 
-def owed(state: RunState) -> list[Effect]:
+def pending_effects(state: RunState) -> list[Effect]:
     if state.is_open:
         return [
             _start(state, child) if not child.run_id else _ask(child)

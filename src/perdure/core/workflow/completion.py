@@ -16,25 +16,23 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskCompletedEventAt
 from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.times import timestamp_ns
 from perdure.core.workflow import (
-    activities,
-    activity_commands,
     children,
     completion_pages,
-    continuation,
-    execution,
-    externals,
+    external_workflows,
     markers,
-    problems,
     queries,
     search_attributes,
     timers,
     updates,
 )
-from perdure.core.workflow.activities import ActivityTask, StartActivity, eager_request_id
-from perdure.core.workflow.activity_attempts import offer
+from perdure.core.workflow.activities import attempts
+from perdure.core.workflow.activities import commands as activity_commands
+from perdure.core.workflow.activities.attempt_records import offer
+from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity, eager_request_id
 from perdure.core.workflow.completion_pages import Page, PageKept
-from perdure.core.workflow.handing_out import StartWorkflowTask, TaskStarted, hand_out
+from perdure.core.workflow.lifecycle import continue_as_new, execution
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
 from perdure.core.workflow.step import (
@@ -45,18 +43,19 @@ from perdure.core.workflow.step import (
     Requests,
     Step,
 )
-from perdure.core.workflow.times import timestamp_ns
-from perdure.core.workflow.updates import Inbox
-from perdure.core.workflow.workflow_task import (
+from perdure.core.workflow.tasks import reported_problems
+from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
+from perdure.core.workflow.tasks.schedule import (
     TaskRef,
-    ensure,
+    ensure_scheduled,
     held,
-    let_go,
     record_started,
+    release,
     schedule,
     schedule_speculative,
 )
-from perdure.core.workflow.workflow_task_failures import record_failed, record_timed_out
+from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, hand_out
+from perdure.core.workflow.updates import Inbox
 
 #: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
 _RESET_POINTS_MAX = 20
@@ -68,9 +67,9 @@ COMMANDS: Commands = {
     **timers.COMMANDS,
     **markers.COMMANDS,
     **search_attributes.COMMANDS,
-    **continuation.COMMANDS,
+    **continue_as_new.COMMANDS,
     **children.COMMANDS,
-    **externals.COMMANDS,
+    **external_workflows.COMMANDS,
 }
 _CLOSING = {
     CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
@@ -141,12 +140,12 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageK
     _check_sequence(request)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
-    step.convert(*_who(request))
+    step.make_normal(*_who(request))
     task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
     if request.force_new_task and not request.commands and not request.messages:
         # A heartbeat: the worker needs more time, for a local activity as a rule.
-        limit = step.world.limits.workflow_task_heartbeat_timeout_ns
+        limit = step.environment.limits.workflow_task_heartbeat_timeout_ns
         if step.now_ns > task.original_scheduled_at_ns + limit:
             return _give_up_heartbeats(step)
         original_scheduled_at_ns = task.original_scheduled_at_ns
@@ -164,9 +163,9 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageK
         return _refuse(step, request, error, identity)
     # Also what the commands themselves brought about: a cancelled activity that no worker had started.
     had_buffered = bool(step.state.buffered)
-    let_go(step)
+    release(step)
     queries.answer(step, dict(request.query_results))
-    updates.settle(step, inbox.news, is_heartbeat=request.force_new_task)
+    updates.conclude(step, inbox.news, is_heartbeat=request.force_new_task)
     new_task = None
     wants_task = request.force_new_task or had_buffered or bool(step.in_flight.updates)
     if step.state.is_paused:
@@ -184,7 +183,7 @@ def _take_page(
     step: Step, request: CompleteWorkflowTask, page: Page, identity: str
 ) -> CompleteWorkflowTask | PageKept | Rejected:
     """Return the whole request, if this page is the last one. Refusals are replies: they forget the pages before."""
-    if not step.world.limits.completion_pages:
+    if not step.environment.limits.completion_pages:
         raise Rejected(
             Code.FAILED_PRECONDITION,
             f"workflow task completion pagination is disabled for this namespace {step.state.namespace}",
@@ -196,7 +195,7 @@ def _take_page(
     except Rejected as refusal:
         return refusal
     except BadCommand as error:
-        step.convert(*_who(request))
+        step.make_normal(*_who(request))
         return _refuse(step, request, error, identity)
     return replace(request, commands=merged)
 
@@ -214,7 +213,7 @@ def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
         return False
     # After the last task came its completed event, and what its commands recorded.
     unseen = step.state.next_event_id - (step.state.previous_started_event_id + 2)
-    if unseen > (step.world.limits.max_seen_again_events if request.can_see_again else 0):
+    if unseen > (step.environment.limits.max_seen_again_events if request.can_see_again else 0):
         return False
     return updates.only_rejects(request.messages)
 
@@ -228,16 +227,16 @@ def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCo
     except BadCommand as error:
         step.roll_back(checkpoint)
         step.in_flight.speculative = speculative
-        step.convert(*_who(request))
+        step.make_normal(*_who(request))
         return _refuse(step, request, error, identity)
-    let_go(step)
+    release(step)
     queries.answer(step, dict(request.query_results))
-    updates.settle(step, inbox.news, is_heartbeat=False)
+    updates.conclude(step, inbox.news, is_heartbeat=False)
     new_task = None
     if step.in_flight.updates:
         new_task = _next_task(step, request, 0)
     elif step.state.waits_for_first_task and step.state.execution_time_ns <= step.now_ns:
-        ensure(step, despite_delay=True)  # It became due meanwhile.
+        ensure_scheduled(step, despite_delay=True)  # It became due meanwhile.
     else:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)
@@ -278,13 +277,13 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.started_event_id = started_event_id
     completed_event_id = step.record(event).event_id
-    problems.forget(step)
+    reported_problems.forget(step)
     state = step.state
     if (request.sticky_queue, request.sticky_schedule_to_start_ns) != (
         state.sticky_queue,
         state.sticky_schedule_to_start_ns if state.sticky_queue else 0,
     ):
-        step.note(StickySet(request.sticky_queue, request.sticky_schedule_to_start_ns))
+        step.record_internal(StickySet(request.sticky_queue, request.sticky_schedule_to_start_ns))
     eager: list[int] = []
     for command in request.commands:
         if command.command_type == CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
@@ -319,7 +318,7 @@ def _eager_tasks(
         if tasks and size > EAGER_BYTES_MAX:
             offer(step, activity)
             continue
-        task = activities.start(step, _eager_start(step, event_id, request))
+        task = attempts.start(step, _eager_start(step, event_id, request))
         # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
         tasks.append(replace(task, run_priority=None))
     return tasks
@@ -348,7 +347,7 @@ def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
 
 def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
     attributes = request.event.workflow_task_completed_event_attributes
-    request_id = eager_request_id(request.completion_id or step.world.fresh_id(), event_id)
+    request_id = eager_request_id(request.completion_id or step.environment.fresh_id(), event_id)
     return StartActivity(event_id, 1, attributes.identity, request_id)
 
 
@@ -420,7 +419,7 @@ def _refuse(
 
 def _give_up_heartbeats(step: Step) -> Rejected:
     record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
-    let_go(step)
+    release(step)
     schedule(step)
     return Rejected(Code.NOT_FOUND, "workflow task heartbeat timeout")
 

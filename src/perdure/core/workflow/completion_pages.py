@@ -53,7 +53,7 @@ def keep(step: Step, page: Page, commands: Sequence[Command]) -> PageKept:
     if page.number in pages.commands:
         return PageKept(pages)  # It was sent again.
     size = sum(command.ByteSize() for command in commands)
-    if 0 < step.world.limits.workflow_task_completion_size < pages.size + size:
+    if 0 < step.environment.limits.workflow_task_completion_size < pages.size + size:
         started.pages = None
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_REQUEST_TOO_LARGE,

@@ -28,9 +28,10 @@ from temporalio.api.workflow.v1 import (
 )
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
+from perdure.core.execution.environment import Environment
+from perdure.core.limits import Limits
+from perdure.core.times import set_duration, set_timestamp
 from perdure.core.workflow.callbacks import is_due
-from perdure.core.workflow.listing import memo, search_attributes
-from perdure.core.workflow.outcome import Limits, World
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import (
     CompletionCallback,
@@ -40,21 +41,21 @@ from perdure.core.workflow.state import (
     RunState,
     WorkflowTask,
 )
-from perdure.core.workflow.times import set_duration, set_timestamp
 from perdure.core.workflow.versioning import described
+from perdure.core.workflow.visibility_fields import memo, search_attributes
 
 #: Temporal: the run's expiration of a run without one is Go's zero time.
 _NO_TIME = Timestamp(seconds=-62_135_596_800)
 
 
-def describe(run: Run, now_ns: int, world: World) -> DescribeWorkflowExecutionResponse:
+def describe(run: Run, now_ns: int, environment: Environment) -> DescribeWorkflowExecutionResponse:
     state = run.state
     pending = state.left_pending or _pending(run)
     started = WorkflowExecutionStartedEventAttributes.FromString(state.started_attributes)
     reply = DescribeWorkflowExecutionResponse(
         execution_config=_config(state, started),
-        workflow_execution_info=_info(run, started, world),
-        workflow_extended_info=_extended(state, world.limits),
+        workflow_execution_info=_info(run, started, environment),
+        workflow_extended_info=_extended(state, environment.limits),
         pending_activities=[_pending_activity(each, now_ns) for each in pending.activities],
         pending_children=[
             PendingChildExecutionInfo(
@@ -123,7 +124,7 @@ def _config(
 
 
 def _info(
-    run: Run, started: WorkflowExecutionStartedEventAttributes, world: World
+    run: Run, started: WorkflowExecutionStartedEventAttributes, environment: Environment
 ) -> WorkflowExecutionInfo:
     state, held = run.state, run.in_flight.started
     is_held = held is not None and len(held.events) == 1
@@ -135,9 +136,9 @@ def _info(
         history_size_bytes=state.history_size_bytes,
         first_run_id=state.first_run_id,
         memo=memo(state),
-        search_attributes=search_attributes(state, world.is_current_attribute),
+        search_attributes=search_attributes(state, environment.is_current_attribute),
     )
-    if world.limits.external_payloads_enabled:
+    if environment.limits.external_payloads_enabled:
         info.external_payload_count = state.external_payload_count
         info.external_payload_size_bytes = state.external_payload_size_bytes
     info.execution.workflow_id = state.workflow_id
@@ -167,7 +168,7 @@ def _info(
         expires_at_ns = point.expires_at_ns
         if not expires_at_ns and state.new_run_id:
             # Temporal: it has a time from when another run follows.
-            expires_at_ns = state.close_time_ns + world.retention_ns(state.namespace_id)
+            expires_at_ns = state.close_time_ns + environment.retention_ns(state.namespace_id)
         if expires_at_ns:
             set_timestamp(added.expire_time, expires_at_ns)
     if state.last_worker_version is not None:

@@ -13,12 +13,12 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected, invalid_argument
-from perdure.core.workflow.execution import record_terminated
+from perdure.core.workflow.lifecycle.execution import record_terminated
 from perdure.core.workflow.state import InFlight
 from perdure.core.workflow.state_size import approximate_size, may_exceed
 from perdure.core.workflow.step import HISTORY_SERVICE, Checkpoint, Step
-from perdure.core.workflow.workflow_task import schedule_again
-from perdure.core.workflow.workflow_task_failures import record_failed
+from perdure.core.workflow.tasks.fail import record_failed
+from perdure.core.workflow.tasks.schedule import schedule_again
 
 #: Events that a request records besides those of its commands, at most.
 _EVENTS_MAX = 16
@@ -41,7 +41,7 @@ class Guard:
 
 def guard(step: Step, request: object) -> Guard | None:
     """Return how the run is before a step; None, as a rule, if it is far from its limits."""
-    state, limits = step.state, step.world.limits
+    state, limits = step.state, step.environment.limits
     event_count = state.next_event_id - 1
     commands = len(getattr(request, "commands", ())) + len(getattr(request, "messages", ()))
     may_be_too_long = 0 < limits.history_count < event_count + commands + _EVENTS_MAX
@@ -56,7 +56,7 @@ def guard(step: Step, request: object) -> Guard | None:
 
 def enforce(step: Step, before: Guard) -> Rejected | None:
     """If the run is too large now, undo the step and terminate it; return what to answer then."""
-    limits = step.world.limits
+    limits = step.environment.limits
     handed_out = step.in_flight.started if before.in_flight.started is None else None
     if not (step.has_recorded or handed_out):
         return None
@@ -84,7 +84,7 @@ def enforce(step: Step, before: Guard) -> Rejected | None:
 
 def bound_buffer(step: Step) -> None:
     """Take the workflow task away from the worker that holds it, if too many events wait for that."""
-    buffered, limits = step.state.buffered, step.world.limits
+    buffered, limits = step.state.buffered, step.environment.limits
     if step.in_flight.started is None or not (
         len(buffered) > limits.max_buffered_events
         or sum(map(HistoryEvent.ByteSize, buffered)) > limits.max_buffered_events_size

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.outcome import Timer
 from perdure.core.workflow import children as child_rules
-from perdure.core.workflow import execution
-from perdure.core.workflow.outcome import Timer
+from perdure.core.workflow.lifecycle import execution
 from perdure.core.workflow.records import Buffered
 from perdure.core.workflow.state import Run
 

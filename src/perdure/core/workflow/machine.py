@@ -4,73 +4,81 @@ from collections.abc import Iterable
 
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.environment import Environment
+from perdure.core.execution.outcome import (
+    Effect,
+    Outcome,
+    Timer,
+    TimerKind,
+)
 from perdure.core.workflow import (
-    activities,
-    activity_changes,
-    activity_control,
-    activity_timeouts,
     callbacks,
     cancellation,
     children,
     completion,
-    continuation,
-    deletion,
-    execution,
-    externals,
-    handing_out,
+    external_workflows,
     history_limits,
     markers,
-    options,
-    pausing,
-    problems,
+    options_update,
     queries,
-    resetting,
     returning,
     search_attributes,
     signals,
     state_size,
     timers,
     updates,
-    workflow_task,
-    workflow_task_failures,
-    workflow_task_timers,
 )
+from perdure.core.workflow.activities import (
+    attempts,
+    control,
+    option_changes,
+    timeouts,
+)
+from perdure.core.workflow.effects import DispatchWorkflowTask
 from perdure.core.workflow.external_payloads import external_payloads
-from perdure.core.workflow.outcome import (
-    DispatchWorkflowTask,
-    Effect,
-    Outcome,
-    Timer,
-    TimerKind,
-    World,
+from perdure.core.workflow.lifecycle import (
+    continue_as_new,
+    deletion,
+    execution,
+    pause,
+    reset,
 )
 from perdure.core.workflow.records import Buffered, Parted, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, Timers
+from perdure.core.workflow.tasks import (
+    fail,
+    reported_problems,
+    schedule,
+    start,
+)
+from perdure.core.workflow.tasks import (
+    timers as workflow_task_timers,
+)
 
 _CONCEPTS = (
     execution,
-    workflow_task,
-    workflow_task_failures,
-    handing_out,
+    schedule,
+    fail,
+    start,
     completion,
-    activities,
-    activity_timeouts,
-    activity_changes,
-    activity_control,
+    attempts,
+    timeouts,
+    option_changes,
+    control,
     returning,
     timers,
     signals,
     cancellation,
     children,
-    externals,
-    continuation,
-    resetting,
-    options,
-    pausing,
+    external_workflows,
+    continue_as_new,
+    reset,
+    options_update,
+    pause,
     callbacks,
     markers,
-    problems,
+    reported_problems,
     search_attributes,
     queries,
     updates,
@@ -89,13 +97,13 @@ for _concept in _CONCEPTS:
     NUMBERED.update(getattr(_concept, "NUMBERED", {}))
 
 
-def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outcome:
+def transition(run: Run, request: object, *, now_ns: int, environment: Environment) -> Outcome:
     """Answer `request`: move `run` forward and say what the shell must do about it.
 
     The same arguments always give the same outcome. If this raises anything but `Rejected`, `run` may be half
     changed and must be thrown away; the stored run is intact.
     """
-    step = Step(run, now_ns, world, apply)
+    step = Step(run, now_ns, environment, apply)
     was_open = run.state.is_open
     guard = history_limits.guard(step, request) if was_open else None
     if type(request) is Timer:
@@ -106,32 +114,32 @@ def transition(run: Run, request: object, *, now_ns: int, world: World) -> Outco
         )
     else:
         reply = REQUESTS[type(request)](step, request)
-    if type(request) is resetting.Rebuild:
+    if type(request) is reset.Rebuild:
         _rely_on_what_was_taken_over(step)
     if guard is not None:
         reply = history_limits.enforce(step, guard) or reply
     if step.state.buffered and step.has_recorded and run.state.is_open:
         history_limits.bound_buffer(step)
     if was_open and not run.state.is_open:
-        step.keep_errands_back()
-        children.let_go(step)
-        callbacks.let_go(step)
-        updates.let_go(step)
-        queries.let_go(step)
+        step.keep_outgoing_requests_back()
+        children.on_close(step)
+        callbacks.on_close(step)
+        updates.on_close(step)
+        queries.on_close(step)
     outcome = step.finish(reply)
     if outcome.is_recorded:
-        _settle(run.state, outcome.events)
+        _end_row(run.state, outcome.events)
         state_size.note_growth(run, outcome)
     return outcome
 
 
 def _rely_on_what_was_taken_over(step: Step) -> None:
     """Ask for what the history of another run asks for: nobody has done that on behalf of this one."""
-    for timer in needed_timers(step.run, step.now_ns):
-        step.call_back(timer)
-    for effect in owed(step.run, step.now_ns):
+    for timer in pending_timers(step.run, step.now_ns):
+        step.set_timer(timer)
+    for effect in pending_effects(step.run, step.now_ns):
         if not isinstance(effect, DispatchWorkflowTask):  # The task is new, and was sent already.
-            step.send(effect)
+            step.emit(effect)
 
 
 def apply(state: RunState, record: Record) -> None:
@@ -163,7 +171,7 @@ def fold(state: RunState, rows: Iterable[tuple[bytes, bytes]]) -> RunState:
     for events, internal in rows:
         for record in decode_row(events, internal):
             apply(state, record)
-        _settle(state, events)
+        _end_row(state, events)
     return state
 
 
@@ -175,7 +183,7 @@ def _goes_on(state: RunState, record: Parted) -> None:
 APPLIERS[Parted] = _goes_on
 
 
-def _settle(state: RunState, events: bytes) -> None:
+def _end_row(state: RunState, events: bytes) -> None:
     """End a row: what changes once a transition rather than once a record."""
     state.history_size_bytes += len(events)
     external = external_payloads(events)
@@ -191,19 +199,19 @@ def check(run: Run) -> None:
     state_size.check(run)
 
 
-def needed_timers(run: Run, now_ns: int) -> list[Timer]:
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
     """Every call back that `run` relies on.
 
     The shell must have been asked for each, or for an earlier one of its kind.
     """
     if not run.state.is_open:
-        return callbacks.needed_timers(run.state, now_ns)
+        return callbacks.pending_timers(run.state, now_ns)
     return [
-        *execution.needed_timers(run, now_ns),
-        *workflow_task.needed_timers(run),
-        *timers.needed_timers(run.state),
-        *activity_timeouts.needed_timers(run.state, now_ns),
-        *callbacks.needed_timers(run.state, now_ns),
+        *execution.pending_timers(run, now_ns),
+        *schedule.pending_timers(run),
+        *timers.pending_timers(run.state),
+        *timeouts.pending_timers(run.state, now_ns),
+        *callbacks.pending_timers(run.state, now_ns),
     ]
 
 
@@ -214,20 +222,22 @@ def is_stale(run: Run, timer: Timer) -> bool:
     return workflow_task_timers.is_over(run, timer)
 
 
-def owes(run: Run, now_ns: int) -> bool:
+def has_pending_effects(run: Run, now_ns: int) -> bool:
     """Whether a closed run owes anything."""
-    return bool(children.owed(run.state)) or callbacks.owes(run.state, now_ns)
+    return bool(children.pending_effects(run.state)) or callbacks.has_pending_effects(
+        run.state, now_ns
+    )
 
 
-def owed(run: Run, now_ns: int) -> list[Effect]:
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
     """Every effect that `run` relies on to move: what a restart must deliver again."""
     state = run.state
     if not state.is_open:
-        return [*children.owed(state), *callbacks.owed(state, now_ns)]
+        return [*children.pending_effects(state), *callbacks.pending_effects(state, now_ns)]
     return [
-        *workflow_task.owed(run),
-        *activities.owed(state, now_ns),
-        *children.owed(state),
-        *externals.owed(state),
-        *callbacks.owed(state, now_ns),
+        *schedule.pending_effects(run),
+        *attempts.pending_effects(state, now_ns),
+        *children.pending_effects(state),
+        *external_workflows.pending_effects(state),
+        *callbacks.pending_effects(state, now_ns),
     ]

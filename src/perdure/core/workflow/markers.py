@@ -16,7 +16,7 @@ def record(step: Step, command: Command, completed_event_id: int) -> None:
         raise BadCommand(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
     wanted = command.record_marker_command_attributes
     check_id(
-        step.world.limits.max_id_length,
+        step.environment.limits.max_id_length,
         cause,
         "MarkerName",
         wanted.marker_name,
@@ -24,7 +24,7 @@ def record(step: Step, command: Command, completed_event_id: int) -> None:
     )
     for details in wanted.details.values():
         check_size(
-            step.world.limits.blob_size,
+            step.environment.limits.blob_size,
             cause,
             details,
             "RecordMarkerCommandAttributes.Details exceeds size limit.",

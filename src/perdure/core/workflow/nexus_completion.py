@@ -15,10 +15,10 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.update.v1 import Outcome
 
+from perdure.core.times import timestamp_ns
+from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
-from perdure.core.workflow.outcome import InvokeCallback
 from perdure.core.workflow.state import CompletionCallback, RunState
-from perdure.core.workflow.times import timestamp_ns
 
 _FAILURE_TYPE = "temporal.api.failure.v1.Failure"
 #: Statuses that stand for an error of Nexus, and which of those are for good.

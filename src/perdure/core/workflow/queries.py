@@ -11,7 +11,7 @@ from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.api.query.v1 import QueryRejected, WorkflowQuery, WorkflowQueryResult
 
 from perdure.core.errors import Code, Rejected, busy_workflow, invalid_argument
-from perdure.core.workflow.outcome import AnswerQuery, DispatchQuery
+from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Requests, Step
 
@@ -56,11 +56,11 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     task = step.run.pending_task
     is_idle = task is None and not state.buffered and not state.waits_for_first_task
     if not state.is_open or is_idle:
-        step.send(_dispatch(step, request.query_id, encoded))
+        step.emit(_dispatch(step, request.query_id, encoded))
         return None
     if state.workflow_task_attempt >= _FAIL_FAST_ATTEMPT:
         raise _not_ready("Unable to query workflow due to Workflow Task in failed state.")
-    if len(step.in_flight.queries) >= step.world.limits.max_buffered_queries:
+    if len(step.in_flight.queries) >= step.environment.limits.max_buffered_queries:
         raise busy_workflow(
             "consistent query buffer is full, this may be caused by too many queries and workflow"
             " not able to process query fast enough"
@@ -97,8 +97,8 @@ def answer(step: Step, results: dict[str, bytes]) -> None:
     """The worker answered queries along with its task; `results` are serialized `WorkflowQueryResult`s."""
     for query_id, result in results.items():
         if step.in_flight.queries.pop(query_id, None) is not None:
-            fault = _size_fault(result, step.world.limits.blob_size)
-            step.send(AnswerQuery(query_id, None if fault else result, fault))
+            fault = _size_fault(result, step.environment.limits.blob_size)
+            step.emit(AnswerQuery(query_id, None if fault else result, fault))
 
 
 def _size_fault(result: bytes, limit: int) -> Rejected | None:
@@ -110,23 +110,23 @@ def _size_fault(result: bytes, limit: int) -> Rejected | None:
 def release_unanswered(step: Step) -> None:
     """No workflow task is pending any more: what still waits can be dispatched by itself."""
     for query_id, encoded in step.in_flight.queries.items():
-        step.send(_dispatch(step, query_id, encoded))
+        step.emit(_dispatch(step, query_id, encoded))
     step.in_flight.queries.clear()
 
 
-def let_go(step: Step) -> None:
+def on_close(step: Step) -> None:
     """The run has closed while queries waited for its next task: a worker answers from history, if one ever saw it."""
     if step.state.previous_started_event_id:
         release_unanswered(step)
         return
     for query_id in step.in_flight.queries:
-        step.send(AnswerQuery(query_id, None, _not_ready(_NEVER_SEEN)))
+        step.emit(AnswerQuery(query_id, None, _not_ready(_NEVER_SEEN)))
     step.in_flight.queries.clear()
 
 
 def _dispatch(step: Step, query_id: str, encoded: bytes) -> DispatchQuery:
     state = step.state
-    is_cached = state.previous_started_event_id and step.world.limits.sticky_queries
+    is_cached = state.previous_started_event_id and step.environment.limits.sticky_queries
     sticky = state.sticky_queue if is_cached else ""
     patience_ns = state.sticky_schedule_to_start_ns if sticky else 0
     return DispatchQuery(query_id, state.task_queue, sticky, encoded, patience_ns)

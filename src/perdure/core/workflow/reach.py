@@ -10,9 +10,9 @@ def reached_namespace_id(step: Step, name: str, cause: WorkflowTaskFailedCause.V
     state = step.state
     if not name or name == state.namespace:
         return state.namespace_id
-    if not step.world.limits.cross_namespace_commands:
+    if not step.environment.limits.cross_namespace_commands:
         raise BadCommand(cause, "cross namespace commands are not allowed")
-    namespace_id = step.world.namespace_id(name)
+    namespace_id = step.environment.namespace_id(name)
     if not namespace_id:
         # It was there when the request came in.
         raise BadCommand(cause, f"Namespace {name} is not found.")

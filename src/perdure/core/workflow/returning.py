@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perdure.core.errors import no_workflow_task
-from perdure.core.workflow import workflow_task
-from perdure.core.workflow.activities import eager_request_id
-from perdure.core.workflow.activity_attempts import begin_after_reset, offer, timeouts
+from perdure.core.workflow.activities.attempt_records import begin_after_reset, offer, timeouts
+from perdure.core.workflow.activities.attempts import eager_request_id
 from perdure.core.workflow.records import ActivityReturned
 from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step
+from perdure.core.workflow.tasks import schedule
 
 # What can be asked
 
@@ -54,10 +54,10 @@ def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
     for update in step.in_flight.updates.values():
         update.is_sent = False
     step.flush()
-    for timer in workflow_task.needed_timers(step.run):
-        step.call_back(timer)
-    for effect in workflow_task.owed(step.run):
-        step.send(effect)
+    for timer in schedule.pending_timers(step.run):
+        step.set_timer(timer)
+    for effect in schedule.pending_effects(step.run):
+        step.emit(effect)
 
 
 def return_activity(step: Step, request: ReturnActivity) -> None:
@@ -77,9 +77,9 @@ def _return_activities(step: Step, started_by: Callable[[PendingActivity], str])
     for activity in step.state.activities.values():
         if not activity.started_at_ns or activity.request_id != started_by(activity):
             continue
-        step.note(ActivityReturned(activity.scheduled_event_id))
+        step.record_internal(ActivityReturned(activity.scheduled_event_id))
         for timer in timeouts(activity):
-            step.call_back(timer)
+            step.set_timer(timer)
         if not activity.paused_at_ns:
             offer(step, activity)
 

@@ -8,9 +8,9 @@ from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCa
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.search_attributes import fault, is_nothing, with_types
+from perdure.core.times import timestamp_ns
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
-from perdure.core.workflow.times import timestamp_ns
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
@@ -28,9 +28,9 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
         raise BadCommand(cause, f"IndexedFields is not set on {name}.")
     wrong = fault(
         wanted.search_attributes.indexed_fields,
-        step.world.search_attribute_types(step.state.namespace_id),
+        step.environment.search_attribute_types(step.state.namespace_id),
         step.state.namespace,
-        step.world.limits,
+        step.environment.limits,
     )
     if wrong is not None:
         raise BadCommand(cause, wrong)
@@ -40,7 +40,7 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
     attributes.search_attributes.CopyFrom(wanted.search_attributes)
     with_types(
         attributes.search_attributes.indexed_fields,
-        step.world.search_attribute_types(step.state.namespace_id),
+        step.environment.search_attribute_types(step.state.namespace_id),
     )
     step.record(event)
 
@@ -58,7 +58,7 @@ def modify_properties(step: Step, command: Command, completed_event_id: int) -> 
     if not wanted.upserted_memo.fields:
         raise BadCommand(cause, f"UpsertedMemo.Fields is not set on {name}.")
     check_size(
-        step.world.limits.memo_size,
+        step.environment.limits.memo_size,
         cause,
         wanted.upserted_memo,
         "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",

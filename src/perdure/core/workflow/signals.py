@@ -10,7 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected, closing
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
-from perdure.core.workflow.workflow_task import ensure
+from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
 
@@ -45,7 +45,7 @@ def signal(step: Step, request: Signal) -> None:
         raise closing()
     record_signal(step, request)
     # Temporal: a signal that might have started the run, had it not been there, does not wait.
-    ensure(step, despite_delay=request.skips_delay)
+    ensure_scheduled(step, despite_delay=request.skips_delay)
 
 
 def check_parent(state: RunState, sender: WorkflowExecution | None) -> None:
@@ -60,7 +60,7 @@ def check_parent(state: RunState, sender: WorkflowExecution | None) -> None:
 
 
 def record_signal(step: Step, request: Signal) -> None:
-    if 0 < step.world.limits.max_signals_per_execution <= step.state.signal_count:
+    if 0 < step.environment.limits.max_signals_per_execution <= step.state.signal_count:
         raise Rejected(Code.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events")
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
     attributes = event.workflow_execution_signaled_event_attributes

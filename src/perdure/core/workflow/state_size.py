@@ -3,8 +3,8 @@
 What history holds (inputs, results, markers) does not count here, although a `RunState` has some of it at hand.
 """
 
-from perdure.core.workflow.activity_control import PAUSE_INFO
-from perdure.core.workflow.outcome import Outcome
+from perdure.core.execution.outcome import Outcome
+from perdure.core.workflow.activities.control import PAUSE_INFO
 from perdure.core.workflow.state import PendingActivity, Run, RunState
 
 #: Of ids, times and numbers that each has.

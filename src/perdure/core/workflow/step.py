@@ -11,7 +11,15 @@ from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCa
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.outcome import ERRANDS, Effect, NewRun, Outcome, Timer, TimerKind, World
+from perdure.core.execution.environment import Environment
+from perdure.core.execution.outcome import (
+    Effect,
+    NewRun,
+    Outcome,
+    Timer,
+    TimerKind,
+)
+from perdure.core.workflow.effects import OUTGOING_REQUESTS
 from perdure.core.workflow.records import (
     ActivityPaused,
     ActivityUnpaused,
@@ -107,22 +115,26 @@ class Step:
         "_task_ids_after",
         "_timers",
         "arrived_meanwhile",
+        "environment",
         "in_flight",
         "new_run",
         "now_ns",
         "run",
         "state",
-        "world",
     )
 
     def __init__(
-        self, run: Run, now_ns: int, world: World, apply: Callable[[RunState, Record], None]
+        self,
+        run: Run,
+        now_ns: int,
+        environment: Environment,
+        apply: Callable[[RunState, Record], None],
     ) -> None:
         self.run = run
         self.state: RunState = run.state
         self.in_flight: InFlight = run.in_flight
         self.now_ns = now_ns
-        self.world = world
+        self.environment = environment
         self.new_run: NewRun | None = None
         #: Events that the worker has not seen arrived while it held the task that it completes now.
         self.arrived_meanwhile = False
@@ -149,7 +161,7 @@ class Step:
         Its time is now, unless it was made earlier (buffered, or of a task that a worker held).
         """
         if self.in_flight.speculative is not None:
-            self.convert()
+            self.make_normal()
         event.event_id = self.state.next_event_id
         # That of an event which another run has, too, stays as it is.
         after = max(self.state.last_task_id, self._task_ids_after)
@@ -160,13 +172,13 @@ class Step:
         self._events.append(event)
         return event
 
-    def note(self, record: Internal, *, with_end: bool = False) -> None:
+    def record_internal(self, record: Internal, *, with_end: bool = False) -> None:
         """Record what history does not show, and apply it at once.
 
         `with_end`: the run is about to be closed, and what is speculative then leaves no trace.
         """
         if self.in_flight.speculative is not None and not with_end:
-            self.convert()
+            self.make_normal()
         self._internal.append((len(self._events), record))
         self._apply(self.state, record)
 
@@ -187,13 +199,15 @@ class Step:
             self.flush()
             self._bufferable_count += 1
             return self.record(event)
-        self.convert()
+        self.make_normal()
         if not event.HasField("event_time"):
             event.event_time.FromNanoseconds(self.now_ns)
-        self.note(Buffered(event))
+        self.record_internal(Buffered(event))
         return event
 
-    def convert(self, identity: str = "", worker_version: WorkerVersionStamp | None = None) -> None:
+    def make_normal(
+        self, identity: str = "", worker_version: WorkerVersionStamp | None = None
+    ) -> None:
         """Make a speculative workflow task a normal one: something is to be recorded, and it comes first.
 
         Temporal: who holds the task is forgotten; its started event names who made it a normal one, if it is known.
@@ -204,7 +218,7 @@ class Step:
         self.in_flight.speculative = None
         self.record(speculative.event)
         if started is None:
-            self.note(TaskConverted())
+            self.record_internal(TaskConverted())
         else:
             event = HistoryEvent()
             event.CopyFrom(started.events[-1])
@@ -224,7 +238,7 @@ class Step:
         ordered = [event for event in buffered if event.event_type not in _ENDS]
         ordered += [event for event in buffered if event.event_type in _ENDS]
         self._bufferable_count += len(ordered)
-        self.note(Flushed(len(ordered)))
+        self.record_internal(Flushed(len(ordered)))
         started_ids: dict[int, int] = {}
         for event in ordered:
             if event.event_type in _STARTS:
@@ -280,15 +294,15 @@ class Step:
 
     # Asking for things
 
-    def call_back(self, timer: Timer) -> None:
+    def set_timer(self, timer: Timer) -> None:
         self._timers.append(timer)
 
-    def send(self, effect: Effect) -> None:
+    def emit(self, effect: Effect) -> None:
         self._effects.append(effect)
 
-    def keep_errands_back(self) -> None:
+    def keep_outgoing_requests_back(self) -> None:
         """Temporal: what a run asks for in the step that closes it does not happen."""
-        self._effects = [each for each in self._effects if not isinstance(each, ERRANDS)]
+        self._effects = [each for each in self._effects if not isinstance(each, OUTGOING_REQUESTS)]
 
     def finish(self, reply: object) -> Outcome:
         events = encode_events(self._events)

@@ -4,13 +4,13 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.outcome import Timer, TimerKind
+from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.records import Unbuffered
 from perdure.core.workflow.state import PendingTimer, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, Timers, new_event
-from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_id, duration_fault
-from perdure.core.workflow.workflow_task import ensure
 
 _MILLISECOND_NS = 1_000_000
 
@@ -28,7 +28,7 @@ def fire(step: Step, timer: Timer) -> None:
         attributes.timer_id = timer_id
         attributes.started_event_id = event_id
         step.record_or_buffer(event)
-    ensure(step)
+    ensure_scheduled(step)
 
 
 # What a worker can command
@@ -40,7 +40,11 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     if not command.HasField("start_timer_command_attributes"):
         raise BadCommand(cause, "StartTimerCommandAttributes is not set on StartTimerCommand.")
     check_id(
-        step.world.limits.max_id_length, cause, "TimerId", wanted.timer_id, "StartTimerCommand"
+        step.environment.limits.max_id_length,
+        cause,
+        "TimerId",
+        wanted.timer_id,
+        "StartTimerCommand",
     )
     fault = duration_fault(wanted.start_to_fire_timeout)
     if fault is not None:
@@ -63,7 +67,7 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     attributes.start_to_fire_timeout.CopyFrom(wanted.start_to_fire_timeout)
     attributes.workflow_task_completed_event_id = completed_event_id
     step.record(event)
-    step.call_back(_call_back(step.state.timers[wanted.timer_id]))
+    step.set_timer(_call_back(step.state.timers[wanted.timer_id]))
 
 
 def cancel(step: Step, command: Command, completed_event_id: int) -> None:
@@ -72,7 +76,11 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
     if not command.HasField("cancel_timer_command_attributes"):
         raise BadCommand(cause, "CancelTimerCommandAttributes is not set on CancelTimerCommand.")
     check_id(
-        step.world.limits.max_id_length, cause, "TimerId", wanted.timer_id, "CancelTimerCommand"
+        step.environment.limits.max_id_length,
+        cause,
+        "TimerId",
+        wanted.timer_id,
+        "CancelTimerCommand",
     )
     timer = step.state.timers.get(wanted.timer_id)
     if timer is not None:
@@ -87,7 +95,7 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
             )
         fired_event = step.state.buffered[index]
         started_event_id = fired_event.timer_fired_event_attributes.started_event_id
-        step.note(Unbuffered(index))
+        step.record_internal(Unbuffered(index))
     event = new_event(EventType.EVENT_TYPE_TIMER_CANCELED)
     attributes = event.timer_canceled_event_attributes
     attributes.timer_id = wanted.timer_id
@@ -147,7 +155,7 @@ def check(run: Run) -> None:
         assert timer.started_event_id < state.next_event_id
 
 
-def needed_timers(state: RunState) -> list[Timer]:
+def pending_timers(state: RunState) -> list[Timer]:
     return [_call_back(timer) for timer in state.timers.values()]
 
 

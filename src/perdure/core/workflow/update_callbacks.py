@@ -20,7 +20,7 @@ def check_room(step: Step, update_id: str, more: int) -> None:
     """Refuse to attach `more` callbacks if the run, or the update, would have too many."""
     if not more:
         return
-    state, limits = step.state, step.world.limits
+    state, limits = step.state, step.environment.limits
     check_count(state, more, limits)
     count = sum(callback.update_id == update_id for callback in state.callbacks)
     admitted = step.in_flight.updates.get(update_id)

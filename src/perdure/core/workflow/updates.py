@@ -25,16 +25,16 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.times import timestamp_ns
 from perdure.core.workflow import callbacks, update_callbacks
-from perdure.core.workflow.execution import check_first_run
+from perdure.core.workflow.effects import AnswerUpdate
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
-from perdure.core.workflow.handing_out import message_id
-from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.lifecycle.execution import check_first_run
 from perdure.core.workflow.records import UpdateDropped
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
 from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
-from perdure.core.workflow.times import timestamp_ns
-from perdure.core.workflow.workflow_task import schedule_speculative
+from perdure.core.workflow.tasks.schedule import schedule_speculative
+from perdure.core.workflow.tasks.start import message_id
 
 Stage = UpdateWorkflowExecutionLifecycleStage
 ADMITTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
@@ -103,7 +103,7 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
 
 
 def _check_limits(step: Step, size: int) -> None:
-    state, limits = step.state, step.world.limits
+    state, limits = step.state, step.environment.limits
     accepted = sum(not update.completed_event_id for update in state.updates.values())
     if 0 < limits.max_in_flight_updates <= len(step.in_flight.updates) + accepted:
         raise _exhausted(
@@ -191,22 +191,22 @@ class Inbox:
         self._left.clear()
 
 
-def settle(step: Step, news: News, *, is_heartbeat: bool) -> None:
+def conclude(step: Step, news: News, *, is_heartbeat: bool) -> None:
     """Tell the callers. Temporal: what was sent with the task and is not mentioned counts as rejected."""
     updates = step.in_flight.updates
     for update_id, (stage, outcome) in news.settled.items():
         updates.pop(update_id, None)
         # What the end of the run leaves undone has failed: see `let_go`.
         if stage == COMPLETED or step.state.is_open:
-            step.send(SettleUpdate(update_id, stage, outcome))
+            step.emit(AnswerUpdate(update_id, stage, outcome))
     if is_heartbeat or not step.state.is_open:
         return
     for update_id in [each for each, update in updates.items() if update.is_sent]:
         del updates[update_id]
-        step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
+        step.emit(AnswerUpdate(update_id, COMPLETED, _UNPROCESSED))
     for update_id in list(step.state.admitted_updates):
         _drop(step, update_id, _UNPROCESSED)
-        step.send(SettleUpdate(update_id, COMPLETED, _UNPROCESSED))
+        step.emit(AnswerUpdate(update_id, COMPLETED, _UNPROCESSED))
 
 
 def task_failed(step: Step) -> None:
@@ -220,10 +220,10 @@ def task_failed(step: Step) -> None:
     sent = [each for each, update in updates.items() if update.is_sent]
     for update_id in (*sent, *step.state.admitted_updates):
         updates.pop(update_id, None)
-        step.send(SettleUpdate(update_id, ADMITTED, b"", refusal))
+        step.emit(AnswerUpdate(update_id, ADMITTED, b"", refusal))
 
 
-def let_go(step: Step) -> None:
+def on_close(step: Step) -> None:
     """The run has closed."""
     continues = bool(step.state.new_run_id)
     for update_id in (*step.in_flight.updates, *step.state.admitted_updates):
@@ -232,11 +232,11 @@ def let_go(step: Step) -> None:
             if continues
             else Rejected(Code.NOT_FOUND, "workflow update was aborted by closing workflow")
         )
-        step.send(SettleUpdate(update_id, ADMITTED, b"", refusal))
+        step.emit(AnswerUpdate(update_id, ADMITTED, b"", refusal))
     step.in_flight.updates.clear()
     for update_id, update in step.state.updates.items():
         if not update.completed_event_id:
-            step.send(SettleUpdate(update_id, COMPLETED, _UNFINISHED))
+            step.emit(AnswerUpdate(update_id, COMPLETED, _UNFINISHED))
 
 
 # What is recorded on the way
@@ -358,7 +358,7 @@ def _reject(step: Step, update_id: str, place: str, rejection: Rejection, news: 
 
 def _drop(step: Step, update_id: str, outcome: bytes) -> None:
     """Give up an update that an event had admitted."""
-    step.note(UpdateDropped(update_id, outcome))
+    step.record_internal(UpdateDropped(update_id, outcome))
     callbacks.tell_of_update(step, update_id)
 
 

@@ -8,10 +8,10 @@ from temporalio.api.common.v1 import RetryPolicy as ApiRetryPolicy
 from temporalio.api.enums.v1 import TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.taskqueue.v1 import TaskQueue
 
-from perdure.core.workflow.outcome import RetryDefaults
+from perdure.core.limits import RetryDefaults
+from perdure.core.times import SECOND_NS, duration_ns
 from perdure.core.workflow.state import RetryPolicy
 from perdure.core.workflow.step import BadCommand
-from perdure.core.workflow.times import SECOND_NS, duration_ns
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: PostgreSQL has no text with it in it.

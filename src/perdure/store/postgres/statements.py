@@ -8,6 +8,7 @@ table was empty must still be right when it holds millions of rows.
 from functools import cache
 from typing import Any
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import Filter, statuses_only
 from perdure.store.filter_sql import group_expression, where
 from perdure.store.port import (
@@ -17,7 +18,6 @@ from perdure.store.port import (
     JournalRow,
     ListedRun,
     OutboxRow,
-    RunKey,
     VisibilityRow,
 )
 from perdure.store.postgres.filters import DIALECT
@@ -171,7 +171,7 @@ def commit(
     if deletes:
         parts += _deletes(first)
         is_kept = f" AND run_id <> ALL(${first + 3}::text[])"  # The others go by `deletes`.
-        first += len(RunKey._fields)
+        first += len(ExecutionKey._fields)
     if outbox:
         # In the order of the arrays, which is that of the positions.
         parts.append(
@@ -205,7 +205,7 @@ def _deletes(first: int) -> list[str]:
         f" EXISTS (SELECT 1 {place} AND run.status <> {DELETED} AND run.run_id <> ALL({run_ids})) AS is_used,"
         f" (SELECT run.run_id {place} ORDER BY run.run_number DESC LIMIT 1) AS latest"
         " FROM (SELECT DISTINCT shard_key, namespace_id, workflow_id"
-        f" FROM {_arrays('key', RunKey.__annotations__, first)}) AS place)",
+        f" FROM {_arrays('key', ExecutionKey.__annotations__, first)}) AS place)",
         f"buried AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
         f" SELECT old.*, {DELETED}, {NEVER_NS}, ''::bytea, 0 FROM places AS place CROSS JOIN LATERAL"
         f" (SELECT {_IDENTITY} FROM executions AS old WHERE old.shard_key = place.shard_key"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from asyncpg import QueryCanceledError
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.migrations import check_version
 from perdure.store.port import (
@@ -27,7 +28,6 @@ from perdure.store.port import (
     NamespaceRow,
     OutboxRow,
     OutboxSize,
-    RunKey,
     Unavailable,
     VisibilityRow,
     check_covered,
@@ -157,7 +157,7 @@ class PostgresStore:
         """Autovacuum does it: dead rows make room for new ones."""
         return False
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         loaded: list[LoadedRun | None] = [None] * len(keys)
         if not keys:
             return loaded
@@ -172,7 +172,7 @@ class PostgresStore:
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         rows = await self._fetch(statements.DUE, lo, hi, after_ns, until_ns, max(limit - 1, 0))
-        return [DueRun(due_at_ns, RunKey(*key)) for due_at_ns, *key in rows]
+        return [DueRun(due_at_ns, ExecutionKey(*key)) for due_at_ns, *key in rows]
 
     async def history(
         self,
@@ -228,9 +228,9 @@ class PostgresStore:
         rows = await self._fetch(statements.STORED, limit)
         return [shown(row) for row in rows]
 
-    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         place = (after.shard_key, after.run_id) if after is not None else (-1, "")
-        return [RunKey(*row) for row in await self._fetch(statements.RUNS, *place, limit)]
+        return [ExecutionKey(*row) for row in await self._fetch(statements.RUNS, *place, limit)]
 
     async def lists_elsewhere(self) -> bool:
         rows = await self._fetch(statements.LISTS_ELSEWHERE)

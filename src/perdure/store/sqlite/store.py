@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
 from perdure.store.filter_sql import group_expression, where
 from perdure.store.port import (
@@ -30,7 +31,6 @@ from perdure.store.port import (
     NamespaceRow,
     OutboxRow,
     OutboxSize,
-    RunKey,
     StoreError,
     Unavailable,
     VisibilityRow,
@@ -174,7 +174,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         return await self._read(lambda db: [_load(db, key) for key in keys])
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
@@ -189,7 +189,7 @@ class SqliteStore:
                 "  ORDER BY due_at_ns LIMIT 1 OFFSET ?5), ?2)) ORDER BY due_at_ns",
                 (after_ns, until_ns, lo, hi, max(limit - 1, 0)),
             )
-            return [DueRun(row[0], RunKey(*row[1:])) for row in rows]
+            return [DueRun(row[0], ExecutionKey(*row[1:])) for row in rows]
 
         return await self._read(work)
 
@@ -279,14 +279,14 @@ class SqliteStore:
         rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
         return [shown(row) for row in rows]
 
-    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         sql = (
             "SELECT shard_key, namespace_id, workflow_id, run_id FROM executions"
             f" WHERE run_id > ? AND status <> {DELETED} ORDER BY run_id LIMIT ?"
         )
         last = after.run_id if after is not None else ""
         rows = await self._read(lambda db: db.execute(sql, (last, limit)).fetchall())
-        return [RunKey(*row) for row in rows]
+        return [ExecutionKey(*row) for row in rows]
 
     async def lists_elsewhere(self) -> bool:
         sql = "SELECT lists_elsewhere FROM cluster"
@@ -392,7 +392,7 @@ def _commit(db: sqlite3.Connection, batch: Batch) -> None:
         _delete(db, batch.deletes)
 
 
-def _delete(db: sqlite3.Connection, keys: Sequence[RunKey]) -> None:
+def _delete(db: sqlite3.Connection, keys: Sequence[ExecutionKey]) -> None:
     run_ids = [(key.run_id,) for key in keys]
     db.executemany("DELETE FROM journal WHERE run_id = ?", run_ids)
     db.executemany("DELETE FROM visibility WHERE run_id = ?", run_ids)
@@ -422,7 +422,7 @@ def _shrink(db: sqlite3.Connection) -> bool:
     return surplus > SHRINK_PAGES_MAX
 
 
-def _load(db: sqlite3.Connection, key: RunKey) -> LoadedRun | None:
+def _load(db: sqlite3.Connection, key: ExecutionKey) -> LoadedRun | None:
     if key.run_id:
         found = db.execute(
             f"SELECT {_EXECUTION} FROM executions"

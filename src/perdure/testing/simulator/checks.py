@@ -14,22 +14,23 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import History, HistoryEvent
 
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.outcome import Effect
+from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow import machine
 from perdure.core.workflow.children import CLOSING_EVENTS
-from perdure.core.workflow.outcome import (
-    ERRANDS,
+from perdure.core.workflow.effects import (
+    OUTGOING_REQUESTS,
     DispatchActivityTask,
     DispatchWorkflowTask,
-    Effect,
     InvokeCallback,
 )
+from perdure.core.workflow.lifecycle.reset import NO_POLL
 from perdure.core.workflow.records import decode_state
-from perdure.core.workflow.resetting import NO_POLL
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.times import duration_ns, timestamp_ns
-from perdure.runtime.live import LiveRun
-from perdure.runtime.task_queues import Offer, activity_offer, workflow_offer
-from perdure.store.port import DELETED, NEVER_NS, ExecutionRow, RunKey
+from perdure.runtime.matching.task_queues import Offer, activity_offer, workflow_offer
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.store.port import DELETED, NEVER_NS, ExecutionRow
 from perdure.testing.simulator import checks_between
 from perdure.testing.simulator.checks_callbacks import CallbackChecks, are_all_told
 from perdure.testing.simulator.checks_gone import Gone, WatchedStore
@@ -87,7 +88,7 @@ class Checks:
         if delivery.run_id not in self.gone.told:
             self.callbacks.took(delivery, self.told.get(delivery.run_id))
 
-    def _about_to_go(self, keys: Sequence[RunKey]) -> None:
+    def _about_to_go(self, keys: Sequence[ExecutionKey]) -> None:
         self._read()
         for key in keys:
             told = self.told.pop(key.run_id, None)
@@ -129,7 +130,7 @@ class Checks:
                 self._check_row(row, told)
         for node in nodes:
             if self._is_owner(node):
-                for live in node.node.engine.residency.runs():
+                for live in node.node.engine.cache.runs():
                     if live.batch is None:
                         self._check_memory(node, live)
 
@@ -150,10 +151,10 @@ class Checks:
             assert state == told.state, f"{row.run_id}: its snapshot is wrong"
         # What came due while the run was paused came to nothing.
         now_ns = self._store._now_ns() + SKEW_MAX_NS if told.state.is_paused else 0
-        if machine.owed(run, now_ns):
+        if machine.pending_effects(run, now_ns):
             due_at_ns = 0
         else:
-            timers = machine.needed_timers(run, now_ns)
+            timers = machine.pending_timers(run, now_ns)
             due_at_ns = min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
         assert row.due_at_ns <= due_at_ns, f"{row.run_id}: due {row.due_at_ns}, needed {due_at_ns}"
         assert not _is_left_asleep(told), f"{row.run_id} has news, and nobody wakes it"
@@ -168,7 +169,7 @@ class Checks:
             and all(lease in self._store._leases for lease in leases.held)
         )
 
-    def _check_memory(self, node: SimulatedNode, live: LiveRun) -> None:
+    def _check_memory(self, node: SimulatedNode, live: CachedExecution) -> None:
         """What the owner has in memory is what the journal says, and it will be called back in time."""
         told = self.told[live.key.run_id]
         assert live.seq == len(told.rows), f"{live.key}: {live.seq} rows, {len(told.rows)} stored"
@@ -176,7 +177,7 @@ class Checks:
         machine.check(live.run)
         engine = node.node.engine
         asked = [timer for *_, reference, timer in engine._timers._heap if reference() is live]
-        for timer in machine.needed_timers(live.run, engine.clock.now_ns()):
+        for timer in machine.pending_timers(live.run, engine.clock.now_ns()):
             assert any(
                 each.kind == timer.kind and each.fire_at_ns <= timer.fire_at_ns for each in asked
             ), f"{live.key}: nobody waits for {timer}; there are {asked}"
@@ -191,8 +192,8 @@ class Checks:
                 continue
             queues = node.node.task_queues
             waiting = {task for name in queues.names() for task in queues.describe(name).backlog()}
-            for live in node.node.engine.residency.runs():
-                for effect in machine.owed(live.run, node.node.clock.now_ns()):
+            for live in node.node.engine.cache.runs():
+                for effect in machine.pending_effects(live.run, node.node.clock.now_ns()):
                     assert _is_seen_to(node, live, effect, waiting), f"nobody sees to {effect}"
 
     # When everything has ended
@@ -282,7 +283,9 @@ class Checks:
             assert not lost_ids, f"acknowledged {what}s are lost: {sorted(lost_ids)}"
 
 
-def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set[Offer]) -> bool:
+def _is_seen_to(
+    node: SimulatedNode, live: CachedExecution, effect: Effect, waiting: set[Offer]
+) -> bool:
     """Whether a task waits for a worker, or an errand is under way."""
     if isinstance(effect, DispatchWorkflowTask):
         return workflow_offer(live.key, effect) in waiting
@@ -292,9 +295,9 @@ def _is_seen_to(node: SimulatedNode, live: LiveRun, effect: Effect, waiting: set
     if isinstance(effect, InvokeCallback):
         place = (live.key.run_id, effect.number, effect.attempt, generation)
         return place in node.node.callbacks._under_way
-    assert isinstance(effect, ERRANDS)
+    assert isinstance(effect, OUTGOING_REQUESTS)
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
-    return name in node.node.errands._under_way
+    return name in node.node.outgoing_requests._under_way
 
 
 def _is_left_asleep(told: Told) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow.times import timestamp_ns
+from perdure.core.times import timestamp_ns
 from perdure.testing.simulator.told import Told
 from perdure.testing.simulator.witness import SKEW_MAX_NS
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.outcome import Effect
+from perdure.core.times import timestamp_ns
 from perdure.core.workflow import machine
-from perdure.core.workflow.outcome import Effect, InvokeCallback
+from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.times import timestamp_ns
 from perdure.store.memory import MemoryStore
-from perdure.store.port import DELETED, NEVER_NS, RunKey
+from perdure.store.port import DELETED, NEVER_NS
 from perdure.testing.simulator.passing import BRIEF_ID, RETENTION_NS
 from perdure.testing.simulator.told import Told
 from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
@@ -17,9 +19,9 @@ class WatchedStore(MemoryStore):
     """Says what is about to go."""
 
     #: Called with the keys, while all is still there.
-    on_delete: Callable[[Sequence[RunKey]], None]
+    on_delete: Callable[[Sequence[ExecutionKey]], None]
 
-    def _delete(self, keys: Sequence[RunKey]) -> None:
+    def _delete(self, keys: Sequence[ExecutionKey]) -> None:
         self.on_delete(keys)
         super()._delete(keys)
 
@@ -45,9 +47,13 @@ class Gone:
             self._check_wanted(run_id, told)
             return
         # How a run that somebody deletes does what it owes is not written any more, if it is the last thing.
-        owed = [] if told.state.deletion_requested else machine.owed(Run(told.state), NEVER_NS)
-        if any(self._is_missed(run_id, told, effect) for effect in owed):
-            self._faults.append(f"{run_id} goes, and owes {owed}")
+        pending_effects = (
+            []
+            if told.state.deletion_requested
+            else machine.pending_effects(Run(told.state), NEVER_NS)
+        )
+        if any(self._is_missed(run_id, told, effect) for effect in pending_effects):
+            self._faults.append(f"{run_id} goes, and owes {pending_effects}")
         closed_ns = timestamp_ns(told.events[-1].event_time)
         is_over = closed_ns + RETENTION_NS <= self._store._now_ns() + 2 * SKEW_MAX_NS
         if told.state.namespace_id != BRIEF_ID or not is_over:

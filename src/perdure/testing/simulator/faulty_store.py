@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
@@ -24,7 +25,6 @@ from perdure.store.port import (
     NamespaceRow,
     OutboxRow,
     OutboxSize,
-    RunKey,
     Unavailable,
     VisibilityRow,
 )
@@ -151,7 +151,7 @@ class FaultyStore:
     async def shrink(self) -> bool:
         return await self._call(self._store.shrink)
 
-    async def load(self, keys: Sequence[RunKey]) -> list[LoadedRun | None]:
+    async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         return await self._call(lambda: self._store.load(keys))
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
@@ -228,7 +228,7 @@ class FaultyStore:
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
         return await self._call(lambda: self._store.stored_visibility(limit))
 
-    async def runs(self, after: RunKey | None, limit: int) -> list[RunKey]:
+    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         return await self._call(lambda: self._store.runs(after, limit))
 
     async def lists_elsewhere(self) -> bool:

@@ -16,26 +16,26 @@ from unittest.mock import patch
 
 from temporalio.api.enums.v1 import EventType
 
+from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow import (
-    activities,
     children,
     machine,
     queries,
     signals,
-    starting,
-    succession,
     timers,
 )
-from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.activities import attempts
+from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.lifecycle import next_run, start_policy
 from perdure.core.workflow.step import Step
-from perdure.runtime.engine import Engine
-from perdure.runtime.errands import Errands
-from perdure.runtime.group_commit import GroupCommit, OpenBatch
-from perdure.runtime.leases import Leases
-from perdure.runtime.live import LiveRun
-from perdure.runtime.queries import Queries
-from perdure.runtime.residency import Residency
-from perdure.runtime.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
+from perdure.runtime.delivery.queries import Queries
+from perdure.runtime.delivery.requests import OutgoingRequests
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
+from perdure.runtime.shard.cache import ExecutionCache
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.group_commit import GroupCommit, OpenBatch
+from perdure.runtime.shard.leases import Leases
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
 from perdure.testing.simulator import planted_callbacks, planted_control
@@ -68,40 +68,40 @@ def _reply_before_commit() -> Any:
     async def settle(self: Engine, live: object) -> None:
         """Nobody waits."""
 
-    return patch.object(Engine, "settle", settle)
+    return patch.object(Engine, "until_durable", settle)
 
 
 def _cache_survives_a_failed_commit() -> Any:
     def failed(self: Engine, batches: list[OpenBatch], error: Exception) -> None:
         for batch in batches:
-            batch.settle(None)
+            batch.finish(None)
 
     return patch.object(Engine, "commit_failed", failed)
 
 
 def _no_effects_after_a_restart() -> Any:
-    def adopt(self: Engine, live: LiveRun) -> None:
-        for timer in machine.needed_timers(live.run, self.clock.now_ns()):
+    def adopt(self: Engine, live: CachedExecution) -> None:
+        for timer in machine.pending_timers(live.run, self.clock.now_ns()):
             self._timers.ask(live, timer)
 
     return patch.object(Engine, "_adopt", adopt)
 
 
 def _no_timers_after_a_restart() -> Any:
-    def adopt(self: Engine, live: LiveRun) -> None:
-        self._send(live, machine.owed(live.run, self.clock.now_ns()))
+    def adopt(self: Engine, live: CachedExecution) -> None:
+        self._send(live, machine.pending_effects(live.run, self.clock.now_ns()))
 
     return patch.object(Engine, "_adopt", adopt)
 
 
 def _due_too_late() -> Any:
-    original = Residency._next_due_ns
+    original = ExecutionCache._next_due_ns
 
-    def late(self: Residency, live: Any) -> int:
+    def late(self: ExecutionCache, live: Any) -> int:
         due_ns = original(self, live)
         return due_ns + 10**13 if due_ns else 0
 
-    return patch.object(Residency, "_next_due_ns", late)
+    return patch.object(ExecutionCache, "_next_due_ns", late)
 
 
 def _signals_come_twice() -> Any:
@@ -115,7 +115,7 @@ def _signals_come_twice() -> Any:
 
 
 def _activity_start_not_refused() -> Any:
-    original = activities.start
+    original = attempts.start
 
     def start(step: Any, request: Any) -> Any:
         activity = step.state.activities.get(request.scheduled_event_id)
@@ -123,13 +123,13 @@ def _activity_start_not_refused() -> Any:
             activity.started_at_ns = 0
         return original(step, request)
 
-    return patch.dict(machine.REQUESTS, {activities.StartActivity: start})
+    return patch.dict(machine.REQUESTS, {attempts.StartActivity: start})
 
 
 def _activity_is_given_out_again() -> Any:
     """A started activity is dispatched again after a restart, and may be started again."""
 
-    def owed(state: Any, now_ns: int) -> list[Any]:
+    def pending_effects(state: Any, now_ns: int) -> list[Any]:
         return [
             DispatchActivityTask(each.task_queue, each.scheduled_event_id, each.attempt)
             for each in state.activities.values()
@@ -137,7 +137,10 @@ def _activity_is_given_out_again() -> Any:
 
     @contextmanager
     def both() -> Iterator[None]:
-        with patch.object(activities, "owed", owed), _activity_start_not_refused():
+        with (
+            patch.object(attempts, "pending_effects", pending_effects),
+            _activity_start_not_refused(),
+        ):
             yield
 
     return both()
@@ -149,7 +152,7 @@ def _stale_lease_is_trusted() -> Any:
 
 def _query_does_not_wait_for_the_task() -> Any:
     def query(step: Any, request: Any) -> None:
-        step.send(
+        step.emit(
             queries._dispatch(step.state, request.query_id, request.query.SerializeToString())
         )
 
@@ -178,11 +181,11 @@ def _timer_fires_twice() -> Any:
 def _activity_start_is_not_persisted() -> Any:
     def unrecorded(run: Any, request: object, **others: Any) -> Any:
         outcome = machine.transition(run, request, **others)
-        if isinstance(request, activities.StartActivity):
+        if isinstance(request, attempts.StartActivity):
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.engine.transition", unrecorded)
+    return patch("perdure.runtime.shard.engine.transition", unrecorded)
 
 
 def _buffered_events_are_lost() -> Any:
@@ -198,7 +201,7 @@ def _buffered_events_are_lost() -> Any:
 
 def _starts_come_twice() -> Any:
     """A retried start is not recognised by its request id."""
-    original = starting.decide
+    original = start_policy.decide
 
     def decide(current: Any, *, request_id: str, **others: Any) -> Any:
         return original(current, request_id="", **others)
@@ -249,41 +252,41 @@ def _queries_see_what_is_not_durable() -> Any:
         async def at_once(live: object) -> None:
             """Nobody waits."""
 
-        with patch.object(self._engine, "settle", at_once):
+        with patch.object(self._engine, "until_durable", at_once):
             return await original(self, offer)
 
     return patch.object(Queries, "_task", task)
 
 
 def _nobody_is_told_of_the_end() -> Any:
-    return patch.object(children, "let_go", lambda step: None)
+    return patch.object(children, "on_close", lambda step: None)
 
 
 def _errands_are_not_repeated() -> Any:
-    async def run(self: Errands, key: Any, errand: Any, generation: int) -> None:
+    async def run(self: OutgoingRequests, key: Any, outgoing: Any, generation: int) -> None:
         with suppress(Exception):
-            await self._carry_out(key, errand)
+            await self._carry_out(key, outgoing)
 
-    return patch.object(Errands, "_run", run)
+    return patch.object(OutgoingRequests, "_run", run)
 
 
 def _parent_hears_of_a_run_that_goes_on() -> Any:
-    original = children.owed
+    original = children.pending_effects
 
-    def owed(state: Any) -> list[Any]:
+    def pending_effects(state: Any) -> list[Any]:
         goes_on, state.new_run_id = state.new_run_id, ""
         try:
             return original(state)
         finally:
             state.new_run_id = goes_on
 
-    return patch.object(children, "owed", owed)
+    return patch.object(children, "pending_effects", pending_effects)
 
 
 def _next_run_comes_in_a_later_commit() -> Any:
     original = Engine._carry_out
 
-    def carry_out(self: Engine, live: LiveRun, outcome: Any) -> None:
+    def carry_out(self: Engine, live: CachedExecution, outcome: Any) -> None:
         new_run, outcome.new_run = outcome.new_run, None
         original(self, live, outcome)
         if new_run is not None:
@@ -300,14 +303,14 @@ def _next_run_comes_in_a_later_commit() -> Any:
 
 def _retries_for_ever() -> Any:
     """The attempt is not counted."""
-    original = succession.inherited
+    original = next_run.inherited
 
     def inherited(*arguments: Any) -> Any:
         new = original(*arguments)
         new.attempt = 1
         return new
 
-    return patch.object(succession, "inherited", inherited)
+    return patch.object(next_run, "inherited", inherited)
 
 
 def _task_lost_with_its_poller() -> Any:

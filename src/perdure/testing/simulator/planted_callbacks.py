@@ -5,17 +5,19 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from perdure.core.workflow import callbacks, machine, options, succession
+from perdure.core.execution.outcome import Outcome, TimerKind
+from perdure.core.workflow import callbacks, machine, options_update
 from perdure.core.workflow.callbacks import RecordAttempt
+from perdure.core.workflow.effects import InvokeCallback
+from perdure.core.workflow.lifecycle import next_run
 from perdure.core.workflow.nexus_completion import Verdict
-from perdure.core.workflow.outcome import InvokeCallback, Outcome, TimerKind
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import Step
-from perdure.runtime.breakers import Breaker
-from perdure.runtime.callbacks import Callbacks
-from perdure.runtime.engine import Engine
-from perdure.runtime.live import LiveRun
+from perdure.runtime.delivery.circuit_breaker import Breaker
+from perdure.runtime.delivery.outbound import Callbacks
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
 
 Plant = Callable[[], Any]
 
@@ -23,7 +25,7 @@ Plant = Callable[[], Any]
 def _told_before_it_is_durable() -> Any:
     original = Engine._carry_out
 
-    def carry_out(self: Engine, live: LiveRun, outcome: Outcome) -> None:
+    def carry_out(self: Engine, live: CachedExecution, outcome: Outcome) -> None:
         self._send(live, [each for each in outcome.effects if isinstance(each, InvokeCallback)])
         original(self, live, outcome)
 
@@ -35,7 +37,7 @@ def _not_owed_after_a_restart() -> Any:
 
 
 def _retry_is_forgotten_after_a_restart() -> Any:
-    return patch.object(callbacks, "needed_timers", lambda state, now_ns: [])
+    return patch.object(callbacks, "pending_timers", lambda state, now_ns: [])
 
 
 def _is_not_tried_again() -> Any:
@@ -77,18 +79,18 @@ def _attempt_is_not_persisted() -> Any:
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.engine.transition", transition)
+    return patch("perdure.runtime.shard.engine.transition", transition)
 
 
 def _next_run_has_no_callbacks() -> Any:
-    original = succession.inherited
+    original = next_run.inherited
 
     def inherited(*arguments: Any) -> Any:
         new = original(*arguments)
         del new.completion_callbacks[:]
         return new
 
-    return patch.object(succession, "inherited", inherited)
+    return patch.object(next_run, "inherited", inherited)
 
 
 def _told_of_a_run_that_goes_on() -> Any:
@@ -100,9 +102,11 @@ def _attached_callbacks_are_lost() -> Any:
         del event.workflow_execution_options_updated_event_attributes.attached_completion_callbacks[
             :
         ]
-        options.updated(state, event)
+        options_update.updated(state, event)
 
-    kinds = {kind for kind, applier in machine.APPLIERS.items() if applier is options.updated}
+    kinds = {
+        kind for kind, applier in machine.APPLIERS.items() if applier is options_update.updated
+    }
     return patch.dict(machine.APPLIERS, dict.fromkeys(kinds, updated))
 
 

@@ -8,25 +8,22 @@ from unittest.mock import patch
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.workflow import (
-    activities,
-    activity_control,
-    externals,
-    machine,
-    pausing,
-    workflow_task,
-)
-from perdure.core.workflow.activities import StartActivity
-from perdure.core.workflow.activity_changes import ChangeActivities
-from perdure.core.workflow.activity_control import PauseActivities
+from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.workflow import external_workflows, machine
+from perdure.core.workflow.activities import attempts, control
+from perdure.core.workflow.activities.attempts import StartActivity
+from perdure.core.workflow.activities.control import PauseActivities
+from perdure.core.workflow.activities.option_changes import ChangeActivities
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.handing_out import StartWorkflowTask
-from perdure.core.workflow.outcome import DispatchActivityTask, Timer, TimerKind
+from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.lifecycle import pause
 from perdure.core.workflow.records import ActivityChanged, ActivityUnpaused
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
 from perdure.core.workflow.step import Step
-from perdure.core.workflow.workflow_task_timers import dispatch_of
+from perdure.core.workflow.tasks import schedule
+from perdure.core.workflow.tasks.start import StartWorkflowTask
+from perdure.core.workflow.tasks.timers import dispatch_of
 
 Plant = Callable[[], Any]
 
@@ -47,7 +44,7 @@ def _signal_of_another_is_new_each_time() -> Any:
 
 def _signal_of_another_is_not_owed() -> Any:
     """After a restart nobody sends what a run has not been answered."""
-    return patch.object(externals, "owed", lambda state: [])
+    return patch.object(external_workflows, "pending_effects", lambda state: [])
 
 
 def _sender_is_answered_too_early() -> Any:
@@ -102,11 +99,11 @@ def _paused_activity_is_handed_out() -> Any:
 
     def start(step: Step, request: StartActivity) -> Any:
         with not_seen(step, request.scheduled_event_id):
-            return activities.start(step, request)
+            return attempts.start(step, request)
 
     def retry_due(step: Step, timer: Timer) -> None:
         with not_seen(step, timer.event_id):
-            activities.retry_due(step, timer)
+            attempts.retry_due(step, timer)
 
     return several(
         patch.dict(machine.REQUESTS, {StartActivity: start}),
@@ -119,12 +116,12 @@ def _activity_stays_paused() -> Any:
 
 
 def _activity_that_goes_on_is_not_offered() -> Any:
-    return patch.object(activity_control, "offer", lambda step, activity: None)
+    return patch.object(control, "offer", lambda step, activity: None)
 
 
 def _attempt_that_goes_on_has_no_timeout() -> Any:
     """As a server did here once: the timers that were asked for were of the attempt before."""
-    return patch.object(activity_control, "rely_on_timeouts", lambda step, activity: None)
+    return patch.object(control, "rely_on_timeouts", lambda step, activity: None)
 
 
 def _not_persisted(kind: type) -> Any:
@@ -134,7 +131,7 @@ def _not_persisted(kind: type) -> Any:
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.engine.transition", transition)
+    return patch("perdure.runtime.shard.engine.transition", transition)
 
 
 def _pause_of_an_activity_is_not_persisted() -> Any:
@@ -179,7 +176,7 @@ def _activities_of_a_paused_run_are_handed_out() -> Any:
 
     return several(
         patch.dict(machine.TIMERS, {TimerKind.ACTIVITY_RETRY: retry_due}),
-        patch.object(pausing, "_invalidate_activities", lambda state: None),
+        patch.object(pause, "_invalidate_activities", lambda state: None),
         _hands_out_what_is_paused(StartActivity),
     )
 
@@ -187,13 +184,14 @@ def _activities_of_a_paused_run_are_handed_out() -> Any:
 def _task_of_a_paused_run_comes_again_after_a_crash() -> Any:
     """As a server did here once: nobody holds the task any more that a worker had at the time of the pause."""
 
-    def owed(run: Any) -> list[Any]:
+    def pending_effects(run: Any) -> list[Any]:
         task = run.pending_task
         is_held = task is None or run.in_flight.started is not None
         return [] if is_held else [dispatch_of(run.state, task)]
 
     return several(
-        patch.object(workflow_task, "owed", owed), _hands_out_what_is_paused(StartWorkflowTask)
+        patch.object(schedule, "pending_effects", pending_effects),
+        _hands_out_what_is_paused(StartWorkflowTask),
     )
 
 
@@ -202,7 +200,7 @@ _NOTHING = DispatchActivityTask("programs", 1, 1)
 
 
 def _run_goes_on_without_its_activities() -> Any:
-    return patch.object(pausing, "dispatch", lambda state, activity: _NOTHING)
+    return patch.object(pause, "dispatch", lambda state, activity: _NOTHING)
 
 
 @contextmanager

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import patch
 
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow import machine
-from perdure.core.workflow.outcome import Timer, TimerKind
 from perdure.core.workflow.records import DeletionRequested
 from perdure.core.workflow.step import Step
-from perdure.runtime.namespace_deletion import NamespaceDeletion
+from perdure.runtime.maintenance.namespace_deletion import NamespaceDeletion
+from perdure.runtime.maintenance.retention import Retention
 from perdure.runtime.namespaces import Namespaces
-from perdure.runtime.residency import Residency
-from perdure.runtime.retention import Retention
+from perdure.runtime.shard.cache import ExecutionCache
 from perdure.store.memory import MemoryStore
-from perdure.store.port import RunKey
 
 Plant = Callable[[], Any]
 
@@ -21,7 +21,7 @@ Plant = Callable[[], Any]
 def _lists_show_what_is_deleted() -> Any:
     original = MemoryStore._delete
 
-    def delete(self: MemoryStore, keys: Sequence[RunKey]) -> None:
+    def delete(self: MemoryStore, keys: Sequence[ExecutionKey]) -> None:
         shown = {key.run_id: self._visibility.get(key.run_id) for key in keys}
         original(self, keys)
         self._visibility.update({run_id: row for run_id, row in shown.items() if row is not None})
@@ -32,7 +32,7 @@ def _lists_show_what_is_deleted() -> Any:
 def _journal_of_what_is_deleted_stays() -> Any:
     original = MemoryStore._delete
 
-    def delete(self: MemoryStore, keys: Sequence[RunKey]) -> None:
+    def delete(self: MemoryStore, keys: Sequence[ExecutionKey]) -> None:
         journals = {key.run_id: self._journal.get(key.run_id) for key in keys}
         original(self, keys)
         self._journal.update({run_id: rows for run_id, rows in journals.items() if rows})
@@ -41,7 +41,7 @@ def _journal_of_what_is_deleted_stays() -> Any:
 
 
 def _numbers_of_deleted_runs_are_used_again() -> Any:
-    return patch.object(Residency, "number_kept", lambda self, key: 0)
+    return patch.object(ExecutionCache, "number_kept", lambda self, key: 0)
 
 
 def _deletion_is_not_remembered() -> Any:

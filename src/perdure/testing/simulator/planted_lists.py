@@ -7,8 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 from perdure.core.workflow.step import Step
-from perdure.runtime import list_follower
-from perdure.runtime.list_follower import ROWS_AT_ONCE_MAX, ListFollower
+from perdure.runtime.maintenance import visibility_replicator
+from perdure.runtime.maintenance.visibility_replicator import ROWS_AT_ONCE_MAX, VisibilityReplicator
 from perdure.store.port import Batch, OutboxRow, StoreError
 from perdure.store.split import SplitStore, list_changes
 
@@ -40,7 +40,7 @@ def _written_beside_the_outbox() -> Any:
 
 
 def _trimmed_before_it_is_written() -> Any:
-    async def step(self: ListFollower) -> bool:
+    async def step(self: VisibilityReplicator) -> bool:
         self._store.arrived.clear()
         leases = await self._claimed()
         rows = await self._store.outbox(ROWS_AT_ONCE_MAX)
@@ -51,33 +51,35 @@ def _trimmed_before_it_is_written() -> Any:
             await second.commit(Batch(leases, visibility=written, deletes=gone))
         return len(rows) < ROWS_AT_ONCE_MAX
 
-    return patch.object(ListFollower, "step", step)
+    return patch.object(VisibilityReplicator, "step", step)
 
 
 def _deletions_are_not_followed() -> Any:
     def changes(rows: Sequence[OutboxRow]) -> Any:
         return list_changes(rows)[0], []
 
-    return patch.object(list_follower, "list_changes", changes)
+    return patch.object(visibility_replicator, "list_changes", changes)
 
 
 def _first_row_counts() -> Any:
     """Of several rows of one run that wait, the oldest is written."""
-    return patch.object(list_follower, "list_changes", lambda rows: list_changes(rows[::-1]))
+    return patch.object(
+        visibility_replicator, "list_changes", lambda rows: list_changes(rows[::-1])
+    )
 
 
 def _follower_gives_up() -> Any:
     """It ends with the first error."""
-    original = ListFollower.step
+    original = VisibilityReplicator.step
 
-    async def step(self: ListFollower) -> bool:
+    async def step(self: VisibilityReplicator) -> bool:
         try:
             return await original(self)
         except StoreError:
             await asyncio.sleep(1e9)
             raise
 
-    return patch.object(ListFollower, "step", step)
+    return patch.object(VisibilityReplicator, "step", step)
 
 
 def _old_rows_stay() -> Any:

@@ -10,28 +10,30 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.workflow import (
     children,
     completion,
-    continuation,
-    execution,
     machine,
-    resetting,
-    succession,
     updates,
 )
-from perdure.core.workflow.execution import Terminate
-from perdure.core.workflow.outcome import SettleUpdate
+from perdure.core.workflow.effects import AnswerUpdate
+from perdure.core.workflow.lifecycle import (
+    continue_as_new,
+    execution,
+    next_run,
+    reset,
+)
+from perdure.core.workflow.lifecycle.execution import Terminate
 
 Plant = Callable[[], Any]
 
 
 def _not_reapplied(*kinds: EventType.ValueType) -> Any:
     """A reset does not take along what history has after the point of the reset, if it is of these kinds."""
-    original = resetting._reapply
+    original = reset._reapply
 
     def reapply(step: Any, event: HistoryEvent, excluded: frozenset[int]) -> None:
         if event.event_type not in kinds:
             original(step, event, excluded)
 
-    return patch.object(resetting, "_reapply", reapply)
+    return patch.object(reset, "_reapply", reapply)
 
 
 def _reset_forgets_signals() -> Any:
@@ -39,14 +41,14 @@ def _reset_forgets_signals() -> Any:
 
 
 def _reset_repeats_signals() -> Any:
-    original = resetting._signal_again
+    original = reset._signal_again
 
     def again(step: Any, event: HistoryEvent) -> None:
         step.state.signals.clear()
         original(step, event)
         step.state.signals.clear()
 
-    return patch.object(resetting, "_signal_again", again)
+    return patch.object(reset, "_signal_again", again)
 
 
 def _reset_run_goes_on() -> Any:
@@ -60,29 +62,29 @@ def _reset_run_goes_on() -> Any:
 
 
 def _parent_is_not_named() -> Any:
-    return patch("perdure.runtime.errands.with_parent", lambda *arguments: None)
+    return patch("perdure.runtime.delivery.requests.with_parent", lambda *arguments: None)
 
 
 def _next_run_has_no_parent() -> Any:
-    original = succession.inherited
+    original = next_run.inherited
 
     def inherited(*arguments: Any) -> Any:
         new = original(*arguments)
         new.ClearField("parent_workflow_execution")
         return new
 
-    return patch.object(succession, "inherited", inherited)
+    return patch.object(next_run, "inherited", inherited)
 
 
 def _next_run_is_a_first_run() -> Any:
-    original = succession.inherited
+    original = next_run.inherited
 
     def inherited(*arguments: Any) -> Any:
         new = original(*arguments)
         new.first_execution_run_id = new.original_execution_run_id
         return new
 
-    return patch.object(succession, "inherited", inherited)
+    return patch.object(next_run, "inherited", inherited)
 
 
 def _childs_end_comes_twice() -> Any:
@@ -115,7 +117,7 @@ def _update_is_answered_too_early() -> Any:
 
     def accept(step: Any, update_id: str, place: str, acceptance: Any, news: Any) -> None:
         original(step, update_id, place, acceptance, news)
-        step.send(SettleUpdate(update_id, updates.COMPLETED, b""))
+        step.emit(AnswerUpdate(update_id, updates.COMPLETED, b""))
 
     return patch.object(updates, "_accept", accept)
 
@@ -130,7 +132,7 @@ def _schedule_ends_after_one_run() -> Any:
 
 def _no_backoff() -> Any:
     """The next run by a schedule, or after a failure, begins at once."""
-    return patch.object(succession, "first_backoff_ns", lambda step, wanted_ns: 0)
+    return patch.object(next_run, "first_backoff_ns", lambda step, wanted_ns: 0)
 
 
 def _signals_are_passed_over_by_the_end() -> Any:
@@ -145,7 +147,7 @@ def _signals_are_passed_over_by_the_end() -> Any:
 
 
 def _continues_with_the_same_input() -> Any:
-    original = continuation._new_started_attributes
+    original = continue_as_new._new_started_attributes
 
     def new(step: Any, *arguments: Any, **others: Any) -> Any:
         made = original(step, *arguments, **others)
@@ -153,7 +155,7 @@ def _continues_with_the_same_input() -> Any:
         made.input.CopyFrom(before.input)
         return made
 
-    return patch.object(continuation, "_new_started_attributes", new)
+    return patch.object(continue_as_new, "_new_started_attributes", new)
 
 
 RULES: dict[str, Plant] = {

@@ -10,11 +10,11 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow import completion
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.handing_out import held_back_of
 from perdure.core.workflow.step import Step
+from perdure.core.workflow.tasks.start import held_back_of
 from perdure.runtime import resets
-from perdure.runtime.live import LiveRun
 from perdure.runtime.resets import Resets
+from perdure.runtime.shard.cached import CachedExecution
 from perdure.testing.simulator.planted_control import several
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -39,7 +39,7 @@ def _reset_goes_round_behind_a_deleted_run() -> Any:
     read, is_complete = Resets._read, Resets._is_complete
 
     def following(self: Resets, chain: list[Any]) -> str:
-        last = self._engine.residency.peek(chain[-1].key)
+        last = self._engine.cache.peek(chain[-1].key)
         goes_on = last is not None and last.state.status == _CONTINUED_AS_NEW
         return last.state.new_run_id if last is not None and goes_on else ""
 
@@ -63,7 +63,9 @@ def _reset_takes_over_what_is_not_durable() -> Any:
     """That a worker had begun the task is in the past of the new run, and never was in that of the base run."""
     original = Resets._carry_out
 
-    def carry_out(self: Resets, base: LiveRun, current: Any, chain: list[Any], *more: Any) -> Any:
+    def carry_out(
+        self: Resets, base: CachedExecution, current: Any, chain: list[Any], *more: Any
+    ) -> Any:
         for event in held_back_of(base.run):
             copy = HistoryEvent()
             copy.CopyFrom(event)

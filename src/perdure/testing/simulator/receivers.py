@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from perdure.runtime.breakers import FAILURES_MAX, receiver_of
-from perdure.runtime.posting import Answer, PostFailed
+from perdure.runtime.delivery.circuit_breaker import FAILURES_MAX, receiver_of
+from perdure.runtime.delivery.http_client import Answer, PostFailed
 
 HOSTS = ("http://one", "http://two", "http://three")
 #: What a receiver says to a request for a path of this name, always.

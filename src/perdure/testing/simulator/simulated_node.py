@@ -11,10 +11,10 @@ from temporalio.api.workflowservice.v1 import request_response_pb2
 from perdure.core.errors import Code, Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.call import Call
+from perdure.frontend.context import Services
 from perdure.frontend.registry import rpcs
-from perdure.frontend.services import Services
 from perdure.runtime.limits import ConfiguredLimits
-from perdure.runtime.list_follower import ListFollower
+from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
@@ -70,7 +70,7 @@ class SimulatedNode:
             owner=name,
             randomness=random.Random(randomness.getrandbits(64)),
             runs_max=randomness.choice((4, 4096)),
-            lists=ListFollower(self._split, clock, name) if self._split else None,
+            lists=VisibilityReplicator(self._split, clock, name) if self._split else None,
         )
         self.node.callbacks.posting = Sender(receivers, name)
         self.node.configure(DynamicConfig(CONFIG))

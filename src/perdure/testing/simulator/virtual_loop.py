@@ -181,7 +181,7 @@ class Process:
         self.is_dead = True
         self.pause()
 
-    def bury(self) -> None:
+    def tombstone(self) -> None:
         """The world ends: let the loop cancel what is left of a dead process."""
         self.is_dead = False
         self.resume()

@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import (
     PollWorkflowTaskQueueResponse,
 )
 
-from perdure.core.workflow.times import duration_ns, timestamp_ns
+from perdure.core.times import duration_ns, timestamp_ns
 from perdure.store.port import NEVER_NS
 
 #: By how much the wall clocks of two machines may differ.

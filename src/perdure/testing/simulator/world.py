@@ -419,7 +419,7 @@ class World:
 
     def close(self) -> None:
         for node in self.nodes:
-            node.process.bury()
+            node.process.tombstone()
 
 
 def simulate(seed: int) -> str:

@@ -1,0 +1,1 @@
+"""Any durable execution: its key, what a transition may know, and what it hands to the runtime."""

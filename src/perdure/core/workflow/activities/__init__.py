@@ -1,0 +1,1 @@
+"""Activities of a workflow: commands, attempts, timeouts, and what operators change."""

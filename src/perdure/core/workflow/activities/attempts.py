@@ -1,0 +1,391 @@
+"""The workflow has something done in the outside world: once, or again after a failure.
+
+The start of an attempt is an internal record, written before the worker gets it: one attempt must not run twice.
+History shows only the last one: its started event is written together with what ends the activity.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import (
+    EventType,
+    RetryState,
+)
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.times import duration_ns, timestamp_ns
+from perdure.core.workflow.activities.attempt_records import (
+    ENDS,
+    attempt_timeouts,
+    begin_after_reset,
+    dispatch,
+    is_kept_back,
+    note_heartbeat,
+    offer,
+    record_canceled,
+    record_started,
+    retry,
+)
+from perdure.core.workflow.activities.retries import verdict
+from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
+from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.step import (
+    Appliers,
+    Requests,
+    Step,
+    Timers,
+    attributes_of,
+    new_event,
+)
+from perdure.core.workflow.tasks.schedule import ensure_scheduled
+from perdure.core.workflow.validation import retry_policy
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRef:
+    """Which activity: by event id and attempt (from a task token), or by its own id and no attempt."""
+
+    scheduled_event_id: int = 0
+    attempt: int = 0
+    activity_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartActivity:
+    """A poller is to get this attempt."""
+
+    scheduled_event_id: int
+    attempt: int
+    identity: str
+    #: Id of the poll.
+    request_id: str
+    #: As the task was offered.
+    stamp: int = 0
+
+
+def eager_request_id(completion_id: str, scheduled_event_id: int) -> str:
+    """Return the request id of an activity that the completion of a workflow task starts at once.
+
+    Each activity has its own, and all that one completion has started are known by the rest of it. Both are UUIDs.
+    """
+    return f"{scheduled_event_id:08x}{completion_id[8:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTask:
+    """Reply: what the worker must be told."""
+
+    #: Serialized `ActivityTaskScheduledEventAttributes`.
+    attributes: bytes
+    scheduled_event_id: int
+    attempt: int
+    first_scheduled_at_ns: int
+    scheduled_at_ns: int
+    started_at_ns: int
+    heartbeat_details: bytes
+    has_heartbeat_details: bool
+    workflow_type: str
+    #: Serialized `Priority` of the run; None if it has none.
+    run_priority: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteActivity:
+    ref: ActivityRef
+    result: Payloads | None
+    identity: str
+    #: Serialized `WorkerVersionStamp`.
+    worker_version: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailActivity:
+    ref: ActivityRef
+    failure: Failure | None
+    identity: str
+    last_heartbeat_details: Payloads | None = None
+    worker_version: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelActivity:
+    """The worker did as it was asked to by `RequestCancelActivityTask`."""
+
+    ref: ActivityRef
+    details: Payloads | None
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatActivity:
+    ref: ActivityRef
+    details: Payloads | None
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatReply:
+    cancel_requested: bool
+    is_paused: bool = False
+    was_reset: bool = False
+
+
+def start(step: Step, request: StartActivity) -> ActivityTask:
+    step.check_open()
+    activity = step.state.activities.get(request.scheduled_event_id)
+    if (
+        activity is None
+        or activity.attempt != request.attempt
+        or activity.stamp != request.stamp
+        or activity.paused_at_ns
+        or is_kept_back(step.state, activity)
+        or (activity.started_at_ns and activity.request_id != request.request_id)
+    ):
+        raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
+    if not activity.started_at_ns:
+        hand_out(step, activity, request)
+    return ActivityTask(
+        attributes=activity.attributes,
+        scheduled_event_id=activity.scheduled_event_id,
+        attempt=activity.attempt,
+        first_scheduled_at_ns=activity.first_scheduled_at_ns,
+        scheduled_at_ns=activity.scheduled_at_ns,
+        started_at_ns=activity.started_at_ns,
+        heartbeat_details=activity.heartbeat_details,
+        has_heartbeat_details=activity.has_heartbeat_details,
+        workflow_type=step.state.workflow_type,
+        run_priority=step.state.priority if step.state.has_priority else None,
+    )
+
+
+def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> None:
+    step.record_internal(
+        ActivityStarted(
+            activity.scheduled_event_id,
+            step.now_ns,
+            request.request_id,
+            request.identity,
+        )
+    )
+    for timer in attempt_timeouts(activity):
+        step.set_timer(timer)
+
+
+def complete(step: Step, request: CompleteActivity) -> None:
+    # Temporal: an activity may be completed by its id before any worker has started it.
+    activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
+    started_event_id = record_started(
+        step,
+        activity,
+        completed_by=request.identity,
+        worker_version=request.worker_version,
+    )
+    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    attributes = event.activity_task_completed_event_attributes
+    if request.result is not None:
+        attributes.result.CopyFrom(request.result)
+    attributes.scheduled_event_id = activity.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.identity = request.identity
+    step.record_or_buffer(event)
+    ensure_scheduled(step)
+
+
+def fail(step: Step, request: FailActivity) -> None:
+    activity = _find(step, request.ref)
+    if request.last_heartbeat_details is not None:
+        note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
+    failure = request.failure if request.failure is not None else Failure()
+    decided = verdict(activity, failure, step.now_ns)
+    if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
+        retry(step, activity, failure, decided.backoff_ns)
+        return
+    started_event_id = record_started(step, activity, worker_version=request.worker_version)
+    event = new_event(EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
+    attributes = event.activity_task_failed_event_attributes
+    if request.failure is not None:
+        attributes.failure.CopyFrom(request.failure)
+    attributes.scheduled_event_id = activity.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.identity = request.identity
+    attributes.retry_state = decided.state
+    step.record_or_buffer(event)
+    ensure_scheduled(step)
+
+
+def cancel(step: Step, request: CancelActivity) -> None:
+    activity = _find(step, request.ref)
+    if not activity.cancel_requested_event_id:
+        raise Rejected(
+            Code.INVALID_ARGUMENT,
+            "unable to mark activity as canceled without activity being request canceled first",
+        )
+    started_event_id = record_started(step, activity)
+    record_canceled(
+        step,
+        activity,
+        started_event_id,
+        request.details,
+        identity=request.identity,
+    )
+    ensure_scheduled(step)
+
+
+def heartbeat(step: Step, request: HeartbeatActivity) -> HeartbeatReply:
+    activity = _find(step, request.ref)
+    note_heartbeat(step, activity, request.details, request.identity)
+    return HeartbeatReply(
+        cancel_requested=activity.cancel_requested_event_id > 0,
+        is_paused=activity.paused_at_ns > 0,
+        was_reset=activity.was_reset,
+    )
+
+
+_NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
+
+
+def _find(step: Step, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
+    state = step.state
+    step.check_open()
+    scheduled_event_id = ref.scheduled_event_id
+    if not scheduled_event_id:
+        if not ref.activity_id:
+            raise Rejected(Code.INVALID_ARGUMENT, "activityID cannot be empty")
+        scheduled_event_id = state.activity_ids.get(ref.activity_id, 0)
+        if not scheduled_event_id:
+            raise Rejected(
+                Code.NOT_FOUND,
+                f"cannot find pending activity with ActivityID {ref.activity_id},"
+                " check workflow execution history for more details",
+            )
+    activity = state.activities.get(scheduled_event_id)
+    if (
+        activity is None
+        or (must_be_started and not activity.started_at_ns)
+        or (ref.attempt and ref.attempt != activity.attempt)
+    ):
+        raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
+    return activity
+
+
+def retry_due(step: Step, timer: Timer) -> None:
+    activity = step.state.activities.get(timer.event_id)
+    if activity is None or activity.attempt != timer.attempt or activity.started_at_ns:
+        return
+    if activity.paused_at_ns:
+        return
+    if activity.scheduled_at_ns > step.now_ns:
+        return
+    offer(step, activity)
+
+
+# How records change the state
+
+
+def scheduled(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.activity_task_scheduled_event_attributes
+    at_ns = timestamp_ns(event.event_time)
+    state.activities[event.event_id] = PendingActivity(
+        scheduled_event_id=event.event_id,
+        activity_id=attributes.activity_id,
+        activity_type=attributes.activity_type.name,
+        task_queue=attributes.task_queue.name,
+        attributes=attributes.SerializeToString(),
+        retry_policy=retry_policy(attributes.retry_policy),
+        first_scheduled_at_ns=at_ns,
+        scheduled_at_ns=at_ns,
+        schedule_to_close_ns=duration_ns(attributes.schedule_to_close_timeout),
+        schedule_to_start_ns=duration_ns(attributes.schedule_to_start_timeout),
+        start_to_close_ns=duration_ns(attributes.start_to_close_timeout),
+        heartbeat_timeout_ns=duration_ns(attributes.heartbeat_timeout),
+        priority_key=attributes.priority.priority_key,
+        fairness_key=attributes.priority.fairness_key,
+        fairness_weight=attributes.priority.fairness_weight,
+    )
+    state.activity_ids[attributes.activity_id] = event.event_id
+
+
+def started(state: RunState, record: ActivityStarted) -> None:
+    activity = state.activities[record.scheduled_event_id]
+    activity.started_at_ns = record.started_at_ns
+    activity.request_id = record.request_id
+    activity.started_identity = record.identity
+
+
+def beaten(state: RunState, record: ActivityHeartbeat) -> None:
+    activity = state.activities[record.scheduled_event_id]
+    activity.last_heartbeat_at_ns = record.at_ns
+    activity.heartbeat_details = record.details
+    activity.has_heartbeat_details = record.has_details
+    activity.last_worker_identity = record.identity or activity.last_worker_identity
+
+
+def retried(state: RunState, record: ActivityRetried) -> None:
+    activity = state.activities[record.scheduled_event_id]
+    activity.attempt = record.attempt
+    activity.scheduled_at_ns = record.scheduled_at_ns
+    activity.current_retry_interval_ns = record.retry_interval_ns
+    activity.last_attempt_complete_at_ns = record.completed_at_ns
+    activity.last_failure = record.last_failure
+    activity.last_worker_identity = record.last_worker_identity
+    activity.started_at_ns = 0
+    activity.request_id = ""
+    if not activity.paused_at_ns:  # Temporal: else only when it is to go on.
+        begin_after_reset(activity)
+
+
+def cancel_requested(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.activity_task_cancel_requested_event_attributes
+    activity = state.activities.get(attributes.scheduled_event_id)
+    if activity is not None:
+        activity.cancel_requested_event_id = event.event_id
+
+
+def ended(state: RunState, event: HistoryEvent) -> None:
+    activity = state.activities.pop(attributes_of(event).scheduled_event_id)
+    del state.activity_ids[activity.activity_id]
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    assert len(state.activities) == len(state.activity_ids)
+    assert not (state.activities and not state.is_open)
+    for scheduled_event_id, activity in state.activities.items():
+        assert activity.scheduled_event_id == scheduled_event_id < state.next_event_id
+        assert state.activity_ids[activity.activity_id] == scheduled_event_id
+
+
+def pending_effects(state: RunState, now_ns: int) -> list[Effect]:
+    return [
+        dispatch(state, activity)
+        for activity in state.activities.values()
+        if not (activity.started_at_ns or activity.paused_at_ns)
+        and activity.scheduled_at_ns <= now_ns
+        and not is_kept_back(state, activity)
+    ]
+
+
+REQUESTS: Requests = {
+    StartActivity: start,
+    CompleteActivity: complete,
+    FailActivity: fail,
+    CancelActivity: cancel,
+    HeartbeatActivity: heartbeat,
+}
+TIMERS: Timers = {TimerKind.ACTIVITY_RETRY: retry_due}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
+    **dict.fromkeys(ENDS, ended),
+    ActivityStarted: started,
+    ActivityHeartbeat: beaten,
+    ActivityRetried: retried,
+}

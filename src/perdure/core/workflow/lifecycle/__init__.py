@@ -1,0 +1,1 @@
+"""A run starts, closes and goes on as another one."""

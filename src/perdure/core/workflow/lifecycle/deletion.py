@@ -1,0 +1,53 @@
+"""The run is to be forgotten: with its history, and with what lists show of it.
+
+An open run is terminated first, and what a closed run still owes to its parent and its children is done first: nobody
+else must notice that it is gone. Then all its rows go at once, so there is no run that is deleted in part.
+"""
+
+from dataclasses import dataclass
+
+from perdure.core.workflow.children import pending_effects
+from perdure.core.workflow.lifecycle.execution import record_terminated
+from perdure.core.workflow.records import DeletionRequested
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step
+
+#: Temporal: what a parent reads of a child that was open when it was deleted.
+_REASON = "Delete workflow execution"
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Forget the run. Asking twice is asking once."""
+
+
+def delete(step: Step, request: Delete) -> None:
+    if step.state.is_open:
+        record_terminated(step, _REASON, None, HISTORY_SERVICE)
+    if not step.state.deletion_requested:
+        step.record_internal(DeletionRequested())
+
+
+# How records change the state
+
+
+def requested(state: RunState, record: DeletionRequested) -> None:
+    state.deletion_requested = True
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    assert not (run.state.is_open and run.state.deletion_requested)
+
+
+def is_due(state: RunState) -> bool:
+    """Whether nothing is to be waited for any more: the run's rows are to be deleted with the next commit."""
+    return state.deletion_requested and not pending_effects(state)
+
+
+REQUESTS: Requests = {Delete: delete}
+APPLIERS: Appliers = {DeletionRequested: requested}

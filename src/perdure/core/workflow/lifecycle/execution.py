@@ -1,0 +1,480 @@
+"""A run starts and closes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import Link, Payload, Payloads, WorkflowExecution
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    ParentClosePolicy,
+    RetryState,
+    TimeoutType,
+    WorkflowExecutionStatus,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.failure.v1 import Failure, TimeoutFailureInfo
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.search_attributes import drop_nothing, with_types
+from perdure.core.times import duration_ns, timestamp_ns
+from perdure.core.workflow.callbacks import attached
+from perdure.core.workflow.description import left_pending
+from perdure.core.workflow.lifecycle.next_run import (
+    after_failure,
+    after_success,
+    begin,
+    last_result,
+)
+from perdure.core.workflow.lifecycle.start_policy import Start
+from perdure.core.workflow.records import Identified, RequestAttached
+from perdure.core.workflow.signals import check_parent, record_signal
+from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
+from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
+    Appliers,
+    BadCommand,
+    Commands,
+    Requests,
+    Step,
+    Timers,
+    attributes_of,
+    new_event,
+)
+from perdure.core.workflow.tasks import fail as workflow_task_failures
+from perdure.core.workflow.tasks.fail import FailWorkflowTask, force_close
+from perdure.core.workflow.tasks.schedule import held, schedule
+from perdure.core.workflow.tasks.start import StartWorkflowTask, hand_out
+from perdure.core.workflow.validation import check_size, retry_policy
+
+#: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
+RESETTER = "history-resetter"
+TIMED_OUT = Failure(
+    message="workflow timeout",
+    source="Server",
+    timeout_failure_info=TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE),
+)
+
+_MILLISECOND_NS = 10**6
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    reason: str
+    details: Payloads | None
+    identity: str
+    first_execution_run_id: str = ""
+    links: Sequence[Link] = ()
+    #: Refused by a run that is not this one's child.
+    parent: WorkflowExecution | None = None
+
+
+def start(step: Step, request: Start) -> None:
+    assert not step.state.exists
+    step.begin_task_ids_after(request.after_task_id)
+    step.record_internal(
+        Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
+    )
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    event.workflow_execution_started_event_attributes.CopyFrom(request.attributes)
+    if request.user_metadata is not None:
+        event.user_metadata.CopyFrom(request.user_metadata)
+    event.links.extend(request.links)
+    drop_nothing(event.workflow_execution_started_event_attributes)
+    with_types(
+        event.workflow_execution_started_event_attributes.search_attributes.indexed_fields,
+        step.environment.search_attribute_types(request.namespace_id),
+    )
+    step.record(event)
+    if request.request_id:
+        # Temporal: a start that comes with a signal goes by the signal's event.
+        event_id = event.event_id if request.signal is None else event.event_id + 1
+        info = RequestIdInfo(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, event_id)
+        step.record_internal(RequestAttached(request.request_id, info))
+    if request.signal is not None:
+        record_signal(step, request.signal)
+    state = step.state
+    if state.execution_time_ns > state.start_time_ns:
+        step.set_timer(_first_task_timer(state))
+    else:
+        _schedule_first(step, request)
+    for timer in _end_timers(state):
+        step.set_timer(timer)
+
+
+def _schedule_first(step: Step, request: Start) -> None:
+    if not request.attributes.eager_execution_accepted:
+        schedule(step)
+        return
+    schedule(step, dispatch=False)
+    task = step.run.pending_task
+    assert task is not None
+    hand_out(
+        step,
+        StartWorkflowTask(
+            scheduled_event_id=task.scheduled_event_id,
+            attempt=task.attempt,
+            identity=request.attributes.identity,
+            request_id=request.request_id,
+            nonce=request.eager_nonce,
+        ),
+    )
+
+
+def terminate(step: Step, request: Terminate) -> None:
+    state = step.state
+    step.check_open()
+    check_first_run(state, request.first_execution_run_id)
+    if request.parent is not None:
+        check_parent(state, request.parent)
+    record_terminated(step, request.reason, request.details, request.identity, request.links)
+
+
+def check_first_run(state: RunState, first_execution_run_id: str) -> None:
+    """The caller may say which chain of runs it means."""
+    if first_execution_run_id and first_execution_run_id != state.first_run_id:
+        raise Rejected(Code.NOT_FOUND, "workflow execution not found")
+
+
+def record_terminated(
+    step: Step,
+    reason: str,
+    details: Payloads | None,
+    identity: str,
+    links: Sequence[Link] = (),
+) -> None:
+    force_close(step)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED)
+    attributes = event.workflow_execution_terminated_event_attributes
+    attributes.reason = reason
+    if details is not None:
+        attributes.details.CopyFrom(details)
+    attributes.identity = identity
+    event.links.extend(links)
+    step.record(event)
+
+
+def replaced_by(run_id: str) -> Terminate:
+    """Temporal: this is what a run's end says that a new start made room for itself."""
+    note = f'"terminated by new runID: {run_id}"'
+    return Terminate(
+        reason="TerminateIfRunning WorkflowIdReusePolicy",
+        details=Payloads(
+            payloads=[Payload(metadata={"encoding": b"json/plain"}, data=note.encode())]
+        ),
+        identity=HISTORY_SERVICE,
+    )
+
+
+def fail_task(step: Step, request: FailWorkflowTask) -> None:
+    """Fail the workflow task. A worker that cannot send what it has to say ends the run: it never could."""
+    too_large = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE
+    if request.cause == too_large and step.state.is_open:
+        held(step, request.ref)
+        # Temporal: the reason is the cause, as error texts name it.
+        record_terminated(step, "GrpcMessageTooLarge", None, HISTORY_SERVICE)
+    else:
+        workflow_task_failures.fail(step, request)
+
+
+def time_out(step: Step, timer: Timer) -> None:
+    """The run or the whole chain of runs has used up its time."""
+    if timer not in _end_timers(step.state):
+        return
+    force_close(step)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
+    attributes = event.workflow_execution_timed_out_event_attributes
+    attributes.retry_state = RetryState.RETRY_STATE_TIMEOUT
+    # Temporal: the end of the whole chain is kept to the millisecond, that of the run is not.
+    if not 0 < step.state.execution_expiration_ns <= step.now_ns + _MILLISECOND_NS:
+        attributes.retry_state, successor = after_failure(step, TIMED_OUT)
+        if successor is not None:
+            attributes.new_execution_run_id = successor.run_id
+            begin(step, successor, result=last_result(step), failure=TIMED_OUT)
+    step.record(event)
+
+
+# What a worker can command
+
+
+def complete(step: Step, command: Command, completed_event_id: int) -> None:
+    if not command.HasField("complete_workflow_execution_command_attributes"):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_COMPLETE_WORKFLOW_EXECUTION_ATTRIBUTES,
+            "CompleteWorkflowExecutionCommandAttributes is not set on CompleteWorkflowExecutionCommand.",
+        )
+    wanted = command.complete_workflow_execution_command_attributes
+    check_size(
+        step.environment.limits.blob_size,
+        # Temporal: with this cause.
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
+        wanted.result,
+        "CompleteWorkflowExecutionCommandAttributes.Result exceeds size limit.",
+    )
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    attributes = event.workflow_execution_completed_event_attributes
+    if wanted.HasField("result"):
+        attributes.result.CopyFrom(wanted.result)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
+    successor = after_success(step)
+    if successor is not None:
+        attributes.new_execution_run_id = successor.run_id
+        begin(step, successor, result=wanted.result if wanted.HasField("result") else None)
+    step.record(event)
+
+
+def fail(step: Step, command: Command, completed_event_id: int) -> None:
+    cause = (
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES
+    )
+    if not command.HasField("fail_workflow_execution_command_attributes"):
+        raise BadCommand(
+            cause,
+            "FailWorkflowExecutionCommandAttributes is not set on FailWorkflowExecutionCommand.",
+        )
+    wanted = command.fail_workflow_execution_command_attributes
+    if not wanted.HasField("failure"):
+        raise BadCommand(cause, "Failure is not set on FailWorkflowExecutionCommand.")
+    check_size(
+        step.environment.limits.blob_size,
+        cause,
+        wanted.failure,
+        "FailWorkflowExecutionCommandAttributes.Failure exceeds size limit.",
+    )
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+    attributes = event.workflow_execution_failed_event_attributes
+    attributes.failure.CopyFrom(wanted.failure)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
+    attributes.retry_state, successor = after_failure(step, wanted.failure)
+    if successor is not None:
+        attributes.new_execution_run_id = successor.run_id
+        # Temporal: a retry forgets the last result; the next run of a schedule does not.
+        is_retry = attributes.retry_state == RetryState.RETRY_STATE_IN_PROGRESS
+        result = None if is_retry else last_result(step)
+        begin(step, successor, result=result, failure=wanted.failure)
+    step.record(event)
+
+
+def cancel(step: Step, command: Command, completed_event_id: int) -> None:
+    if not command.HasField("cancel_workflow_execution_command_attributes"):
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_WORKFLOW_EXECUTION_ATTRIBUTES,
+            "CancelWorkflowExecutionCommandAttributes is not set on CancelWorkflowExecutionCommand.",
+        )
+    wanted = command.cancel_workflow_execution_command_attributes
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED)
+    attributes = event.workflow_execution_canceled_event_attributes
+    if wanted.HasField("details"):
+        attributes.details.CopyFrom(wanted.details)
+    attributes.workflow_task_completed_event_id = completed_event_id
+    refuse_unhandled(step)
+    step.record(event)
+
+
+def refuse_unhandled(step: Step) -> None:
+    """Temporal: the worker must see what arrived meanwhile before the run may close."""
+    if step.arrived_meanwhile:
+        raise BadCommand(
+            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND, "UnhandledCommand"
+        )
+
+
+# How records change the state
+
+
+def identified(state: RunState, record: Identified) -> None:
+    state.namespace_id = record.namespace_id
+    state.namespace = record.namespace
+    state.workflow_id = record.workflow_id
+    state.run_id = record.run_id
+
+
+def started(state: RunState, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_started_event_attributes
+    state.status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+    state.started_attributes = attributes.SerializeToString()
+    if event.HasField("user_metadata"):
+        state.user_metadata = event.user_metadata.SerializeToString()
+    state.workflow_type = attributes.workflow_type.name
+    state.task_queue = attributes.task_queue.name
+    state.first_run_id = attributes.first_execution_run_id
+    state.start_time_ns = timestamp_ns(event.event_time)
+    state.execution_time_ns = state.start_time_ns + duration_ns(
+        attributes.first_workflow_task_backoff
+    )
+    state.workflow_task_timeout_ns = duration_ns(attributes.workflow_task_timeout)
+    state.execution_timeout_ns = duration_ns(attributes.workflow_execution_timeout)
+    state.run_timeout_ns = duration_ns(attributes.workflow_run_timeout)
+    state.execution_expiration_ns = timestamp_ns(attributes.workflow_execution_expiration_time)
+    if state.run_timeout_ns:
+        # Temporal: the run's time begins when its first task is due, and ends with the chain's at the latest.
+        state.run_expiration_ns = state.execution_time_ns + state.run_timeout_ns
+        if state.execution_expiration_ns:
+            state.run_expiration_ns = min(state.run_expiration_ns, state.execution_expiration_ns)
+    if attributes.HasField("parent_workflow_execution"):
+        parent = attributes.parent_workflow_execution
+        theirs = attributes.parent_workflow_namespace_id
+        state.parent = Parent(
+            parent.workflow_id,
+            parent.run_id,
+            attributes.parent_initiated_event_id,
+            theirs if theirs != state.namespace_id else "",
+        )
+    root = attributes.root_workflow_execution
+    state.root_workflow_id = root.workflow_id or state.workflow_id
+    state.root_run_id = root.run_id or state.run_id
+    state.attempt = attributes.attempt
+    if attributes.HasField("retry_policy"):
+        state.retry_policy = retry_policy(attributes.retry_policy)
+    state.cron_schedule = attributes.cron_schedule
+    state.has_priority = attributes.HasField("priority")
+    state.priority = attributes.priority.SerializeToString()
+    if attributes.HasField("versioning_override"):
+        state.versioning_override = attributes.versioning_override.SerializeToString()
+    if attributes.completion_callbacks:
+        state.callbacks = attached(attributes.completion_callbacks, "", state.start_time_ns)
+    state.start_links = [link.SerializeToString() for link in event.links]
+    for key, payload in attributes.memo.fields.items():
+        state.memo[key] = payload.SerializeToString()
+    for key, payload in attributes.search_attributes.indexed_fields.items():
+        state.search_attributes[key] = payload.SerializeToString()
+        state.search_attributes_set_at_ns[key] = state.start_time_ns
+    for point in attributes.prev_auto_reset_points.points:
+        state.reset_points.append(
+            ResetPoint(
+                build_id=point.build_id,
+                binary_checksum=point.binary_checksum,
+                run_id=point.run_id,
+                first_workflow_task_completed_id=point.first_workflow_task_completed_id,
+                created_at_ns=timestamp_ns(point.create_time),
+                resettable=point.resettable,
+                expires_at_ns=timestamp_ns(point.expire_time),
+            )
+        )
+
+
+def request_attached(state: RunState, record: RequestAttached) -> None:
+    state.request_ids[record.request_id] = record.info
+
+
+_STATUSES = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_FAILED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CANCELED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT
+    ),
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
+    ),
+}
+CLOSING_EVENTS = frozenset(_STATUSES)
+
+
+#: Those that may name the run that follows.
+_WITH_NEXT_RUN = (
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+)
+
+
+def closed(state: RunState, event: HistoryEvent) -> None:
+    """Whatever closes it: nothing is pending any more."""
+    state.left_pending = left_pending(state)
+    state.status = _STATUSES[event.event_type]
+    state.close_time_ns = timestamp_ns(event.event_time)
+    state.workflow_task = None
+    state.buffered = []
+    state.timers.clear()
+    state.activities.clear()
+    state.activity_ids.clear()
+    state.externals.clear()
+    for child in list(state.children.values()):
+        # Temporal: a child that was not started yet never will be.
+        if (
+            not child.run_id
+            or child.parent_close_policy == ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
+        ):
+            del state.children[child.initiated_event_id]
+    if state.parent is not None or state.callbacks:
+        state.close_event = event.SerializeToString()
+    terminated = event.workflow_execution_terminated_event_attributes
+    state.made_way = terminated.identity == RESETTER
+    state.made_way_for_another = state.made_way and not state.reset_run_id
+    if event.event_type in _WITH_NEXT_RUN:
+        state.new_run_id = attributes_of(event).new_execution_run_id
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    assert state.exists == (state.status != 0)
+    assert state.is_open == (state.exists and state.close_time_ns == 0)
+    if not state.is_open:
+        assert run.in_flight.started is None
+
+
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
+    timers = _end_timers(run.state)
+    if run.state.waits_for_first_task:
+        timer = _first_task_timer(run.state)
+        # It may have fired, to no effect while there is a speculative task or a pause.
+        is_idle = run.in_flight.speculative is None and not run.state.is_paused
+        if is_idle or timer.fire_at_ns > now_ns:
+            timers.append(timer)
+    return timers
+
+
+def _end_timers(state: RunState) -> list[Timer]:
+    timers = []
+    if state.run_expiration_ns:
+        timers.append(Timer(state.run_expiration_ns, TimerKind.RUN_TIMEOUT, 0, 0))
+    elif state.execution_expiration_ns:
+        timers.append(Timer(state.execution_expiration_ns, TimerKind.EXECUTION_TIMEOUT, 0, 0))
+    return timers
+
+
+def _first_task_timer(state: RunState) -> Timer:
+    return Timer(state.execution_time_ns, TimerKind.FIRST_TASK, 0, 0)
+
+
+REQUESTS: Requests = {
+    Start: start,
+    Terminate: terminate,
+    FailWorkflowTask: fail_task,
+}
+COMMANDS: Commands = {
+    CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: complete,
+    CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: fail,
+    CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: cancel,
+}
+TIMERS: Timers = {
+    TimerKind.RUN_TIMEOUT: time_out,
+    TimerKind.EXECUTION_TIMEOUT: time_out,
+}
+APPLIERS: Appliers = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
+    **dict.fromkeys(_STATUSES, closed),
+    Identified: identified,
+    RequestAttached: request_attached,
+}

@@ -1,0 +1,313 @@
+"""A run is taken back to one of its workflow tasks: a new run has its history up to there, and goes on from it.
+
+The base run learns its successor. The current run, often the same, is terminated to make room. What clients sent to the
+base run since then, and to the runs that it went on as, can be applied to the new run again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import (
+    EventType,
+    ResetReapplyExcludeType,
+    UpdateAdmittedEventOrigin,
+    WorkflowTaskFailedCause,
+)
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import invalid_argument
+from perdure.core.workflow import children, options_update
+from perdure.core.workflow.known_requests import KNOWN_MAX
+from perdure.core.workflow.records import (
+    ExternalRequested,
+    Identified,
+    Rebuilt,
+    RequestAttached,
+    WasReset,
+)
+from perdure.core.workflow.signals import Signal, record_signal
+from perdure.core.workflow.state import RequestIdInfo, Run, RunState
+from perdure.core.workflow.step import (
+    HISTORY_SERVICE,
+    Appliers,
+    Requests,
+    Step,
+    attributes_of,
+    new_event,
+)
+from perdure.core.workflow.tasks.schedule import schedule
+
+#: Temporal: the request id of a task that the reset itself has begun.
+NO_POLL = "emptyUuid"
+_STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+_TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+_TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+_CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+_TASK_ENDS = (
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+)
+
+# What can be asked
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Begin a run as another one was before `prefix` went on. To be checked by `check_prefix`."""
+
+    namespace_id: str
+    namespace: str
+    workflow_id: str
+    run_id: str
+    base_run_id: str
+    #: The run that the base run itself was a reset of, and so on.
+    earlier_run_ids: tuple[str, ...]
+    prefix: Sequence[HistoryEvent]
+    #: What happened afterwards, oldest first; `reapplied` says what of it counts.
+    since: Sequence[HistoryEvent]
+    excluded: frozenset[int]
+    #: That the base run was started by.
+    start_request_id: str
+    request_id: str
+    reason: str
+    #: `last_task_id` of the current run.
+    after_task_id: int = 0
+    #: What is changed in the end.
+    operations: Sequence[options_update.UpdateOptions] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteReset:
+    """Asked of the base run: it goes on as `run_id`."""
+
+    run_id: str
+    request_id: str = ""
+
+
+def rebuild(step: Step, request: Rebuild) -> None:
+    assert not step.state.exists
+    step.record_internal(
+        Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
+    )
+    for event in request.prefix:
+        step.record(event)
+    step.begin_task_ids_after(request.after_task_id)
+    base_run_ids = (*request.earlier_run_ids, request.base_run_id)
+    step.record_internal(Rebuilt(base_run_ids, step.now_ns, request.request_id))
+    if request.start_request_id:
+        step.record_internal(RequestAttached(request.start_request_id, RequestIdInfo(_STARTED, 1)))
+    for initiated_event_id in step.state.externals:
+        step.record_internal(ExternalRequested(initiated_event_id, step.environment.fresh_id()))
+    _fail_task(step, request)
+    for event in request.since:
+        _reapply(step, event, request.excluded)
+    for operation in request.operations:
+        options_update.update(step, operation)
+    schedule(step)
+
+
+def note_reset(step: Step, request: NoteReset) -> None:
+    step.record_internal(WasReset(request.run_id, request.request_id), with_end=True)
+
+
+# What other concepts use
+
+
+def check_prefix(prefix: Sequence[HistoryEvent], *, ends_a_transition: bool) -> None:
+    """Raise `Rejected` if a run cannot go on after `prefix`: a worker must have been about to act."""
+    last = prefix[-1]
+    if not ends_a_transition and last.event_type != _TASK_STARTED:
+        raise invalid_argument(
+            f"StateRebuilder unable to Rebuild mutable state to event ID: {last.event_id},"
+            " version: 0, this event must be at the boundary"
+        )
+    for event in reversed(prefix):
+        if event.event_type in (_TASK_SCHEDULED, _TASK_STARTED):
+            return
+        if event.event_type in _TASK_ENDS:
+            break
+    raise invalid_argument(
+        "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]:"
+        f" {last.event_id + 1}"
+    )
+
+
+def has_pending_children(prefix: Sequence[HistoryEvent]) -> bool:
+    """Whether a run waits for children after `prefix`."""
+    pending: set[int] = set()
+    for event in prefix:
+        if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            pending.add(event.event_id)
+        elif event.event_type in _OF_CHILDREN and event.event_type != _CHILD_STARTED:
+            pending.discard(attributes_of(event).initiated_event_id)
+    return bool(pending)
+
+
+def _fail_task(step: Step, request: Rebuild) -> None:
+    """End the workflow task that the history stops at."""
+    task = step.state.workflow_task
+    assert task is not None
+    last_started = next(
+        (event for event in reversed(request.prefix) if event.event_type == _TASK_STARTED), None
+    )
+    started_event_id = last_started.event_id if last_started is not None else 0
+    if started_event_id < task.scheduled_event_id:
+        started_event_id = _record_started(step, task.scheduled_event_id)
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    attributes = event.workflow_task_failed_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.started_event_id = started_event_id
+    attributes.cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    attributes.failure.CopyFrom(_failure(request.reason))
+    attributes.identity = HISTORY_SERVICE
+    attributes.base_run_id = request.base_run_id
+    attributes.new_run_id = request.run_id
+    step.record(event)
+
+
+def _record_started(step: Step, scheduled_event_id: int) -> int:
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    attributes = event.workflow_task_started_event_attributes
+    attributes.scheduled_event_id = scheduled_event_id
+    attributes.identity = HISTORY_SERVICE
+    attributes.request_id = NO_POLL
+    attributes.history_size_bytes = sum(each.ByteSize() for each in step.own_events)
+    return step.record(event).event_id
+
+
+def _failure(reason: str) -> Failure:
+    failure = Failure(message=reason)
+    failure.reset_workflow_failure_info.SetInParent()
+    return failure
+
+
+def _reapply(step: Step, event: HistoryEvent, excluded: frozenset[int]) -> None:
+    kinds = ResetReapplyExcludeType
+    match event.event_type:
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+            if kinds.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL not in excluded:
+                _signal_again(step, event)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+            if kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in excluded:
+                admitted = event.workflow_execution_update_admitted_event_attributes
+                _admit_again(step, admitted.request.SerializeToString(), admitted.origin)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            accepted = event.workflow_execution_update_accepted_event_attributes
+            # Without a request it was admitted by an event of its own, which comes before.
+            is_wanted = kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in excluded
+            if is_wanted and accepted.HasField("accepted_request"):
+                origin = UpdateAdmittedEventOrigin.UPDATE_ADMITTED_EVENT_ORIGIN_REAPPLY
+                _admit_again(step, accepted.accepted_request.SerializeToString(), origin)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+            options_updated = event.workflow_execution_options_updated_event_attributes
+            # Two runs of the chain may have answered one request.
+            is_known = options_updated.attached_request_id in step.state.request_ids
+            of_updates = options_updated.workflow_update_options
+            is_left_out = of_updates and (
+                kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE in excluded
+                or any(each.attached_request_id in step.state.request_ids for each in of_updates)
+            )
+            if not is_left_out and not (is_known and options_updated.attached_completion_callbacks):
+                _copy(step, event)
+        case kind if kind in _OF_CHILDREN:
+            child = step.state.children.get(attributes_of(event).initiated_event_id)
+            is_start = kind == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+            if child is not None and not (is_start and child.run_id):
+                _copy(step, event)
+
+
+#: What a parent hears of a child.
+_OF_CHILDREN = {
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+    *children.CLOSING_EVENTS,
+}
+
+
+def _signal_again(step: Step, event: HistoryEvent) -> None:
+    attributes = event.workflow_execution_signaled_event_attributes
+    if attributes.request_id and attributes.request_id in step.state.signals:
+        return  # It reached more than one run of the chain: a client's retry.
+    record_signal(
+        step,
+        Signal(
+            name=attributes.signal_name,
+            input=attributes.input if attributes.HasField("input") else None,
+            identity=attributes.identity,
+            request_id=attributes.request_id,
+            header=attributes.header if attributes.HasField("header") else None,
+            links=event.links,
+        ),
+    )
+
+
+def _admit_again(step: Step, request: bytes, origin: UpdateAdmittedEventOrigin.ValueType) -> None:
+    event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED)
+    attributes = event.workflow_execution_update_admitted_event_attributes
+    attributes.request.MergeFromString(request)
+    attributes.origin = origin
+    step.record(event)
+
+
+def _copy(step: Step, event: HistoryEvent) -> None:
+    copy = HistoryEvent()
+    copy.CopyFrom(event)
+    copy.ClearField("event_id")
+    copy.ClearField("event_time")
+    copy.ClearField("task_id")
+    if copy.event_type in children.CLOSING_EVENTS:
+        attributes = attributes_of(copy)
+        child = step.state.children[attributes.initiated_event_id]
+        attributes.started_event_id = child.started_event_id
+    step.record(copy)
+
+
+# How records change the state
+
+
+def rebuilt(state: RunState, record: Rebuilt) -> None:
+    """Temporal: the run has all of its time again, and what waits for a worker waits from now on."""
+    state.base_run_ids = list(record.base_run_ids)
+    state.reset_request_id = record.request_id
+    state.reset_at_ns = record.at_ns
+    for callback in state.callbacks:
+        # The base run tells of what came of it before, also to who was attached while the worker completed the update.
+        update = state.updates.get(callback.update_id)
+        callback.is_done = update is not None and update.completed_event_id > 0
+    backoff_ns = state.execution_time_ns - state.start_time_ns
+    state.original_start_time_ns = state.original_start_time_ns or state.start_time_ns
+    state.start_time_ns = record.at_ns
+    state.execution_time_ns = record.at_ns + backoff_ns
+    if state.execution_timeout_ns:
+        state.execution_expiration_ns = record.at_ns + state.execution_timeout_ns
+    if state.run_timeout_ns:
+        state.run_expiration_ns = state.execution_time_ns + state.run_timeout_ns
+        if state.execution_expiration_ns:
+            state.run_expiration_ns = min(state.run_expiration_ns, state.execution_expiration_ns)
+    for child in state.children.values():
+        child.to_be_asked = bool(child.run_id)
+    for activity in state.activities.values():
+        activity.first_scheduled_at_ns = activity.scheduled_at_ns = record.at_ns
+
+
+def was_reset(state: RunState, record: WasReset) -> None:
+    state.reset_run_id = record.run_id
+    if record.request_id:
+        state.resets[record.request_id] = record.run_id
+        while len(state.resets) > KNOWN_MAX:
+            del state.resets[next(iter(state.resets))]
+
+
+# What must hold
+
+
+def check(run: Run) -> None:
+    state = run.state
+    assert bool(state.reset_at_ns) == bool(state.base_run_ids)
+    assert state.run_id not in (state.reset_run_id, *state.base_run_ids) or not state.exists
+
+
+REQUESTS: Requests = {Rebuild: rebuild, NoteReset: note_reset}
+APPLIERS: Appliers = {Rebuilt: rebuilt, WasReset: was_reset}

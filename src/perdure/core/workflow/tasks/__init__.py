@@ -1,0 +1,1 @@
+"""A workflow task is scheduled, started, failed and timed out."""

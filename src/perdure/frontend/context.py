@@ -1,0 +1,130 @@
+"""What all handlers share: the node, the namespaces, and how long a poll may last."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from temporalio.api.enums.v1 import NamespaceState
+from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.limits import Limits
+from perdure.frontend.call import Call
+from perdure.frontend.namespaces.changes import NamespaceRules, namespace_rules
+from perdure.frontend.tokens import TaskToken, task_token
+from perdure.frontend.validation import is_too_long
+from perdure.runtime.namespaces import Namespace, Namespaces
+from perdure.runtime.node import Node
+
+#: A poll ends this long before its caller gives up, so that the caller gets an answer.
+POLL_MARGIN_S = 1.0
+POLL_MIN_S = 2.0
+
+_STATE_NAMES = {
+    NamespaceState.NAMESPACE_STATE_REGISTERED: "Registered",
+    NamespaceState.NAMESPACE_STATE_DEPRECATED: "Deprecated",
+    NamespaceState.NAMESPACE_STATE_DELETED: "Deleted",
+}
+_ALLOWED_TO_START = (NamespaceState.NAMESPACE_STATE_REGISTERED,)
+_ALLOWED = (*_ALLOWED_TO_START, NamespaceState.NAMESPACE_STATE_DEPRECATED)
+
+
+class Addresses(NamedTuple):
+    """Where this server is reached, as in "127.0.0.1:7233"; empty if it is not."""
+
+    grpc: str = ""
+    http: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    node: Node
+    cluster_name: str = "active"
+    cluster_id: str = ""
+    #: What kind of database there is, and which keeps the lists, for `GetClusterInfo`.
+    store_name: str = ""
+    visibility_store_name: str = ""
+    #: Known only when the ports are open.
+    addresses: Callable[[], Addresses] = Addresses
+
+    @property
+    def namespaces(self) -> Namespaces:
+        return self.node.namespaces
+
+    def limits(self, namespace: str) -> Limits:
+        """Return what is set now for the namespace of this name: it may change while the server runs."""
+        return self.node.limits.of(namespace)
+
+    @property
+    def rules(self) -> NamespaceRules:
+        return namespace_rules(self.node.limits.config)
+
+    def check_length(self, name: str) -> None:
+        if is_too_long(name, self.limits("")):  # The same for all, also those that are not there.
+            raise invalid_argument("Namespace length exceeds limit.")
+
+    def namespace(
+        self, name: str, allowed: Sequence[NamespaceState.ValueType] = _ALLOWED
+    ) -> Namespace:
+        """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
+        return _in_state(self._named(name), allowed)
+
+    def _named(self, name: str) -> Namespace:
+        if not name:
+            raise invalid_argument("Namespace is empty.")
+        self.check_length(name)
+        try:
+            return self.namespaces.get(name)
+        except Rejected as refusal:
+            self.node.engine.check_serving()
+            raise refusal
+
+    def namespace_to_start_in(self, name: str) -> Namespace:
+        """As `namespace`, for a request that starts a workflow execution: a deprecated one takes no new ones."""
+        return self.namespace(name, _ALLOWED_TO_START)
+
+    def check_optional_namespace(self, name: str) -> None:
+        """As `namespace`, for a request that need not name one."""
+        if name:
+            self.namespace(name)
+
+    def check_namespace(self, name: str) -> None:
+        """Raise `Rejected` if a namespace is named that is not there."""
+        if name:
+            self.check_length(name)
+            self.namespaces.get(name)
+
+    def token(self, encoded: bytes, namespace: str) -> TaskToken:
+        """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""
+        # Temporal: whether the namespace is there comes before the token, its state after.
+        named = self._named(namespace) if namespace else None
+        token = task_token(encoded)
+        if named is None:
+            named = self.namespaces.get_by_id(token.namespace_id)
+        elif named.id != token.namespace_id:
+            raise invalid_argument("Operation requested with a token from a different namespace.")
+        _in_state(named, _ALLOWED)
+        return token
+
+    def poll_deadline(self, call: Call, namespace: str, task_queue: str, task_type: int) -> float:
+        """Return when (loop time) a worker's poll must be answered."""
+        now = asyncio.get_running_loop().time()
+        if call.deadline is None:
+            raise invalid_argument("Context timeout is not set.")
+        if call.deadline - now < POLL_MIN_S:
+            raise Rejected(Code.FAILED_PRECONDITION, "Context timeout is too short.")
+        longest_s = self.node.limits.task_poll_s(namespace, task_queue, task_type)
+        return min(call.deadline - POLL_MARGIN_S, now + longest_s)
+
+
+def _in_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Namespace:
+    if namespace.state in allowed:
+        return namespace
+    state = NamespaceState.ValueType(namespace.state)
+    wanted = " or ".join(_STATE_NAMES[each] for each in allowed)
+    raise Rejected(
+        Code.FAILED_PRECONDITION,
+        f"Namespace has invalid state: {_STATE_NAMES[state]}. Must be {wanted}.",
+        NamespaceInvalidStateFailure(namespace=namespace.name, state=state, allowed_states=allowed),
+    )

@@ -1,0 +1,209 @@
+"""What an UpdateNamespace request makes of a namespace: the rules alone, in the real server's order."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import NamespaceState, ReplicationState
+from temporalio.api.namespace.v1 import NamespaceConfig, UpdateNamespaceInfo
+from temporalio.api.replication.v1 import NamespaceReplicationConfig
+from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
+
+from perdure.core.errors import invalid_argument
+from perdure.core.limits import Limits
+from perdure.core.search_attributes import TYPES_BY_NAME
+from perdure.core.times import duration_ns
+from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.attribute_periods import attached, detached
+from perdure.runtime.namespaces import DAY_NS, BadBinary, Namespace, with_attributes
+
+#: Temporal: whoever asks for more gets a hundred years.
+RETENTION_MAX_NS = 100 * 365 * DAY_NS
+#: Temporal: a namespace goes through these in order, and never back.
+_LIFE = (
+    NamespaceState.NAMESPACE_STATE_REGISTERED,
+    NamespaceState.NAMESPACE_STATE_DEPRECATED,
+    NamespaceState.NAMESPACE_STATE_DELETED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRules:
+    """What dynamic configuration says about namespaces."""
+
+    max_bad_binaries: int = 10
+    #: How long the row of a deleted namespace stays when nothing is left in it.
+    delete_delay_ns: int = 0
+    #: Names that are never deleted.
+    protected: tuple[str, ...] = ()
+
+
+#: The keys of dynamic configuration that set them, and their defaults.
+KEYS = {
+    "frontend.maxBadBinaries": "10",
+    "frontend.deleteNamespaceNamespaceDeleteDelay": "0s",
+    "worker.protectedNamespaces": "[]",
+}
+
+
+def namespace_rules(config: DynamicConfig) -> NamespaceRules:
+    max_bad_binaries, delete_delay, protected = KEYS
+    defaults = NamespaceRules()
+    return NamespaceRules(
+        max_bad_binaries=config.integer(max_bad_binaries, defaults.max_bad_binaries),
+        delete_delay_ns=int(config.seconds(delete_delay, 0) * 1e9),
+        protected=config.strings(protected, defaults.protected),
+    )
+
+
+def retention_ns(duration: Duration, limits: Limits) -> int:
+    """Return for how long closed runs are kept. Raises `Rejected` for less than an hour, as a rule: 0 is, too."""
+    wanted_ns = duration_ns(duration)
+    if wanted_ns < limits.namespace_min_retention_ns:
+        raise invalid_argument("A valid retention period is not set on request.")
+    return min(wanted_ns, RETENTION_MAX_NS)
+
+
+def check_cluster(name: str, cluster_name: str) -> None:
+    """This cluster is alone: there is nothing that a namespace could be replicated to."""
+    if name != cluster_name:
+        raise invalid_argument(f"Invalid cluster name: {name}")
+
+
+def changed(
+    old: Namespace,
+    request: UpdateNamespaceRequest,
+    rules: NamespaceRules,
+    limits: Limits,
+    *,
+    cluster_name: str,
+    now_ns: int,
+    clean: Collection[str] = (),
+) -> tuple[Namespace, Namespace]:
+    """Return the namespace as it is to be stored, and as the answer shows it. Raises `Rejected`.
+
+    `clean`: columns of removed search attributes that nothing is in any more.
+    """
+    new = _with_info(old, request.update_info)
+    new = _with_config(new, request.config, rules, limits, now_ns=now_ns, clean=clean)
+    if request.delete_bad_binary:
+        if request.delete_bad_binary not in new.bad_binaries:
+            raise invalid_argument(
+                f"Bad binary checksum {request.delete_bad_binary} doesn't exists."
+            )
+        kept = {
+            checksum: binary
+            for checksum, binary in new.bad_binaries.items()
+            if checksum != request.delete_bad_binary
+        }
+        new = msgspec.structs.replace(new, bad_binaries=kept)
+    _check_replication(new, request, cluster_name)
+    # Temporal: bad binaries that come alone are shown, and not kept.
+    return (new if _is_stored(request) else old), new
+
+
+def _is_stored(request: UpdateNamespaceRequest) -> bool:
+    info, config, replication = request.update_info, request.config, request.replication_config
+    return bool(
+        info.description
+        or info.owner_email
+        or info.data
+        or info.state
+        or config.HasField("workflow_execution_retention_ttl")
+        or config.custom_search_attribute_aliases
+        or request.delete_bad_binary
+        or replication.clusters
+        or replication.active_cluster_name
+    )
+
+
+def _check_replication(old: Namespace, request: UpdateNamespaceRequest, cluster_name: str) -> None:
+    wanted: NamespaceReplicationConfig = request.replication_config
+    normal = ReplicationState.REPLICATION_STATE_NORMAL
+    was = ReplicationState.REPLICATION_STATE_UNSPECIFIED if old.is_built_in else normal
+    if wanted.state not in (ReplicationState.REPLICATION_STATE_UNSPECIFIED, was):
+        if old.state != NamespaceState.NAMESPACE_STATE_REGISTERED:
+            state = NamespaceState.Name(NamespaceState.ValueType(old.state))
+            shown = state.removeprefix("NAMESPACE_STATE_").capitalize()
+            raise invalid_argument(
+                "update ReplicationState is only supported when namespace is in Registered state,"
+                f" current state: {shown}"
+            )
+        if wanted.state == ReplicationState.REPLICATION_STATE_HANDOVER:
+            raise invalid_argument("Handover can only be set for global namespace")
+    clusters = [cluster.cluster_name for cluster in wanted.clusters]
+    for cluster in [*filter(None, [wanted.active_cluster_name]), *clusters]:
+        check_cluster(cluster, cluster_name)
+    if request.promote_namespace:
+        raise invalid_argument(
+            "global namespace is not enabled on this cluster, cannot update global namespace"
+            f" or promote local namespace: {request.namespace}"
+        )
+    if len(clusters) > 1:
+        raise invalid_argument("Invalid local namespace clusters")
+
+
+def _with_info(old: Namespace, info: UpdateNamespaceInfo) -> Namespace:
+    state = info.state or old.state
+    if state != old.state and (
+        state not in _LIFE
+        or _LIFE.index(NamespaceState.ValueType(state))
+        < _LIFE.index(NamespaceState.ValueType(old.state))
+    ):
+        raise invalid_argument("Invalid namespace state update.")
+    return msgspec.structs.replace(
+        old,
+        description=info.description or old.description,
+        owner_email=info.owner_email or old.owner_email,
+        data=old.data | dict(info.data),
+        state=int(state),
+    )
+
+
+def _with_config(
+    old: Namespace,
+    config: NamespaceConfig,
+    rules: NamespaceRules,
+    limits: Limits,
+    *,
+    now_ns: int,
+    clean: Collection[str],
+) -> Namespace:
+    new = old
+    if config.HasField("workflow_execution_retention_ttl"):
+        kept_ns = retention_ns(config.workflow_execution_retention_ttl, limits)
+        new = msgspec.structs.replace(new, retention_ns=kept_ns)
+    if config.HasField("bad_binaries"):
+        # Temporal: they are of now, whatever the request says.
+        binaries = new.bad_binaries | {
+            checksum: BadBinary(info.reason, info.operator, now_ns)
+            for checksum, info in config.bad_binaries.binaries.items()
+        }
+        if len(binaries) > rules.max_bad_binaries:
+            raise invalid_argument(
+                f"Total resetBinaries cannot exceed the max limit: {rules.max_bad_binaries}"
+            )
+        new = msgspec.structs.replace(new, bad_binaries=binaries)
+    return _with_aliases(new, config.custom_search_attribute_aliases, now_ns, clean)
+
+
+def _with_aliases(
+    namespace: Namespace, wanted: Mapping[str, str], now_ns: int, clean: Collection[str]
+) -> Namespace:
+    old = namespace.search_attribute_aliases
+    periods, aliases = namespace.periods, old
+    for field, alias in wanted.items():
+        # The real server takes any name, and nobody can use such an attribute: the field's name tells its type.
+        if field.rstrip("0123456789") not in TYPES_BY_NAME:
+            raise invalid_argument(f"Invalid search attribute field name: {field}")
+        if not alias:
+            if field in aliases:
+                periods, aliases = detached(periods, aliases, field, now_ns=now_ns)
+        elif alias in old.values():
+            continue  # Temporal: a name that is taken is left where it is, without a word.
+        elif field in old:
+            raise invalid_argument("Custom search attribute field name already allocated.")
+        else:
+            periods, aliases = attached(periods, aliases, field, alias, now_ns=now_ns, clean=clean)
+    return with_attributes(namespace, periods, aliases)

@@ -1,0 +1,1 @@
+"""Calls of workers about workflow tasks and task queues."""

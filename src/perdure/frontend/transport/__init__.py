@@ -1,0 +1,1 @@
+"""Bytes come and go: gRPC, HTTP and the metrics page."""

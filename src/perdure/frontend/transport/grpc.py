@@ -1,0 +1,276 @@
+"""gRPC: the one module that knows it. Calls come in as bytes and go out as bytes.
+
+A call is looked up in the registry's table and answered by `Calls`; a `Rejected` becomes a status with its detail.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_reflection.v1alpha import reflection
+from temporalio.api.common.v1 import GrpcStatus, Payload
+
+from perdure.core.errors import Code, Rejected
+from perdure.frontend.call import Call
+from perdure.frontend.dispatch import GOING, Calls, unknown
+from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
+from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
+
+#: Temporal: a larger request is refused. SDKs know that by the words, and fail the workflow task with its own cause.
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+#: What the library may take in, so that it is not the library that refuses, in other words.
+MESSAGE_BYTES_MAX = 128 * 1024 * 1024
+#: Of the headers of a call. What the library takes by itself is too little for many a token.
+METADATA_BYTES_MAX = 16 * 1024 * 1024
+#: Calls that have come and are not taken up yet: whatever a burst of clients may send. By itself the library cancels
+#: some of what comes while a thousand wait, and clients do not try a cancelled call again.
+WAITING_CALLS_MAX = 1_000_000
+#: The library cancels what has waited for longer. No client waits for so long: it has a deadline of its own.
+WAITING_CALL_MAX_S = 600
+#: A stopping server waits for this long without a new call, but not for longer than the maximum.
+QUIET_S = 0.05
+QUIET_MAX_S = 1.0
+#: Temporal: so many bytes of a refusal's words are sent. They are headers, and clients take no long ones.
+WORDS_BYTES_MAX = 4000
+_TRUNCATED = "... <truncated>"
+_ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.server.max_pending_requests", WAITING_CALLS_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", WAITING_CALLS_MAX),
+    ("grpc.server_max_unrequested_time_in_server", WAITING_CALL_MAX_S),
+    ("grpc.so_reuseport", 0),
+    # Workers keep their connections alive by pings while they poll.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+#: Answered by handlers of their own.
+_ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
+#: What the library calls its log.
+_LIBRARY = "grpc._cython.cygrpc"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Trailers = tuple[tuple[str, str | bytes], ...]
+Method = Callable[[bytes, Any], Awaitable[bytes]]
+
+
+class CannotListen(Exception):
+    """The address is in use, or not ours."""
+
+
+class GrpcServer:
+    def __init__(
+        self,
+        calls: Calls,
+        *,
+        is_serving: Callable[[], bool],
+        tells_of_workflows: bool = False,
+    ) -> None:
+        """`is_serving` says whether there is any use in sending calls here, for whoever balances load.
+
+        `tells_of_workflows`: after each answer it is said which workflow it was about.
+        """
+        self._tells_of_workflows = tells_of_workflows
+        self._is_serving = is_serving
+        self._calls = calls
+        self._health_names = (
+            "",
+            WORKFLOW_SERVICE.full_name,
+            OPERATOR_SERVICE.full_name,
+            _ADMIN_SERVICE,
+        )
+        self._is_draining = False
+        self._last_call_at = 0.0
+        logging.getLogger(_LIBRARY).addFilter(_is_news)
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers(
+            (_Dispatch({name: self._method(rpc) for name, rpc in calls.rpcs.items()}, self._check),)
+        )
+        reflection.enable_server_reflection(
+            (
+                WORKFLOW_SERVICE.full_name,
+                OPERATOR_SERVICE.full_name,
+                HEALTH,
+                reflection.SERVICE_NAME,
+            ),
+            self._server,
+        )
+
+    async def start(self, ip: str, port: int) -> int:
+        """Listen; return the port. Raises `CannotListen`."""
+        host = f"[{ip}]" if ":" in ip else ip
+        try:
+            bound = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise CannotListen(f"cannot listen on {host}:{port}") from error
+        await self._server.start()
+        return bound
+
+    def drain(self) -> None:
+        """Take no new calls: clients are told to try again, and whoever asks for our health that we are going."""
+        self._is_draining = True
+        self._last_call_at = asyncio.get_running_loop().time()
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for the calls under way, for up to `grace_s`, and close the connections.
+
+        grpcio cancels the calls that it has received and not yet handed over when it is stopped, and clients do not
+        try a cancelled call again: so it is stopped in a quiet moment.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(grace_s, QUIET_MAX_S)
+        while loop.time() < min(until, quiet_at := self._last_call_at + QUIET_S):  # noqa: ASYNC110
+            await asyncio.sleep(min(until, quiet_at) - loop.time())
+        await self._server.stop(grace_s)
+
+    async def _check(self, encoded: bytes, context: Any) -> bytes:
+        try:
+            service = health_pb2.HealthCheckRequest.FromString(encoded).service
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INTERNAL, "cannot decode the request")
+        if service not in self._health_names:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        serves = self._is_serving() and not self._is_draining
+        status = _SERVING if serves else _NOT_SERVING
+        reply: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        return reply
+
+    def _method(self, rpc: Rpc) -> Method:
+        answered = self._calls.answer(rpc, _decoder(rpc))
+        tells = self._tells_of_workflows
+
+        async def answer(encoded: bytes, context: Any) -> bytes:
+            if self._is_draining:
+                self._last_call_at = asyncio.get_running_loop().time()
+                return await _abort(context, GOING)
+            call = _call(context)
+            notes: dict[str, str] = {}
+            if tells:
+                NOTES.set(notes)
+            try:
+                reply = await answered(encoded, call)
+            except Rejected as refusal:
+                return await _abort(context, refusal, _trailers(notes))
+            if notes:
+                context.set_trailing_metadata(_trailers(notes))
+            if call.give_backs:
+                asyncio.get_running_loop().call_soon(_watch, asyncio.current_task(), call)
+            return reply if isinstance(reply, bytes) else reply.SerializeToString()
+
+        return answer
+
+
+class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    def __init__(self, methods: Mapping[str, Method], check: Method) -> None:
+        self._handlers = {
+            name: grpc.unary_unary_rpc_method_handler(method)
+            for name, method in {**methods, f"/{HEALTH}/Check": check}.items()
+        }
+
+    def service(self, call_details: Any) -> Any:
+        name: str = call_details.method
+        handler = self._handlers.get(name)
+        if handler is not None:
+            return handler
+        if name.removeprefix("/").rpartition("/")[0] in _ELSEWHERE:
+            return None
+        return grpc.unary_unary_rpc_method_handler(_refusing(unknown(name)))
+
+
+def _decoder(rpc: Rpc) -> Callable[[bytes], Message]:
+    parse = rpc.request.FromString
+
+    def decode(encoded: bytes) -> Message:
+        if len(encoded) > REQUEST_BYTES_MAX:
+            size = f"{len(encoded)} vs. {REQUEST_BYTES_MAX}"
+            raise Rejected(
+                Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size})"
+            )
+        return parse(encoded)
+
+    return decode
+
+
+def _refusing(refusal: Rejected) -> Method:
+    async def refuse(encoded: bytes, context: Any) -> bytes:
+        return await _abort(context, refusal)
+
+    return refuse
+
+
+def _call(context: Any) -> Call:
+    left = context.time_remaining()
+    deadline = None if left is None else asyncio.get_running_loop().time() + left
+    metadata: Sequence[tuple[str, Any]] = context.invocation_metadata() or ()
+    return Call(deadline, dict(metadata))
+
+
+def _watch(task: Any, call: Call) -> None:
+    """Have what an answer gives go back if the answer cannot be sent, as when the client has just given up.
+
+    Called when the library has begun to send it. It swallows the failure and tells nobody; but the task of the call
+    waits for the library's future, which knows.
+    """
+    sending = task._fut_waiter
+    if sending is not None:
+        sending.add_done_callback(lambda done: _sent(done, call))
+    elif task.done():  # It could not even begin.
+        call.give_back()
+
+
+def _sent(sending: Any, call: Call) -> None:
+    if sending.cancelled() or sending.exception() is not None:
+        call.give_back()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return False for the error that the library logs when a client goes before it has its answer."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ExecuteBatchError"
+
+
+def _bounded(words: str) -> str:
+    encoded = words.encode()
+    if len(encoded) <= WORDS_BYTES_MAX:
+        return words
+    return encoded[: WORDS_BYTES_MAX - len(_TRUNCATED)].decode(errors="ignore") + _TRUNCATED
+
+
+def _trailers(notes: Mapping[str, str]) -> Trailers:
+    """Temporal: all of it in a binary header, and what fits a header of text in one of its own, too."""
+    if not notes:
+        return ()
+    # A map of strings, as the metadata of a payload are on the wire.
+    encoded = Payload(metadata={key: value.encode() for key, value in notes.items()})
+    trailers: list[tuple[str, str | bytes]] = [
+        ("contextmetadata-bin", encoded.SerializeToString(deterministic=True))
+    ]
+    for key, value in notes.items():
+        # The library takes no more than that: not what other servers send besides, tabs and letters beyond ASCII.
+        if value.isascii() and value.isprintable():
+            trailers.append((f"contextmetadata-{key}", value))
+            if key in (WORKFLOW_TYPE, TASK_QUEUE):
+                trailers.append((key, value))
+    return tuple(trailers)
+
+
+async def _abort(context: Any, refusal: Rejected, trailers: Trailers = ()) -> NoReturn:
+    words = _bounded(refusal.message)
+    if refusal.detail is not None:
+        detail = AnyMessage()
+        detail.Pack(refusal.detail)
+        status = GrpcStatus(code=refusal.code, message=words, details=[detail])
+        trailers = (*trailers, ("grpc-status-details-bin", status.SerializeToString()))
+    await context.abort(_CODES[refusal.code], words, trailers)
+    raise AssertionError("abort returns")

@@ -1,0 +1,56 @@
+"""Clients ask a workflow, and wait until one of its workers answers."""
+
+import asyncio
+
+from temporalio.api.enums.v1 import QueryResultType
+from temporalio.api.errordetails.v1 import QueryFailedFailure
+from temporalio.api.query.v1 import QueryRejected, WorkflowQueryResult
+from temporalio.api.workflowservice.v1 import QueryWorkflowRequest, QueryWorkflowResponse
+
+from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.frontend.call import Call
+from perdure.frontend.context import Services
+from perdure.frontend.validation import check_query
+
+#: Temporal: how long a call without a deadline may take.
+DEFAULT_TIMEOUT_S = 30.0
+#: The answer needs this long to reach the caller before its deadline.
+MARGIN_S = 0.02
+
+
+class WorkflowQueries:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._node = services.node
+
+    async def QueryWorkflow(
+        self, request: QueryWorkflowRequest, call: Call
+    ) -> QueryWorkflowResponse:
+        namespace = self._services.namespace(request.namespace)
+        limits = self._services.limits(request.namespace)
+        if limits.refuses_queries:
+            raise invalid_argument(
+                "Namespace is not allowed to query, please contact temporal team to re-enable queries."
+            )
+        execution = check_query(request, limits)
+        now = asyncio.get_running_loop().time()
+        deadline = call.deadline - MARGIN_S if call.deadline else now + DEFAULT_TIMEOUT_S
+        answer = await self._node.queries.ask(
+            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            request.query,
+            request.query_reject_condition,
+            deadline,
+        )
+        if isinstance(answer, QueryRejected):
+            return QueryWorkflowResponse(query_rejected=answer)
+        result = WorkflowQueryResult.FromString(answer)
+        if result.result_type == QueryResultType.QUERY_RESULT_TYPE_FAILED:
+            raise Rejected(
+                Code.INVALID_ARGUMENT,
+                result.error_message,
+                QueryFailedFailure(failure=result.failure if result.HasField("failure") else None),
+            )
+        response = QueryWorkflowResponse()
+        if result.HasField("answer"):
+            response.query_result.CopyFrom(result.answer)
+        return response

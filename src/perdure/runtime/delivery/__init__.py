@@ -1,0 +1,1 @@
+"""Effects leave a transition: requests to other executions, calls to the outside, answers to callers."""

@@ -1,0 +1,126 @@
+"""Invokes completion callbacks: sends what the core has put together, and tells the run what came of it.
+
+One attempt at a time; the run decides whether there is another one, and asks for it by its timers. After a crash or a
+lost lease the owner of the run computes again what is owed, so nothing here outlives memory, and a callback may hear of
+an end twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.callbacks import RecordAttempt
+from perdure.core.workflow.effects import InvokeCallback
+from perdure.core.workflow.nexus_completion import Verdict, verdict
+from perdure.runtime.delivery.circuit_breaker import CircuitBreakers
+from perdure.runtime.delivery.http_client import PostFailed, Posting, ThreadedPosting
+from perdure.runtime.shard.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.05
+RETRY_MAX_S = 5.0
+#: The run cannot be told now, but its owner can be later.
+_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
+
+
+class Callbacks:
+    def __init__(self, engine: Engine, chance: Callable[[], float]) -> None:
+        self._engine = engine
+        self._chance = chance
+        #: Who sends: another one in a world without sockets.
+        self.posting: Posting = ThreadedPosting()
+        self._breakers = CircuitBreakers()
+        self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
+
+    def deliver(self, key: ExecutionKey, callback: InvokeCallback) -> None:
+        """Begin, unless it is under way."""
+        generation = self._engine.generation
+        name = (key.run_id, callback.number, callback.attempt, generation)
+        if name not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._run(key, callback, generation))
+            self._under_way[name] = task
+            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def stop(self) -> None:
+        """Let go of what is under way: it is owed still."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.posting.close()
+
+    async def _run(self, key: ExecutionKey, callback: InvokeCallback, generation: int) -> None:
+        told = await self._invoke_in_turn(key, callback)
+        if told.failure:
+            log.warning(
+                "callback failed",
+                namespace_id=key.namespace_id,
+                workflow_id=key.workflow_id,
+                run_id=key.run_id,
+                url=callback.url,
+                attempt=callback.attempt + 1,
+                error=told.failure,
+                may_retry=told.may_retry,
+            )
+        attempt = RecordAttempt(
+            number=callback.number,
+            attempt=callback.attempt,
+            failure=told.failure,
+            may_retry=told.may_retry,
+            chance=self._chance(),
+        )
+        delay_s = RETRY_S
+        while generation == self._engine.generation:
+            try:
+                await self._engine.ask(key, attempt)
+                return
+            except Rejected as refusal:
+                if refusal.code is Code.NOT_FOUND:
+                    return  # The run is deleted.
+                if refusal.code not in _TRANSIENT:
+                    log.error("bug: the end of a callback was refused", error=refusal.message)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _invoke_in_turn(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
+        """Invoke it as soon as its receiver is not left alone."""
+        clock = asyncio.get_running_loop().time
+        limits = self._engine.environment_of(key.namespace_id).limits
+        breaker = self._breakers.get(
+            key.namespace_id, callback.url, limits.callback_breaker_open_ns / 1e9
+        )
+        period = await breaker.wait(clock)
+        try:
+            told = await self._invoke(key, callback)
+        except asyncio.CancelledError:
+            breaker.abandoned(period)
+            raise
+        except Exception as error:
+            # The run waits for the end of the attempt, and asks for the next one.
+            log.exception("bug: a callback failed")
+            told = Verdict(f"internal error: {error}")
+        # Temporal: who refuses for good is there.
+        if not (told.failure and told.may_retry):
+            breaker.succeeded(period)
+        elif breaker.failed(period, clock()):
+            log.warning("a receiver of callbacks is left alone for a while", url=callback.url)
+        return told
+
+    async def _invoke(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
+        if not callback.url.startswith(("http://", "https://")):
+            # Temporal: a callback of the server itself is found by a token that the server gave; perdure gives none.
+            return Verdict("handler error (BAD_REQUEST): invalid callback token", False)
+        timeout_s = self._engine.environment_of(key.namespace_id).limits.callback_timeout_ns / 1e9
+        try:
+            answer = await self.posting.post(
+                callback.url, dict(callback.headers), callback.body, timeout_s
+            )
+        except PostFailed as error:
+            return Verdict(f'Post "{callback.url}": {error}')
+        return verdict(
+            answer.status, answer.reason, answer.content_type, answer.retryable, answer.body
+        )

@@ -1,0 +1,410 @@
+"""What one run wants of another: start a child, tell the parent, signal, ask to stop.
+
+An errand is delivered until its answer is recorded in the run that sent it: at least once. The receiver recognises what
+comes twice by the ids that it carries. After a crash or a lost lease whoever owns the sender computes again what it
+owes, so nothing here outlives memory.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import (
+    CancelExternalWorkflowExecutionFailedCause,
+    ParentClosePolicy,
+    SignalExternalWorkflowExecutionFailedCause,
+    StartChildWorkflowExecutionFailedCause,
+    WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy,
+)
+from temporalio.api.history.v1 import (
+    HistoryEvent,
+    RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+    SignalExternalWorkflowExecutionInitiatedEventAttributes,
+)
+from temporalio.api.sdk.v1 import UserMetadata
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.children import (
+    AcknowledgeChildOpen,
+    AcknowledgeChildReleased,
+    AcknowledgeParentTold,
+    RecordChildClosed,
+    RecordChildNotStarted,
+    RecordChildStarted,
+    start_request,
+    with_parent,
+)
+from perdure.core.workflow.effects import (
+    AskChild,
+    CancelExternal,
+    OutgoingRequest,
+    ReleaseChild,
+    SignalExternal,
+    StartChild,
+    TellParent,
+)
+from perdure.core.workflow.external_workflows import (
+    RecordExternalCancelRequested,
+    RecordExternalSignaled,
+)
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.start_policy import (
+    Start,
+    StartNew,
+    decide,
+    started_attributes,
+)
+from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.step import HISTORY_SERVICE
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.journal import last_events
+from perdure.runtime.starts import begin
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.05
+RETRY_MAX_S = 5.0
+#: The other run's answer may be different next time.
+_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
+
+_Initiated = (
+    SignalExternalWorkflowExecutionInitiatedEventAttributes
+    | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes
+)
+ChildNotStarted = StartChildWorkflowExecutionFailedCause
+NotSignaled = SignalExternalWorkflowExecutionFailedCause
+NotCanceled = CancelExternalWorkflowExecutionFailedCause
+
+
+class OutgoingRequests:
+    def __init__(
+        self, engine: Engine, fresh_id: Callable[[], str], namespace_name: Callable[[str], str]
+    ) -> None:
+        """`namespace_name` returns the name of the namespace with an id; empty if it is not there."""
+        self._engine = engine
+        self._namespace_name = namespace_name
+        self._fresh_id = fresh_id
+        self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
+
+    def deliver(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
+        """Begin, unless it is under way. What was begun before memory was thrown away does not count."""
+        name = (key.run_id, type(outgoing), outgoing.initiated_event_id, self._engine.generation)
+        if name not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._run(key, outgoing, name[-1]))
+            self._under_way[name] = task
+            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+
+    async def stop(self) -> None:
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, key: ExecutionKey, outgoing: OutgoingRequest, generation: int) -> None:
+        delay_s = RETRY_S
+        while generation == self._engine.generation:
+            try:
+                await self._carry_out(key, outgoing)
+                return
+            except Rejected as refusal:
+                if refusal.code is Code.NOT_FOUND:
+                    return  # The sender is gone.
+                if refusal.code not in _TRANSIENT:
+                    log.error(
+                        "bug: an errand was refused", **_about(key, outgoing), error=refusal.message
+                    )
+            except Exception:
+                # Who sent it waits for the answer: another try follows.
+                log.exception("bug: an errand failed", **_about(key, outgoing))
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _carry_out(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
+        if isinstance(outgoing, StartChild):
+            answer = await self._start_child(key, outgoing)
+        elif isinstance(outgoing, AskChild):
+            answer = await self._ask_child(key, outgoing)
+        elif isinstance(outgoing, TellParent):
+            answer = await self._tell_parent(key, outgoing)
+        elif isinstance(outgoing, ReleaseChild):
+            answer = await self._release_child(key, outgoing)
+        elif isinstance(outgoing, SignalExternal):
+            answer = await self._signal(key, outgoing)
+        else:
+            answer = await self._cancel(key, outgoing)
+        await self._engine.ask(key, answer)
+
+    # Children
+
+    async def _start_child(self, key: ExecutionKey, outgoing: StartChild) -> object:
+        if self._is_gone(outgoing.namespace_id):
+            return RecordChildNotStarted(
+                outgoing.initiated_event_id,
+                ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
+        target = self._engine.key(outgoing.namespace_id or key.namespace_id, outgoing.workflow_id)
+        current = await self._engine.find(target)
+        live = current
+        try:
+            live = self._child(key, outgoing, target, current)
+        except Rejected as refusal:
+            if refusal.code is not Code.ALREADY_EXISTS:
+                raise
+            return RecordChildNotStarted(
+                outgoing.initiated_event_id,
+                ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS,
+            )
+        finally:
+            await self._engine.until_durable(live)
+        return RecordChildStarted(outgoing.initiated_event_id, live.state.first_run_id)
+
+    def _is_gone(self, namespace_id: str) -> bool:
+        """Whether this is another namespace than the sender's, and has been deleted meanwhile."""
+        return bool(namespace_id) and not self._namespace_name(namespace_id)
+
+    def _child(
+        self,
+        key: ExecutionKey,
+        outgoing: StartChild,
+        target: ExecutionKey,
+        current: CachedExecution | None,
+    ) -> CachedExecution:
+        """Return the child: started now, or by an earlier try."""
+        engine = self._engine
+        if current is not None and current.state.parent is not None:
+            parent = current.state.parent
+            parents = (key.run_id, *outgoing.base_run_ids)
+            if (
+                parent.run_id in parents
+                and parent.workflow_id == key.workflow_id
+                and parent.initiated_event_id == outgoing.initiated_event_id
+            ):
+                return current
+        limits, now_ns = engine.environment_of(target.namespace_id).limits, engine.clock.now_ns()
+        request = start_request(outgoing)
+        reuse, conflict = _policies(request.workflow_id_reuse_policy)
+        decision = decide(
+            current.state if current is not None else None,
+            request_id=outgoing.request_id,
+            reuse=reuse,
+            conflict=conflict,
+            now_ns=now_ns,
+            limits=limits,
+        )
+        if not isinstance(decision, StartNew):
+            assert current is not None
+            return current
+        run_id = self._fresh_id()
+        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
+        with_parent(attributes, outgoing, key.namespace_id, _execution(key))
+        return begin(
+            engine,
+            target,
+            current,
+            decision,
+            Start(
+                namespace_id=target.namespace_id,
+                namespace=request.namespace,
+                workflow_id=outgoing.workflow_id,
+                run_id=run_id,
+                attributes=attributes,
+                request_id=outgoing.request_id,
+                user_metadata=(
+                    UserMetadata.FromString(outgoing.user_metadata)
+                    if outgoing.user_metadata
+                    else None
+                ),
+            ),
+        )
+
+    async def _ask_child(self, key: ExecutionKey, outgoing: AskChild) -> object:
+        """Go to the last run of the child, and see whether it has closed."""
+        child = self._engine.key(
+            outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, outgoing.run_id
+        )
+        live = await self._engine.find(child)
+        while live is not None and (following := _followed_by(live)):
+            child = child._replace(run_id=following)
+            live = await self._engine.find(child)
+        if live is None or live.state.is_open:
+            return AcknowledgeChildOpen(outgoing.initiated_event_id)
+        await self._engine.until_durable(live)
+        events = await last_events(self._engine.store, child)
+        if not events:  # It was deleted just now.
+            return AcknowledgeChildOpen(outgoing.initiated_event_id)
+        return RecordChildClosed(
+            initiated_event_id=outgoing.initiated_event_id,
+            workflow_id=outgoing.workflow_id,
+            run_id=child.run_id,
+            first_run_id=outgoing.run_id,
+            event=events[-1],
+        )
+
+    async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> object:
+        closed = RecordChildClosed(
+            initiated_event_id=outgoing.initiated_event_id,
+            workflow_id=key.workflow_id,
+            run_id=key.run_id,
+            first_run_id=outgoing.first_run_id,
+            event=HistoryEvent.FromString(outgoing.close_event),
+        )
+        run_id = outgoing.run_id
+        while run_id:
+            parent = self._engine.key(
+                outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, run_id
+            )
+            run_id = await self._ask_if_there(parent, closed)
+        return AcknowledgeParentTold()
+
+    async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> object:
+        request: object
+        if outgoing.policy == ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE:
+            request = Terminate(
+                reason="by parent close policy",
+                details=None,
+                identity=HISTORY_SERVICE,
+                first_execution_run_id=outgoing.run_id,
+                parent=_execution(key),
+            )
+        else:
+            request = RequestCancel(
+                reason="",
+                identity=HISTORY_SERVICE,
+                request_id="",
+                first_execution_run_id=outgoing.run_id,
+                sender=_execution(key),
+                child_only=True,
+            )
+        child = self._engine.key(outgoing.namespace_id or key.namespace_id, outgoing.workflow_id)
+        await self._ask_if_there(child, request)
+        return AcknowledgeChildReleased(outgoing.initiated_event_id)
+
+    async def _ask_if_there(self, key: ExecutionKey, request: object) -> Any:
+        """Return the answer; False if there is nobody to ask."""
+        try:
+            return await self._engine.ask(key, request)
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+            return False
+
+    # Others
+
+    async def _signal(self, key: ExecutionKey, outgoing: SignalExternal) -> object:
+        wanted = SignalExternalWorkflowExecutionInitiatedEventAttributes.FromString(
+            outgoing.attributes
+        )
+        cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
+        not_there = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+        if _is_itself(key, wanted):
+            return RecordExternalSignaled(outgoing.initiated_event_id, not_there)
+        if self._is_gone(wanted.namespace_id):
+            return RecordExternalSignaled(
+                outgoing.initiated_event_id,
+                NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
+        signal = Signal(
+            name=wanted.signal_name,
+            input=wanted.input if wanted.HasField("input") else None,
+            identity=HISTORY_SERVICE,
+            request_id=outgoing.request_id,
+            header=wanted.header if wanted.HasField("header") else None,
+            sender=_execution(key),
+            child_only=wanted.child_workflow_only,
+        )
+        try:
+            await self._engine.ask(await self._target(wanted), signal)
+        except Rejected as refusal:
+            if refusal.code is Code.NOT_FOUND:
+                cause = not_there
+            elif refusal.code is Code.INVALID_ARGUMENT:
+                cause = NotSignaled.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED
+            else:
+                raise
+        return RecordExternalSignaled(outgoing.initiated_event_id, cause)
+
+    async def _cancel(self, key: ExecutionKey, outgoing: CancelExternal) -> object:
+        wanted = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.FromString(
+            outgoing.attributes
+        )
+        not_there = NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+        if self._is_gone(wanted.namespace_id):
+            return RecordExternalCancelRequested(
+                outgoing.initiated_event_id,
+                NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            )
+        answer = not _is_itself(key, wanted) and await self._ask_if_there(
+            await self._target(wanted),
+            RequestCancel(
+                reason=wanted.reason,
+                identity=HISTORY_SERVICE,
+                request_id=outgoing.request_id,
+                sender=_execution(key),
+                initiated_event_id=outgoing.initiated_event_id,
+                child_only=wanted.child_workflow_only,
+            ),
+        )
+        return RecordExternalCancelRequested(
+            outgoing.initiated_event_id,
+            NotCanceled.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_UNSPECIFIED
+            if answer is not False
+            else not_there,
+        )
+
+    async def _target(self, wanted: _Initiated) -> ExecutionKey:
+        """Return whom a signal or a request to stop is for.
+
+        A parent knows its child by its first run, and means the last run of that chain: see docs/surprises.md.
+        """
+        target = wanted.workflow_execution
+        key = self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id)
+        if not (wanted.child_workflow_only and target.run_id):
+            return key
+        current = await self._engine.find(key._replace(run_id=""))
+        is_chain = current is not None and current.state.first_run_id == target.run_id
+        return key._replace(run_id="") if is_chain else key
+
+
+def _policies(
+    reuse: WorkflowIdReusePolicy.ValueType,
+) -> tuple[WorkflowIdReusePolicy.ValueType, WorkflowIdConflictPolicy.ValueType]:
+    """Return what a child's one policy means, which knows of a run that is there as well as of one that was."""
+    if reuse == WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
+        return (
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+            WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+        )
+    return reuse, WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+
+
+def _followed_by(live: CachedExecution) -> str:
+    """Return the run as which the workflow goes on; empty if this one is the last."""
+    state = live.state
+    return state.new_run_id or (state.reset_run_id if state.made_way else "")
+
+
+def _is_itself(key: ExecutionKey, wanted: _Initiated) -> bool:
+    return (wanted.namespace_id, wanted.workflow_execution.workflow_id) == (
+        key.namespace_id,
+        key.workflow_id,
+    )
+
+
+def _execution(key: ExecutionKey) -> WorkflowExecution:
+    return WorkflowExecution(workflow_id=key.workflow_id, run_id=key.run_id)
+
+
+def _about(key: ExecutionKey, outgoing: OutgoingRequest) -> dict[str, str]:
+    """Say in the log whose errand it is."""
+    return {
+        "namespace_id": key.namespace_id,
+        "workflow_id": key.workflow_id,
+        "run_id": key.run_id,
+        "errand": type(outgoing).__name__,
+    }

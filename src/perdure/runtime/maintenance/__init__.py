@@ -1,0 +1,1 @@
+"""Work in the background: retention, deleted namespaces, visibility in a second database."""

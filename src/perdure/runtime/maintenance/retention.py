@@ -1,0 +1,137 @@
+"""Closed runs go when their namespace's retention is over.
+
+Nothing is written for that when a run closes: the index of the lists knows who closed when, in every namespace. So a
+change of the retention counts for what has closed already, and what closed long before the server was started is found
+like the rest. The longest closed goes first, many in one transaction, each with all its rows.
+
+**Invariant:** removing takes a bounded part of the store's time while others write (`REST_BESIDE_OTHERS`): a backlog
+of any size is worked off beside them, not before them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from perdure.core.errors import Rejected
+from perdure.core.execution.key import ExecutionKey
+from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.namespaces import Namespace, Namespaces
+from perdure.runtime.shard.engine import Engine
+from perdure.store.port import ListedRun, StoreError
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: How often to look for what is due: so late a run may go.
+SWEEP_EVERY_S = 60.0
+SWEEP_EVERY_MIN_S = 1.0
+#: The key of dynamic configuration that sets it, and its default.
+KEYS = {"history.retentionTimerJitterDuration": "1m"}
+#: One transaction removes no more than this, but for a run that is larger by itself.
+RUNS_AT_ONCE_MAX = 64
+ROWS_AT_ONCE_MAX = 2048
+BYTES_AT_ONCE_MAX = 4 * 1024 * 1024
+#: Rest so many times as long as a batch took …
+REST_BESIDE_OTHERS = 15.0
+#: … or, if nobody else wrote anything meanwhile, only so many times.
+REST_ALONE = 1.0
+
+
+class Remover:
+    """Removes closed runs, in small batches and with rests in between. One for all that does so on a node."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._one_at_a_time = asyncio.Lock()
+
+    async def remove(self, namespace_id: str, runs: Sequence[ListedRun]) -> int:
+        """Remove those that are closed and owe nothing to anybody; return how many. Raises `Rejected`, `StoreError`."""
+        keys = [self.key(namespace_id, run) for run in runs]
+        return await self._with_a_rest(lambda: self._engine.remove_closed(keys))
+
+    async def shrink(self) -> None:
+        """Give back to the disk what was removed. Raises `StoreError`."""
+        while await self._with_a_rest(self._engine.store.shrink):
+            pass
+
+    async def _with_a_rest(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` does, after a rest."""
+        async with self._one_at_a_time:
+            clock, rows_before = asyncio.get_running_loop().time, self._engine.rows_written
+            began = clock()
+            done = await work()
+            is_alone = self._engine.rows_written == rows_before
+            rest = REST_ALONE if is_alone else REST_BESIDE_OTHERS
+            await asyncio.sleep((clock() - began) * rest)
+            return done
+
+    def key(self, namespace_id: str, run: ListedRun) -> ExecutionKey:
+        return self._engine.key(namespace_id, run.workflow_id, run.run_id)
+
+
+class Retention:
+    def __init__(
+        self,
+        engine: Engine,
+        namespaces: Namespaces,
+        remover: Remover,
+        config: Callable[[], DynamicConfig],
+    ) -> None:
+        self._engine = engine
+        self._namespaces = namespaces
+        self._remover = remover
+        self._config = config
+
+    async def keep(self) -> None:
+        """Remove what is due, for ever."""
+        (every,) = KEYS
+        while True:
+            every_s = self._config().seconds(every, SWEEP_EVERY_S)
+            await asyncio.sleep(min(max(every_s, SWEEP_EVERY_MIN_S), SWEEP_EVERY_S))
+            if not self._engine.is_serving:
+                continue
+            try:
+                await self.sweep()
+                await self._remover.shrink()
+            except (Rejected, StoreError) as error:
+                log.warning("closed runs not removed; another try follows", error=str(error))
+
+    async def sweep(self) -> int:
+        """Remove what is due now; return how many runs. Raises `Rejected`, `StoreError`."""
+        count = 0
+        for namespace in self._namespaces.listed():
+            removed = await self._sweep(namespace)
+            if removed:
+                log.info("closed runs removed", namespace=namespace.name, runs=removed)
+            count += removed
+        return count
+
+    async def _sweep(self, namespace: Namespace) -> int:
+        count = 0
+        after: tuple[int, int, str] | None = None
+        while True:
+            # Each time again: it may have been changed.
+            kept_ns = self._namespaces.retention_ns(namespace.id)
+            until_ns = self._engine.clock.now_ns() - kept_ns
+            due = await self._engine.store.longest_closed(
+                namespace.id, until_ns=until_ns, limit=RUNS_AT_ONCE_MAX, after=after
+            )
+            if not due or kept_ns <= 0:
+                return count
+            due = at_once(due)
+            count += await self._remover.remove(namespace.id, due)
+            # What stays, because it owes something yet, is looked at again with the next sweep.
+            after = due[-1][:3]
+
+
+def at_once(runs: list[ListedRun]) -> list[ListedRun]:
+    """Return as many of the first ones as one transaction may remove; one at least."""
+    rows = size_bytes = 0
+    for position, run in enumerate(runs):
+        rows += run.state_transition_count
+        size_bytes += run.history_size_bytes
+        if position and (rows > ROWS_AT_ONCE_MAX or size_bytes > BYTES_AT_ONCE_MAX):
+            return runs[:position]
+    return runs

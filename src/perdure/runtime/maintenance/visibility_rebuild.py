@@ -1,0 +1,46 @@
+"""Lists are made again from the runs themselves, in the main database: the way back from a second one, also a lost one.
+
+Nobody serves meanwhile: the lease is held. It may be broken off, and done again from the beginning.
+"""
+
+from perdure.core.execution.key import ExecutionKey
+from perdure.runtime.namespaces import Namespaces
+from perdure.runtime.shard.cached import stored_state
+from perdure.runtime.visibility import visibility_row
+from perdure.store.port import (
+    Batch,
+    OutboxStore,
+    StoreError,
+    cover_all,
+)
+
+RUNS_AT_ONCE = 200
+TTL_NS = 60 * 10**9
+
+
+async def rebuild_lists(store: OutboxStore, owner: str) -> int:
+    """Return how many runs lists show now. `store` is open. Raises `StoreError`, also if a server has the database."""
+    leases = await store.claim(owner, TTL_NS)
+    try:
+        if not cover_all(leases):
+            raise StoreError("a server has the database, or had it a moment ago: stop it first")
+        namespaces = Namespaces(store, lambda: "", lambda: 0)
+        await namespaces.load()
+        count = 0
+        after: ExecutionKey | None = None
+        while keys := await store.runs(after, RUNS_AT_ONCE):
+            await store.renew(leases, TTL_NS)
+            states = [
+                stored_state(loaded) for loaded in await store.load(keys) if loaded is not None
+            ]
+            rows = [visibility_row(each, namespaces.custom_attributes) for each in states]
+            await store.commit(Batch(leases, visibility=rows))
+            count += len(rows)
+            after = keys[-1]
+        # What waited to go to the second database is among these rows.
+        while waiting := await store.outbox(RUNS_AT_ONCE):
+            await store.trim_outbox([row.position for row in waiting])
+        await store.set_lists_elsewhere(False)
+        return count
+    finally:
+        await store.release(leases)

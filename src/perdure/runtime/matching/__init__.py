@@ -1,0 +1,1 @@
+"""Task queues: tasks meet pollers."""

@@ -1,0 +1,358 @@
+"""Pollers wait here for tasks. All task queues of this node; each is a `core.matching.TaskQueue`."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from perdure.core.execution.key import ExecutionKey
+from perdure.core.matching.backlog import Weights
+from perdure.core.matching.scaling import suggested_pollers
+from perdure.core.matching.task_queue import (
+    DEFAULT_PRIORITY,
+    Poller,
+    PollerInfo,
+    TaskQueue,
+    priority_of,
+)
+from perdure.core.workflow.effects import (
+    DispatchActivityTask,
+    DispatchQuery,
+    DispatchWorkflowTask,
+    Fairness,
+)
+from perdure.core.workflow.machine import pending_effects
+from perdure.runtime.clock import Clock
+from perdure.runtime.shard.cache import ExecutionCache
+
+SWEEP_EVERY_S = 30.0
+_LATE_S = 0.001
+#: Temporal: polls of a worker that has shut down are answered with nothing for so long; some may come late.
+SHUT_DOWN_MEMORY_NS = 30 * 10**9
+SHUT_DOWN_MAX = 10_000
+
+
+class QueueName(NamedTuple):
+    namespace_id: str
+    name: str
+    #: `TaskQueueType`: workflow tasks and activity tasks of one name are two queues.
+    kind: int
+
+
+class WorkflowOffer(NamedTuple):
+    key: ExecutionKey
+    scheduled_event_id: int
+    attempt: int
+    priority: int = DEFAULT_PRIORITY
+    fairness: Fairness | None = None
+
+
+class ActivityOffer(NamedTuple):
+    key: ExecutionKey
+    scheduled_event_id: int
+    attempt: int
+    stamp: int = 0
+    priority: int = DEFAULT_PRIORITY
+    fairness: Fairness | None = None
+
+
+class QueryOffer(NamedTuple):
+    key: ExecutionKey
+    query_id: str
+    #: Serialized `WorkflowQuery`.
+    query: bytes
+    is_sticky: bool
+
+
+Offer = WorkflowOffer | ActivityOffer | QueryOffer
+
+
+def workflow_offer(key: ExecutionKey, effect: DispatchWorkflowTask) -> WorkflowOffer:
+    priority = priority_of(effect.priority_key)
+    return WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority, effect.fairness)
+
+
+def activity_offer(key: ExecutionKey, effect: DispatchActivityTask) -> ActivityOffer:
+    priority = priority_of(effect.priority_key)
+    return ActivityOffer(
+        key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority, effect.fairness
+    )
+
+
+class _Poll(NamedTuple):
+    name: QueueName
+    worker_key: str
+
+
+Queue = TaskQueue[Offer]
+WORKFLOW_QUEUE = 1
+ACTIVITY_QUEUE = 2
+
+
+class TaskQueues:
+    def __init__(
+        self,
+        clock: Clock,
+        configured: Callable[[QueueName], float | None],
+        weights: Callable[[QueueName], Weights | None] = lambda _: None,
+        key_rates: Callable[[QueueName], tuple[float | None, Weights]] = lambda _: (None, {}),
+    ) -> None:
+        """`configured` says how many tasks of a queue an operator wants dispatched in a second.
+
+        `weights` says which fairness keys weigh something else than their tasks say; None: a queue knows no fairness.
+        `key_rates` says how many tasks of each fairness key, in a second, and which weigh something else.
+        """
+        self._key_rates = key_rates
+        self._clock = clock
+        self._configured = configured
+        self._weights = weights
+        self._queues: dict[QueueName, TaskQueue[Offer]] = {}
+        self._draining = False
+        #: In the order of their arrival.
+        self._polls: dict[asyncio.Future[Offer | None], _Poll] = {}
+        #: Keys of workers that have said that they shut down, and when that is forgotten.
+        self._shut_down: dict[str, int] = {}
+        #: When the rate limit of a queue, at which tasks and pollers wait, lets through the next.
+        self._releases: dict[QueueName, asyncio.TimerHandle] = {}
+
+    # Tasks come
+
+    def offer_workflow_task(self, key: ExecutionKey, effect: DispatchWorkflowTask) -> None:
+        offer = workflow_offer(key, effect)
+        queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
+        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
+
+    def offer_activity_task(self, key: ExecutionKey, effect: DispatchActivityTask) -> None:
+        name = QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE)
+        self._add(name, activity_offer(key, effect))
+
+    def offer_query(self, key: ExecutionKey, effect: DispatchQuery) -> QueryOffer:
+        """Offer a query to the run's own worker if it is there, else to any."""
+        sticky = self._find(QueueName(key.namespace_id, effect.sticky_queue, WORKFLOW_QUEUE))
+        is_sticky = bool(sticky and sticky.is_served(self._clock.now_ns()))
+        offer = QueryOffer(key, effect.query_id, effect.query, is_sticky)
+        name = effect.sticky_queue if is_sticky else effect.task_queue
+        self._queue(QueueName(key.namespace_id, name, WORKFLOW_QUEUE)).add_urgent(offer)
+        return offer
+
+    def withdraw_query(self, effect: DispatchQuery, offer: QueryOffer) -> None:
+        name = effect.sticky_queue if offer.is_sticky else effect.task_queue
+        queue = self._find(QueueName(offer.key.namespace_id, name, WORKFLOW_QUEUE))
+        if queue is not None:
+            queue.drop_urgent(offer)
+
+    def is_polled(self, namespace_id: str, task_queue: str, within_s: float) -> bool:
+        """Whether a worker asks for workflow tasks of this queue, or did within this time."""
+        queue = self._find(QueueName(namespace_id, task_queue, WORKFLOW_QUEUE))
+        return queue is not None and queue.is_served(self._clock.now_ns(), int(within_s * 1e9))
+
+    def _served_or_normal(
+        self, namespace_id: str, sticky_queue: str, task_queue: str
+    ) -> TaskQueue[Offer]:
+        """Temporal: a sticky queue that nobody has polled for 10 s is passed over."""
+        if sticky_queue:
+            queue = self._find(QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE))
+            if queue is not None and queue.is_served(self._clock.now_ns()):
+                return queue
+        return self._queue(QueueName(namespace_id, task_queue, WORKFLOW_QUEUE))
+
+    # Pollers come
+
+    async def poll(self, name: QueueName, info: PollerInfo, deadline: float) -> Offer | None:
+        """Return the next task; None when there is none until `deadline` (loop time), or the node drains."""
+        if info.worker_key and self._shut_down.get(info.worker_key, 0) > self._clock.now_ns():
+            return None
+        queue = self._queue(name)
+        offer = queue.poll(info)
+        if offer is not None or self._draining:
+            return offer
+        loop = asyncio.get_running_loop()
+        taken: asyncio.Future[Offer | None] = loop.create_future()
+        poller: Poller[Offer] = Poller(info.identity, partial(_hand_over, taken))
+        queue.wait(poller)
+        if queue.is_limited:
+            self._release(name)
+        self._polls[taken] = _Poll(name, info.worker_key)
+        timeout = loop.call_at(deadline, _end, taken)
+        try:
+            return await taken
+        except asyncio.CancelledError:
+            if taken.done() and not taken.cancelled() and (lost := taken.result()) is not None:
+                self.give_back(name, lost)
+            raise
+        finally:
+            timeout.cancel()
+            self._polls.pop(taken, None)
+            queue.leave(poller)
+
+    def give_back(self, name: QueueName, offer: Offer) -> None:
+        """A poller took the task and cannot carry it on. Given back once too often it is stale, and does no harm."""
+        if isinstance(offer, QueryOffer):
+            self._queue(name).add_urgent(offer)
+        else:
+            self._add(name, offer)
+
+    def _add(self, name: QueueName, offer: WorkflowOffer | ActivityOffer) -> None:
+        queue = self._queue(name)
+        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
+        if queue.is_limited:
+            self._release(name)
+
+    def _release(self, name: QueueName) -> None:
+        """Hand out what the limit of a queue allows now, and come back when it allows more."""
+        handle = self._releases.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+        queue = self._find(name)
+        if queue is None:
+            return
+        now_ns = self._clock.now_ns()
+        queue.release(now_ns)
+        ready_at_ns = queue.held_until_ns()
+        if ready_at_ns is not None:
+            # A little later than that: the loop counts in its own clock.
+            after_s = max(0, ready_at_ns - now_ns) / 1e9 + _LATE_S
+            loop = asyncio.get_running_loop()
+            self._releases[name] = loop.call_later(after_s, self._release, name)
+
+    def configure(self, name: QueueName) -> None:
+        """An operator has changed how fast tasks may be dispatched."""
+        queue = self._find(name)
+        if queue is not None:
+            self._configure(queue, name)
+            self._release(name)
+
+    def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
+        """A worker shuts down: nobody serves its sticky queue from now on. Whoever polls it gets nothing."""
+        name = QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE)
+        self._end_polls(lambda poll: poll.name == name)
+        queue = self._find(name)
+        if queue is not None:
+            queue.last_poll_at_ns = 0
+            queue.pollers.clear()
+
+    def end_polls(self, worker_key: str) -> None:
+        """A worker shuts down: its polls, of whichever queue, end with nothing, and so do those to come."""
+        now_ns = self._clock.now_ns()
+        for key, until_ns in list(self._shut_down.items()):
+            if until_ns > now_ns and len(self._shut_down) < SHUT_DOWN_MAX:
+                break
+            del self._shut_down[key]
+        self._shut_down.pop(worker_key, None)
+        self._shut_down[worker_key] = now_ns + SHUT_DOWN_MEMORY_NS
+        self._end_polls(lambda poll: poll.worker_key == worker_key)
+
+    def _end_polls(self, is_meant: Callable[[_Poll], bool]) -> None:
+        for taken, poll in list(self._polls.items()):
+            if is_meant(poll):
+                _end(taken)
+
+    def forget_poller(self, name: QueueName, identity: str) -> None:
+        """Descriptions do not show any more that it has polled."""
+        queue = self._find(name)
+        if queue is not None:
+            queue.pollers.pop(identity, None)
+
+    def forget(self) -> None:
+        """Another node may own the runs now: end all polls, with nothing, and drop what waits here."""
+        for taken in list(self._polls):
+            _end(taken)
+        for handle in self._releases.values():
+            handle.cancel()
+        self._releases.clear()
+        self._queues.clear()
+
+    def drain(self) -> None:
+        """End all polls, with nothing."""
+        self._draining = True
+        for taken in list(self._polls):
+            _end(taken)
+
+    # What others ask
+
+    def describe(self, name: QueueName) -> TaskQueue[Offer]:
+        """Return the queue for reading; an empty one if nobody has used it."""
+        return self._find(name) or self._new(name)
+
+    def suggested_pollers(self, name: QueueName, began_at_ns: int) -> int:
+        """Return how many polls more a worker should make at once, that got a task for the one which began then."""
+        queue = self._find(name)
+        if queue is None:
+            return 0
+        return suggested_pollers(queue, began_at_ns, self._clock.now_ns())
+
+    def names(self) -> Iterator[QueueName]:
+        return iter(self._queues)
+
+    async def sweep(self, cache: ExecutionCache) -> None:
+        """Forget what nobody uses, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self.forget_unused(cache)
+
+    def forget_unused(self, cache: ExecutionCache) -> None:
+        """Forget pollers and queues that nobody uses.
+
+        Tasks that came to nothing, because their run was ended or went to another worker, are as a rule found out when
+        a worker polls. Where none does any more, as with the sticky queue of a worker that has died, they are here.
+        """
+        now_ns = self._clock.now_ns()
+        for name, queue in list(self._queues.items()):
+            queue.forget_pollers(now_ns)
+            if queue.is_forsaken(now_ns):
+                queue.drop(lambda offer: not _is_owed(offer, cache, now_ns))
+            if queue.is_idle(now_ns):
+                del self._queues[name]
+
+    def _find(self, name: QueueName) -> TaskQueue[Offer] | None:
+        return self._queues.get(name)
+
+    def _queue(self, name: QueueName) -> TaskQueue[Offer]:
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = self._new(name)
+        return queue
+
+    def _new(self, name: QueueName) -> TaskQueue[Offer]:
+        queue: TaskQueue[Offer] = TaskQueue(partial(self._weights, name), _fairness_of)
+        self._configure(queue, name)
+        return queue
+
+    def _configure(self, queue: TaskQueue[Offer], name: QueueName) -> None:
+        now_ns = self._clock.now_ns()
+        queue.configure_keys(*self._key_rates(name), now_ns)
+        queue.configure(self._configured(name), now_ns)
+
+
+def _fairness_of(offer: Offer) -> Fairness | None:
+    return None if isinstance(offer, QueryOffer) else offer.fairness
+
+
+def _is_owed(offer: Offer, cache: ExecutionCache, now_ns: int) -> bool:
+    """Whether a run waits for this task to be taken."""
+    live = cache.peek(offer.key)
+    if live is None:
+        return cache.waits_for_a_poll(offer.key)
+    for effect in pending_effects(live.run, now_ns):
+        if isinstance(effect, DispatchWorkflowTask) and isinstance(offer, WorkflowOffer):
+            found: Offer = workflow_offer(offer.key, effect)
+        elif isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
+            found = activity_offer(offer.key, effect)
+        else:
+            continue
+        if found == offer:
+            return True
+    return False
+
+
+def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:
+    """Return False when the poll has ended, or was cancelled, and its task has not run since."""
+    if taken.done():
+        return False
+    taken.set_result(offer)
+    return True
+
+
+def _end(taken: asyncio.Future[Offer | None]) -> None:
+    if not taken.done():
+        taken.set_result(None)

@@ -1,0 +1,1 @@
+"""The engine room: executions in memory, transitions, commits, leases and timers."""

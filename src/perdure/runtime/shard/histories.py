@@ -1,0 +1,211 @@
+"""History, from memory or the store, as bytes of `temporal.api.history.v1.History` that need no decoding.
+
+Serialized histories can be joined, and cut between events, without looking into the events.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+from perdure.core.errors import going
+from perdure.core.workflow.records import ends_of_events
+from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.journal import journal_rows
+
+#: A page has no more bytes, but for one event that is larger: that comes alone. Clients of gRPC take 4 MiB by default.
+PAGE_BYTES_MAX = 2 * 1024 * 1024
+#: An answer that holds other things besides a page has no more.
+ANSWER_BYTES_MAX = 7 * 512 * 1024
+ROWS_AT_ONCE = 256
+
+
+class Page(NamedTuple):
+    #: Serialized `History`.
+    events: bytes
+    #: Of the first event after the page.
+    next_event_id: int
+    #: Where to go on reading: the journal rows up to here are behind us. 0 if not known.
+    after_seq: int = 0
+
+
+class Histories:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: Whoever waits for an event, in the order of their arrival.
+        self._waiting: dict[asyncio.Future[bool], None] = {}
+        self._is_draining = False
+
+    async def page(
+        self,
+        live: CachedExecution,
+        first_event_id: int,
+        end_event_id: int,
+        *,
+        events_max: int,
+        after_seq: int = 0,
+        taken_bytes: int = 0,
+    ) -> Page:
+        """Return the recorded events first_event_id <= id < end_event_id, as many as fit a page.
+
+        They must be durable: `settle` comes first. `after_seq` is that of the page before, `taken_bytes` what else the
+        answer holds.
+        """
+        bytes_max = max(1, min(PAGE_BYTES_MAX, ANSWER_BYTES_MAX - taken_bytes))
+        if first_event_id >= live.tail_first_event_id:
+            return _cut(list(live.tail), first_event_id, end_event_id, events_max, bytes_max)
+        rows: list[tuple[int, int, bytes]] = []
+        seqs: list[int] = []
+        size = count = 0
+        while size < bytes_max and count < events_max:
+            found = await journal_rows(
+                self._engine.store,
+                live.key,
+                after_seq=after_seq,
+                # Each has an event; of the first, all may have been on the page before.
+                limit=min(events_max - count + 1, ROWS_AT_ONCE),
+                bytes_max=bytes_max - size,
+            )
+            if not found:
+                break
+            for row in found:
+                after_seq = row.seq
+                if row.first_event_id + row.event_count <= first_event_id:
+                    continue
+                rows.append((row.first_event_id, row.event_count, row.events))
+                seqs.append(row.seq)
+                size += len(row.events)
+                count += row.event_count
+            if rows and rows[-1][0] + rows[-1][1] >= end_event_id:
+                break
+        page = _cut(rows, first_event_id, end_event_id, events_max, bytes_max)
+        behind = [
+            seq
+            for seq, (first, many, _) in zip(seqs, rows, strict=True)
+            if first + many <= page.next_event_id
+        ]
+        return page._replace(after_seq=behind[-1] if behind else 0)
+
+    async def last_event(self, live: CachedExecution) -> bytes:
+        """Return the last event, as a page. It must be durable: `settle` comes first."""
+        if live.tail:
+            _, count, events = live.tail[-1]
+            return cut_events(events, count - 1, 1)
+        page = await self.page_back(live, live.state.next_event_id, events_max=1)
+        return page.events
+
+    async def page_back(
+        self, live: CachedExecution, end_event_id: int, *, events_max: int, before_seq: int = 0
+    ) -> Page:
+        """Return the recorded events with ids below `end_event_id`, newest first.
+
+        `next_event_id` of the page is the end of the next one: 1 when there is none.
+        """
+        found = await journal_rows(
+            self._engine.store,
+            live.key,
+            after_seq=before_seq,
+            limit=min(events_max + 1, ROWS_AT_ONCE),
+            reverse=True,
+            bytes_max=PAGE_BYTES_MAX,
+        )
+        parts: list[bytes] = []
+        size = 0
+        for row in found:
+            ends = [0, *ends_of_events(row.events)]
+            for index in range(min(row.event_count, end_event_id - row.first_event_id) - 1, -1, -1):
+                part = row.events[ends[index] : ends[index + 1]]
+                size += len(part)
+                if parts and (len(parts) >= events_max or size > PAGE_BYTES_MAX):
+                    return Page(b"".join(parts), end_event_id, row.seq + 1)
+                parts.append(part)
+                end_event_id = row.first_event_id + index
+        after_seq = found[-1].seq if found else 0
+        return Page(b"".join(parts), end_event_id, after_seq)
+
+    async def wait_for_event(
+        self, live: CachedExecution, deadline: float, *, only_the_end: bool = False
+    ) -> bool:
+        """Return True when something durable happened to the run, False at `deadline` (loop time).
+
+        `only_the_end`: when it may have closed, or may be in memory no more. Raises `Rejected` when the node drains.
+        """
+        if self._is_draining:
+            raise going()
+        if not self._engine.cache.is_cached(live):
+            # It left memory while the caller waited for something else: nobody would tell this one.
+            return True
+        loop = asyncio.get_running_loop()
+        happened: asyncio.Future[bool] = loop.create_future()
+        live.waiters[happened] = only_the_end
+        self._waiting[happened] = None
+        timeout = loop.call_at(deadline, _give_up, happened)
+        try:
+            has_happened = await happened
+        finally:
+            timeout.cancel()
+            del self._waiting[happened]
+            live.waiters.pop(happened, None)
+        if not has_happened and self._is_draining:
+            raise going()
+        return has_happened
+
+    def drain(self) -> None:
+        """Refuse all who wait, so that they ask again: the next server, or another."""
+        self._is_draining = True
+        for happened in self._waiting:
+            _give_up(happened)
+
+
+def _give_up(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)
+
+
+def _cut(
+    rows: list[tuple[int, int, bytes]],
+    first_event_id: int,
+    end_event_id: int,
+    events_max: int,
+    bytes_max: int,
+) -> Page:
+    parts: list[bytes] = []
+    next_event_id = first_event_id
+    size = count = 0
+    for first, many, events in rows:
+        if first + many <= next_event_id:
+            continue
+        if first >= end_event_id or count >= events_max:
+            break
+        skip = next_event_id - first
+        wanted = take = min(many - skip, end_event_id - next_event_id, events_max - count)
+        part = events
+        if take < many or size + len(events) > bytes_max:
+            # At least one event comes, or nothing would ever follow it.
+            part, take = _cut_events(events, skip, take, bytes_max - size, 0 if parts else 1)
+        parts.append(part)
+        size += len(part)
+        count += take
+        next_event_id += take
+        if take < wanted:
+            break
+    return Page(b"".join(parts), next_event_id)
+
+
+def _cut_events(
+    events: bytes, skip: int, take: int, bytes_max: int, at_least: int
+) -> tuple[bytes, int]:
+    """Return those of `take` events after the first `skip` that have `bytes_max` bytes, and how many they are."""
+    start = end = count = 0
+    for number, at in enumerate(ends_of_events(events), 1):
+        if number <= skip:
+            start = end = at
+            continue
+        if count >= take or (count >= at_least and at - start > bytes_max):
+            break
+        end, count = at, count + 1
+    return events[start:end], count
+
+
+def cut_events(events: bytes, skip: int, take: int) -> bytes:
+    """Return `take` events of a serialized history after the first `skip`."""
+    return _cut_events(events, skip, take, len(events), 0)[0]

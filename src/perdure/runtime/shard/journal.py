@@ -1,0 +1,44 @@
+"""The journal of a run, read from the store: a store that cannot be read is refused in words of the API.
+
+Only what is durable is there. Pages of history are cut out of it in `histories.py`.
+"""
+
+from temporalio.api.history.v1 import History, HistoryEvent
+
+from perdure.core.execution.key import ExecutionKey
+from perdure.runtime.shard.group_commit import unavailable
+from perdure.store.port import (
+    UNBOUNDED,
+    JournalRow,
+    Store,
+    StoreError,
+)
+
+
+async def journal_rows(
+    store: Store,
+    key: ExecutionKey,
+    *,
+    after_seq: int,
+    limit: int,
+    reverse: bool = False,
+    bytes_max: int = UNBOUNDED,
+) -> list[JournalRow]:
+    """Return rows as `Store.history` does. Raises `Rejected` if the store cannot be read."""
+    try:
+        return await store.history(
+            key.shard_key,
+            key.run_id,
+            after_seq=after_seq,
+            limit=limit,
+            reverse=reverse,
+            bytes_max=bytes_max,
+        )
+    except StoreError as error:
+        raise unavailable(f"the store cannot be read: {error}") from error
+
+
+async def last_events(store: Store, key: ExecutionKey) -> list[HistoryEvent]:
+    """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
+    found = await journal_rows(store, key, after_seq=0, limit=1, reverse=True)
+    return [event for row in found for event in History.FromString(row.events).events]
