@@ -123,7 +123,8 @@ class Updates:
             if known.stage >= wait.stage:
                 return UpdateReply(run_id, known.stage, b"")
             until = min(wait.deadline, wait.soft_deadline)
-            settled = await asyncio.wait_for(waiting.settled, max(0.0, until - loop.time()))
+            async with asyncio.timeout_at(until):
+                settled = await waiting.settled
         except TimeoutError:
             if wait.deadline <= wait.soft_deadline:
                 raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None

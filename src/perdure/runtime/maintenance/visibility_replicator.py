@@ -93,7 +93,8 @@ class VisibilityReplicator:
             if is_at_end:
                 await asyncio.sleep(REST_S)
                 with suppress(TimeoutError):  # Then it is time to look anyway.
-                    await asyncio.wait_for(self._store.arrived.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._store.arrived.wait()
 
     async def step(self) -> bool:
         """Take a batch over. Return whether there was no more, for all that is known. Raises `StoreError`."""

@@ -26,8 +26,8 @@ class DeadlockError(Exception):
     """Every task waits and no deadline is set: nothing can ever happen again."""
 
 
-class SpinError(Exception):
-    """Something goes round in circles, and waits for nothing."""
+class SpinError(BaseException):
+    """Something goes round in circles, and waits for nothing. No `except Exception` takes it for a bug of its own."""
 
 
 @contextmanager
@@ -38,7 +38,8 @@ def bounded_cpu(max_s: float = CPU_MAX_S) -> Iterator[None]:
         raise SpinError(f"{max_s} s of the processor")
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, max_s)
+    # Again and again: whoever swallows the first one gets the next.
+    signal.setitimer(signal.ITIMER_VIRTUAL, max_s, 1.0)
     try:
         yield
     finally:
