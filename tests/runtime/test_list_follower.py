@@ -276,3 +276,21 @@ async def test_a_namespace_is_not_empty_while_rows_move_to_the_second_database(m
     assert await node.namespace_deletion.go_on(namespace)
     assert list(main.rows()) == []
     await node.engine.stop()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_row_that_arrives_as_the_node_stops_does_not_keep_it(follower, turns):
+    class Serving:
+        is_serving = True
+
+    async def waits_for_rows():
+        return bool(follower._store.arrived._waiters)
+
+    following = asyncio.create_task(follower.keep(Serving()))
+    await until(waits_for_rows)
+    follower._store.arrived.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    following.cancel()
+    done, _ = await asyncio.wait([following], timeout=2)
+    assert done, "the cancellation was swallowed"
