@@ -15,8 +15,8 @@ import msgspec
 
 from perdure import settings
 from perdure.core.limits import Limits
-from perdure.frontend import known_keys, rate_limits
-from perdure.frontend.namespaces import changes
+from perdure.frontend import dynamic_config_keys, rate_limits
+from perdure.frontend.namespaces import rules
 from perdure.runtime import limits
 from perdure.runtime.maintenance import retention
 
@@ -83,8 +83,8 @@ def keys() -> str:
             text = _duration(default / 1e9) if name.endswith("_ns") else json.dumps(default)
             rows.append((key, text, scope))
     rows.append((limits.CALLBACK_ADDRESSES, "[]", "namespace"))
-    rows.append((known_keys.HTTP_HOSTS, "[]", ""))
-    rows.append((known_keys.TRAILERS, "false", ""))
+    rows.append((dynamic_config_keys.HTTP_HOSTS, "[]", ""))
+    rows.append((dynamic_config_keys.TRAILERS, "false", ""))
     rows.append((limits.CIRCUIT_BREAKER, '{"Timeout": "1m"}', "namespace"))
     standard = (
         '{"InitialIntervalInSeconds": 1, "MaximumIntervalCoefficient": 100,'
@@ -92,8 +92,8 @@ def keys() -> str:
     )
     rows += [(key, standard, "namespace") for key in limits.RETRIES.values()]
     rows += _rates()
-    rows += [(key, text, "") for key, text in (changes.KEYS | retention.KEYS).items()]
-    assert {key.lower() for key, _, _ in rows} == known_keys.HONOURED
+    rows += [(key, text, "") for key, text in (rules.KEYS | retention.KEYS).items()]
+    assert {key.lower() for key, _, _ in rows} == dynamic_config_keys.HONOURED
     lines = ["| key | default | may be bound to |", "| --- | --- | --- |"]
     lines += [f"| `{key}` | `{text}` | {scope} |" for key, text, scope in sorted(rows)]
     return "\n".join(lines) + "\n"

@@ -12,9 +12,9 @@ import structlog
 from perdure.core.errors import Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.dynamic_config_file import BadFile, DynamicConfigFile
-from perdure.frontend.context import Addresses, Services
-from perdure.frontend.dispatch import Calls
-from perdure.frontend.known_keys import HONOURED, HTTP_HOSTS, TRAILERS, without_effect
+from perdure.frontend.context import Addresses, Context
+from perdure.frontend.dispatch import Dispatcher
+from perdure.frontend.dynamic_config_keys import HONOURED, HTTP_HOSTS, TRAILERS, without_effect
 from perdure.frontend.registry import rpcs
 from perdure.frontend.transport.grpc import CannotListen, GrpcServer
 from perdure.frontend.transport.http.api import HttpApi, host_rule
@@ -83,7 +83,7 @@ class Server:
         self._host_rule = host_rule(())
         #: Keys of dynamic configuration that the log has said to have no effect.
         self._reported_keys: set[str] = set()
-        self._calls: Calls | None = None
+        self._dispatcher: Dispatcher | None = None
         self._is_started = False
         self.address: Address = ("", 0)
         self.http_address: Address | None = None
@@ -104,7 +104,7 @@ class Server:
         except (StoreError, Rejected) as error:
             await self.stop(0)
             raise StartupError(str(error)) from error
-        services = Services(
+        context = Context(
             self.node,
             settings.cluster.name,
             cluster_id,
@@ -113,14 +113,16 @@ class Server:
             self._addresses,
         )
         measure_node(self.metrics, self.node)
-        calls = self._calls = Calls(rpcs(services), self.metrics, services.check_namespace)
-        calls.rate_limits.configure(self.node.limits.config)
+        dispatcher = self._dispatcher = Dispatcher(
+            rpcs(context), self.metrics, context.check_namespace
+        )
+        dispatcher.rate_limits.configure(self.node.limits.config)
         self._grpc = GrpcServer(
-            calls,
+            dispatcher,
             is_serving=lambda: self.node.engine.is_serving,
             tells_of_workflows=self.node.limits.config.boolean(TRAILERS, False),
         )
-        self._http = HttpServer(HttpApi(calls, self.metrics, self._serves_host))
+        self._http = HttpServer(HttpApi(dispatcher, self.metrics, self._serves_host))
         try:
             port = await self._grpc.start(settings.server.ip, settings.server.port)
             http_port = await self._http.start(settings.server.ip, settings.server.http_port)
@@ -155,8 +157,8 @@ class Server:
 
     def _use(self, config: DynamicConfig) -> None:
         self.node.configure(config)
-        if self._calls is not None:
-            self._calls.rate_limits.configure(config)
+        if self._dispatcher is not None:
+            self._dispatcher.rate_limits.configure(config)
         self._host_rule = host_rule(config.strings(HTTP_HOSTS, ()))
         self._report_keys(config)
 

@@ -6,8 +6,8 @@ import pytest
 
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.dispatch import Calls
+from perdure.frontend.context import Context
+from perdure.frontend.dispatch import Dispatcher
 from perdure.frontend.registry import rpcs
 from perdure.metrics import Registry
 from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
@@ -73,7 +73,7 @@ async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
 
 @pytest.mark.parametrize("error", [OSError("on purpose"), asyncio.CancelledError()], ids=repr)
 async def test_what_a_call_was_to_bring_goes_back_if_it_ends_otherwise(node, error):
-    calls = Calls(rpcs(Services(node, "active", "here")), Registry(), lambda _: None)
+    calls = Dispatcher(rpcs(Context(node, "active", "here")), Registry(), lambda _: None)
     rpc, given_back = next(iter(calls.rpcs.values())), []
 
     async def handler(_, call):

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from perdure.core.errors import Rejected
 from perdure.core.limits import Limits
-from perdure.frontend.namespaces.changes import retention_ns
+from perdure.frontend.namespaces.rules import retention_ns
 from perdure.runtime.maintenance.retention import RUNS_AT_ONCE_MAX, at_once
 from perdure.runtime.namespaces import Namespace
 from perdure.store.port import ListedRun

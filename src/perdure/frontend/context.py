@@ -11,9 +11,8 @@ from temporalio.api.errordetails.v1 import NamespaceInvalidStateFailure
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.limits import Limits
 from perdure.frontend.call import Call
-from perdure.frontend.namespaces.changes import NamespaceRules, namespace_rules
 from perdure.frontend.tokens import TaskToken, task_token
-from perdure.frontend.validation import is_too_long
+from perdure.frontend.validation.fields import is_too_long
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.node import Node
 
@@ -38,7 +37,7 @@ class Addresses(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Context:
     node: Node
     cluster_name: str = "active"
     cluster_id: str = ""
@@ -55,10 +54,6 @@ class Services:
     def limits(self, namespace: str) -> Limits:
         """Return what is set now for the namespace of this name: it may change while the server runs."""
         return self.node.limits.of(namespace)
-
-    @property
-    def rules(self) -> NamespaceRules:
-        return namespace_rules(self.node.limits.config)
 
     def check_length(self, name: str) -> None:
         if is_too_long(name, self.limits("")):  # The same for all, also those that are not there.

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError, Message
 
 from perdure.core.errors import Code, Rejected, going
 from perdure.frontend.call import Call
+from perdure.frontend.client_versions import check_versions
 from perdure.frontend.rate_limits import RateLimits
 from perdure.frontend.registry import SERVICES, Rpc
-from perdure.frontend.system.system import check_versions
 from perdure.metrics import Registry
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ GOING = going()
 Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
 
 
-class Calls:
+class Dispatcher:
     def __init__(
         self,
         rpcs: Mapping[str, Rpc],

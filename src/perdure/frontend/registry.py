@@ -11,21 +11,26 @@ from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
 
 from perdure.frontend.activities.control import ActivityControl
 from perdure.frontend.activities.executions import ActivityExecutions
-from perdure.frontend.activities.tasks import Activities
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.namespaces.namespaces import NamespaceService
-from perdure.frontend.system.clusters import ClusterService
-from perdure.frontend.system.system import SystemInfo
-from perdure.frontend.tasks.task_queue_config import TaskQueueConfigs
-from perdure.frontend.tasks.task_queues import TaskQueueDescriptions
+from perdure.frontend.context import Context
+from perdure.frontend.namespaces.description import NamespaceDescriptions
+from perdure.frontend.namespaces.lifecycle import NamespaceLifecycle
+from perdure.frontend.system.clusters import Clusters
+from perdure.frontend.system.server_info import ServerInfo
+from perdure.frontend.tasks.activity_tasks import ActivityTasks
+from perdure.frontend.tasks.queue_config import TaskQueueConfigs
+from perdure.frontend.tasks.queue_descriptions import TaskQueueDescriptions
 from perdure.frontend.tasks.workflow_tasks import WorkflowTasks
-from perdure.frontend.visibility.lists import Visibility
-from perdure.frontend.visibility.search_attributes import SearchAttributeService
+from perdure.frontend.visibility.lists import WorkflowLists
+from perdure.frontend.visibility.search_attributes import CustomSearchAttributes
+from perdure.frontend.workflows.control import WorkflowControl
+from perdure.frontend.workflows.description import WorkflowDescriptions
 from perdure.frontend.workflows.history import WorkflowHistory
-from perdure.frontend.workflows.lifecycle import Workflows
 from perdure.frontend.workflows.multi_operation import MultiOperation
+from perdure.frontend.workflows.options import WorkflowOptions
 from perdure.frontend.workflows.queries import WorkflowQueries
+from perdure.frontend.workflows.reset import WorkflowResets
+from perdure.frontend.workflows.start import WorkflowStarts
 from perdure.frontend.workflows.updates import WorkflowUpdates
 
 WORKFLOW_SERVICE = workflow_service.DESCRIPTOR.services_by_name["WorkflowService"]
@@ -33,23 +38,28 @@ OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService
 SERVICES = (WORKFLOW_SERVICE, OPERATOR_SERVICE)
 _METHODS = tuple(method for service in SERVICES for method in service.methods)
 #: Each has a method for every RPC that it answers, by the RPC's own name.
-_HANDLERS: tuple[Callable[[Services], object], ...] = (
-    Activities,
+_HANDLERS: tuple[Callable[[Context], object], ...] = (
     ActivityControl,
     ActivityExecutions,
-    ClusterService,
+    ActivityTasks,
+    Clusters,
+    CustomSearchAttributes,
     MultiOperation,
-    NamespaceService,
-    SearchAttributeService,
-    SystemInfo,
+    NamespaceDescriptions,
+    NamespaceLifecycle,
+    ServerInfo,
     TaskQueueConfigs,
     TaskQueueDescriptions,
-    Visibility,
+    WorkflowControl,
+    WorkflowDescriptions,
     WorkflowHistory,
+    WorkflowLists,
+    WorkflowOptions,
     WorkflowQueries,
+    WorkflowResets,
+    WorkflowStarts,
     WorkflowTasks,
     WorkflowUpdates,
-    Workflows,
 )
 
 Handler = Callable[[Any, Call], Awaitable[Message | bytes]]
@@ -71,11 +81,11 @@ def implemented() -> set[str]:
     }
 
 
-def rpcs(services: Services) -> Mapping[str, Rpc]:
+def rpcs(context: Context) -> Mapping[str, Rpc]:
     """Return the table by which calls are dispatched."""
     table: dict[str, Rpc] = {}
     for make in _HANDLERS:
-        handlers = make(services)
+        handlers = make(context)
         for method in _METHODS:
             handler = getattr(handlers, method.name, None)
             if handler is not None:

@@ -1,1 +1,5 @@
-"""Calls about activities."""
+"""Calls of operators about activities.
+
+control.py     activities of a workflow
+executions.py  the same by the newer calls, which also know standalone activities
+"""

@@ -25,16 +25,16 @@ from perdure.core.workflow.activities.control import (
 )
 from perdure.core.workflow.activities.option_changes import ChangeActivities
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.validation import check_execution, check_priority, mask_fields
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_execution, check_priority, mask_fields
 
 
 class ActivityControl:
     """The newer calls have a request id, which those without one in their messages are told besides."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def PauseActivity(
         self, request: PauseActivityRequest, call: Call
@@ -95,7 +95,7 @@ class ActivityControl:
         return UpdateActivityOptionsResponse(activity_options=options)
 
     def _target(self, request: Any) -> tuple[ExecutionKey, Selected]:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         if not request.execution.workflow_id:
             raise invalid_argument("WorkflowId is not set on request.")
         execution = check_execution(request, bad_run_id="RunId is not valid UUID.")

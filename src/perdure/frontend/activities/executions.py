@@ -33,13 +33,9 @@ from perdure.core.workflow.activities.option_changes import CHANGEABLE
 from perdure.core.workflow.validation import duration_fault, retry_policy_fault, with_defaults
 from perdure.frontend.activities.control import ActivityControl
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.validation import (
-    check_callers_task_queue,
-    check_priority,
-    check_run_id,
-    mask_fields,
-)
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_priority, check_run_id, mask_fields
+from perdure.frontend.validation.task_queues import check_callers_task_queue
 
 #: Paths of a mask. A delay of the start is one, though only standalone activities have it.
 _CHANGEABLE = CHANGEABLE | {"startDelay"}
@@ -57,9 +53,9 @@ _PRIORITY_FIELDS: dict[Literal["priority_key", "fairness_key", "fairness_weight"
 
 
 class ActivityExecutions:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._of_workflows = ActivityControl(services)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._of_workflows = ActivityControl(context)
 
     async def PauseActivityExecution(
         self, request: PauseActivityExecutionRequest, call: Call
@@ -120,8 +116,8 @@ class ActivityExecutions:
         return UpdateActivityExecutionOptionsResponse(activity_options=changed.activity_options)
 
     def _check(self, request: Any) -> Limits:
-        self._services.namespace(request.namespace)
-        limits = self._services.limits(request.namespace)
+        self._context.namespace(request.namespace)
+        limits = self._context.limits(request.namespace)
         _check_length("request ID", request.request_id, limits)
         if not request.activity_id:
             raise invalid_argument("activity ID is required")

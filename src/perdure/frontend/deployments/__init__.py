@@ -1,1 +1,4 @@
-"""Versions of workers."""
+"""Worker deployments.
+
+worker_versions.py  what workers say about the deployment that they belong to
+"""

@@ -1,1 +1,7 @@
-"""Calls about namespaces."""
+"""Calls of operators about namespaces.
+
+lifecycle.py    register, change, deprecate, delete
+update.py       what an update changes
+description.py  describe and list
+rules.py        which namespaces may be made, changed and deleted
+"""

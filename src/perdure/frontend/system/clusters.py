@@ -12,7 +12,7 @@ from temporalio.api.operatorservice.v1 import (
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
+from perdure.frontend.context import Context
 
 #: Temporal: one cluster has one shard or more; perdure's key space is one range.
 HISTORY_SHARD_COUNT = 1
@@ -20,19 +20,19 @@ INITIAL_FAILOVER_VERSION = 1
 FAILOVER_VERSION_INCREMENT = 10
 
 
-class ClusterService:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+class Clusters:
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def ListClusters(self, request: ListClustersRequest, call: Call) -> ListClustersResponse:
         if request.next_page_token:
             raise invalid_argument("Invalid NextPageToken: there is one page, and it has no token.")
-        addresses = self._services.addresses()
+        addresses = self._context.addresses()
         return ListClustersResponse(
             clusters=[
                 ClusterMetadata(
-                    cluster_name=self._services.cluster_name,
-                    cluster_id=self._services.cluster_id,
+                    cluster_name=self._context.cluster_name,
+                    cluster_id=self._context.cluster_id,
                     address=addresses.grpc,
                     http_address=addresses.http,
                     initial_failover_version=INITIAL_FAILOVER_VERSION,
@@ -51,7 +51,7 @@ class ClusterService:
                 Code.UNAVAILABLE,
                 "Unable connect to remote cluster  with error: dns resolver: missing address.",
             )
-        if address == self._services.addresses().grpc:
+        if address == self._context.addresses().grpc:
             raise invalid_argument(
                 "Unable connect to remote cluster with invalid config:"
                 " Cannot update current cluster metadata from rpc calls."
@@ -64,7 +64,7 @@ class ClusterService:
     async def RemoveRemoteCluster(
         self, request: RemoveRemoteClusterRequest, call: Call
     ) -> RemoveRemoteClusterResponse:
-        if request.cluster_name == self._services.cluster_name:
+        if request.cluster_name == self._context.cluster_name:
             raise Rejected(
                 Code.INTERNAL,
                 "Unable to delete cluster info with error: Cannot delete current cluster metadata.",

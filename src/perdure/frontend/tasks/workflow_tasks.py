@@ -33,19 +33,20 @@ from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.returning import ReturnEagerActivities, ReturnWorkflowTask
 from perdure.core.workflow.tasks.fail import FailWorkflowTask
 from perdure.core.workflow.tasks.schedule import TaskRef
-from perdure.frontend.activities.tasks import activity_response
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.deployments.deployments import check_completion, check_poller
-from perdure.frontend.payload_limits import bounded_answer, bounded_failure
+from perdure.frontend.context import Context
+from perdure.frontend.deployments.worker_versions import check_completion, check_poller
 from perdure.frontend.protobuf_wire import field, serialized, with_submessage
+from perdure.frontend.tasks.activity_tasks import activity_response
+from perdure.frontend.tasks.payload_limits import bounded_answer, bounded_failure
 from perdure.frontend.tokens import (
     HistoryToken,
     QueryToken,
     WorkflowTaskToken,
     encode,
 )
-from perdure.frontend.validation import check_identity, check_task_queue
+from perdure.frontend.validation.fields import check_identity
+from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.replies import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
 
@@ -73,20 +74,20 @@ _WITH_NAMESPACE = {
 
 
 class WorkflowTasks:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def PollWorkflowTaskQueue(
         self, request: PollWorkflowTaskQueueRequest, call: Call
     ) -> Message | bytes:
-        namespace = self._services.namespace(request.namespace)
-        deadline = self._services.poll_deadline(
+        namespace = self._context.namespace(request.namespace)
+        deadline = self._context.poll_deadline(
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
         )
-        check_identity(request.identity, self._services.limits(request.namespace))
-        check_poller(request, self._services.limits(request.namespace))
-        check_task_queue(request, self._services.limits(request.namespace))
+        check_identity(request.identity, self._context.limits(request.namespace))
+        check_poller(request, self._context.limits(request.namespace))
+        check_task_queue(request, self._context.limits(request.namespace))
         if request.binary_checksum in namespace.bad_binaries:
             raise invalid_argument(
                 f"Binary {request.binary_checksum} already marked as bad deployment."
@@ -116,9 +117,9 @@ class WorkflowTasks:
     async def RespondWorkflowTaskCompleted(
         self, request: RespondWorkflowTaskCompletedRequest, call: Call
     ) -> Message | bytes:
-        token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits(request.namespace))
-        check_completion(request, self._services.limits(request.namespace))
+        token = self._context.token(request.task_token, request.namespace)
+        check_identity(request.identity, self._context.limits(request.namespace))
+        check_completion(request, self._context.limits(request.namespace))
         key, ref = self._task(token)
         self._check_namespaces(request)
         sticky = request.sticky_attributes
@@ -159,8 +160,8 @@ class WorkflowTasks:
     async def RespondWorkflowTaskFailed(
         self, request: RespondWorkflowTaskFailedRequest, call: Call
     ) -> RespondWorkflowTaskFailedResponse:
-        token = self._services.token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits(request.namespace))
+        token = self._context.token(request.task_token, request.namespace)
+        check_identity(request.identity, self._context.limits(request.namespace))
         key, ref = self._task(token)
         await self._node.engine.ask(
             key,
@@ -184,7 +185,7 @@ class WorkflowTasks:
     async def RespondQueryTaskCompleted(
         self, request: RespondQueryTaskCompletedRequest, call: Call
     ) -> RespondQueryTaskCompletedResponse:
-        token = self._services.token(request.task_token, request.namespace)
+        token = self._context.token(request.task_token, request.namespace)
         if not isinstance(token, QueryToken):
             raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
         result = WorkflowQueryResult(
@@ -195,8 +196,8 @@ class WorkflowTasks:
         if request.HasField("failure"):
             result.failure.CopyFrom(request.failure)
         if result.result_type != QueryResultType.QUERY_RESULT_TYPE_UNSPECIFIED:
-            namespace = self._services.namespaces.name_of(token.namespace_id)
-            result = bounded_answer(result, self._services.limits(namespace))
+            namespace = self._context.namespaces.name_of(token.namespace_id)
+            result = bounded_answer(result, self._context.limits(namespace))
             self._node.queries.respond(token.query_id, result.SerializeToString())
         return RespondQueryTaskCompletedResponse()
 
@@ -206,7 +207,7 @@ class WorkflowTasks:
             name = _WITH_NAMESPACE.get(command.command_type)
             namespace = getattr(command, name).namespace if name is not None else ""
             if namespace:
-                self._services.namespaces.get(namespace)
+                self._context.namespaces.get(namespace)
 
     def _page(self, key: ExecutionKey, request: RespondWorkflowTaskCompletedRequest) -> Page | None:
         """Return which page of a completion this is; None if it is the whole."""
@@ -216,11 +217,11 @@ class WorkflowTasks:
         return Page(request.page_number, not request.intermediate_page, room)
 
     def _is_bad(self, key: ExecutionKey, checksum: str) -> bool:
-        namespace = self._services.namespaces.get_by_id(key.namespace_id)
+        namespace = self._context.namespaces.get_by_id(key.namespace_id)
         return bool(checksum) and checksum in namespace.bad_binaries
 
     def _limits_of(self, key: ExecutionKey) -> Limits:
-        return self._services.limits(self._services.namespaces.name_of(key.namespace_id))
+        return self._context.limits(self._context.namespaces.name_of(key.namespace_id))
 
     def _task(self, token: object) -> tuple[ExecutionKey, TaskRef]:
         if not isinstance(token, WorkflowTaskToken):
@@ -234,7 +235,7 @@ class WorkflowTasks:
         response = RespondWorkflowTaskCompletedResponse(
             reset_history_event_id=completed.reset_to_event_id
         )
-        namespace = self._services.namespaces.get_by_id(key.namespace_id).name
+        namespace = self._context.namespaces.get_by_id(key.namespace_id).name
         for task in completed.activity_tasks:
             response.activity_tasks.append(
                 activity_response(ActivityTaskReply(key, namespace, task))

@@ -1,1 +1,6 @@
-"""Bytes come and go: gRPC, HTTP and the metrics page."""
+"""Bytes come in and go out.
+
+grpc.py          gRPC
+http/            HTTP with JSON
+metrics_page.py  the page that Prometheus reads
+"""

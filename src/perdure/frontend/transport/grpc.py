@@ -1,6 +1,6 @@
 """gRPC: the one module that knows it. Calls come in as bytes and go out as bytes.
 
-A call is looked up in the registry's table and answered by `Calls`; a `Rejected` becomes a status with its detail.
+The `Dispatcher` answers each call. A `Rejected` becomes a status with its detail.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from temporalio.api.common.v1 import GrpcStatus, Payload
 
 from perdure.core.errors import Code, Rejected
 from perdure.frontend.call import Call
-from perdure.frontend.dispatch import GOING, Calls, unknown
+from perdure.frontend.dispatch import GOING, Dispatcher, unknown
 from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
 from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
 
@@ -72,7 +72,7 @@ class CannotListen(Exception):
 class GrpcServer:
     def __init__(
         self,
-        calls: Calls,
+        dispatcher: Dispatcher,
         *,
         is_serving: Callable[[], bool],
         tells_of_workflows: bool = False,
@@ -83,7 +83,7 @@ class GrpcServer:
         """
         self._tells_of_workflows = tells_of_workflows
         self._is_serving = is_serving
-        self._calls = calls
+        self._dispatcher = dispatcher
         self._health_names = (
             "",
             WORKFLOW_SERVICE.full_name,
@@ -94,9 +94,8 @@ class GrpcServer:
         self._last_call_at = 0.0
         logging.getLogger(_LIBRARY).addFilter(_is_news)
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers(
-            (_Dispatch({name: self._method(rpc) for name, rpc in calls.rpcs.items()}, self._check),)
-        )
+        methods = {name: self._method(rpc) for name, rpc in dispatcher.rpcs.items()}
+        self._server.add_generic_rpc_handlers((_MethodTable(methods, self._check),))
         reflection.enable_server_reflection(
             (
                 WORKFLOW_SERVICE.full_name,
@@ -147,7 +146,7 @@ class GrpcServer:
         return reply
 
     def _method(self, rpc: Rpc) -> Method:
-        answered = self._calls.answer(rpc, _decoder(rpc))
+        answered = self._dispatcher.answer(rpc, _decoder(rpc))
         tells = self._tells_of_workflows
 
         async def answer(encoded: bytes, context: Any) -> bytes:
@@ -171,7 +170,7 @@ class GrpcServer:
         return answer
 
 
-class _Dispatch(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+class _MethodTable(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, methods: Mapping[str, Method], check: Method) -> None:
         self._handlers = {
             name: grpc.unary_unary_rpc_method_handler(method)

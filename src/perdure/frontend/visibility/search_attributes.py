@@ -20,21 +20,21 @@ from perdure.core.errors import invalid_argument
 from perdure.core.search_attributes import PREDEFINED, RESERVED_PREFIX, SYSTEM, TYPE_NAMES
 from perdure.core.visibility.attributes import CUSTOM_FIELDS, CUSTOM_MAX
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
+from perdure.frontend.context import Context
 from perdure.runtime.namespaces import Namespace
 
 _NOT_SET = "SearchAttributes are not set on request."
 
 
-class SearchAttributeService:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._namespaces = services.namespaces
+class CustomSearchAttributes:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._namespaces = context.namespaces
 
     async def AddSearchAttributes(
         self, request: AddSearchAttributesRequest, call: Call
     ) -> AddSearchAttributesResponse:
-        self._services.check_optional_namespace(request.namespace)
+        self._context.check_optional_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         added = dict(request.search_attributes)
@@ -67,7 +67,7 @@ class SearchAttributeService:
     async def RemoveSearchAttributes(
         self, request: RemoveSearchAttributesRequest, call: Call
     ) -> RemoveSearchAttributesResponse:
-        self._services.check_optional_namespace(request.namespace)
+        self._context.check_optional_namespace(request.namespace)
         if not request.search_attributes:
             raise invalid_argument(_NOT_SET)
         namespace = self._namespace(request.namespace)
@@ -87,7 +87,7 @@ class SearchAttributeService:
     def _namespace(self, name: str) -> Namespace:
         if not name:
             raise invalid_argument("Namespace is not set on request.")
-        return self._services.namespace(name)
+        return self._context.namespace(name)
 
 
 def _names(namespace: Namespace) -> set[str]:

@@ -24,10 +24,10 @@ from perdure.core.workflow.lifecycle.execution import TIMED_OUT
 from perdure.core.workflow.records import encode_events
 from perdure.core.workflow.tasks.start import held_back_of, unrecorded
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
+from perdure.frontend.context import Context
 from perdure.frontend.protobuf_wire import with_submessage
 from perdure.frontend.tokens import HistoryToken, ReverseHistoryToken, encode, page_token
-from perdure.frontend.validation import check_execution
+from perdure.frontend.validation.fields import check_execution
 from perdure.runtime.shard.cached import CachedExecution
 
 #: Temporal: a client that says how many events it wants is not held to what the operator set, but to this.
@@ -47,20 +47,20 @@ Token = TypeVar("Token", HistoryToken, ReverseHistoryToken)
 
 
 class WorkflowHistory:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def GetWorkflowExecutionHistory(
         self, request: GetWorkflowExecutionHistoryRequest, call: Call
     ) -> bytes:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         execution = check_execution(request)
         token = _token(request.next_page_token, execution.run_id, HistoryToken)
         run_id = token.run_id if token else execution.run_id
         key = self._node.engine.key(namespace.id, execution.workflow_id, run_id)
         live = await self._run(key)
-        deadline = _long_poll_deadline(call, self._services.limits(request.namespace))
+        deadline = _long_poll_deadline(call, self._context.limits(request.namespace))
         if (
             request.history_event_filter_type
             == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
@@ -83,7 +83,7 @@ class WorkflowHistory:
         first, after_seq = (token.next_event_id, token.after_seq) if token else (1, 0)
         end = live.state.next_event_id
         is_closed = not live.state.is_open
-        limits = self._services.limits(live.state.namespace)
+        limits = self._context.limits(live.state.namespace)
         at_the_end = (unrecorded if limits.shows_transient_tasks else held_back_of)(live.run)
         events_max = _page_events(page_size, limits)
         await self._node.engine.until_durable(live)
@@ -109,7 +109,7 @@ class WorkflowHistory:
         self, response: GetWorkflowExecutionHistoryResponse, events: bytes, live: CachedExecution
     ) -> bytes:
         """Add the events to the response, in the form that the namespace is to have them in."""
-        if events and self._services.limits(live.state.namespace).sends_raw_history:
+        if events and self._context.limits(live.state.namespace).sends_raw_history:
             blob = DataBlob(encoding_type=EncodingType.ENCODING_TYPE_PROTO3, data=events)
             response.raw_history.append(blob)
             events = b""
@@ -143,7 +143,7 @@ class WorkflowHistory:
             return with_submessage(response, _HISTORY_FIELD, b"")
         await self._node.engine.until_durable(live)  # It may have closed just now.
         events = await self._node.histories.last_event(live)
-        is_raw = self._services.limits(live.state.namespace).sends_raw_history
+        is_raw = self._context.limits(live.state.namespace).sends_raw_history
         # Temporal: what is sent as it is stays as it is.
         if live.state.new_run_id and not follows and not is_raw:
             events = encode_events([_continued_as_new(History.FromString(events).events[0])])
@@ -152,7 +152,7 @@ class WorkflowHistory:
     async def GetWorkflowExecutionHistoryReverse(
         self, request: GetWorkflowExecutionHistoryReverseRequest, call: Call
     ) -> bytes:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         execution = check_execution(request)
         token = _token(request.next_page_token, execution.run_id, ReverseHistoryToken)
         run_id = token.run_id if token else execution.run_id
@@ -166,7 +166,7 @@ class WorkflowHistory:
             live,
             end,
             events_max=_page_events(
-                request.maximum_page_size, self._services.limits(request.namespace)
+                request.maximum_page_size, self._context.limits(request.namespace)
             ),
             before_seq=before_seq,
         )

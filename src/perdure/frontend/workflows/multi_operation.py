@@ -18,9 +18,10 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.times import duration_ns
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.validation import Policies, check_execution, check_start
-from perdure.frontend.workflows.lifecycle import link_to_start
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_execution
+from perdure.frontend.workflows.event_links import link_to_start
+from perdure.frontend.workflows.start_validation import Policies, check_start
 from perdure.frontend.workflows.updates import check_update, update_response, wait
 from perdure.runtime.delivery.updates import UpdateReply
 from perdure.runtime.namespaces import Namespace
@@ -33,14 +34,14 @@ _ABORTED_BY_CLOSING = "workflow update was aborted by closing workflow"
 
 
 class MultiOperation:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def ExecuteMultiOperation(
         self, request: ExecuteMultiOperationRequest, call: Call
     ) -> ExecuteMultiOperationResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         operations = request.operations
         if [each.WhichOneof("operation") for each in operations] != [
             "start_workflow",
@@ -56,7 +57,7 @@ class MultiOperation:
             request_id=update.request.request_id,
             callbacks=update.request.completion_callbacks,
         )
-        until = wait(call, stage, self._services.limits(request.namespace))
+        until = wait(call, stage, self._context.limits(request.namespace))
         has_tried = False
         while True:
             try:
@@ -88,13 +89,13 @@ class MultiOperation:
         start: StartWorkflowExecutionRequest,
         update: UpdateWorkflowExecutionRequest,
     ) -> tuple[Policies, int]:
-        types = self._services.namespaces.search_attribute_types(namespace.id)
+        types = self._context.namespaces.search_attribute_types(namespace.id)
 
         def check_start_operation() -> Policies:
             if start.namespace and start.namespace != namespace.name:
                 raise invalid_argument("Operation namespace did not match request's namespace.")
             start.namespace = namespace.name
-            policies = check_start(start, types, self._services.limits(namespace.name))
+            policies = check_start(start, types, self._context.limits(namespace.name))
             if start.cron_schedule:
                 raise invalid_argument("CronSchedule is not allowed.")
             if start.request_eager_execution:
@@ -109,7 +110,7 @@ class MultiOperation:
             update.namespace = namespace.name
             check_execution(update, "workflow_execution")
             stage = check_update(
-                update, self._node.fresh_id(), self._services.limits(namespace.name)
+                update, self._node.fresh_id(), self._context.limits(namespace.name)
             )
             if update.first_execution_run_id:
                 raise invalid_argument("FirstExecutionRunId is not allowed.")

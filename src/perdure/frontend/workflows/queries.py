@@ -2,15 +2,17 @@
 
 import asyncio
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import QueryResultType
 from temporalio.api.errordetails.v1 import QueryFailedFailure
 from temporalio.api.query.v1 import QueryRejected, WorkflowQueryResult
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest, QueryWorkflowResponse
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.limits import Limits
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.validation import check_query
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_execution, check_size
 
 #: Temporal: how long a call without a deadline may take.
 DEFAULT_TIMEOUT_S = 30.0
@@ -19,20 +21,20 @@ MARGIN_S = 0.02
 
 
 class WorkflowQueries:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def QueryWorkflow(
         self, request: QueryWorkflowRequest, call: Call
     ) -> QueryWorkflowResponse:
-        namespace = self._services.namespace(request.namespace)
-        limits = self._services.limits(request.namespace)
+        namespace = self._context.namespace(request.namespace)
+        limits = self._context.limits(request.namespace)
         if limits.refuses_queries:
             raise invalid_argument(
                 "Namespace is not allowed to query, please contact temporal team to re-enable queries."
             )
-        execution = check_query(request, limits)
+        execution = _check_query(request, limits)
         now = asyncio.get_running_loop().time()
         deadline = call.deadline - MARGIN_S if call.deadline else now + DEFAULT_TIMEOUT_S
         answer = await self._node.queries.ask(
@@ -54,3 +56,13 @@ class WorkflowQueries:
         if result.HasField("answer"):
             response.query_result.CopyFrom(result.answer)
         return response
+
+
+def _check_query(request: QueryWorkflowRequest, limits: Limits) -> WorkflowExecution:
+    execution = check_execution(request)
+    if not request.HasField("query"):
+        raise invalid_argument("WorkflowQuery is not set on request.")
+    if not request.query.query_type:
+        raise invalid_argument("QueryType is not set on request.")
+    check_size(request.query.query_args, limits)
+    return execution

@@ -17,10 +17,10 @@ from perdure.core.errors import Code, Rejected, invalid_argument, permission_den
 from perdure.core.limits import Limits
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
-from perdure.frontend.callbacks import check_callbacks, check_variants
-from perdure.frontend.context import Services
-from perdure.frontend.links import check_links_beside
-from perdure.frontend.validation import check_execution, check_run_id, is_too_long
+from perdure.frontend.context import Context
+from perdure.frontend.validation.callbacks import check_callbacks, check_variants
+from perdure.frontend.validation.fields import check_execution, check_run_id, is_too_long
+from perdure.frontend.validation.links import check_links_beside
 from perdure.runtime.delivery.updates import UpdateReply, Wait
 
 Stage = UpdateWorkflowExecutionLifecycleStage
@@ -33,17 +33,17 @@ _COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 
 
 class WorkflowUpdates:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def UpdateWorkflowExecution(
         self, request: UpdateWorkflowExecutionRequest, call: Call
     ) -> UpdateWorkflowExecutionResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         check_execution(request, "workflow_execution")
         stage = check_update(
-            request, self._node.fresh_id(), self._services.limits(request.namespace)
+            request, self._node.fresh_id(), self._context.limits(request.namespace)
         )
         execution = request.workflow_execution
         reply = await self._node.updates.update(
@@ -55,17 +55,17 @@ class WorkflowUpdates:
                 request.request.request_id,
                 request.request.completion_callbacks,
             ),
-            wait(call, stage, self._services.limits(request.namespace)),
+            wait(call, stage, self._context.limits(request.namespace)),
         )
         return update_response(request, reply)
 
     async def PollWorkflowExecutionUpdate(
         self, request: PollWorkflowExecutionUpdateRequest, call: Call
     ) -> PollWorkflowExecutionUpdateResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         if not request.HasField("update_ref"):
             raise invalid_argument("UpdateRef is not set on request.")
-        _check_allowed(self._services.limits(request.namespace))
+        _check_allowed(self._context.limits(request.namespace))
         execution = request.update_ref.workflow_execution
         if not execution.workflow_id:
             raise invalid_argument("Can't load workflow execution.  WorkflowId not set.")
@@ -76,7 +76,7 @@ class WorkflowUpdates:
             wait(
                 call,
                 request.wait_policy.lifecycle_stage,
-                self._services.limits(request.namespace),
+                self._context.limits(request.namespace),
             ),
         )
         response = PollWorkflowExecutionUpdateResponse(

@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2
 from perdure.core.errors import Code, Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
+from perdure.frontend.context import Context
 from perdure.frontend.registry import rpcs
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
@@ -75,7 +75,7 @@ class SimulatedNode:
         self.node.callbacks.posting = Sender(receivers, name)
         self.node.configure(DynamicConfig(CONFIG))
         self._rpcs = {
-            rpc.request: rpc for rpc in rpcs(Services(self.node, "active", "simulated")).values()
+            rpc.request: rpc for rpc in rpcs(Context(self.node, "active", "simulated")).values()
         }
         #: Of the calls that are not answered yet.
         self._replies: dict[asyncio.Future[Any], None] = {}

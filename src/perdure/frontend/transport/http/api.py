@@ -15,7 +15,7 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
 from perdure.frontend.dispatch import (
     Answer,
-    Calls,
+    Dispatcher,
     label,
     unknown,
 )
@@ -97,8 +97,10 @@ class BadRequest(Exception):
 
 
 class HttpApi:
-    def __init__(self, calls: Calls, metrics: Registry, allows_host: Callable[[str], bool]) -> None:
-        self._calls = calls
+    def __init__(
+        self, dispatcher: Dispatcher, metrics: Registry, allows_host: Callable[[str], bool]
+    ) -> None:
+        self._dispatcher = dispatcher
         self._allows_host = allows_host
         self._routes = RouteTable()
         self._answers: dict[str, Answer] = {}
@@ -143,14 +145,14 @@ class HttpApi:
             len(request.body or b""), lambda: _request(route, fields, request, query, reads)
         )
         name = full_name(route.method)
-        namespace = self._calls.known_or_none(getattr(message, "namespace", ""))
+        namespace = self._dispatcher.known_or_none(getattr(message, "namespace", ""))
         self._requests.add((label(namespace), name))
-        rpc = self._calls.rpcs.get(name)
+        rpc = self._dispatcher.rpcs.get(name)
         if rpc is None:
             raise unknown(name)
         answer = self._answers.get(name)
         if answer is None:
-            answer = self._answers[name] = self._calls.answer(rpc)
+            answer = self._answers[name] = self._dispatcher.answer(rpc)
         return route, await _in_time(answer, message, metadata, timeout_s)
 
     def _find(self, request: Request, raw_path: str) -> tuple[Route, Mapping[str, str]]:

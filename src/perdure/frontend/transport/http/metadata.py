@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from perdure.core.errors import invalid_argument
-from perdure.frontend.system.system import SERVER_VERSION
+from perdure.frontend.client_versions import SERVER_VERSION
 
 #: Passed on under their own names.
 _FORWARDED = frozenset({"authorization", "authorization-extras", "client-name", "client-version"})

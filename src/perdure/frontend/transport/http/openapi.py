@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from temporalio.api.common.v1 import GrpcStatus, Payload, Payloads
 
-from perdure.frontend.system.system import SERVER_VERSION
+from perdure.frontend.client_versions import SERVER_VERSION
 from perdure.frontend.transport.http.json_text import write
 from perdure.frontend.transport.http.protojson import enum_type, is_map, message_type
 from perdure.frontend.transport.http.routes import Route, routes

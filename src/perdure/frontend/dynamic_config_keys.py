@@ -6,7 +6,7 @@ Only to tell an operator of a key that does nothing: whoever reads a key does no
 from importlib.resources import files
 
 from perdure.frontend import rate_limits
-from perdure.frontend.namespaces import changes
+from perdure.frontend.namespaces import rules
 from perdure.runtime import limits
 from perdure.runtime.maintenance import retention
 
@@ -23,7 +23,7 @@ def _honoured() -> frozenset[str]:
         *limits.RETRIES.values(),
         *(limits.CALLBACK_ADDRESSES, limits.CIRCUIT_BREAKER),
         *(limits.TASK_POLL, limits.QUERY_WINDOW, limits.FAIRNESS, limits.FAIRNESS_WEIGHTS),
-        *changes.KEYS,
+        *rules.KEYS,
         *retention.KEYS,
         *rate_limits.COUNT_KEYS,
         rate_limits.OPERATOR_RATIO,

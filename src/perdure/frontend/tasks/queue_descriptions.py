@@ -31,9 +31,9 @@ from perdure.core.matching.task_queue import DEFAULT_PRIORITY
 from perdure.core.times import set_duration, set_timestamp
 from perdure.core.workflow.tasks.schedule import ResetSticky
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.queue_names import PART_PREFIX, check_queue_part
-from perdure.frontend.validation import check_execution, check_task_queue
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_execution
+from perdure.frontend.validation.task_queues import PART_PREFIX, check_queue_part, check_task_queue
 from perdure.runtime.matching.task_queues import (
     ACTIVITY_QUEUE,
     WORKFLOW_QUEUE,
@@ -53,15 +53,15 @@ _WORKER_COMMANDS = TaskQueueKind.TASK_QUEUE_KIND_WORKER_COMMANDS
 
 
 class TaskQueueDescriptions:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def DescribeTaskQueue(
         self, request: DescribeTaskQueueRequest, call: Call
     ) -> DescribeTaskQueueResponse:
-        namespace = self._services.namespace(request.namespace)
-        limits = self._services.limits(request.namespace)
+        namespace = self._context.namespace(request.namespace)
+        limits = self._context.limits(request.namespace)
         check_task_queue(request, limits, is_part=request.api_mode != _ENHANCED)
         versions_count = len(request.versions.build_ids)
         if request.report_task_reachability and versions_count > _REACHABILITY_VERSIONS_MAX:
@@ -86,7 +86,7 @@ class TaskQueueDescriptions:
             response.versioning_info.current_version = "__unversioned__"
             response.versioning_info.update_time.seconds = _NO_TIME_S
         if request.report_config:
-            config = self._services.namespaces.task_queue_config(
+            config = self._context.namespaces.task_queue_config(
                 namespace.id, request.task_queue_type, request.task_queue.name
             )
             if config is not None:
@@ -177,8 +177,8 @@ class TaskQueueDescriptions:
     async def ListTaskQueuePartitions(
         self, request: ListTaskQueuePartitionsRequest, call: Call
     ) -> ListTaskQueuePartitionsResponse:
-        self._services.namespace(request.namespace)
-        check_task_queue(request, self._services.limits(request.namespace), is_part=False)
+        self._context.namespace(request.namespace)
+        check_task_queue(request, self._context.limits(request.namespace), is_part=False)
         check_queue_part(request.task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW)
         response = ListTaskQueuePartitionsResponse()
         for partitions in (
@@ -186,14 +186,14 @@ class TaskQueueDescriptions:
             response.workflow_task_queue_partitions,
         ):
             partitions.add(
-                key=request.task_queue.name, owner_host_name=self._services.addresses().grpc
+                key=request.task_queue.name, owner_host_name=self._context.addresses().grpc
             )
         return response
 
     async def ResetStickyTaskQueue(
         self, request: ResetStickyTaskQueueRequest, call: Call
     ) -> ResetStickyTaskQueueResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         execution = check_execution(request)
         await self._node.engine.ask(
             self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
@@ -204,9 +204,9 @@ class TaskQueueDescriptions:
     async def ShutdownWorker(
         self, request: ShutdownWorkerRequest, call: Call
     ) -> ShutdownWorkerResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         queues, task_queue = self._node.task_queues, request.task_queue
-        ends_polls = self._services.limits(request.namespace).ends_polls_at_shutdown
+        ends_polls = self._context.limits(request.namespace).ends_polls_at_shutdown
         is_valid = task_queue and not task_queue.startswith(PART_PREFIX)
         if ends_polls and request.worker_instance_key and is_valid:
             queues.end_polls(request.worker_instance_key)

@@ -41,33 +41,34 @@ from perdure.core.workflow.activities.attempts import (
     HeartbeatReply,
 )
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.deployments.deployments import check_poller
-from perdure.frontend.payload_limits import ActivityNews, bounded
+from perdure.frontend.context import Context
+from perdure.frontend.deployments.worker_versions import check_poller
 from perdure.frontend.protobuf_wire import serialized
+from perdure.frontend.tasks.payload_limits import ActivityNews, bounded
 from perdure.frontend.tokens import ActivityToken, encode
-from perdure.frontend.validation import check_identity, check_no_nul, check_run_id, check_task_queue
+from perdure.frontend.validation.fields import check_identity, check_no_nul, check_run_id
+from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
 from perdure.runtime.replies import ActivityTaskReply
 
 _NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
 
 
-class Activities:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+class ActivityTasks:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def PollActivityTaskQueue(
         self, request: PollActivityTaskQueueRequest, call: Call
     ) -> Message:
-        namespace = self._services.namespace(request.namespace)
-        deadline = self._services.poll_deadline(
+        namespace = self._context.namespace(request.namespace)
+        deadline = self._context.poll_deadline(
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
         )
-        check_poller(request, self._services.limits(request.namespace))
-        check_task_queue(request, self._services.limits(request.namespace))
-        check_identity(request.identity, self._services.limits(request.namespace))
+        check_poller(request, self._context.limits(request.namespace))
+        check_task_queue(request, self._context.limits(request.namespace))
+        check_identity(request.identity, self._context.limits(request.namespace))
         metadata = request.task_queue_metadata
         info = PollerInfo(
             request.identity,
@@ -109,7 +110,7 @@ class Activities:
         self, request: RespondActivityTaskCompletedRequest, call: Call
     ) -> RespondActivityTaskCompletedResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits(request.namespace))
+        check_identity(request.identity, self._context.limits(request.namespace))
         await self._tell(
             key,
             CompleteActivity(
@@ -127,7 +128,7 @@ class Activities:
         key, ref = self._by_token(request.task_token, request.namespace)
         if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
             raise invalid_argument("Failure must have ApplicationFailureInfo.")
-        check_identity(request.identity, self._services.limits(request.namespace))
+        check_identity(request.identity, self._context.limits(request.namespace))
         failures = await self._tell(
             key,
             FailActivity(
@@ -144,7 +145,7 @@ class Activities:
         self, request: RespondActivityTaskCanceledRequest, call: Call
     ) -> RespondActivityTaskCanceledResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        check_identity(request.identity, self._services.limits(request.namespace))
+        check_identity(request.identity, self._context.limits(request.namespace))
         await self._tell(
             key,
             CancelActivity(
@@ -201,14 +202,14 @@ class Activities:
 
     async def _tell(self, key: ExecutionKey, news: ActivityNews) -> list[Failure]:
         """Tell the run; return what was recorded instead of it, if it was too large."""
-        namespace = self._services.namespaces.name_of(key.namespace_id)
-        recorded, told = bounded(news, self._services.limits(namespace))
+        namespace = self._context.namespaces.name_of(key.namespace_id)
+        recorded, told = bounded(news, self._context.limits(namespace))
         await self._node.engine.ask(key, recorded)
         return told
 
     async def _heartbeat(self, key: ExecutionKey, news: HeartbeatActivity) -> HeartbeatReply:
-        namespace = self._services.namespaces.name_of(key.namespace_id)
-        recorded, told = bounded(news, self._services.limits(namespace))
+        namespace = self._context.namespaces.name_of(key.namespace_id)
+        recorded, told = bounded(news, self._context.limits(namespace))
         reply = await self._node.engine.ask(key, recorded)
         if told:
             return HeartbeatReply(cancel_requested=True)
@@ -216,18 +217,18 @@ class Activities:
         return reply
 
     def _by_token(self, encoded: bytes, namespace: str) -> tuple[ExecutionKey, ActivityRef]:
-        token = self._services.token(encoded, namespace)
+        token = self._context.token(encoded, namespace)
         if not isinstance(token, ActivityToken):
             raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
         key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
         return key, ActivityRef(token.scheduled_event_id, token.attempt)
 
     def _by_id(self, request: Any, *, check: bool = False) -> tuple[ExecutionKey, ActivityRef]:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         if not request.activity_id:
             raise invalid_argument("ActivityId is not set on request.")
         if check:
-            check_identity(request.identity, self._services.limits(request.namespace))
+            check_identity(request.identity, self._context.limits(request.namespace))
         check_no_nul(request.workflow_id, "WorkflowId")
         check_run_id(request.run_id, "RunId is not valid UUID.")
         if not request.workflow_id:

@@ -1,10 +1,8 @@
 """What an UpdateNamespace request makes of a namespace: the rules alone, in the real server's order."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import msgspec
-from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import NamespaceState, ReplicationState
 from temporalio.api.namespace.v1 import NamespaceConfig, UpdateNamespaceInfo
 from temporalio.api.replication.v1 import NamespaceReplicationConfig
@@ -13,62 +11,16 @@ from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from perdure.core.errors import invalid_argument
 from perdure.core.limits import Limits
 from perdure.core.search_attributes import TYPES_BY_NAME
-from perdure.core.times import duration_ns
-from perdure.dynamic_config import DynamicConfig
+from perdure.frontend.namespaces.rules import NamespaceRules, check_cluster, retention_ns
 from perdure.runtime.attribute_periods import attached, detached
-from perdure.runtime.namespaces import DAY_NS, BadBinary, Namespace, with_attributes
+from perdure.runtime.namespaces import BadBinary, Namespace, with_attributes
 
-#: Temporal: whoever asks for more gets a hundred years.
-RETENTION_MAX_NS = 100 * 365 * DAY_NS
 #: Temporal: a namespace goes through these in order, and never back.
 _LIFE = (
     NamespaceState.NAMESPACE_STATE_REGISTERED,
     NamespaceState.NAMESPACE_STATE_DEPRECATED,
     NamespaceState.NAMESPACE_STATE_DELETED,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NamespaceRules:
-    """What dynamic configuration says about namespaces."""
-
-    max_bad_binaries: int = 10
-    #: How long the row of a deleted namespace stays when nothing is left in it.
-    delete_delay_ns: int = 0
-    #: Names that are never deleted.
-    protected: tuple[str, ...] = ()
-
-
-#: The keys of dynamic configuration that set them, and their defaults.
-KEYS = {
-    "frontend.maxBadBinaries": "10",
-    "frontend.deleteNamespaceNamespaceDeleteDelay": "0s",
-    "worker.protectedNamespaces": "[]",
-}
-
-
-def namespace_rules(config: DynamicConfig) -> NamespaceRules:
-    max_bad_binaries, delete_delay, protected = KEYS
-    defaults = NamespaceRules()
-    return NamespaceRules(
-        max_bad_binaries=config.integer(max_bad_binaries, defaults.max_bad_binaries),
-        delete_delay_ns=int(config.seconds(delete_delay, 0) * 1e9),
-        protected=config.strings(protected, defaults.protected),
-    )
-
-
-def retention_ns(duration: Duration, limits: Limits) -> int:
-    """Return for how long closed runs are kept. Raises `Rejected` for less than an hour, as a rule: 0 is, too."""
-    wanted_ns = duration_ns(duration)
-    if wanted_ns < limits.namespace_min_retention_ns:
-        raise invalid_argument("A valid retention period is not set on request.")
-    return min(wanted_ns, RETENTION_MAX_NS)
-
-
-def check_cluster(name: str, cluster_name: str) -> None:
-    """This cluster is alone: there is nothing that a namespace could be replicated to."""
-    if name != cluster_name:
-        raise invalid_argument(f"Invalid cluster name: {name}")
 
 
 def changed(

@@ -12,9 +12,9 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import invalid_argument
 from perdure.core.times import set_timestamp
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.queue_names import check_family_name
-from perdure.frontend.validation import FAIRNESS_KEY_BYTES_MAX
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import FAIRNESS_KEY_BYTES_MAX
+from perdure.frontend.validation.task_queues import check_family_name
 from perdure.runtime.matching.task_queues import QueueName
 from perdure.runtime.namespaces import Namespace, with_task_queue_config
 
@@ -22,14 +22,14 @@ REASON_BYTES_MAX = 1000
 
 
 class TaskQueueConfigs:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._node = services.node
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
 
     async def UpdateTaskQueueConfig(
         self, request: UpdateTaskQueueConfigRequest, call: Call
     ) -> UpdateTaskQueueConfigResponse:
-        namespace = self._services.namespace(request.namespace)
+        namespace = self._context.namespace(request.namespace)
         weights_max = self._node.limits.fairness_weights_max(
             request.namespace, request.task_queue, request.task_queue_type
         )
@@ -44,7 +44,7 @@ class TaskQueueConfigs:
             _apply(config, request, now_ns, weights_max)
             return with_task_queue_config(old, name.kind, name.name, config)
 
-        await self._services.namespaces.update(namespace.name, change)
+        await self._context.namespaces.update(namespace.name, change)
         self._node.task_queues.configure(name)
         return UpdateTaskQueueConfigResponse(config=config)
 
@@ -68,7 +68,7 @@ class TaskQueueConfigs:
                 )
             _check_length(f"{label}.Reason", update.reason, REASON_BYTES_MAX)
         _check_length(
-            "Identity", request.identity, self._services.limits(request.namespace).max_id_length
+            "Identity", request.identity, self._context.limits(request.namespace).max_id_length
         )
         _check_weights(request, weights_max)
         check_family_name(request.task_queue)

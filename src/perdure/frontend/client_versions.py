@@ -1,4 +1,4 @@
-"""What the server is and can do, and which clients it works with."""
+"""Which versions of clients and of this server work with one another."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,21 +7,9 @@ from temporalio.api.errordetails.v1 import (
     ClientVersionNotSupportedFailure,
     ServerVersionNotSupportedFailure,
 )
-from temporalio.api.workflowservice.v1 import (
-    GetClusterInfoRequest,
-    GetClusterInfoResponse,
-    GetSystemInfoRequest,
-    GetSystemInfoResponse,
-)
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
-from perdure.frontend.context import Services
-from perdure.frontend.system.clusters import (
-    FAILOVER_VERSION_INCREMENT,
-    HISTORY_SHARD_COUNT,
-    INITIAL_FAILOVER_VERSION,
-)
 
 #: The version of the real server whose behaviour this one has. Clients compare it with what they need.
 SERVER_VERSION = "1.32.0"
@@ -37,45 +25,6 @@ SUPPORTED_CLIENTS = {
     "Nexus-go-sdk": "<2.0.0",
 }
 _OPERATORS = (">=", "<=", "!=", ">", "<", "=")
-
-
-class SystemInfo:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    async def GetSystemInfo(
-        self, request: GetSystemInfoRequest, call: Call
-    ) -> GetSystemInfoResponse:
-        return GetSystemInfoResponse(
-            server_version=SERVER_VERSION,
-            capabilities=GetSystemInfoResponse.Capabilities(
-                signal_and_query_header=True,
-                internal_error_differentiation=True,
-                activity_failure_include_heartbeat=True,
-                encoded_failure_attributes=True,
-                upsert_memo=True,
-                sdk_metadata=True,
-                # Workers only say which build they are if this is so.
-                build_id_based_versioning=True,
-                count_group_by_execution_status=True,
-                eager_workflow_start=self._services.limits("").enable_eager_workflow_start,
-            ),
-        )
-
-    async def GetClusterInfo(
-        self, request: GetClusterInfoRequest, call: Call
-    ) -> GetClusterInfoResponse:
-        return GetClusterInfoResponse(
-            supported_clients=SUPPORTED_CLIENTS,
-            server_version=SERVER_VERSION,
-            cluster_id=self._services.cluster_id,
-            cluster_name=self._services.cluster_name,
-            history_shard_count=HISTORY_SHARD_COUNT,
-            persistence_store=self._services.store_name,
-            visibility_store=self._services.visibility_store_name,
-            initial_failover_version=INITIAL_FAILOVER_VERSION,
-            failover_version_increment=FAILOVER_VERSION_INCREMENT,
-        )
 
 
 def check_versions(call: Call, check_namespace: Callable[[], object]) -> None:

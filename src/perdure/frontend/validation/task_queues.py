@@ -1,12 +1,42 @@
-"""What the name of a task queue says: of which kind it is, and whether it means a part of one."""
+"""Which task queues a request may name: the names that the server keeps for itself, and the parts of a queue."""
+
+from typing import Any
 
 from temporalio.api.enums.v1 import TaskQueueKind, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 
 from perdure.core.errors import invalid_argument
+from perdure.core.limits import Limits
+from perdure.core.workflow.validation import internal_queue_fault
+from perdure.frontend.validation.fields import check_no_nul, is_too_long
 
 #: Temporal: the parts of a task queue but the first are called so.
 PART_PREFIX = "/_sys/"
+
+
+def check_task_queue(request: Any, limits: Limits, *, is_part: bool = False) -> None:
+    """Check the queue that a request names: that of a poll or a description may be the server's own.
+
+    A description may name a part of one (`is_part`).
+    """
+    if not request.HasField("task_queue"):
+        raise invalid_argument("taskQueue is not set")
+    name = request.task_queue.name
+    if not name:
+        raise invalid_argument("missing task queue name")
+    if is_too_long(name, limits):
+        raise invalid_argument("taskQueue length exceeds limit")
+    check_no_nul(name, "TaskQueue")
+    if not is_part and name.startswith(PART_PREFIX):
+        raise invalid_argument(f"task queue name cannot start with reserved prefix {PART_PREFIX}")
+
+
+def check_callers_task_queue(request: Any, limits: Limits) -> None:
+    """Check a queue on which a caller wants something to be done."""
+    check_task_queue(request, limits)
+    fault = internal_queue_fault(request.task_queue.name)
+    if fault is not None:
+        raise invalid_argument(fault)
 
 
 def check_queue_part(queue: TaskQueue, kind: int) -> int:

@@ -1,0 +1,7 @@
+"""Checks that the requests of several rooms share. The checks of one request stand beside its handler.
+
+fields.py       ids, lengths, sizes, priorities, masks
+task_queues.py  the names of task queues
+links.py        links that a request carries
+callbacks.py    completion callbacks that a request carries
+"""

@@ -1,0 +1,31 @@
+"""Clients describe a workflow execution."""
+
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+)
+
+from perdure.core.workflow.description import describe
+from perdure.frontend.call import Call
+from perdure.frontend.context import Context
+from perdure.frontend.validation.fields import check_execution
+
+
+class WorkflowDescriptions:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._node = context.node
+
+    async def DescribeWorkflowExecution(
+        self, request: DescribeWorkflowExecutionRequest, call: Call
+    ) -> DescribeWorkflowExecutionResponse:
+        namespace = self._context.namespace(request.namespace)
+        execution = check_execution(request)
+        now_ns, environment = (
+            self._node.clock.now_ns(),
+            self._node.engine.environment_of(namespace.id),
+        )
+        return await self._node.engine.read(
+            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            lambda live: describe(live.run, now_ns, environment),
+        )
