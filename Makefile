@@ -39,7 +39,7 @@ simulate: .venv/.dev
 	$(BIN)/python -m perdure.testing.simulator.simulate $(SEED)
 
 fuzz: .venv/.dev
-	PERDURE_HTTP_EXAMPLES=100 $(BIN)/python -m pytest tests/http/test_schemathesis.py $(ARGS)
+	PERDURE_HTTP_EXAMPLES=100 $(BIN)/python -m pytest tests/frontend/transport/http/test_schemathesis.py $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python -m bench $(ARGS)

@@ -11,7 +11,7 @@ from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store import schema
 from perdure.store.open import open_store
 from perdure.store.port import StoreError
-from tests.differential.commands import memo
+from tests.build.commands import memo
 from tests.differential.wire import Wire
 from tests.postgres import postgres
 

@@ -22,7 +22,7 @@ from temporalio.api.update.v1 import (
 )
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import command, failure, payloads
+from tests.build.commands import command, failure, payloads
 from tests.differential.world import Workflow, WorkflowTask
 
 # The client's side

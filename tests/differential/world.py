@@ -20,7 +20,7 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import payloads
+from tests.build.commands import payloads
 from tests.differential.transcript import Transcript, plain, told_after
 from tests.differential.wire import Refusal, Refused, Wire, method_name
 

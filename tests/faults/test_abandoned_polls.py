@@ -15,7 +15,7 @@ import grpc
 import pytest
 from temporalio.api.workflowservice.v1 import request_response_pb2
 
-from tests.differential.commands import schedule_activity
+from tests.build.commands import schedule_activity
 from tests.perdure_server import PerdureServer
 
 SERVICE = "/temporal.api.workflowservice.v1.WorkflowService/"

@@ -12,9 +12,9 @@ from perdure.runtime.node import Node
 from perdure.runtime.resets import Reset, Resets
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
-from tests.differential.commands import continue_as_new
+from tests.build.commands import continue_as_new
 from tests.runtime.nodes import SetClock, close, is_there, start, started_node
-from tests.runtime.test_going_away import complete, poll
+from tests.runtime.test_durability import complete, poll
 
 
 class Forgetful(MemoryStore):

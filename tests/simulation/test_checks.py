@@ -3,8 +3,8 @@
 import pytest
 
 from perdure.testing.simulator.checks import shared_past
-from tests.core.run import OneRun
-from tests.core.test_resetting import reset
+from tests.core.workflow.lifecycle.test_reset import reset
+from tests.core.workflow.run import OneRun
 
 
 @pytest.mark.parametrize(("event_id", "shared"), [(4, 3), (5, 4)])

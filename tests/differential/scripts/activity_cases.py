@@ -17,7 +17,7 @@ from tests.activity_cases import (
     Case,
     pairwise,
 )
-from tests.differential.commands import cancel_activity, failure, schedule_activity
+from tests.build.commands import cancel_activity, failure, schedule_activity
 from tests.differential.compare import Intended
 from tests.differential.registry import add
 from tests.differential.scripts.activity_control import do

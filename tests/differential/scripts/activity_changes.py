@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import failure
+from tests.build.commands import failure
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.activity_control import do, scheduled

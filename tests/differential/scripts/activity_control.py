@@ -6,7 +6,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow, failure, schedule_activity
+from tests.build.commands import complete_workflow, failure, schedule_activity
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import Workflow, World

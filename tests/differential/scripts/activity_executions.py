@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow
+from tests.build.commands import complete_workflow
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.activity_control import scheduled

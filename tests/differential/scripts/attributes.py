@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from tests.differential.commands import (
+from tests.build.commands import (
     command,
     complete_workflow,
     json_payloads,

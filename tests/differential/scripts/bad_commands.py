@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.api.command.v1 import Command
 
-from tests.differential.commands import (
+from tests.build.commands import (
     bare,
     cancel_activity,
     cancel_timer,

@@ -7,7 +7,7 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CallbackState, EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_workflow,
     command,
     complete_workflow,

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_workflow,
     command,
     complete_workflow,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.differential.commands import (
+from tests.build.commands import (
     complete_workflow,
     continue_as_new,
     fail_workflow,

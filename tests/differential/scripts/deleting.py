@@ -9,7 +9,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import command, complete_workflow, continue_as_new
+from tests.build.commands import command, complete_workflow, continue_as_new
 from tests.differential.registry import script
 from tests.differential.scripts.resetting import reset
 from tests.differential.wire import Refusal

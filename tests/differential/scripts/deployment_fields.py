@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow, record_marker
+from tests.build.commands import complete_workflow, record_marker
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import World

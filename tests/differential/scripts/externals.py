@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import (
+from tests.build.commands import (
     bare,
     cancel_workflow,
     command,

@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import schedule_activity
+from tests.build.commands import schedule_activity
 from tests.differential.registry import script
 from tests.differential.world import Workflow, World
 

@@ -1,6 +1,6 @@
 """Asking a workflow whose first task is not due yet: the query waits for it, if its caller does."""
 
-from tests.differential.commands import fail_workflow, json_payloads
+from tests.build.commands import fail_workflow, json_payloads
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.updates import rejects, respond, update

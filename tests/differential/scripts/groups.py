@@ -4,7 +4,7 @@ from google.protobuf.json_format import ParseDict
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_activity,
     cancel_timer,
     cancel_workflow,

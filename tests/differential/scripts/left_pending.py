@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_activity,
     complete_workflow,
     continue_as_new,

@@ -7,7 +7,7 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     command,
     complete_workflow,
     continue_as_new,

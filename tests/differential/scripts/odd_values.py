@@ -12,7 +12,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import VersioningOverride
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow
+from tests.build.commands import complete_workflow
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import World

@@ -3,7 +3,7 @@
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_activity,
     cancel_timer,
     complete_workflow,

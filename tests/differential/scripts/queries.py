@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio.api.enums.v1 import QueryRejectCondition
 
-from tests.differential.commands import (
+from tests.build.commands import (
     complete_workflow,
     fail_workflow,
     failure,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import continue_as_new, schedule_activity, start_child
+from tests.build.commands import continue_as_new, schedule_activity, start_child
 from tests.differential.registry import add
 from tests.differential.scripts.multi_operation import update_with_start
 from tests.differential.wire import Refusal

@@ -5,7 +5,7 @@ import time
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import schedule_activity
+from tests.build.commands import schedule_activity
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import World

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EncodingType, EventType, HistoryEventFilterT
 from temporalio.api.history.v1 import History
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow, fail_workflow, record_marker
+from tests.build.commands import complete_workflow, fail_workflow, record_marker
 from tests.differential.registry import script
 from tests.differential.transcript import raw_events
 from tests.differential.wire import Refusal

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.differential.commands import failure, start_timer
+from tests.build.commands import failure, start_timer
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.world import Workflow, World

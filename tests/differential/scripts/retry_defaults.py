@@ -2,7 +2,7 @@
 
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import (
+from tests.build.commands import (
     complete_workflow,
     continue_as_new,
     schedule_activity,

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import request_response_pb2 as operator
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import json_payloads
+from tests.build.commands import json_payloads
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.wire import Refusal

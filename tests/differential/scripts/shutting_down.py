@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import TaskQueueKind, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import complete_workflow, start_timer
+from tests.build.commands import complete_workflow, start_timer
 from tests.differential.registry import script
 from tests.differential.world import Workflow, World
 

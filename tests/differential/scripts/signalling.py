@@ -1,6 +1,6 @@
 """Signals, with and without a start."""
 
-from tests.differential.commands import complete_workflow, fail_workflow, json_payloads, start_timer
+from tests.build.commands import complete_workflow, fail_workflow, json_payloads, start_timer
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.world import World

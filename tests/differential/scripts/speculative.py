@@ -2,7 +2,7 @@
 
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import start_timer
+from tests.build.commands import start_timer
 from tests.differential.registry import script
 from tests.differential.updates import (
     accept_and_complete,

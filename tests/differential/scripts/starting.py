@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 
-from tests.differential.commands import complete_workflow, fail_workflow
+from tests.build.commands import complete_workflow, fail_workflow
 from tests.differential.registry import add, script
 from tests.differential.world import Workflow, World
 

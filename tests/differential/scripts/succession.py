@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 
 from perdure.core import cron
 from perdure.core.times import SECOND_NS, duration_ns, timestamp_ns
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_workflow,
     command,
     complete_workflow,

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from perdure.core.search_attributes import PREDEFINED, SYSTEM, TYPE_NAMES
-from tests.differential.commands import command, continue_as_new, start_child, start_timer
+from tests.build.commands import command, continue_as_new, start_child, start_timer
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.scripts.multi_operation import update_with_start

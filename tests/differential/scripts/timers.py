@@ -2,7 +2,7 @@
 
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import cancel_timer, complete_workflow, start_timer
+from tests.build.commands import cancel_timer, complete_workflow, start_timer
 from tests.differential.registry import script
 from tests.differential.world import World
 

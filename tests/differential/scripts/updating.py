@@ -5,7 +5,7 @@ import asyncio
 from google.protobuf.json_format import ParseDict
 from temporalio.api.enums.v1 import EventType
 
-from tests.differential.commands import (
+from tests.build.commands import (
     failure,
     json_payloads,
     start_timer,

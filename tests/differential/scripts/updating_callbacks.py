@@ -7,7 +7,7 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Rejection
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     complete_workflow,
     continue_as_new,
     fail_workflow,

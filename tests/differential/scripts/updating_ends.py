@@ -1,6 +1,6 @@
 """What becomes of updates when their workflow ends, goes on as a new run, or has not begun."""
 
-from tests.differential.commands import (
+from tests.build.commands import (
     complete_workflow,
     continue_as_new,
     fail_workflow,

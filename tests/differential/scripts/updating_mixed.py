@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.differential.commands import (
+from tests.build.commands import (
     bare,
     cancel_timer,
     complete_workflow,

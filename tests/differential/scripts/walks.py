@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.protocol.v1 import Message
 
-from tests.differential.commands import (
+from tests.build.commands import (
     cancel_timer,
     complete_workflow,
     continue_as_new,

@@ -1,0 +1,186 @@
+"""A run is taken back to one of its workflow tasks, and goes on from there as a new run."""
+
+from collections.abc import Sequence
+
+import pytest
+from temporalio.api.enums.v1 import ResetReapplyExcludeType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+
+from perdure.core.errors import Rejected
+from perdure.core.workflow.children import RecordChildStarted
+from perdure.core.workflow.effects import AskChild, TellParent
+from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
+from tests.build.commands import (
+    complete_workflow,
+    schedule_activity,
+    start_child,
+    start_timer,
+)
+from tests.core.workflow.run import OneRun, seconds
+
+SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
+
+
+def reset(run: OneRun, event_id: int, *excluded: int, after_task_id: int = 0) -> OneRun:
+    """Return the new run; `run` is left as it is but for the note of it."""
+    events = copies(run.journal.events)
+    run.ask(NoteReset("run-2"))
+    rebuild = Rebuild(
+        namespace_id="ns-id",
+        namespace="ns",
+        workflow_id="w",
+        run_id="run-2",
+        base_run_id="run-1",
+        earlier_run_ids=(),
+        prefix=events[: event_id - 1],
+        since=events[event_id - 1 :],
+        excluded=frozenset(excluded),
+        start_request_id="start-id",
+        request_id="reset-id",
+        reason="why",
+        after_task_id=after_task_id,
+    )
+    return OneRun(started=rebuild)
+
+
+def copies(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    copied = []
+    for event in events:
+        copy = HistoryEvent()
+        copy.CopyFrom(event)
+        copied.append(copy)
+    return copied
+
+
+def test_history_is_shared_up_to_the_task():
+    run = OneRun()
+    run.work(start_timer("t", 100))
+    run.signal()
+    new = reset(run, 4)
+    assert new.history() == (
+        "1 WorkflowExecutionStarted 2 WorkflowTaskScheduled 3 WorkflowTaskStarted 4 WorkflowTaskFailed"
+        " 5 WorkflowExecutionSignaled 6 WorkflowTaskScheduled"
+    )
+    failed = new.event(4)
+    assert failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+    assert (failed.base_run_id, failed.new_run_id) == ("run-1", "run-2")
+    assert failed.failure.message == "why"
+    assert new.state.run_id == "run-2"
+    assert new.state.first_run_id == "run-1"
+    assert new.state.base_run_ids == ["run-1"]
+    assert run.state.reset_run_id == "run-2"
+    assert not new.state.timers, "it was started after the task"
+    new.work(complete_workflow())
+    assert not new.state.is_open
+
+
+def test_what_is_excluded_is_not_applied_again():
+    run = OneRun()
+    run.work()
+    run.signal()
+    assert "Signaled" not in reset(run, 4, SIGNALS).history()
+
+
+def test_a_signal_that_came_twice_comes_once():
+    run = OneRun()
+    run.signal(request_id="one")
+    run.work()
+    events = copies(run.journal.events)
+    again = copies([events[2]])
+    prefix, since = events[:4], [*events[4:], *again]
+    new = OneRun(
+        started=Rebuild(
+            "ns-id", "ns", "w", "run-2", "run-1", (), prefix, since, frozenset(), "", "", "why"
+        )
+    )
+    assert new.history().count("Signaled") == 1
+
+
+def test_a_task_that_was_never_started_gets_a_start():
+    run = OneRun()
+    run.signal()
+    run.signal("another")
+    new = reset(run, 4)
+    assert new.history().startswith(
+        "1 WorkflowExecutionStarted 2 WorkflowTaskScheduled 3 WorkflowExecutionSignaled"
+        " 4 WorkflowTaskStarted 5 WorkflowTaskFailed 6 WorkflowExecutionSignaled"
+    )
+
+
+def test_what_was_pending_waits_again():
+    run = OneRun()
+    run.work(start_timer("t", 5), schedule_activity("a", "q"))
+    run.take_activity()
+    run.signal()
+    run.work()
+    new = reset(run, 10)
+    assert list(new.state.timers) == ["t"]
+    assert not new.state.activities[new.state.activity_ids["a"]].started_at_ns
+    new.take_activity()
+    new.complete_activity()
+
+
+def test_the_new_run_has_all_of_its_time():
+    run = OneRun(workflow_execution_timeout="10s", workflow_run_timeout="8s")
+    run.work()
+    run.wait(20)
+    assert not run.state.is_open
+    new = reset(run, 4)
+    described = new.described().workflow_extended_info
+    assert seconds(described.execution_expiration_time) == 10, "its clock begins at 0, too"
+    new.wait(9)
+    assert not new.state.is_open
+
+
+def test_children_are_asked_after():
+    """One may have closed after the run that is reset had."""
+    run = OneRun()
+    run.work(start_child("c", "q"))
+    run.ask(started_child())
+    run.work()
+    new = reset(run, 9)
+    assert [ask.run_id for ask in new.dispatched(AskChild)] == ["child-run"]
+    [child] = new.state.children.values()
+    assert child.to_be_asked
+    new.crash()
+    assert [ask.run_id for ask in new.dispatched(AskChild)] == ["child-run"]
+
+
+def started_child():
+    return RecordChildStarted(5, "child-run")
+
+
+def test_a_run_that_made_way_tells_nobody():
+    run = OneRun()
+    run.work(start_child("c", "q"))
+    run.ask(started_child())
+    run.ask(NoteReset("run-2"))
+    run.effects.clear()
+    run.ask(Terminate("why", None, RESETTER))
+    assert run.effects == []
+    assert run.dispatched(TellParent) == []
+
+
+@pytest.mark.parametrize(
+    ("event_id", "text"),
+    [(2, "this event must be at the boundary"), (5, "this event must be at the boundary")],
+)
+def test_where_a_run_cannot_go_on(event_id, text):
+    run = OneRun()
+    run.work(start_timer("t", 100))
+    events = run.journal.events
+    with pytest.raises(Rejected) as refused:
+        check_prefix(events[: event_id - 1], ends_a_transition=False)
+    assert text in refused.value.message
+
+
+def test_a_run_cannot_go_on_without_a_task():
+    run = OneRun()
+    run.work(start_timer("t", 100))
+    run.signal()
+    with pytest.raises(Rejected) as refused:
+        check_prefix(run.journal.events[:5], ends_a_transition=True)
+    assert (
+        "in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: 6" in refused.value.message
+    )

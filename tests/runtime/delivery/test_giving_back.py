@@ -1,0 +1,85 @@
+"""A poll is given up while the task that it is to get is being started: the next poll gets it."""
+
+import asyncio
+
+import pytest
+
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.frontend.call import Call
+from perdure.frontend.context import Context
+from perdure.frontend.dispatch import Dispatcher
+from perdure.frontend.registry import rpcs
+from perdure.metrics import Registry
+from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
+from tests.build.commands import schedule_activity
+from tests.runtime.nodes import SetClock, start, started_node
+from tests.runtime.test_durability import QUEUE, Slow, complete, later, poll
+
+ACTIVITIES = QueueName("ns", "q", ACTIVITY_QUEUE)
+
+
+@pytest.fixture
+async def store():
+    return Slow()
+
+
+@pytest.fixture
+async def node(store):
+    node = await started_node(store, SetClock())
+    yield node
+    store.may_commit.set()
+    await node.stop()
+
+
+def info(node):
+    return PollerInfo("worker", node.clock.now_ns())
+
+
+async def test_an_activity_whose_start_is_just_being_written(node, store):
+    await start(node, "ns", "w")
+    await complete(
+        node, await poll(node), [schedule_activity("a", "q", start_to_close_timeout="9s")]
+    )
+    store.may_commit.clear()
+    polling = asyncio.create_task(node.poll_activity_task(ACTIVITIES, info(node), later(), []))
+    await store.commit_waits.wait()
+    polling.cancel()
+    await asyncio.wait([polling])
+    assert polling.cancelled()
+    store.may_commit.set()
+    again = await node.poll_activity_task(ACTIVITIES, info(node), later(), [])
+    assert (again.task.scheduled_event_id, again.task.attempt) == (5, 1)
+
+
+async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
+    await start(node, "ns", "w")
+
+    async def broken(*_, **__):
+        raise OSError("on purpose")
+
+    give_backs = []
+    with monkeypatch.context() as patched:
+        patched.setattr(node.histories, "page", broken)
+        with pytest.raises(OSError, match="on purpose"):
+            await node.poll_workflow_task(QUEUE, info(node), later(), b"", give_backs)
+    call = Call()
+    call.give_backs += give_backs
+    call.give_back()
+    task = await poll(node)
+    assert (task.key.workflow_id, task.task.ref.attempt) == ("w", 1)
+    call.give_back()  # Nothing is given back twice.
+    await complete(node, task)
+
+
+@pytest.mark.parametrize("error", [OSError("on purpose"), asyncio.CancelledError()], ids=repr)
+async def test_what_a_call_was_to_bring_goes_back_if_it_ends_otherwise(node, error):
+    calls = Dispatcher(rpcs(Context(node, "active", "here")), Registry(), lambda _: None)
+    rpc, given_back = next(iter(calls.rpcs.values())), []
+
+    async def handler(_, call):
+        call.give_backs.append(lambda: given_back.append(True))
+        raise error
+
+    with pytest.raises(BaseException, match=r".*"):
+        await calls.answer(rpc._replace(handler=handler))(rpc.request(), Call())
+    assert given_back == [True]

@@ -1,0 +1,211 @@
+"""Whoever asked goes away in the middle of it, or the store does: nothing is lost, and nothing is told too early."""
+
+import asyncio
+
+import pytest
+from temporalio.api.command.v1 import Command
+from temporalio.api.enums.v1 import (
+    CommandType,
+    EventType,
+    QueryRejectCondition,
+    UpdateWorkflowExecutionLifecycleStage,
+)
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.update.v1 import Acceptance, Request
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+from perdure.core.errors import Code, Rejected
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.core.workflow.completion import CompleteWorkflowTask
+from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.updates import AdmitUpdate
+from perdure.runtime.delivery.updates import Wait
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.runtime.node import Node
+from perdure.runtime.replies import QueryTaskReply, StartFailed
+from perdure.store.memory import MemoryStore
+from perdure.store.port import Batch, Unavailable
+from tests.core.workflow.run import update_messages
+from tests.runtime.nodes import ALLOW, FAIL, SetClock, start, started_node
+
+QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
+ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
+Stage = UpdateWorkflowExecutionLifecycleStage
+ACCEPTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
+COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+ACCEPTANCE = Acceptance(
+    accepted_request_message_id="u/request", accepted_request_sequencing_event_id=1
+)
+
+
+class Slow(MemoryStore):
+    """Keeps commits and histories waiting while it is told to; histories may fail then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_commit, self.may_read = asyncio.Event(), asyncio.Event()
+        self.may_commit.set()
+        self.may_read.set()
+        self.reads_fail = False
+        #: A commit waits.
+        self.commit_waits = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> None:
+        if not self.may_commit.is_set():
+            self.commit_waits.set()
+        await self.may_commit.wait()
+        await super().commit(batch)
+
+    async def history(self, *arguments, **options):
+        await self.may_read.wait()
+        if self.reads_fail:
+            raise Unavailable("failed on purpose")
+        return await super().history(*arguments, **options)
+
+
+@pytest.fixture
+async def store():
+    return Slow()
+
+
+@pytest.fixture
+async def node(store):
+    node = await started_node(store, SetClock())
+    yield node
+    store.may_commit.set()
+    await node.stop()
+
+
+def later() -> float:
+    return asyncio.get_running_loop().time() + 60
+
+
+async def poll(node: Node):
+    return await node.poll_workflow_task(
+        QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b"", []
+    )
+
+
+async def complete(node: Node, task, commands=(), messages=()) -> None:
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    await node.engine.ask(
+        task.key,
+        CompleteWorkflowTask(task.task.ref, event, commands, {}, messages=messages),
+    )
+
+
+async def turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_nobody_hears_that_an_update_was_accepted_before_that_is_durable(
+    node, store, monkeypatch
+):
+    has_ended = asyncio.Event()
+
+    async def wait_for(awaited, _):
+        await has_ended.wait()
+        awaited.cancel()
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    key = await start(node, "ns", "w")
+    await complete(node, await poll(node))
+    request = Request()
+    request.meta.update_id, request.input.name = "u", "update"
+    update = asyncio.create_task(
+        node.updates.update(
+            key,
+            AdmitUpdate("u", request.SerializeToString()),
+            Wait(COMPLETED, later() + 1, later()),
+        )
+    )
+    task = await poll(node)
+    store.may_commit.clear()
+    accept = Command(command_type=CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE)
+    accept.protocol_message_command_attributes.message_id = "u/0"
+    completion = asyncio.create_task(
+        complete(node, task, [accept], update_messages("u", ACCEPTANCE))
+    )
+    await turns()
+    has_ended.set()
+    await turns()
+    assert not update.done()
+    store.may_commit.set()
+    await completion
+    assert (await update).stage == ACCEPTED
+
+
+async def test_a_refused_start_of_update_with_start_waits_for_the_run_that_it_rests_on(node, store):
+    store.may_commit.clear()
+    first = asyncio.create_task(start(node, "ns", "w"))
+    await turns()
+    again = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns", request_id="again")
+    again.workflow_type.name, again.task_queue.name = "T", "q"
+    request = Request()
+    request.meta.update_id, request.input.name = "u", "update"
+    refused = asyncio.create_task(
+        node.starts.update_with_start(
+            "ns",
+            again,
+            reuse=ALLOW,
+            conflict=FAIL,
+            update=AdmitUpdate("u", request.SerializeToString()),
+            wait=Wait(ACCEPTED, later(), later()),
+        )
+    )
+    await turns()
+    assert not refused.done()
+    store.may_commit.set()
+    await first
+    with pytest.raises(StartFailed) as failure:
+        await refused
+    assert failure.value.refusal.code is Code.ALREADY_EXISTS
+
+
+@pytest.mark.parametrize("ends", ["with its poller", "with the store"])
+async def test_a_query_is_not_lost(node, store, ends):
+    key = await start(node, "ns", "w")
+    await complete(node, await poll(node))
+    live = await node.engine.get(key)
+    live.tail_first_event_id = 100  # Its history has to be read.
+    query = WorkflowQuery(query_type="q")
+    asked = asyncio.create_task(node.queries.ask(key, query, ANY, later()))
+    await turns()
+    store.may_read.clear()
+    first = asyncio.create_task(poll(node))
+    await turns()
+    if ends == "with its poller":
+        first.cancel()
+    store.reads_fail = ends == "with the store"
+    store.may_read.set()
+    [failed] = await asyncio.gather(first, return_exceptions=True)
+    assert isinstance(failed, asyncio.CancelledError | Rejected)
+    store.reads_fail = False
+    async with asyncio.timeout(60):
+        task = await poll(node)
+        assert isinstance(task, QueryTaskReply)
+        node.queries.respond(task.query_id, b"answer")
+        assert await asked == b"answer"
+
+
+async def test_a_node_that_has_slept_does_not_say_that_there_is_no_such_run(store):
+    """Another node may have started it meanwhile."""
+    clock = SetClock()
+    node = await started_node(store, clock)
+    missing = node.engine.key("ns", "w")
+    with pytest.raises(Rejected) as refusal:
+        await node.engine.ask(missing, Terminate("", None, ""))
+    assert refusal.value.code is Code.NOT_FOUND
+    clock.go_on(60)
+    for asked in (
+        node.engine.ask(missing, Terminate("", None, "")),
+        node.engine.read(missing, lambda live: live),
+        node.engine.delete(missing),
+    ):
+        with pytest.raises(Rejected) as refusal:
+            await asked
+        assert refusal.value.code is Code.UNAVAILABLE
+    await node.stop()
