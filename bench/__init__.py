@@ -3,7 +3,7 @@
 Why it exists: speed and footprint are promises of this project, and on a shared machine only figures taken in turn, in
 one run, and compared pair by pair say anything. `docs/benchmarks.md` explains how to read them.
 
-What must not be in it: anything the server needs. Nothing under `src/` imports this package, and this package reaches a
+It holds nothing that the server needs. Nothing under `src/` imports this package, and this package reaches a
 server only over its public API and through `/proc`. (But `retention` fills the database of a server that is yet
 to start: closed workflows take two days to become two days old. So does `visibility`, for a million workflows take
 hours to run; and it asks PostgreSQL for the plans of the store's statements.)

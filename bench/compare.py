@@ -18,7 +18,7 @@ from bench.servers import Kind, running
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What one comparison does."""
+    """The work of one comparison."""
 
     scenario: str
     kinds: tuple[Kind, ...]
@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What one server did in one round."""
+    """The figures of one server in one round."""
 
     kind: Kind
     round_number: int

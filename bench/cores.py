@@ -1,4 +1,4 @@
-"""Who runs on which core.
+"""Pins the client, or client and server, to some of the cores.
 
 Why it exists: the worker and the load generator use as much CPU as a server does, and the figures of a worker that is
 pushed off its core say more about the scheduler than about the server. So by default the client is held to the upper
@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 
 class Pin(enum.Enum):
-    """Who is held to some of the cores."""
+    """The processes that are pinned to some of the cores."""
 
     CLIENT = "client"
     BOTH = "both"
@@ -39,7 +39,7 @@ class Cores(NamedTuple):
 
 
 def pin(cores: tuple[int, ...]) -> None:
-    """Move the calling process to these cores. What it starts from then on inherits them."""
+    """Move the calling process to these cores. The processes that it starts from then on inherit them."""
     if cores:
         os.sched_setaffinity(0, cores)
 

@@ -45,7 +45,7 @@ class Postgres:
         return url
 
     def size_bytes(self, url: str) -> int:
-        """What a database of this PostgreSQL takes on disk, without the write-ahead log."""
+        """Return how much disk a database of this PostgreSQL takes, without the write-ahead log."""
         name = urlsplit(url).path.removeprefix("/")
         answer = str(self.server.psql(f"SELECT pg_database_size('{name}');"))
         found = re.search(r"^ *(\d+)$", answer, re.MULTILINE)

@@ -35,7 +35,7 @@ NAMESPACE = "default"
 STARTERS_COUNT = 32
 POLLERS_COUNT = 32
 DAY_SECONDS = 86_400
-SETTLE_SECONDS = 5.0
+CALM_SECONDS = 5.0
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -183,7 +183,7 @@ class Watch:
             send_signal(server.target, f"idle-{self.runs_count // 2}")
             first_signal_seconds = server.answering_seconds + time.perf_counter() - asked
         progress(f"watching for {self.seconds:.0f} s")
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(CALM_SECONDS)
         began = usage.Clock.read(server.pid, self.launch.database_pid)
         time.sleep(self.seconds)
         spent = usage.Clock.read(server.pid, self.launch.database_pid).minus(began)
@@ -201,7 +201,7 @@ class Watch:
         )
 
     def stored_bytes(self) -> int:
-        """What the server keeps on disk."""
+        """Return how much the server keeps on disk."""
         if self.launch.database_url:
             assert self.lab.database is not None
             return self.lab.database.size_bytes(self.launch.database_url)
@@ -225,7 +225,7 @@ def send_signal(target: str, workflow_id: str) -> None:
 
 
 def as_text(found: Sequence[Waiting]) -> str:
-    """What was found, as a table."""
+    """Return the results as a table."""
     return table(
         ("server", "after", "open runs", "resident MB", "cores used", "DB cores used", "stored MB",
          "listens s", "answers s", "first signal s"),

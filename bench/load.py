@@ -26,7 +26,7 @@ POLLERS_COUNT = 20
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to measure, and where."""
+    """The scenario to measure, and the server to measure it on."""
 
     target: str
     scenario: str
@@ -38,7 +38,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Level(msgspec.Struct, frozen=True):
-    """What was measured with so many workflows at once."""
+    """The figures with so many workflows at once."""
 
     concurrency: int
     completed_count: int

@@ -28,7 +28,7 @@ PARTS_COUNT = 10
 
 
 class Growth(enum.Enum):
-    """What makes the history longer."""
+    """The events that make the history longer."""
 
     SIGNALS = "signals"
     ACTIVITIES = "activities"
@@ -64,7 +64,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Progress:
-    """How far the workflow has come, told by its own code: worker and driver share this process."""
+    """How far the workflow has come. Its own code reports it: worker and driver share this process."""
 
     def __init__(self) -> None:
         self._done_count = 0
@@ -86,7 +86,7 @@ class Progress:
             await self._changed.wait_for(lambda: self._done_count >= done_count)
 
 
-class _Told:
+class _Shared:
     """Where the workflow and activity code of this process finds the driver's `Progress`."""
 
     progress: Progress
@@ -95,7 +95,7 @@ class _Told:
 @activity.defn(name="take_step")
 async def take_step(number: int) -> None:
     """One activity of many."""
-    _Told.progress.tell(number)
+    _Shared.progress.tell(number)
 
 
 @workflow.defn(name="GrowBySignals")
@@ -110,7 +110,7 @@ class GrowBySignals:
         """Count one more."""
         self._handled_count += 1
         # Not what a workflow should do, but this one is never resumed elsewhere.
-        _Told.progress.tell(self._handled_count)
+        _Shared.progress.tell(self._handled_count)
 
     @workflow.run
     async def run(self, steps_count: int) -> int:
@@ -136,7 +136,7 @@ class GrowByActivities:
 async def carry_out(order: Order) -> None:
     """Grow one history, tenth by tenth."""
     client = await Client.connect(order.target)
-    _Told.progress = Progress()
+    _Shared.progress = Progress()
     steps_count = order.events_count // order.growth.events_each
     run = GrowBySignals.run if order.growth is Growth.SIGNALS else GrowByActivities.run
     async with new_worker(client, [GrowBySignals, GrowByActivities], [take_step], TASK_QUEUE):
@@ -150,9 +150,9 @@ async def carry_out(order: Order) -> None:
             if order.growth is Growth.SIGNALS:
                 for done_count in range(first + 1, end + 1):
                     await handle.signal(GrowBySignals.poke)
-                    await _Told.progress.reach(done_count)
+                    await _Shared.progress.reach(done_count)
             else:
-                await _Told.progress.reach(end)
+                await _Shared.progress.reach(end)
             now = usage.Clock.read(order.server_pid, order.database_pid)
             spent, began = now.minus(began), now
             before, length = length, (await handle.describe()).history_length
@@ -171,7 +171,7 @@ async def carry_out(order: Order) -> None:
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What the client process prints for one part."""
+    """One part of the run, as the client process prints it."""
 
     history_length: int
     events_count: int

@@ -68,7 +68,7 @@ ValueT = TypeVar("ValueT")
 
 
 class Filled(NamedTuple):
-    """What a database was given."""
+    """The rows that were written into a database."""
 
     namespace_id: str
     seconds: float
@@ -77,7 +77,7 @@ class Filled(NamedTuple):
 
 
 class _Templates(NamedTuple):
-    """What rows are copied from."""
+    """The rows that others are copied from."""
 
     node: Node
     now_ns: int
@@ -112,7 +112,7 @@ async def fill(url: str, count: int) -> Filled:
             await _copy(connection, templates, some)
             progress(f"{count} executions: {some[-1].workflow_id} written")
         await connection.execute("VACUUM ANALYZE", timeout=600)
-        # What the fill left to be written is not to be written during a measurement.
+        # The database writes now what the fill has left, and not during a measurement.
         await connection.execute("CHECKPOINT", timeout=600)
     finally:
         await connection.close()

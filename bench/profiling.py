@@ -35,7 +35,7 @@ class Shares(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to profile, and for how long."""
+    """The scenario to profile, and for how long."""
 
     kind: Kind
     scenario: str

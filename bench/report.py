@@ -127,7 +127,7 @@ def idle_summary(kind: Kind, runs: Sequence[Run]) -> IdleSummary:
 
 
 def machine_facts(fsync_ms: float, pinned: str) -> dict[str, str | int | float]:
-    """What the figures were measured on. No names of hosts or people."""
+    """Describe the machine of the figures, without names of hosts or people."""
     return {
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count() or 0,

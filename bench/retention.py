@@ -52,7 +52,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Starts(msgspec.Struct, frozen=True):
-    """What a window saw."""
+    """The figures of one window."""
 
     starts_per_second: float
     removed_per_second: float

@@ -1,4 +1,4 @@
-"""What a worker does while a server is measured.
+"""The workflows that a worker runs while a server is measured.
 
 A scenario is a class of the SDK's decorators plus one coroutine that runs one workflow and checks its result. To add
 one, write the workflow and describe it in `SCENARIOS`: every mode of the
@@ -66,7 +66,7 @@ async def run_one_activity(client: Client, workflow_id: str) -> None:
 
 @workflow.defn(name="Inbox")
 class Inbox:
-    """Takes signals and updates until it is told that that was the last."""
+    """Takes signals and updates until one says that it is the last."""
 
     def __init__(self) -> None:
         self._taken = 0

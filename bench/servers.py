@@ -35,7 +35,7 @@ class ServerFailed(Exception):
 
 
 class Kind(enum.Enum):
-    """What is measured: a product and where it keeps its data."""
+    """A measured server: the product, and where it keeps its data."""
 
     TEMPORAL_MEMORY = "temporal-memory"
     PERDURE_MEMORY = "perdure-memory"

@@ -1,4 +1,4 @@
-"""What a process and its children cost: CPU time and memory, read from `/proc` through psutil.
+"""Measures the CPU time and memory of a process and its children, from `/proc` through psutil.
 
 Why it exists: a server may be one process or several (PostgreSQL is many), and both servers must be measured alike.
 It only observes: no process is started, stopped or moved here.
@@ -32,7 +32,7 @@ class Clock(NamedTuple):
         )
 
     def minus(self, earlier: Self) -> Self:
-        """What was used between `earlier` and this moment."""
+        """Return how much was used between `earlier` and this moment."""
         return type(self)(*(now - then for now, then in zip(self, earlier, strict=True)))
 
     @property

@@ -31,7 +31,7 @@ def services() -> list[ServiceDescriptor]:
     ]
 
 
-#: What is done of RPCs that are not done whole.
+#: The part of an RPC that is done, where it is not done whole.
 _IN_PART = dict.fromkeys(
     (
         "PauseActivityExecution",

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT.parent / "shared" / "conformance" / "sdk-python"
 BEHIND = ROOT / "tests" / "conformance" / "behind.tsv"
-#: What the suite wants otherwise than by default. perdure ignores the keys of what it has not built.
+#: The settings that the suite wants to differ from the defaults. perdure ignores the keys of what it has not built.
 SETTINGS = {
     "limit.historyCount.suggestContinueAsNew": "50",
     "frontend.workerVersioningDataAPIs": "true",

@@ -26,12 +26,12 @@ _UNITS_S = {
     "d": 86400.0,
 }
 _TASK_TYPES = {"workflow": 1, "activity": 2, "nexus": 3}
-#: Of settings that perdure has no use for: such a value never holds here.
+#: Constraints that perdure has no use for: a value with one of them never holds here.
 _ELSEWHERE = ("namespaceid", "shardid", "historytasktype", "destination", "chasmtasktype")
 
 
 class Constraints(NamedTuple):
-    """What a value is bound to: it holds for exactly that. All empty: for everything."""
+    """The namespace, task queue and task type that a value holds for. All empty: it holds for everything."""
 
     namespace: str = ""
     task_queue: str = ""

@@ -1,4 +1,4 @@
-"""A file of dynamic configuration, in the real server's format, and what has become of it since.
+"""Reads a file of dynamic configuration in the real server's format, and reads it again after a change.
 
     limit.blobSize.error:
       - value: 4194304
@@ -30,7 +30,7 @@ class DynamicConfigFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        #: What the file looked like when it was last read, or that it could not be.
+        #: The state of the file when it was last read, or why it could not be read.
         self._seen: object = None
 
     def read_if_changed(self) -> Values | None:

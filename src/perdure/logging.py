@@ -1,8 +1,8 @@
-"""How log lines look: one event with keys a line, on standard error.
+"""Configures the log: one event with keys a line, on standard error.
 
 Every module that logs has `log = structlog.get_logger(__name__)` and passes facts as keys; those of a workflow are
-always `namespace`, `workflow_id` and `run_id`. What libraries say through the standard library's `logging` comes out
-in the same form. Configure once, before anything is logged; `perdure.core` does not log at all.
+always `namespace`, `workflow_id` and `run_id`. Lines of libraries, from the standard library's
+`logging`, have the same form. Configure once, before anything is logged; `perdure.core` does not log at all.
 """
 
 import logging

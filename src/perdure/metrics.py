@@ -1,4 +1,4 @@
-"""What is measured, and how Prometheus reads it.
+"""Counters, gauges and histograms, and the text in which Prometheus reads them.
 
 Names, labels and buckets are the real server's, so that its dashboards work. They are why the text is written here:
 the Prometheus client for Python ends every counter's name in `_total`, and the real server's counters do not.

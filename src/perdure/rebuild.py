@@ -1,4 +1,4 @@
-"""The root of `perdure schema rebuild-lists`: picks the store, as `server` does for a server."""
+"""The composition root of `perdure schema rebuild-lists`: it picks the store, as `server` does for a server."""
 
 import uuid
 
@@ -7,7 +7,7 @@ from perdure.store.open import open_store
 
 
 async def rebuild_lists_of(url: str) -> int:
-    """Return how many runs lists show now. Raises `StoreError`."""
+    """Return how many visibility rows there are now. Raises `StoreError`."""
     store = open_store(url)
     await store.open()
     try:

@@ -22,7 +22,7 @@ from perdure.frontend.transport.http.server import HttpServer
 from perdure.frontend.transport.metrics_page import MetricsPage
 from perdure.metrics import Registry
 from perdure.runtime.clock import SystemClock
-from perdure.runtime.instrumented_store import MeasuredStore, measure_node
+from perdure.runtime.instrumented_store import InstrumentedStore, measure_node
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
@@ -69,7 +69,7 @@ class Server:
         except StoreError as error:
             raise StartupError(str(error)) from error
         self._main = main
-        self._store = MeasuredStore(store, self.metrics)
+        self._store = InstrumentedStore(store, self.metrics)
         self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, lists=lists)
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None

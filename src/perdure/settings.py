@@ -1,4 +1,4 @@
-"""What an operator can set: one `Settings`, from a TOML file, the environment or the flags of `server start-dev`.
+"""The settings of a server: one `Settings`, from a TOML file, the environment or the flags of `server start-dev`.
 
 Every key of the file is also an environment variable, PERDURE_SECTION_KEY, which wins over the file. Nobody reads the
 environment but this module, and nothing here opens a database or a socket. The `#:` line above a key is its
@@ -51,7 +51,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     #: `sqlite:///FILE`, `sqlite::memory:` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.
     url: str = ""
-    #: Another database, for lists alone. They follow the main one then. Empty: they are in the main one.
+    #: A second database, for visibility alone, which then follows the main one. Empty: visibility is in the main one.
     visibility_url: str = ""
     #: SQLite only: pragmas to run on every connection, as strings.
     sqlite_pragmas: dict[str, str] = {}
@@ -75,7 +75,7 @@ def _check_url(key: str, url: str) -> None:
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is logged, and how it looks. Logs go to standard error."""
+    """The level and format of the log, which goes to standard error."""
 
     #: `pretty` for people, `text` (key=value) or `json` for programs.
     format: LogFormat = "text"
@@ -84,7 +84,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the server calls itself."""
+    """The name of the cluster."""
 
     #: Name of the cluster, as clients see it.
     name: Annotated[str, msgspec.Meta(min_length=1)] = "active"
@@ -105,7 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     search_attributes: dict[str, SearchAttributeType] = {}
     #: Temporal's dynamic configuration: keys as Temporal names them. A key without effect is logged.
     dynamic_config: dict[str, Any] = {}
-    #: A file of dynamic configuration, YAML in Temporal's format. What it sets wins over the table above.
+    #: A file of dynamic configuration, YAML in Temporal's format. Its values win over the table above.
     dynamic_config_file: str = ""
     #: How often to look whether that file has changed.
     dynamic_config_poll_seconds: Annotated[float, msgspec.Meta(gt=0)] = 10.0

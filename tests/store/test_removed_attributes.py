@@ -301,7 +301,7 @@ async def test_fields_that_have_lost_their_name_hold_nothing(cluster: Cluster):
 
 
 async def test_a_field_is_used_again_when_nothing_is_left_in_it(cluster: Cluster, monkeypatch):
-    monkeypatch.setattr(attribute_periods, "SETTLED_NS", 0)
+    monkeypatch.setattr(attribute_periods, "ALL_ARRIVED_NS", 0)
     async with cluster.run():
         await register(cluster)
         await cluster.add(First="Keyword")

@@ -3,7 +3,7 @@
     flags        how command lines are read: as the official CLI reads them
     start_dev    `perdure server start-dev`: a server for one developer, with the flags of the official one
     start        `perdure server start`: a server as its settings say
-    serving      runs a server until it is told to stop
+    serving      runs a server until a signal stops it
     schema       `perdure schema …`: the tables of a database
 
 A command's modules are imported when it runs, so that `--help` and a bad flag answer at once. The command is a client
@@ -19,7 +19,7 @@ from perdure.cli.flags import Parser, Refused
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line. What cannot be done is one line on standard error, and 1."""
+    """Run one command line. A command that cannot be done prints one line on standard error and returns 1."""
     _do_without_rich()
     try:
         options = _root().parse(sys.argv[1:] if arguments is None else arguments)

@@ -1,7 +1,7 @@
-"""How command lines are read: argparse, made to take what the official CLI takes and to refuse in one line.
+"""Parses command lines: argparse, adapted to take the flags of the official CLI and to refuse in one line.
 
 Global flags may stand before or after a command's name. A switch may carry a value (`--headless=false`). Names are not
-abbreviated. What a flag means to a server is not decided here.
+abbreviated. This module does not decide what a flag means to a server.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _SWITCHES_FOR_CLIENTS: Final = (
 
 
 class Refused(Exception):
-    """What was asked for cannot be done. The text is the one line that the user gets."""
+    """The command cannot be done. The text is the one line that the user gets."""
 
 
 class Parser(argparse.ArgumentParser):

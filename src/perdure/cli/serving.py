@@ -1,4 +1,4 @@
-"""Runs a server until it is told to stop.
+"""Runs a server until a signal stops it.
 
 SIGTERM and Ctrl-C drain it: polls end, commits finish, leases are given back. A second one ends the process at once.
 """
@@ -34,11 +34,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _serve(settings: Settings, shows_http: bool) -> int:
-    told_to_stop = asyncio.Event()
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        told_to_stop.set()
+        stop_requested.set()
         for number in STOP_SIGNALS:  # The next one has its usual effect.
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
@@ -47,7 +47,7 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
         loop.add_signal_handler(number, stop)
     server = Server(settings)
     starting = loop.create_task(server.start())
-    stopping = loop.create_task(told_to_stop.wait())
+    stopping = loop.create_task(stop_requested.wait())
     # To start may take long: while another node holds the lease, for one.
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if starting.done():

@@ -1,4 +1,4 @@
-"""`perdure server start`: a server as its settings say, from a file and the environment."""
+"""`perdure server start`: a server that takes its settings from a file and the environment."""
 
 import argparse
 from pathlib import Path

@@ -1,7 +1,7 @@
 """`perdure server start-dev`: a server for one developer, in memory or in one file.
 
 Flags have the names, short forms, defaults and meanings of `temporal server start-dev`, because SDKs start "a local dev
-server from an existing binary" with them. What a flag means becomes a `Settings`; nothing else is decided here.
+server from an existing binary" with them. The flags become a `Settings`; nothing else is decided here.
 """
 
 import argparse

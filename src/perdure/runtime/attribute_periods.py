@@ -1,12 +1,12 @@
 """The search attributes of a namespace, each for the time between its adding and its removal.
 
-A removed attribute leaves its values where they are: in rows of lists, maybe millions, and in the states of runs. They
-must never be taken for those of another attribute, be it of the same name. So
+A removed attribute leaves its values where they are: in visibility rows, maybe millions, and in the states of runs.
+Nobody may take them for values of another attribute, not even of one with the same name. So
 
-- a field whose attribute was removed gives its next attribute another *column*, one that no row has values in;
-- of an attribute whose name was there before, only values count that were set since it was added again.
+- a field whose attribute was removed gives its next attribute another *column*, in which no row has a value;
+- if an attribute has the name of a removed one, only values count that were set since it was added.
 
-Nothing has to be written again for that. A column is used again when no row has anything in it any more.
+Nothing has to be written again for that. A column is used again once no row has a value in it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,9 +18,9 @@ from temporalio.api.enums.v1 import IndexedValueType
 from perdure.core.search_attributes import PREDEFINED, TYPES_BY_NAME
 from perdure.core.visibility.attributes import CUSTOM_FIELDS, CUSTOM_MAX, CustomAttribute, kind_of
 
-#: So long after a removal every row that was on its way then is there, or never will be.
-SETTLED_NS = 60 * 10**9
-#: Of these types, the columns of `CUSTOM_FIELDS` have an index. Any other column is as good as they are.
+#: This long after a removal every row that was on its way is there, or never will be.
+ALL_ARRIVED_NS = 60 * 10**9
+#: The columns of `CUSTOM_FIELDS` that have these types have an index. For other types any column will do.
 WITH_INDEX = frozenset(TYPES_BY_NAME[name] for name in ("Datetime", "Double", "Int", "Keyword"))
 #: A column that nothing is ever written to, of each type.
 _NO_COLUMN = "00"
@@ -30,7 +30,7 @@ Aliases = Mapping[str, str]
 
 
 class AttributePeriods(msgspec.Struct, frozen=True):
-    """What is known of attributes that were removed."""
+    """The search attributes that were removed, and the columns that may still hold their values."""
 
     #: Field → the column of its attribute's values, if that is another one than the field's own.
     columns: dict[str, str] = {}
@@ -135,7 +135,7 @@ def to_look_at(
         if column in CUSTOM_FIELDS
         and kind_of(column) in WITH_INDEX
         and kind_of(column) in kinds
-        and removed_at_ns + SETTLED_NS <= now_ns
+        and removed_at_ns + ALL_ARRIVED_NS <= now_ns
     ]
 
 

@@ -1,7 +1,7 @@
-"""Besides its answer a call can say of which workflow it was: the type and task queue, and those of an activity.
+"""Notes the workflow type and task queue of a call, and those of its activity, for the trailers of the answer.
 
-Operators have proxies that meter or route calls by that (`frontend.contextMetadataSetTrailer`). How it is sent is the
-transport's business; here is what is noted, by whatever is done for a call, and only if the transport wants it.
+Operators have proxies that meter or route calls by that (`frontend.contextMetadataSetTrailer`). The transport sends
+the notes; the steps that a call takes write them here, and only if the transport wants them.
 """
 
 from contextvars import ContextVar
@@ -18,7 +18,7 @@ from perdure.core.workflow.queries import Query
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.tasks.start import StartWorkflowTask
 
-#: What is noted for the call under way; None: nobody wants to know.
+#: The notes of the call under way; None: nobody wants them.
 NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
 WORKFLOW_TYPE = "workflow-type"
 TASK_QUEUE = "workflow-task-queue"
@@ -46,7 +46,7 @@ def note_start(workflow_type: str, task_queue: str) -> None:
 
 
 def _counts(run: Run, request: object) -> bool:
-    """Temporal: what the real server writes and this one need not, and what it notes besides."""
+    """Temporal: steps that the real server writes and this one need not, and others that it notes."""
     if isinstance(request, StartWorkflowTask):
         return run.in_flight.speculative is None
     if isinstance(request, CompleteWorkflowTask):

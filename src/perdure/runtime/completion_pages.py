@@ -1,4 +1,4 @@
-"""How much memory the pages of completions take that wait for their last one: of all tasks, and of one namespace.
+"""Limits the memory for completion pages that wait for their last one: of all tasks, and of one namespace.
 
 The pages belong to the runs (`core/workflow/completion_pages.py`); here they are only counted, as long as they live.
 """

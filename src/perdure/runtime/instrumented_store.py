@@ -1,4 +1,4 @@
-"""What the runtime tells Prometheus: how long the store takes, and what waits."""
+"""Measures the runtime for Prometheus: the calls of the store, backlogs, and the executions in the cache."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ from perdure.store.port import (
 _KINDS = {1: "Workflow", 2: "Activity"}
 
 
-class MeasuredStore:
-    """A store, and how long its calls take, under the real server's names for that."""
+class InstrumentedStore:
+    """A store that measures how long its calls take, under the real server's names."""
 
     def __init__(self, store: Store, metrics: Registry) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Which key of dynamic configuration sets which of the `Limits`, and what they are for a namespace.
+"""Reads the `Limits` of a namespace from dynamic configuration: which key sets which limit.
 
 The keys and defaults are the real server's, and so is which of them may differ from namespace to namespace.
 """
@@ -91,7 +91,7 @@ GLOBAL: Mapping[str, str] = {
     "cross_namespace_commands": "system.enableCrossNamespaceCommands",
     "namespace_min_retention_ns": "system.namespaceMinRetentionLocal",
 }
-#: What a retry policy has where it says nothing; tables. May differ from namespace to namespace.
+#: The defaults of retry policies; tables. They may differ from namespace to namespace.
 RETRIES: Mapping[str, str] = {
     "activity_retries": "history.defaultActivityRetryPolicy",
     "workflow_retries": "history.defaultWorkflowRetryPolicy",
@@ -104,7 +104,7 @@ _RETRY_PARTS = {
 }
 #: Where callbacks may lead; a list of tables. May differ from namespace to namespace.
 CALLBACK_ADDRESSES = "callback.allowedAddresses"
-#: Whoever does not take callbacks is left alone for its `Timeout`; a table. May differ from namespace to namespace.
+#: A receiver that fails gets no callbacks for its `Timeout`; a table. It may differ from namespace to namespace.
 CIRCUIT_BREAKER = "history.outboundQueue.circuitBreakerSettings"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
@@ -112,7 +112,7 @@ TASK_POLL_S = 60.0
 #: A query that no worker takes is refused early if none has polled for so long.
 QUERY_WINDOW = "matching.queryPollerUnavailableWindow"
 QUERY_WINDOW_S = 20.0
-#: What is worked out is forgotten when there is so much: clients may name namespaces that nobody has.
+#: The computed limits are forgotten beyond this number: clients may name namespaces that do not exist.
 KNOWN_MAX = 4096
 #: Whether tasks that wait go by fairness keys; may differ likewise.
 FAIRNESS = "matching.enableFairness"
@@ -152,13 +152,13 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
 
 
 def _retry_defaults(config: DynamicConfig, key: str, namespace: str) -> RetryDefaults:
-    told = config.parts(key, _RETRY_PARTS, namespace)
+    configured = config.parts(key, _RETRY_PARTS, namespace)
     standard = RetryDefaults()
     return RetryDefaults(
-        int(told.get("initialintervalinseconds", standard.initial_interval_ns / 1e9) * 1e9),
-        int(told.get("maximumintervalcoefficient", standard.maximum_interval_coefficient)),
-        told.get("backoffcoefficient", standard.backoff_coefficient),
-        told.get("maximumattempts", standard.maximum_attempts),
+        int(configured.get("initialintervalinseconds", standard.initial_interval_ns / 1e9) * 1e9),
+        int(configured.get("maximumintervalcoefficient", standard.maximum_interval_coefficient)),
+        configured.get("backoffcoefficient", standard.backoff_coefficient),
+        configured.get("maximumattempts", standard.maximum_attempts),
     )
 
 

@@ -1,7 +1,7 @@
 """The namespaces: kept by the store, held in memory, known by name and by id.
 
-A change is written first and seen afterwards. What another node changed is seen within `REFRESH_EVERY_S`, and a name
-that is not known yet is looked up in the store at once.
+A change is written first and visible afterwards. A node sees the changes of another one within `REFRESH_EVERY_S`, and
+looks a name that it does not know up in the store at once.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ class Namespaces:
         self._by_id: dict[str, Namespace] = {}
         self._types: dict[str, Mapping[str, IndexedValueType.ValueType]] = {}
         self._attributes: dict[str, Mapping[str, CustomAttribute]] = {}
-        #: What was read before a change must not replace what was written by it.
+        #: One reader or writer at a time: rows that were read before a change must not replace the changed ones.
         self._in_turn = asyncio.Lock()
 
     async def load(self) -> None:
@@ -254,7 +254,7 @@ class Namespaces:
         columns = attribute_periods.to_look_at(namespace.periods, kinds, now_ns)
         clean = set()
         try:
-            if not columns or not await self.lists_show(now_ns - attribute_periods.SETTLED_NS):
+            if not columns or not await self.lists_show(now_ns - attribute_periods.ALL_ARRIVED_NS):
                 return frozenset()
             for column in columns:
                 has_values = IsNull(Attribute(column, column), is_negated=True)

@@ -1,4 +1,4 @@
-"""What the node answers the frontend with."""
+"""The replies of the node to the frontend: to starts and polls, and its refusals."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What lists show of a run, made from its state; and made again for rows from before filters were there."""
+"""Makes the visibility row of a run from its state, and indexes rows that an older version wrote."""
 
 from collections.abc import Callable, Mapping
 

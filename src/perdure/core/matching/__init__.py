@@ -1,5 +1,5 @@
 """Matching: tasks meet pollers.
 
-`rate.py` measures, `token_bucket.py` limits, `key_rates.py` limits each fairness key, `backlog.py` is what waits with
-one priority, `task_queue.py` is one task queue, `scaling.py` says how many pollers it wants.
+`rate.py` measures, `token_bucket.py` limits, `key_rates.py` limits each fairness key, `backlog.py` holds the waiting
+tasks of one priority, `task_queue.py` is one task queue, `scaling.py` suggests how many pollers a worker should have.
 """

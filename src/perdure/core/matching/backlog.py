@@ -1,7 +1,7 @@
-"""What waits in a task queue with one priority: first in, first out, or by turns of those whose tasks they are.
+"""The waiting tasks of one priority in a task queue: first in, first out, or fairness keys take turns.
 
-By turns: a task stands as far back as its fairness key has had tasks before it, divided by the weight of the key. So of
-those at the front each key has its share, however many tasks one of them has brought.
+Turns: a task stands as far back as its fairness key has had tasks before it, divided by the weight of the key. So each
+key has its share of the tasks at the front, however many tasks one key has brought.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How often tasks of one fairness key may be handed out, beside what the whole queue may.
+"""The rate limit of each fairness key in a task queue, beside the limit of the whole queue.
 
 Each key has a rate of its own; one that weighs more is as much faster. Kept for each key as one number, the time of its
 next task: no clock ticks here.
@@ -27,7 +27,7 @@ class KeyRates:
         self._ready_at_ns: dict[str, int] = {}
 
     def at_rate(self, per_second: float, weights: Mapping[str, float], now_ns: int) -> "KeyRates":
-        """Return the rates after a change. Who has to wait waits no longer than for two tasks."""
+        """Return the rates after a change. A key that has to wait waits no longer than for two tasks."""
         changed = KeyRates(per_second, weights)
         latest_ns = now_ns + 2 * changed._interval_ns + BURST_NS
         changed._ready_at_ns = {

@@ -1,4 +1,4 @@
-"""How often something happened lately."""
+"""A moving average: how often something happened in the last 30 seconds."""
 
 from collections import deque
 

@@ -1,6 +1,6 @@
-"""Should a worker poll a queue more often at once, or less? Workers that scale their pollers by themselves follow this.
+"""Suggests more or fewer pollers to workers that scale their pollers by themselves.
 
-Temporal: it is said along with a task, of the queue that the task comes from.
+Temporal: the suggestion goes with a task, and is about the queue that the task comes from.
 """
 
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 from perdure.core.matching.task_queue import TaskQueue
 
 SECOND_NS = 10**9
-#: Who waited this long for a task was not needed.
+#: A poller that waited this long for a task was not needed.
 IDLE_NS = SECOND_NS
 #: A task that has waited for longer wants another poller.
 BACKLOG_AGE_NS = SECOND_NS // 5
 #: So do tasks that come this many times as fast as they go.
 ADDED_TO_DISPATCHED = 1.2
-#: No poller is told more often in a second.
+#: No poller gets more suggestions in a second.
 PER_POLLER_AND_SECOND = 10
 
 
@@ -22,7 +22,7 @@ def suggested_pollers(queue: TaskQueue[Any], began_at_ns: int, now_ns: int) -> i
     """Return how many polls more a worker should make at once, whose poll began then and ends now with a task."""
     if now_ns - began_at_ns >= IDLE_NS:
         return -1
-    if not _may_tell(queue, now_ns):
+    if not _may_suggest(queue, now_ns):
         return 0
     if queue.limit is not None and not queue.limit.has_token(now_ns):
         return 0  # More pollers would wait for the same limit.
@@ -32,11 +32,11 @@ def suggested_pollers(queue: TaskQueue[Any], began_at_ns: int, now_ns: int) -> i
     return 1 if added > ADDED_TO_DISPATCHED * dispatched else 0
 
 
-def _may_tell(queue: TaskQueue[Any], now_ns: int) -> bool:
+def _may_suggest(queue: TaskQueue[Any], now_ns: int) -> bool:
     """Take a turn: a second's worth of them may come at once."""
     interval_ns = SECOND_NS // (PER_POLLER_AND_SECOND * max(1, len(queue.pollers)))
-    told_until_ns = max(queue.told_until_ns, now_ns) + interval_ns
-    if told_until_ns > now_ns + SECOND_NS:
+    suggested_until_ns = max(queue.suggested_until_ns, now_ns) + interval_ns
+    if suggested_until_ns > now_ns + SECOND_NS:
         return False
-    queue.told_until_ns = told_until_ns
+    queue.suggested_until_ns = suggested_until_ns
     return True

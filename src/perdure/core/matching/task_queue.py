@@ -1,7 +1,7 @@
 """One task queue: tasks wait for pollers, or pollers for tasks; both only while a rate limit holds them apart.
 
-Nothing is durable here: after a restart the owners of the runs dispatch again what they owe. A task may come twice;
-whoever it concerns recognises that. The queue holds what it is given without looking inside.
+Nothing is durable here: after a restart the node dispatches the pending tasks of its runs again. A task may come twice;
+its run recognises that. The queue holds tasks of any type and does not look inside.
 """
 
 from collections import Counter, deque
@@ -42,19 +42,19 @@ def _no_key(task: object) -> None:
 class PollerInfo:
     identity: str
     last_poll_at_ns: int
-    #: What the worker asks for at most, of all pollers of the queue together.
+    #: How many tasks a second the worker wants at most, for all pollers of the queue together.
     max_per_second: float | None = None
     #: Serialized `WorkerVersionCapabilities`.
     version_capabilities: bytes | None = None
-    #: Of the worker that polls; all of its polls have the same. Empty if it says nothing.
+    #: Names the worker: all of its polls have the same key. Empty if it says nothing.
     worker_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poller(Generic[T]):
-    """Somebody waits. `take` is called once, with a task, when it is this poller's turn.
+    """A call that waits for a task. `take` is called once, with a task, when it is this poller's turn.
 
-    It returns whether the task is taken: whoever has given up a moment ago may not have left yet.
+    It returns whether the task is taken: a poller that gave up a moment ago may not have left yet.
     """
 
     identity: str
@@ -68,7 +68,7 @@ class TaskQueue(Generic[T]):
     #: The fairness key of a task and its weight; None if it says nothing.
     _fairness_of: Callable[[T], tuple[str, float] | None] = _no_key
     _waiting: dict[Poller[T], None] = field(default_factory=dict)
-    #: By priority, what goes first first.
+    #: Priority → its tasks, the first priority first.
     _backlog: dict[int, Backlog[T]] = field(default_factory=dict)
     #: Tasks whose caller waits (queries) go first.
     _urgent: deque[T] = field(default_factory=deque)
@@ -78,9 +78,9 @@ class TaskQueue(Generic[T]):
     dispatched: Rate = field(default_factory=Rate)
     #: How often a task and a poller had to wait for the limit.
     held_up: Rate = field(default_factory=Rate)
-    #: How fast tasks may be handed out; None if nobody limits it. Queries do not count.
+    #: How fast tasks may be dispatched; None if nobody limits it. Queries do not count.
     limit: TokenBucket | None = None
-    #: What an operator says outranks what workers ask for.
+    #: The rate that an operator sets. It outranks the rate that workers ask for.
     configured_per_second: float | None = None
     #: How fast tasks of one fairness key may be; None if nobody limits it.
     key_rates: KeyRates | None = None
@@ -88,7 +88,7 @@ class TaskQueue(Generic[T]):
     _keys: Counter[str] = field(default_factory=Counter)
     asked_per_second: float | None = None
     #: When `scaling.py` has all turns again to suggest another number of pollers.
-    told_until_ns: int = 0
+    suggested_until_ns: int = 0
 
     def configure(self, per_second: float | None, now_ns: int) -> None:
         self.configured_per_second = per_second
@@ -137,11 +137,11 @@ class TaskQueue(Generic[T]):
         """Give `task` to the poller that has waited longest, or keep it. Return whether it was taken."""
         self.added.count(now_ns)
         may_go = self._may_dispatch(now_ns) and self._is_key_ready(task, now_ns)
-        # With a rate of its key it may overtake those whose keys have to wait.
+        # With a rate for each key, it may overtake tasks whose keys have to wait.
         if may_go and not self._first(now_ns) and self._hand_over(task):
             self._dispatched(task, now_ns)
             return True
-        if self._waiting:  # Else nobody is held up.
+        if self._waiting:  # Without a poller that waits, the limit delays nobody.
             self.held_up.count(now_ns)
         level = self._backlog.get(priority)
         if level is None:
@@ -154,7 +154,7 @@ class TaskQueue(Generic[T]):
         return False
 
     def release(self, now_ns: int) -> None:
-        """Hand out what waited for the limit, in its order, as far as the limit and the pollers go."""
+        """Dispatch the tasks that waited for the limit, in their order, as far as the limit and the pollers go."""
         while self._backlog and self._waiting and self._may_dispatch(now_ns):
             first = self._first(now_ns)
             if first is None or not self._hand_over(first[1]):
@@ -247,7 +247,7 @@ class TaskQueue(Generic[T]):
         now_ns = info.last_poll_at_ns
         if not self._backlog:
             return None
-        # Whoever waits already has to wait because of the limit, and goes first.
+        # Pollers that wait already wait because of the limit, and go first.
         if not self._waiting and self._may_dispatch(now_ns):
             first = self._first(now_ns)
             if first is not None:
@@ -276,7 +276,7 @@ class TaskQueue(Generic[T]):
             self._set_limit(info.last_poll_at_ns)
 
     def is_served(self, now_ns: int, within_ns: int = RECENT_POLL_NS) -> bool:
-        """Somebody polls, or did a moment ago."""
+        """Whether a worker polls, or did a moment ago."""
         return bool(self._waiting) or now_ns - self.last_poll_at_ns < within_ns
 
     def forget_pollers(self, now_ns: int) -> None:
@@ -288,13 +288,13 @@ class TaskQueue(Generic[T]):
             del self.pollers[identity]
 
     def is_forsaken(self, now_ns: int) -> bool:
-        """Tasks wait, and nobody has polled for long."""
+        """Whether tasks wait, and nobody has polled for long."""
         return bool(self._backlog) and (
             not self._waiting and now_ns - self.last_poll_at_ns > POLLER_MEMORY_NS
         )
 
     def drop(self, is_stale: Callable[[T], bool]) -> None:
-        """Let go of tasks that would come to nothing."""
+        """Drop the tasks that are stale."""
         for priority, level in list(self._backlog.items()):
             level.drop(is_stale)
             if not len(level):
@@ -302,13 +302,13 @@ class TaskQueue(Generic[T]):
         self._count_keys()
 
     def is_idle(self, now_ns: int) -> bool:
-        """Nothing would be lost if the queue were forgotten."""
+        """Whether nothing would be lost if the queue were forgotten."""
         return not (self._waiting or self._backlog or self._urgent) and (
             now_ns - self.last_poll_at_ns > POLLER_MEMORY_NS
         )
 
     def backlog(self) -> Iterator[T]:
-        """Yield the tasks that wait, what goes first first."""
+        """Yield the tasks that wait, the next one first."""
         for level in self._backlog.values():
             yield from level.tasks()
 

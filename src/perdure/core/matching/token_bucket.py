@@ -1,4 +1,4 @@
-"""So many a second, and never more than a second's worth at once. Pure: whoever asks says what time it is."""
+"""A rate limit: so many a second, and never more than a second's worth at once. The caller passes the time."""
 
 import math
 

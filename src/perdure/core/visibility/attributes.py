@@ -1,4 +1,4 @@
-"""Which search attribute a name in a filter means, and of what type it is."""
+"""Finds the search attribute that a name in a list filter means, with its type and field."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def kind_of(field: str) -> Type.ValueType:
 class CustomAttribute(NamedTuple):
     """A search attribute that was added to a namespace."""
 
-    #: What its values are stored in.
+    #: The field that its values are stored in.
     field: str
     #: A value that a run was given before then is that of an attribute of the same name, which was removed.
     since_ns: int = 0

@@ -1,4 +1,4 @@
-"""The tree of a list filter.
+"""The tree of a list filter, which every store can carry out.
 
 There is no node for NOT: `negated` turns a tree into its opposite, and every leaf knows its own. So nobody needs SQL's
 third truth value: a leaf that compares an attribute which a run does not have is false, whichever way round.

@@ -1,4 +1,4 @@
-"""What is stored of a run's search attributes for filters to compare with: one JSON object, field → value.
+"""Encodes a run's search attributes for filters to compare with: one JSON object, field → value.
 
 Times are nanoseconds, texts are words (see `values.words`). Values that their type cannot hold are left out: no filter
 finds them, and no database has to refuse them.

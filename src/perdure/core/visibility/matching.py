@@ -1,4 +1,4 @@
-"""Does a row match a filter? The model that the databases' SQL is compared with."""
+"""Decides whether a row matches a filter. Tests compare the databases' SQL with this model."""
 
 import operator
 from collections.abc import Callable, Mapping

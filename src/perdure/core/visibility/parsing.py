@@ -1,4 +1,4 @@
-"""The text of a list filter becomes a tree, or is refused in the API's words.
+"""Parses the text of a list filter into a tree, or refuses it in the API's words.
 
 `sqlglot` reads the grammar. Only the kinds of node that are named here get through: anything else is refused, and no
 part of the text goes any further than into the values of a tree.

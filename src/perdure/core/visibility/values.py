@@ -1,4 +1,4 @@
-"""Literals of list filters: times, durations, statuses; and the words of a text."""
+"""Reads the literals of list filters: times, durations and statuses; and splits a text into words."""
 
 import re
 import unicodedata

@@ -1,7 +1,7 @@
-"""A namespace is deleted: it gives its name away at once, and all that is in it goes in the background.
+"""Deletes a namespace: its name is free at once, and all that is in it goes in the background.
 
-The namespace's own row says that it is being deleted, and how far that has come. So whoever serves after a crash goes
-on where it ended: every step can be done again. Runs go first, open ones terminated, and the row goes last.
+The namespace's own row says that it is being deleted, and how far that has come. So the node that serves after a crash
+goes on where the last one ended: every step can be done again. Runs go first, the row goes last.
 """
 
 import asyncio
@@ -96,9 +96,9 @@ class NamespaceDeletion:
     async def _empty(self, namespace: Namespace, ended_ns: int) -> int:
         """Delete every run that is there. Return how many there were: more may have come, or not be ready to go.
 
-        Nobody could start one after `ended_ns`, but one that was there then. So lists that show that time, or a later
-        one, and nothing in the namespace, will go on to do so. Until they show it, they count as one run more.
-        What was started before, and is not durable yet, is waited for: the store may take its time.
+        Nobody could start a run after `ended_ns`. So once visibility shows that time and nothing in the namespace, it
+        stays like that. Until visibility shows it, it counts as one run more. A run that was started before and is not
+        durable yet is waited for: the store may take its time.
         """
         await self._engine.flush()
         count = int(self._lists is not None and not await self._lists.show(ended_ns))
@@ -117,7 +117,7 @@ class NamespaceDeletion:
                 await self._delete_one_by_one(namespace, runs)
 
     async def _delete_one_by_one(self, namespace: Namespace, runs: list[ListedRun]) -> None:
-        """Delete runs that are open, or owe something to others. A run that is gone is as good."""
+        """Delete runs that are open, or have pending effects. A run that is gone already is no error."""
         await asyncio.gather(
             *(self._delete(self._remover.key(namespace.id, run)) for run in runs),
         )

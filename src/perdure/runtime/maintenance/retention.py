@@ -1,8 +1,8 @@
-"""Closed runs go when their namespace's retention is over.
+"""Removes closed runs when their namespace's retention is over.
 
-Nothing is written for that when a run closes: the index of the lists knows who closed when, in every namespace. So a
-change of the retention counts for what has closed already, and what closed long before the server was started is found
-like the rest. The longest closed goes first, many in one transaction, each with all its rows.
+A run writes nothing for that when it closes: the visibility index has the close times of every namespace. So a change
+of the retention counts for runs that have closed already, and runs that closed long before the server was started are
+found like the others. The longest closed goes first, many in one transaction, each with all its rows.
 
 **Invariant:** removing takes a bounded part of the store's time while others write (`REST_BESIDE_OTHERS`): a backlog
 of any size is worked off beside them, not before them.
@@ -47,7 +47,7 @@ class Remover:
         self._one_at_a_time = asyncio.Lock()
 
     async def remove(self, namespace_id: str, runs: Sequence[ListedRun]) -> int:
-        """Remove those that are closed and owe nothing to anybody; return how many. Raises `Rejected`, `StoreError`."""
+        """Remove runs that are closed without pending effects. Return how many. Raises `Rejected`, `StoreError`."""
         keys = [self.key(namespace_id, run) for run in runs]
         return await self._with_a_rest(lambda: self._engine.remove_closed(keys))
 
@@ -122,7 +122,7 @@ class Retention:
                 return count
             due = at_once(due)
             count += await self._remover.remove(namespace.id, due)
-            # What stays, because it owes something yet, is looked at again with the next sweep.
+            # A run that stays, because it has pending effects, is looked at again with the next sweep.
             after = due[-1][:3]
 
 

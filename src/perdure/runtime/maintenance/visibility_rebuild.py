@@ -1,6 +1,7 @@
-"""Lists are made again from the runs themselves, in the main database: the way back from a second one, also a lost one.
+"""Makes the visibility rows again from the runs, in the main database: the way back from a second database.
 
-Nobody serves meanwhile: the lease is held. It may be broken off, and done again from the beginning.
+No node serves meanwhile: the rebuild holds the leases. It may be interrupted, and begun again. The second database may
+be lost.
 """
 
 from perdure.core.execution.key import ExecutionKey
@@ -37,7 +38,7 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
             await store.commit(Batch(leases, visibility=rows))
             count += len(rows)
             after = keys[-1]
-        # What waited to go to the second database is among these rows.
+        # The rows that waited to go to the second database are among these.
         while waiting := await store.outbox(RUNS_AT_ONCE):
             await store.trim_outbox([row.position for row in waiting])
         await store.set_lists_elsewhere(False)

@@ -1,8 +1,9 @@
-"""Lists in a database of their own follow the main one, in its order.
+"""Carries visibility rows from the main database's outbox to the second database, in their order.
 
-What waits in the main store's outbox is written to the second database, and then deleted from the outbox by its
-positions. What ends in between is done again: rows are whole, so the last one of a run counts, however often it is
-written. A later position may show before an earlier one, but not of one run: its owner commits one after the other.
+A batch of the outbox is written to the second database, and then deleted from the outbox by its positions. A batch that
+is interrupted in between is written again: rows are whole, so the last one of a run counts, however often it is
+written. A later position may show before an earlier one, but never
+for the same run: its owner commits one after the other.
 
 **Invariant:** only the holder of the second database's own lease writes there, and reads the outbox after it has got
 it. So a node that was away for a while cannot put old rows over newer ones: its commit is refused.
@@ -47,9 +48,9 @@ class VisibilityReplicator:
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest change has been waiting that was there when it was last looked.
+        """How long the oldest change has been waiting, as of the last look.
 
-        What is on its way since lists moved here is no change.
+        Rows that are on their way because visibility moved to the second database are no changes.
         """
         if not self._size.oldest_at_ns:
             return 0.0

@@ -1,1 +1,1 @@
-"""Task queues: tasks meet pollers."""
+"""The task queues of a node: tasks meet pollers."""

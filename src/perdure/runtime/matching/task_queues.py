@@ -1,4 +1,4 @@
-"""Pollers wait here for tasks. All task queues of this node; each is a `core.matching.TaskQueue`."""
+"""All task queues of this node, where pollers wait for tasks; each is a `core.matching.TaskQueue`."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -199,7 +199,7 @@ class TaskQueues:
             self._release(name)
 
     def _release(self, name: QueueName) -> None:
-        """Hand out what the limit of a queue allows now, and come back when it allows more."""
+        """Dispatch what the limit of a queue allows now, and come back when it allows more."""
         handle = self._releases.pop(name, None)
         if handle is not None:
             handle.cancel()
@@ -223,7 +223,7 @@ class TaskQueues:
             self._release(name)
 
     def forget_worker(self, namespace_id: str, sticky_queue: str) -> None:
-        """A worker shuts down: nobody serves its sticky queue from now on. Whoever polls it gets nothing."""
+        """A worker shuts down: nobody serves its sticky queue from now on. Polls of it end with nothing."""
         name = QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE)
         self._end_polls(lambda poll: poll.name == name)
         queue = self._find(name)
@@ -268,7 +268,7 @@ class TaskQueues:
         for taken in list(self._polls):
             _end(taken)
 
-    # What others ask
+    # Questions of others
 
     def describe(self, name: QueueName) -> TaskQueue[Offer]:
         """Return the queue for reading; an empty one if nobody has used it."""
@@ -300,7 +300,7 @@ class TaskQueues:
         for name, queue in list(self._queues.items()):
             queue.forget_pollers(now_ns)
             if queue.is_forsaken(now_ns):
-                queue.drop(lambda offer: not _is_owed(offer, cache, now_ns))
+                queue.drop(lambda offer: not _is_pending(offer, cache, now_ns))
             if queue.is_idle(now_ns):
                 del self._queues[name]
 
@@ -328,7 +328,7 @@ def _fairness_of(offer: Offer) -> Fairness | None:
     return None if isinstance(offer, QueryOffer) else offer.fairness
 
 
-def _is_owed(offer: Offer, cache: ExecutionCache, now_ns: int) -> bool:
+def _is_pending(offer: Offer, cache: ExecutionCache, now_ns: int) -> bool:
     """Whether a run waits for this task to be taken."""
     live = cache.peek(offer.key)
     if live is None:
