@@ -6,11 +6,13 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 import asyncio
 import random
 from functools import partial
+from typing import Any
 
 from perdure.core.errors import Code, Rejected, no_workflow_task
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.outcome import Effect
+from perdure.core.execution.request import Request
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity
@@ -270,7 +272,7 @@ class Node:
         self,
         name: QueueName,
         offer: Offer,
-        request: object,
+        request: Request[Any],
         back: Return,
         give_backs: GiveBacks,
     ) -> object:

@@ -203,14 +203,14 @@ class Resets:
                 run_id=run_id,
                 base_run_id=base.key.run_id,
                 earlier_run_ids=tuple(state.base_run_ids),
-                prefix=events[:length],
-                since=events[length:],
+                prefix=tuple(events[:length]),
+                since=tuple(events[length:]),
                 excluded=reset.excluded,
                 start_request_id=state.start_request_id,
                 request_id=reset.request_id,
                 reason=reset.reason,
                 after_task_id=(current or base).state.last_task_id,
-                operations=operations,
+                operations=tuple(operations),
             ),
         )
 

@@ -156,7 +156,7 @@ class Starts:
                 attributes=started_attributes(request, run_id, now_ns=now_ns, limits=limits),
                 request_id=request.request_id,
                 user_metadata=_user_metadata(request),
-                links=request.links,
+                links=tuple(request.links),
                 signal=signal,
                 eager_nonce=self._nonce(),
             ),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from perdure.core.execution.request import Request
+
 
 class TimerKind(IntEnum):
     """What a timer is for. Kept out of the journal: timers are computed from the state again after a restart."""
@@ -40,10 +42,10 @@ Effect = Any
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """The workflow goes on as a new run, created in the same commit. `start` is a `starting.Start`."""
+    """The execution goes on as a new run of its business id, created in the same commit and begun by `start`."""
 
     run_id: str
-    start: object
+    start: Request[None]
 
 
 @dataclass(slots=True)

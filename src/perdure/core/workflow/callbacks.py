@@ -12,6 +12,7 @@ from temporalio.api.failure.v1 import Failure
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.execution.request import Request
 from perdure.core.limits import Limits
 from perdure.core.workflow.nexus_completion import completion
 from perdure.core.workflow.records import CallbackAttempted
@@ -26,7 +27,7 @@ _JITTER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class RecordAttempt:
+class RecordAttempt(Request[None]):
     """An attempt to invoke a callback has ended; `number` and `attempt` are those of the `InvokeCallback`."""
 
     number: int

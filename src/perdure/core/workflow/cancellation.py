@@ -1,12 +1,12 @@
 """Somebody asks the workflow to stop. It decides by itself what to do about it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.request import Request
 from perdure.core.workflow.lifecycle.execution import check_first_run
 from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
@@ -17,12 +17,12 @@ from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 
 @dataclass(frozen=True, slots=True)
-class RequestCancel:
+class RequestCancel(Request[None]):
     reason: str
     identity: str
     request_id: str
     first_execution_run_id: str = ""
-    links: Sequence[Link] = ()
+    links: tuple[Link, ...] = ()
     #: The run that asks, if a workflow does, and its event for that.
     sender: WorkflowExecution | None = None
     initiated_event_id: int = 0

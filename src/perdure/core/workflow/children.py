@@ -22,6 +22,7 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.outcome import Effect
+from perdure.core.execution.request import Request
 from perdure.core.search_attributes import with_types
 from perdure.core.workflow.child_options import (
     CAUSE,
@@ -52,19 +53,19 @@ from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 
 @dataclass(frozen=True, slots=True)
-class RecordChildStarted:
+class RecordChildStarted(Request[None]):
     initiated_event_id: int
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class RecordChildNotStarted:
+class RecordChildNotStarted(Request[None]):
     initiated_event_id: int
     cause: StartChildWorkflowExecutionFailedCause.ValueType
 
 
 @dataclass(frozen=True, slots=True)
-class RecordChildClosed:
+class RecordChildClosed(Request[str]):
     """`event` is the child's last one."""
 
     initiated_event_id: int
@@ -75,19 +76,19 @@ class RecordChildClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgeChildOpen:
+class AcknowledgeChildOpen(Request[None]):
     """The child that was asked after has not closed, or is gone."""
 
     initiated_event_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgeParentTold:
+class AcknowledgeParentTold(Request[None]):
     """The parent knows that this run has closed, or is gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgeChildReleased:
+class AcknowledgeChildReleased(Request[None]):
     """The child of this closed run has got what the parent-close policy means for it, or is gone."""
 
     initiated_event_id: int

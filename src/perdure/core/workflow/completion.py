@@ -1,6 +1,5 @@
 """A worker completes the workflow task: its commands are carried out, in order, or none of them."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from temporalio.api.command.v1 import Command
@@ -16,6 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskCompletedEventAt
 from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow import (
     children,
@@ -87,14 +87,24 @@ _NOT_YET = {
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteWorkflowTask:
+class TaskCompleted:
+    """Reply: the next workflow task and eager activities, for the worker that completed this one."""
+
+    new_task: TaskStarted | None = None
+    activity_tasks: list[ActivityTask] = field(default_factory=list)
+    #: The task left no trace: the worker must forget all events after this one. Else 0.
+    reset_to_event_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteWorkflowTask(Request[TaskCompleted | PageKept]):
     """`event` is the `WorkflowTaskCompleted` event to be, all but the ids of what came before it."""
 
     ref: TaskRef
     event: HistoryEvent
-    commands: Sequence[Command]
+    commands: tuple[Command, ...]
     #: Query id → serialized `WorkflowQueryResult`.
-    query_results: Mapping[str, bytes]
+    query_results: dict[str, bytes]
     #: Where the worker wants the next tasks; empty for the normal queue.
     sticky_queue: str = ""
     sticky_schedule_to_start_ns: int = 0
@@ -104,7 +114,7 @@ class CompleteWorkflowTask:
     #: Names the activities that this worker gets at once (`eager_request_id`); drawn for this one completion.
     completion_id: str = ""
     #: What the worker says of updates.
-    messages: Sequence[Message] = ()
+    messages: tuple[Message, ...] = ()
     #: The worker can be shown the same events again after a task that left no trace.
     can_see_again: bool = False
     #: An operator has said that this build is not to complete anything.
@@ -112,16 +122,6 @@ class CompleteWorkflowTask:
     build_id: str = ""
     #: These are not all of the commands, or others came before them.
     page: Page | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskCompleted:
-    """Reply: the next workflow task and eager activities, for the worker that completed this one."""
-
-    new_task: TaskStarted | None = None
-    activity_tasks: list[ActivityTask] = field(default_factory=list)
-    #: The task left no trace: the worker must forget all events after this one. Else 0.
-    reset_to_event_id: int = 0
 
 
 def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageKept | Rejected:

@@ -68,7 +68,7 @@ def keep(step: Step, page: Page, commands: Sequence[Command]) -> PageKept:
     return PageKept(pages)
 
 
-def together(step: Step, page: Page, commands: Sequence[Command]) -> list[Command]:
+def together(step: Step, page: Page, commands: Sequence[Command]) -> tuple[Command, ...]:
     """Return the commands of all pages, of which this is the last. Raises `Rejected`."""
     task, started = step.run.pending_task, step.in_flight.started
     assert task is not None
@@ -82,7 +82,7 @@ def together(step: Step, page: Page, commands: Sequence[Command]) -> list[Comman
         if number not in pages.commands:
             raise _lost(f"missing page {number} of {page.number}")
         merged += pages.commands[number]
-    return [*merged, *commands]
+    return (*merged, *commands)
 
 
 def _check_number(page: Page) -> None:

@@ -21,6 +21,7 @@ from temporalio.api.history.v1 import (
 )
 
 from perdure.core.execution.outcome import Effect
+from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import CancelExternal, SignalExternal
 from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.records import ExternalRequested
@@ -50,14 +51,14 @@ _CANCEL = "RequestCancelExternalWorkflowExecutionCommand"
 
 
 @dataclass(frozen=True, slots=True)
-class RecordExternalSignaled:
+class RecordExternalSignaled(Request[None]):
     initiated_event_id: int
     #: 0: it was delivered.
     cause: SignalExternalWorkflowExecutionFailedCause.ValueType
 
 
 @dataclass(frozen=True, slots=True)
-class RecordExternalCancelRequested:
+class RecordExternalCancelRequested(Request[None]):
     initiated_event_id: int
     #: 0: it was delivered.
     cause: CancelExternalWorkflowExecutionFailedCause.ValueType

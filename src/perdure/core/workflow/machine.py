@@ -1,16 +1,20 @@
 """The one entry point of the workflow engine."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.outcome import (
     Effect,
+    NewRun,
     Outcome,
     Timer,
     TimerKind,
 )
+from perdure.core.execution.request import Request
 from perdure.core.workflow import (
     callbacks,
     cancellation,
@@ -42,6 +46,7 @@ from perdure.core.workflow.lifecycle import (
     execution,
     pause,
     reset,
+    start_policy,
 )
 from perdure.core.workflow.records import Buffered, Parted, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
@@ -97,7 +102,9 @@ for _concept in _CONCEPTS:
     NUMBERED.update(getattr(_concept, "NUMBERED", {}))
 
 
-def transition(run: Run, request: object, *, now_ns: int, environment: Environment) -> Outcome:
+def transition(
+    run: Run, request: Request[Any] | Timer, *, now_ns: int, environment: Environment
+) -> Outcome:
     """Answer `request`: move `run` forward and say what the shell must do about it.
 
     The same arguments always give the same outcome. If this raises anything but `Rejected`, `run` may be half
@@ -127,10 +134,19 @@ def transition(run: Run, request: object, *, now_ns: int, environment: Environme
         updates.on_close(step)
         queries.on_close(step)
     outcome = step.finish(reply)
+    if outcome.new_run is not None:
+        outcome.new_run = _after(run.state, outcome.new_run)
     if outcome.is_recorded:
         _end_row(run.state, outcome.events)
         state_size.note_growth(run, outcome)
     return outcome
+
+
+def _after(state: RunState, new_run: NewRun) -> NewRun:
+    """Have the events of the next run follow those of this one."""
+    start = new_run.start
+    assert isinstance(start, start_policy.Start)
+    return NewRun(new_run.run_id, replace(start, after_task_id=state.last_task_id))
 
 
 def _rely_on_what_was_taken_over(step: Step) -> None:

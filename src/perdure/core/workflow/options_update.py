@@ -1,7 +1,6 @@
 """What an open run was started with changes: an operator sets its priority or which workers it
 goes to, or another start is attached to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.common.v1 import Callback, Link, Priority
@@ -9,6 +8,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
 
+from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.callbacks import attached, check_count
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
@@ -19,7 +19,7 @@ from perdure.core.workflow.versioning import check_override, recorded
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateOptions:
+class UpdateOptions(Request[WorkflowExecutionOptions]):
     """Reply: the `WorkflowExecutionOptions` as they are then. `fields`: paths of `options` in camel case."""
 
     options: WorkflowExecutionOptions
@@ -28,13 +28,13 @@ class UpdateOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class AttachRequest:
+class AttachRequest(Request[None]):
     """A start request was answered with this run (conflict policy "use existing")."""
 
     #: Empty if it is not to be known again.
     request_id: str
-    callbacks: Sequence[Callback] = ()
-    links: Sequence[Link] = ()
+    callbacks: tuple[Callback, ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:

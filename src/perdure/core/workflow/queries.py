@@ -11,6 +11,7 @@ from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.api.query.v1 import QueryRejected, WorkflowQuery, WorkflowQueryResult
 
 from perdure.core.errors import Code, Rejected, busy_workflow, invalid_argument
+from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Requests, Step
@@ -23,7 +24,7 @@ _NEVER_SEEN = "Workflow execution closed before WorkflowTaskStarted event"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Query(Request[QueryRejected | None]):
     query_id: str
     query: WorkflowQuery
     reject_condition: QueryRejectCondition.ValueType
@@ -32,7 +33,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class AbandonQuery:
+class AbandonQuery(Request[None]):
     """The caller is gone."""
 
     query_id: str

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perdure.core.errors import no_workflow_task
+from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import begin_after_reset, offer, timeouts
 from perdure.core.workflow.activities.attempts import eager_request_id
 from perdure.core.workflow.records import ActivityReturned
@@ -21,21 +22,21 @@ from perdure.core.workflow.tasks import schedule
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnWorkflowTask:
+class ReturnWorkflowTask(Request[None]):
     """Nobody has received the workflow task that was started with this nonce."""
 
     nonce: int
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnActivity:
+class ReturnActivity(Request[None]):
     """Nobody has received the attempt that was started by the poll with this id."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnEagerActivities:
+class ReturnEagerActivities(Request[None]):
     """Nobody has received the activities that the completion with this id has started at once."""
 
     completion_id: str

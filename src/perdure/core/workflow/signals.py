@@ -1,6 +1,5 @@
 """A message arrives."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.common.v1 import Header, Link, Payloads, WorkflowExecution
@@ -8,6 +7,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.execution.request import Request
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.step import Appliers, Requests, Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
@@ -16,14 +16,14 @@ from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Request[None]):
     name: str
     input: Payloads | None
     identity: str
     #: Empty: every call is a signal of its own.
     request_id: str
     header: Header | None = None
-    links: Sequence[Link] = ()
+    links: tuple[Link, ...] = ()
     #: The run that sends it, if a workflow does.
     sender: WorkflowExecution | None = None
     #: Refused by a run that is not the sender's child.

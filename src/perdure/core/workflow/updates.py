@@ -22,9 +22,11 @@ from temporalio.api.errordetails.v1 import ResourceExhaustedFailure, WorkflowNot
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Request, Response
+from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Response
+from temporalio.api.update.v1 import Request as UpdateRequest
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow import callbacks, update_callbacks
 from perdure.core.workflow.effects import AnswerUpdate
@@ -50,17 +52,6 @@ _FAIL_FAST_ATTEMPT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class AdmitUpdate:
-    update_id: str
-    #: Serialized `temporal.api.update.v1.Request`.
-    request: bytes
-    first_execution_run_id: str = ""
-    request_id: str = ""
-    #: Others that want to know what comes of it.
-    callbacks: Sequence[Callback] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class UpdateStatus:
     """Reply: how far the update has come."""
 
@@ -69,6 +60,17 @@ class UpdateStatus:
     completed_event_id: int = 0
     #: Serialized `Outcome` where it is not in an event.
     outcome: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitUpdate(Request[UpdateStatus]):
+    update_id: str
+    #: Serialized `temporal.api.update.v1.Request`.
+    request: bytes
+    first_execution_run_id: str = ""
+    request_id: str = ""
+    #: Others that want to know what comes of it.
+    callbacks: tuple[Callback, ...] = ()
 
 
 def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
@@ -300,7 +302,7 @@ def _accept(step: Step, update_id: str, place: str, acceptance: Acceptance, news
     if place:
         _check_place(update_id, place, "Acceptance", "Sent", "Admitted")
         # What an event has admitted has its request there.
-        request = None if admitted is None else Request.FromString(admitted.request)
+        request = None if admitted is None else UpdateRequest.FromString(admitted.request)
     elif acceptance.HasField("accepted_request"):
         # This server has lost it, in a crash as a rule; the worker brings it back.
         request = acceptance.accepted_request
@@ -394,7 +396,7 @@ def admitted(state: RunState, event: HistoryEvent) -> None:
     _register(state, event, update_id, request)
 
 
-def _register(state: RunState, event: HistoryEvent, update_id: str, request: Request) -> None:
+def _register(state: RunState, event: HistoryEvent, update_id: str, request: UpdateRequest) -> None:
     """Keep the id of the request for an update, and who is to be told what comes of that."""
     request_id = request.request_id
     if not request_id:

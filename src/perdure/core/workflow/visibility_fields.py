@@ -5,11 +5,41 @@ from collections.abc import Callable
 
 from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 
+from perdure.core.execution.archetype import VisibilityFields
+from perdure.core.execution.environment import Environment
 from perdure.core.search_attributes import decoded, unwrapped
 from perdure.core.workflow.state import RunState
 
-#: As in `World.is_current_attribute`.
+#: As in `Environment.is_current_attribute`.
 IsCurrent = Callable[[str, str, int], bool]
+
+
+def visibility(state: RunState, environment: Environment) -> VisibilityFields:
+    """Return what lists show of the run. How long its history is they show only of a closed one."""
+    attributes = search_attributes(state, environment.is_current_attribute)
+    if environment.limits.external_payloads_enabled:
+        for name, payload in external_attributes(state).items():
+            attributes.indexed_fields[name].CopyFrom(payload)
+    return VisibilityFields(
+        namespace_id=state.namespace_id,
+        business_id=state.workflow_id,
+        run_id=state.run_id,
+        type_name=state.workflow_type,
+        task_queue=state.task_queue,
+        status=state.status,
+        start_time_ns=state.start_time_ns,
+        execution_time_ns=state.execution_time_ns,
+        close_time_ns=state.close_time_ns,
+        history_length=state.next_event_id - 1 if state.close_time_ns else 0,
+        history_size_bytes=state.history_size_bytes if state.close_time_ns else 0,
+        state_transition_count=state.transition_count if state.close_time_ns else 0,
+        memo=memo(state),
+        search_attributes=attributes,
+        parent_business_id=state.parent.workflow_id if state.parent else "",
+        parent_run_id=state.parent.run_id if state.parent else "",
+        root_business_id=state.root_workflow_id,
+        root_run_id=state.root_run_id,
+    )
 
 
 def memo(state: RunState) -> Memo:

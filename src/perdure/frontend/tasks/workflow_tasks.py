@@ -133,7 +133,7 @@ class WorkflowTasks:
             CompleteWorkflowTask(
                 ref=ref,
                 event=_completed_event(request),
-                commands=request.commands,
+                commands=tuple(request.commands),
                 is_bad_binary=self._is_bad(key, request.binary_checksum),
                 query_results={
                     query_id: result.SerializeToString()
@@ -144,7 +144,7 @@ class WorkflowTasks:
                 force_new_task=request.force_create_new_workflow_task,
                 return_new_task_nonce=nonce,
                 completion_id=completion_id,
-                messages=request.messages,
+                messages=tuple(request.messages),
                 page=self._page(key, request),
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
             ),

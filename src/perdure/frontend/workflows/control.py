@@ -52,7 +52,7 @@ class WorkflowControl:
             identity=request.identity,
             request_id=request.request_id,
             header=request.header if request.HasField("header") else None,
-            links=request.links,
+            links=tuple(request.links),
         )
         engine = self._node.engine
         live = await engine.get(self._key(namespace.id, execution))
@@ -76,7 +76,7 @@ class WorkflowControl:
                 identity=request.identity,
                 request_id=request.request_id,
                 first_execution_run_id=request.first_execution_run_id,
-                links=request.links,
+                links=tuple(request.links),
             ),
         )
         return RequestCancelWorkflowExecutionResponse()
@@ -94,7 +94,7 @@ class WorkflowControl:
                 details=request.details if request.HasField("details") else None,
                 identity=request.identity or "frontend-service",
                 first_execution_run_id=request.first_execution_run_id,
-                links=request.links,
+                links=tuple(request.links),
             ),
         )
         return TerminateWorkflowExecutionResponse()

@@ -55,7 +55,7 @@ class MultiOperation:
             update.request.meta.update_id,
             update.request.SerializeToString(),
             request_id=update.request.request_id,
-            callbacks=update.request.completion_callbacks,
+            callbacks=tuple(update.request.completion_callbacks),
         )
         until = wait(call, stage, self._context.limits(request.namespace))
         has_tried = False

@@ -80,7 +80,7 @@ class WorkflowStarts:
             identity=request.identity,
             request_id=request.request_id,
             header=request.header if request.HasField("header") else None,
-            links=request.links,
+            links=tuple(request.links),
             skips_delay=True,
         )
         reply = await self._node.starts.start(
@@ -101,6 +101,6 @@ def _attachment(request: StartWorkflowExecutionRequest) -> AttachRequest:
     options = request.on_conflict_options
     return AttachRequest(
         request.request_id if options.attach_request_id else "",
-        request.completion_callbacks if options.attach_completion_callbacks else (),
-        request.links if options.attach_links else (),
+        tuple(request.completion_callbacks) if options.attach_completion_callbacks else (),
+        tuple(request.links) if options.attach_links else (),
     )

@@ -53,7 +53,7 @@ class WorkflowUpdates:
                 request.request.SerializeToString(),
                 request.first_execution_run_id,
                 request.request.request_id,
-                request.request.completion_callbacks,
+                tuple(request.request.completion_callbacks),
             ),
             wait(call, stage, self._context.limits(request.namespace)),
         )

@@ -28,6 +28,7 @@ from temporalio.api.sdk.v1 import UserMetadata
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.request import Request
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
     AcknowledgeChildOpen,
@@ -142,7 +143,7 @@ class OutgoingRequests:
 
     # Children
 
-    async def _start_child(self, key: ExecutionKey, outgoing: StartChild) -> object:
+    async def _start_child(self, key: ExecutionKey, outgoing: StartChild) -> Request[Any]:
         if self._is_gone(outgoing.namespace_id):
             return RecordChildNotStarted(
                 outgoing.initiated_event_id,
@@ -223,7 +224,7 @@ class OutgoingRequests:
             ),
         )
 
-    async def _ask_child(self, key: ExecutionKey, outgoing: AskChild) -> object:
+    async def _ask_child(self, key: ExecutionKey, outgoing: AskChild) -> Request[Any]:
         """Go to the last run of the child, and see whether it has closed."""
         child = self._engine.key(
             outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, outgoing.run_id
@@ -246,7 +247,7 @@ class OutgoingRequests:
             event=events[-1],
         )
 
-    async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> object:
+    async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> Request[Any]:
         closed = RecordChildClosed(
             initiated_event_id=outgoing.initiated_event_id,
             workflow_id=key.workflow_id,
@@ -262,8 +263,8 @@ class OutgoingRequests:
             run_id = await self._ask_if_there(parent, closed)
         return AcknowledgeParentTold()
 
-    async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> object:
-        request: object
+    async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> Request[Any]:
+        request: Request[Any]
         if outgoing.policy == ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE:
             request = Terminate(
                 reason="by parent close policy",
@@ -285,7 +286,7 @@ class OutgoingRequests:
         await self._ask_if_there(child, request)
         return AcknowledgeChildReleased(outgoing.initiated_event_id)
 
-    async def _ask_if_there(self, key: ExecutionKey, request: object) -> Any:
+    async def _ask_if_there(self, key: ExecutionKey, request: Request[Any]) -> Any:
         """Return the answer; False if there is nobody to ask."""
         try:
             return await self._engine.ask(key, request)
@@ -296,7 +297,7 @@ class OutgoingRequests:
 
     # Others
 
-    async def _signal(self, key: ExecutionKey, outgoing: SignalExternal) -> object:
+    async def _signal(self, key: ExecutionKey, outgoing: SignalExternal) -> Request[Any]:
         wanted = SignalExternalWorkflowExecutionInitiatedEventAttributes.FromString(
             outgoing.attributes
         )
@@ -329,7 +330,7 @@ class OutgoingRequests:
                 raise
         return RecordExternalSignaled(outgoing.initiated_event_id, cause)
 
-    async def _cancel(self, key: ExecutionKey, outgoing: CancelExternal) -> object:
+    async def _cancel(self, key: ExecutionKey, outgoing: CancelExternal) -> Request[Any]:
         wanted = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.FromString(
             outgoing.attributes
         )

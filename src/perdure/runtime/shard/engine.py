@@ -18,8 +18,8 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.key import ExecutionKey, shard_key
 from perdure.core.execution.outcome import Effect, Outcome, Timer
+from perdure.core.execution.request import Delete, Request
 from perdure.core.workflow.lifecycle import deletion
-from perdure.core.workflow.lifecycle.deletion import Delete
 from perdure.core.workflow.lifecycle.reset import Rebuild
 from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.machine import (
@@ -227,7 +227,7 @@ class Engine:
             raise not_found(key)
         return live
 
-    async def ask(self, key: ExecutionKey, request: object) -> Any:
+    async def ask(self, key: ExecutionKey, request: Request[Any]) -> Any:
         """Answer `request` once all that the answer rests on is durable. Raises `Rejected`."""
         live = await self.get(key)
         return await self.answer(live, lambda: self.advance(live, request))
@@ -269,7 +269,7 @@ class Engine:
 
     # Moving runs forward. Nothing below waits.
 
-    def advance(self, live: CachedExecution, request: object) -> Any:
+    def advance(self, live: CachedExecution, request: Request[Any] | Timer) -> Any:
         """Take one step of one run. Raises `Rejected`; the run has not changed then."""
         try:
             outcome = transition(

@@ -179,7 +179,7 @@ def _timer_fires_twice() -> Any:
 
 
 def _activity_start_is_not_persisted() -> Any:
-    def unrecorded(run: Any, request: object, **others: Any) -> Any:
+    def unrecorded(run: Any, request: Any, **others: Any) -> Any:
         outcome = machine.transition(run, request, **others)
         if isinstance(request, attempts.StartActivity):
             outcome.events = outcome.internal = b""

@@ -73,7 +73,7 @@ def _end_of_an_attempt_is_not_recorded() -> Any:
 
 
 def _attempt_is_not_persisted() -> Any:
-    def transition(run: Any, request: object, **others: Any) -> Outcome:
+    def transition(run: Any, request: Any, **others: Any) -> Outcome:
         outcome = machine.transition(run, request, **others)
         if isinstance(request, RecordAttempt):
             outcome.events = outcome.internal = b""

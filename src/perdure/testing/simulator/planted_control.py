@@ -125,7 +125,7 @@ def _attempt_that_goes_on_has_no_timeout() -> Any:
 
 
 def _not_persisted(kind: type) -> Any:
-    def transition(run: Any, request: object, **others: Any) -> Any:
+    def transition(run: Any, request: Any, **others: Any) -> Any:
         outcome = machine.transition(run, request, **others)
         if isinstance(request, kind):
             outcome.events = outcome.internal = b""

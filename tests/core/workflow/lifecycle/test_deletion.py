@@ -3,11 +3,11 @@
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
+from perdure.core.execution.request import Delete
 from perdure.core.limits import Limits
 from perdure.core.workflow.children import AcknowledgeParentTold
 from perdure.core.workflow.effects import TellParent
 from perdure.core.workflow.lifecycle import deletion
-from perdure.core.workflow.lifecycle.deletion import Delete
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from tests.core.workflow.run import T0_NS, OneRun
 

@@ -16,6 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.activities.attempt_records import (
     ENDS,
@@ -56,7 +57,25 @@ class ActivityRef:
 
 
 @dataclass(frozen=True, slots=True)
-class StartActivity:
+class ActivityTask:
+    """Reply: what the worker must be told."""
+
+    #: Serialized `ActivityTaskScheduledEventAttributes`.
+    attributes: bytes
+    scheduled_event_id: int
+    attempt: int
+    first_scheduled_at_ns: int
+    scheduled_at_ns: int
+    started_at_ns: int
+    heartbeat_details: bytes
+    has_heartbeat_details: bool
+    workflow_type: str
+    #: Serialized `Priority` of the run; None if it has none.
+    run_priority: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartActivity(Request[ActivityTask]):
     """A poller is to get this attempt."""
 
     scheduled_event_id: int
@@ -77,25 +96,7 @@ def eager_request_id(completion_id: str, scheduled_event_id: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityTask:
-    """Reply: what the worker must be told."""
-
-    #: Serialized `ActivityTaskScheduledEventAttributes`.
-    attributes: bytes
-    scheduled_event_id: int
-    attempt: int
-    first_scheduled_at_ns: int
-    scheduled_at_ns: int
-    started_at_ns: int
-    heartbeat_details: bytes
-    has_heartbeat_details: bool
-    workflow_type: str
-    #: Serialized `Priority` of the run; None if it has none.
-    run_priority: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CompleteActivity:
+class CompleteActivity(Request[None]):
     ref: ActivityRef
     result: Payloads | None
     identity: str
@@ -104,7 +105,7 @@ class CompleteActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class FailActivity:
+class FailActivity(Request[None]):
     ref: ActivityRef
     failure: Failure | None
     identity: str
@@ -113,16 +114,9 @@ class FailActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelActivity:
+class CancelActivity(Request[None]):
     """The worker did as it was asked to by `RequestCancelActivityTask`."""
 
-    ref: ActivityRef
-    details: Payloads | None
-    identity: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatActivity:
     ref: ActivityRef
     details: Payloads | None
     identity: str
@@ -133,6 +127,13 @@ class HeartbeatReply:
     cancel_requested: bool
     is_paused: bool = False
     was_reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatActivity(Request[HeartbeatReply]):
+    ref: ActivityRef
+    details: Payloads | None
+    identity: str
 
 
 def start(step: Step, request: StartActivity) -> ActivityTask:

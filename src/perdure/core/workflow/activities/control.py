@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from temporalio.api.common.v1 import Payload
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import (
     begin_after_reset,
     forget_details,
@@ -46,7 +47,7 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseActivities:
+class PauseActivities(Request[None]):
     which: Selected
     identity: str
     reason: str
@@ -54,7 +55,7 @@ class PauseActivities:
 
 
 @dataclass(frozen=True, slots=True)
-class UnpauseActivities:
+class UnpauseActivities(Request[None]):
     which: Selected
     reset_attempts: bool
     reset_heartbeat: bool
@@ -65,7 +66,7 @@ class UnpauseActivities:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetActivities:
+class ResetActivities(Request[None]):
     which: Selected
     reset_heartbeat: bool
     keep_paused: bool

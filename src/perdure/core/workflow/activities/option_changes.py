@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
 from perdure.core.errors import invalid_argument
+from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns
 from perdure.core.workflow.activities.attempt_records import (
     is_backing_off,
@@ -34,7 +35,7 @@ from perdure.core.workflow.validation import retry_policy, retry_policy_fault, t
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeActivities:
+class ChangeActivities(Request[ActivityOptions]):
     """Reply: the `ActivityOptions` of the last one. `fields` are paths in camel case. None: not provided."""
 
     which: Selected

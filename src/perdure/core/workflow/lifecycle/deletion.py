@@ -4,8 +4,7 @@ An open run is terminated first, and what a closed run still owes to its parent 
 else must notice that it is gone. Then all its rows go at once, so there is no run that is deleted in part.
 """
 
-from dataclasses import dataclass
-
+from perdure.core.execution.request import Delete
 from perdure.core.workflow.children import pending_effects
 from perdure.core.workflow.lifecycle.execution import record_terminated
 from perdure.core.workflow.records import DeletionRequested
@@ -16,11 +15,6 @@ from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step
 _REASON = "Delete workflow execution"
 
 # What can be asked
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Forget the run. Asking twice is asking once."""
 
 
 def delete(step: Step, request: Delete) -> None:

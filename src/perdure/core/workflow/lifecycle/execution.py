@@ -19,6 +19,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.execution.request import Request
 from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.callbacks import attached
@@ -64,12 +65,12 @@ _MILLISECOND_NS = 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(Request[None]):
     reason: str
     details: Payloads | None
     identity: str
     first_execution_run_id: str = ""
-    links: Sequence[Link] = ()
+    links: tuple[Link, ...] = ()
     #: Refused by a run that is not this one's child.
     parent: WorkflowExecution | None = None
 

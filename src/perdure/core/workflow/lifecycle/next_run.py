@@ -178,7 +178,7 @@ def follow(
             run_id=run_id,
             attributes=attributes,
             request_id=step.environment.fresh_id(),
-            links=links or (),
+            links=tuple(links or ()),
         ),
     )
 

@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus, Workflow
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.activities.attempt_records import dispatch, retry_timer
 from perdure.core.workflow.activities.control import show_paused
@@ -23,14 +24,14 @@ from perdure.core.workflow.tasks.schedule import ensure_scheduled, offer_again
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Request[None]):
     identity: str
     reason: str
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unpause:
+class Unpause(Request[None]):
     identity: str
     reason: str
     request_id: str

@@ -17,6 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import invalid_argument
+from perdure.core.execution.request import Request
 from perdure.core.workflow import children, options_update
 from perdure.core.workflow.known_requests import KNOWN_MAX
 from perdure.core.workflow.records import (
@@ -54,7 +55,7 @@ _TASK_ENDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuild:
+class Rebuild(Request[None]):
     """Begin a run as another one was before `prefix` went on. To be checked by `check_prefix`."""
 
     namespace_id: str
@@ -64,9 +65,9 @@ class Rebuild:
     base_run_id: str
     #: The run that the base run itself was a reset of, and so on.
     earlier_run_ids: tuple[str, ...]
-    prefix: Sequence[HistoryEvent]
+    prefix: tuple[HistoryEvent, ...]
     #: What happened afterwards, oldest first; `reapplied` says what of it counts.
-    since: Sequence[HistoryEvent]
+    since: tuple[HistoryEvent, ...]
     excluded: frozenset[int]
     #: That the base run was started by.
     start_request_id: str
@@ -75,11 +76,11 @@ class Rebuild:
     #: `last_task_id` of the current run.
     after_task_id: int = 0
     #: What is changed in the end.
-    operations: Sequence[options_update.UpdateOptions] = ()
+    operations: tuple[options_update.UpdateOptions, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NoteReset:
+class NoteReset(Request[None]):
     """Asked of the base run: it goes on as `run_id`."""
 
     run_id: str
@@ -238,7 +239,7 @@ def _signal_again(step: Step, event: HistoryEvent) -> None:
             identity=attributes.identity,
             request_id=attributes.request_id,
             header=attributes.header if attributes.HasField("header") else None,
-            links=event.links,
+            links=tuple(event.links),
         ),
     )
 

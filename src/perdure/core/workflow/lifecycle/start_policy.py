@@ -1,6 +1,5 @@
 """What a start request means, given the runs before it: a new run, the one there is, or a refusal."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.common.v1 import Link
@@ -22,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core import cron
 from perdure.core.errors import Code, Rejected, busy_workflow
+from perdure.core.execution.request import Request
 from perdure.core.limits import Limits
 from perdure.core.times import duration_ns, set_duration, set_timestamp
 from perdure.core.workflow.signals import Signal
@@ -38,7 +38,7 @@ _FAILED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Start(Request[None]):
     """Begin a run. `attributes` are complete and belong to this request."""
 
     namespace_id: str
@@ -48,7 +48,7 @@ class Start:
     attributes: WorkflowExecutionStartedEventAttributes
     request_id: str
     user_metadata: UserMetadata | None = None
-    links: Sequence[Link] = ()
+    links: tuple[Link, ...] = ()
     #: A signal that arrives together with the start.
     signal: Signal | None = None
     #: Whoever starts the run takes its first workflow task at once, if the attributes say so.

@@ -11,6 +11,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.execution.request import Request
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
 from perdure.core.workflow.state import Run, RunState, WorkflowTask
@@ -36,7 +37,7 @@ _NOBODYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class FailWorkflowTask:
+class FailWorkflowTask(Request[None]):
     ref: TaskRef
     cause: WorkflowTaskFailedCause.ValueType
     failure: Failure | None

@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import no_workflow_task
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.records import (
     Flushed,
@@ -56,7 +57,7 @@ class TaskRef:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetSticky:
+class ResetSticky(Request[None]):
     """The worker's cache is gone: the next task goes to the normal queue."""
 
 

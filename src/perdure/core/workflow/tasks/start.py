@@ -11,9 +11,10 @@ from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import EventType, SuggestContinueAsNewReason
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Request
+from temporalio.api.update.v1 import Request as UpdateRequest
 
 from perdure.core.errors import no_workflow_task
+from perdure.core.execution.request import Request
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Requests, Step, new_event
@@ -25,23 +26,6 @@ from perdure.core.workflow.tasks.timers import name_queue, timeout_timer
 MESSAGES_BYTES_MAX = 1024 * 1024
 
 # What can be asked
-
-
-@dataclass(frozen=True, slots=True)
-class StartWorkflowTask:
-    """A poller is to get the task."""
-
-    scheduled_event_id: int
-    attempt: int
-    identity: str
-    #: Id of this poll; ends up in the started event.
-    request_id: str
-    nonce: int
-    #: That was polled. A worker that polls its own sticky queue has the run in its cache.
-    queue: str = ""
-    build_id: str = ""
-    #: The serialized `WorkerVersionStamp` for the started event.
-    version_stamp: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +49,23 @@ class TaskStarted:
     queries: dict[str, bytes]
     #: Updates for the workflow.
     messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorkflowTask(Request[TaskStarted]):
+    """A poller is to get the task."""
+
+    scheduled_event_id: int
+    attempt: int
+    identity: str
+    #: Id of this poll; ends up in the started event.
+    request_id: str
+    nonce: int
+    #: That was polled. A worker that polls its own sticky queue has the run in its cache.
+    queue: str = ""
+    build_id: str = ""
+    #: The serialized `WorkerVersionStamp` for the started event.
+    version_stamp: bytes | None = None
 
 
 def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
@@ -211,7 +212,7 @@ def _messages(run: Run, started_event_id: int, *, only_new: bool) -> tuple[Messa
             protocol_instance_id=update_id,
             event_id=started_event_id - 1,
         )
-        message.body.Pack(Request.FromString(update.request))
+        message.body.Pack(UpdateRequest.FromString(update.request))
         messages.append(message)
     return tuple(messages)
 
