@@ -1,4 +1,4 @@
-"""What the runtime relies on holds for every archetype: its story is told, and after each step the contract is checked.
+"""Every archetype keeps its contract with the runtime: a story is told to it, and the contract is checked at each step.
 
 A story yields requests (and timers, as they fire) and is sent the replies.
 """
@@ -32,7 +32,7 @@ from tests.build.commands import (
 )
 
 T0_NS = 1_700_000_000 * SECOND_NS
-#: What happens next, and how many seconds later.
+#: A request or timer that comes next, and how many seconds later.
 Next = tuple[Request[Any] | Timer, float]
 Story = Generator[Next, Any, None]
 
@@ -86,7 +86,7 @@ class Execution:
         assert archetype.excess_bytes(held, 10**9) == 0
 
     def _check_loads(self) -> None:
-        """What is read from the store is what is in memory, from wherever the reading begins."""
+        """The store and memory tell the same, from wherever the reading begins."""
         archetype, is_idle = self.archetype, self.archetype.summary(self.held).is_idle
         for known, snapshot in [(0, b""), *self.snapshots]:
             loaded = archetype.load(snapshot, self.rows[known:])

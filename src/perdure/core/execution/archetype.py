@@ -13,12 +13,12 @@ from perdure.core.execution.environment import Environment
 from perdure.core.execution.outcome import Effect, Outcome, Timer
 from perdure.core.execution.request import Request
 
-#: What an archetype keeps of one execution in memory.
+#: The value that an archetype keeps in memory for one execution.
 X = TypeVar("X")
 
 
 class Summary(NamedTuple):
-    """What decides how the runtime keeps an execution."""
+    """The facts by which the runtime decides how to keep an execution."""
 
     #: As the stored row and lists have it; its numbers are the archetype's own.
     status: int
@@ -27,7 +27,7 @@ class Summary(NamedTuple):
     is_idle: bool
     #: It asked for its own deletion, and nobody waits for anything of it: its rows go with the next commit.
     is_removable: bool
-    #: Of the next history event; 1 where an archetype has no history.
+    #: The id of the next history event; 1 where an archetype has no history.
     next_event_id: int
     #: A worker that has the execution in its cache has seen the events up to here: only later ones are kept at hand.
     seen_event_id: int
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
 
 
 class VisibilityFields(NamedTuple):
-    """What lists show of an execution."""
+    """Everything that lists show of an execution."""
 
     namespace_id: str
     business_id: str

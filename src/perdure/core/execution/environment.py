@@ -10,7 +10,7 @@ from perdure.core.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a transition may know besides the run: settings, and a source of fresh ids that is passed in."""
+    """Everything that a transition may know besides the execution: settings, and a source of fresh ids."""
 
     limits: Limits
     fresh_id: Callable[[], str]

@@ -1,4 +1,4 @@
-"""What one transition decides. These types are the border between the core and the runtime."""
+"""The decisions of one transition. These types are the border between the core and the runtime."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ from perdure.core.execution.request import Request
 
 
 class TimerKind(IntEnum):
-    """What a timer is for. Kept out of the journal: timers are computed from the state again after a restart."""
+    """The purpose of a timer. Kept out of the journal: timers are computed from the state again after a restart."""
 
     FIRST_TASK = 1
     RUN_TIMEOUT = 2
@@ -50,7 +50,7 @@ class NewRun:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the shell must do, in two steps that must not be swapped.
+    """The work of the runtime after a transition, in two steps that must not be swapped.
 
     First it writes the journal row (if there is one) and creates `new_run`, in one transaction. Only once that is
     durable may it act on `reply` and deliver the effects: nobody may learn of a state that a crash can still undo.

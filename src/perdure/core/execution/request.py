@@ -1,4 +1,4 @@
-"""What an execution can be asked: a `Request` may move it, a `View` only reads it.
+"""The ways to ask an execution: a `Request` may move it, a `View` only reads it.
 
 Both are values: frozen dataclasses with slots, made of numbers, strings, bytes, enums, protobuf messages, tuples of
 these, and other such dataclasses. They hold no callable, so that they can be sent to the node that owns the execution.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.frontend.transport.http.api import Request, Response
+from perdure.frontend.transport.http.api import HttpRequest, Response
 from perdure.frontend.transport.http.server import HttpServer
 from tests.frontend.transport.http.client import PATIENCE_S, Client
 from tests.frontend.transport.http.table import NAMESPACE, TYPED, WORKFLOWS
@@ -222,7 +222,7 @@ def test_calls_are_counted(perdure: PerdureServer, client: Client) -> None:
 
 async def test_what_is_not_answered_in_time_is_refused_at_the_end() -> None:
     class Silent:
-        async def respond(self, request: Request) -> Response:
+        async def respond(self, request: HttpRequest) -> Response:
             await asyncio.Event().wait()
             raise AssertionError("it ends")
 

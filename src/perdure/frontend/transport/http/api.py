@@ -51,7 +51,7 @@ _FORM = "application/x-www-form-urlencoded"
 T = TypeVar("T")
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     verb: str
     target: str
     #: Lower-case names.
@@ -107,7 +107,7 @@ class HttpApi:
         self._documents: dict[str, bytes] = {}
         self._requests = metrics.counter("http_service_requests", "namespace", "operation")
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: HttpRequest) -> Response:
         """Answer one request. Raises `BadRequest`."""
         if request.target == "*" and request.verb == "OPTIONS":
             return Response(200, [], b"")
@@ -134,7 +134,7 @@ class HttpApi:
             return Response(403, [_PLAIN], b'{"code": 7, "message": "Host not allowed"}')
 
     async def _reply(
-        self, request: Request, raw_path: str, query: str, reads: Format
+        self, request: HttpRequest, raw_path: str, query: str, reads: Format
     ) -> tuple[Route, Message | bytes]:
         route, fields = self._find(request, raw_path)
         if not self._allows_host(request.header("host")):
@@ -155,7 +155,7 @@ class HttpApi:
             answer = self._answers[name] = self._dispatcher.answer(rpc)
         return route, await _in_time(answer, message, metadata, timeout_s)
 
-    def _find(self, request: Request, raw_path: str) -> tuple[Route, Mapping[str, str]]:
+    def _find(self, request: HttpRequest, raw_path: str) -> tuple[Route, Mapping[str, str]]:
         verb = request.verb
         is_form = verb == "POST" and request.header("content-type") == _FORM
         if is_form and request.header("x-http-method-override"):
@@ -230,7 +230,7 @@ def _clean(path: str) -> str:
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
-def _formats(request: Request, query: str) -> tuple[Format, Format]:
+def _formats(request: HttpRequest, query: str) -> tuple[Format, Format]:
     """Return how the body is to be read, and the answer to be written."""
     names = set(parameters.readable(query))
     suffix = "+pretty" if "pretty" in names else ""
@@ -244,7 +244,7 @@ def _formats(request: Request, query: str) -> tuple[Format, Format]:
 
 
 def _request(
-    route: Route, fields: Mapping[str, str], request: Request, query: str, reads: Format
+    route: Route, fields: Mapping[str, str], request: HttpRequest, query: str, reads: Format
 ) -> Message:
     message: Message = GetMessageClass(route.method.input_type)()
     try:
@@ -262,7 +262,7 @@ def _request(
     return message
 
 
-def _parameters(request: Request, query: str) -> dict[str, list[str]]:
+def _parameters(request: HttpRequest, query: str) -> dict[str, list[str]]:
     given = parameters.parse(query)
     if request.verb == "POST" and request.body:
         for name, values in parameters.parse(request.body.decode(errors="replace")).items():
@@ -270,7 +270,9 @@ def _parameters(request: Request, query: str) -> dict[str, list[str]]:
     return given
 
 
-def _answered(route: Route, reply: Message | bytes, writes: Format, request: Request) -> Response:
+def _answered(
+    route: Route, reply: Message | bytes, writes: Format, request: HttpRequest
+) -> Response:
     if isinstance(reply, bytes):
         reply = GetMessageClass(route.method.output_type).FromString(reply)
     return _response(200, reply, writes, closes=request.body is None)

@@ -15,7 +15,7 @@ import structlog
 from perdure.frontend.transport.http.api import (
     BadRequest,
     HttpApi,
-    Request,
+    HttpRequest,
     Response,
 )
 
@@ -159,7 +159,7 @@ class _Connection(asyncio.Protocol):
         assert head is not None
         self._body = bytearray()
         self._is_ending = body is None
-        request = Request(
+        request = HttpRequest(
             head.method.decode(),
             head.target.decode("latin-1"),
             [(name.decode(), value.decode("latin-1")) for name, value in head.headers],
@@ -169,7 +169,7 @@ class _Connection(asyncio.Protocol):
         self._end_in(None)
         self.call = asyncio.get_running_loop().create_task(self._answer(request))
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: HttpRequest) -> None:
         try:
             response = await self._server.api.respond(request)
         except BadRequest:
