@@ -36,14 +36,22 @@ def words() -> set[str]:
     return {word for text in [*map(text_of, SOURCES), *sql] for word in re.findall(r"\w+", text)}
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_between_pages_lead_somewhere(page):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        file, _, _ = target.partition("#")
-        if re.match(r"[a-z]+:", target) or not file:
+        file, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
             continue
-        if not (page.parent / file).exists():
+        there = page.parent / file if file else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
             broken.append(target)
     assert broken == []
 
@@ -69,6 +77,11 @@ def test_classes_that_a_page_names_have_what_it_says(page):
         if match and match[1] in members() and match[2] not in members()[match[1]]:
             gone.append(name)
     assert gone == []
+
+
+def test_the_map_stays_a_map():
+    """Long tables go to pages of their own: a newcomer reads the map whole."""
+    assert len(MAP.read_text().splitlines()) <= 250
 
 
 def test_names_on_the_map_are_in_the_code():
