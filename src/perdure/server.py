@@ -39,8 +39,8 @@ Address = tuple[str, int]
 
 
 _LISTS_ELSEWHERE = (
-    "the lists of this database are in a second one: set `visibility_url` again,"
-    " or bring them back with `perdure schema rebuild-lists`"
+    "a second database keeps the visibility of this one: set `visibility_url` again,"
+    " or rebuild the lists here with `perdure schema rebuild-lists`"
 )
 
 
@@ -49,7 +49,7 @@ class StartupError(Exception):
 
 
 class Server:
-    """One process with all roles. `start` raises `StartupError`; `stop` may be called after it, too."""
+    """One process with all roles. `start` raises `StartupError`; `stop` may be called after that, too."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -81,7 +81,7 @@ class Server:
         )
         self._watching: asyncio.Task[None] | None = None
         self._host_rule = host_rule(())
-        #: Keys of dynamic configuration that the log has said to have no effect.
+        #: Keys of dynamic configuration without effect that the log has named.
         self._reported_keys: set[str] = set()
         self._dispatcher: Dispatcher | None = None
         self._is_started = False
@@ -90,7 +90,7 @@ class Server:
         self.metrics_address: Address | None = None
 
     async def start(self) -> None:
-        """Return when calls are answered."""
+        """Return when the server answers calls."""
         settings = self._settings
         await self._configure()
         try:
@@ -137,7 +137,7 @@ class Server:
         self.address = (settings.server.ip, port)
         self.http_address = (settings.server.ip, http_port)
         self.metrics_address = self._metrics_page.address
-        # What is there now stays: the collector need not look at it again.
+        # All objects of now stay for as long as the server runs: the garbage collector need not visit them again.
         gc.collect()
         gc.freeze()
         log.info(
@@ -145,7 +145,7 @@ class Server:
         )
 
     async def _configure(self) -> None:
-        """Read the dynamic configuration, and go on reading its file if there is one."""
+        """Read the dynamic configuration, and go on watching its file if there is one."""
         self._use(DynamicConfig(self._settings.dynamic_config))
         if self._dynamic_config_file is not None:
             try:
@@ -163,19 +163,19 @@ class Server:
         self._report_keys(config)
 
     def _report_keys(self, config: DynamicConfig) -> None:
-        """Say once of each key that has no effect that it has none."""
+        """Log each key without effect, once."""
         keys = [key for key in config.keys_but(HONOURED) if key not in self._reported_keys]
         self._reported_keys.update(keys)
         known = without_effect() if keys else frozenset()
         for key in keys:
-            why = "of the real server, without effect here" if key in known else "not known"
-            log.warning(f"dynamic config: key {why}", key=key)
+            why = "only the real server uses this key" if key in known else "unknown key"
+            log.warning(f"dynamic config: {why}", key=key)
 
     async def _read(self, file: DynamicConfigFile) -> None:
         values = await asyncio.to_thread(file.read_if_changed)
         if values is not None:
             self._use(DynamicConfig(self._settings.dynamic_config, over=values))
-            log.info("dynamic config read", file=self._settings.dynamic_config_file)
+            log.info("read the dynamic config", file=self._settings.dynamic_config_file)
 
     async def _watch(self, file: DynamicConfigFile) -> None:
         while True:
@@ -183,7 +183,9 @@ class Server:
             try:
                 await self._read(file)
             except BadFile as error:
-                log.error("dynamic config not read: the values of before stay", why=str(error))
+                log.error(
+                    "cannot read the dynamic config: the earlier values stay", error=str(error)
+                )
 
     def _serves_host(self, host: str) -> bool:
         return self._host_rule(host)
@@ -195,7 +197,7 @@ class Server:
         )
 
     async def stop(self, grace_seconds: float) -> None:
-        """End polls, finish what is under way for up to `grace_seconds`, and give everything back."""
+        """End polls, finish the calls under way for up to `grace_seconds`, and release the leases."""
         if self._grpc is not None and self._http is not None:
             self._grpc.drain()
             self._http.drain()
@@ -220,7 +222,7 @@ def _store_at(config: StoreSettings, url: str) -> OutboxStore:
 
 
 def _kind(url: str) -> str:
-    """Return which kind of database it is."""
+    """Return the kind of database that a URL names."""
     return url.partition(":")[0]
 
 

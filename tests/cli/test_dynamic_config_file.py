@@ -32,7 +32,7 @@ def warned(lines: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
     return [
         (line["key"], line["event"])
         for line in lines
-        if line["log_level"] == "warning" and line["event"].startswith("dynamic config: key")
+        if line["log_level"] == "warning" and line["event"].startswith("dynamic config: ")
     ]
 
 
@@ -97,8 +97,8 @@ async def test_keys_without_effect_are_logged_once(tmp_path):
     assert warned(lines) == [
         (
             "system.transactionsizelimit",
-            "dynamic config: key of the real server, without effect here",
+            "dynamic config: only the real server uses this key",
         ),
-        ("limit.blobsize.eror", "dynamic config: key not known"),
-        ("a.b", "dynamic config: key not known"),
+        ("limit.blobsize.eror", "dynamic config: unknown key"),
+        ("a.b", "dynamic config: unknown key"),
     ]

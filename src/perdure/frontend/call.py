@@ -1,4 +1,4 @@
-"""What a handler may know of the call that it answers, besides the request."""
+"""A call under way: a handler gets it besides the request."""
 
 from collections.abc import Mapping
 
@@ -6,21 +6,21 @@ from perdure.runtime.delivery.giving_back import GiveBacks
 
 
 class Call:
-    """One call. Handlers can be called without gRPC: the simulator makes these itself."""
+    """One call, of any protocol. The simulator and tests make calls without a socket."""
 
     __slots__ = ("deadline", "give_backs", "metadata")
 
     def __init__(
         self, deadline: float | None = None, metadata: Mapping[str, str] | None = None
     ) -> None:
-        #: Loop time; None if the caller sets none.
+        #: The event loop's time at which the caller gives up; None if the caller sets no deadline.
         self.deadline = deadline
-        #: By lower-case name.
+        #: Headers, by lower-case name.
         self.metadata: Mapping[str, str] = metadata if metadata is not None else {}
-        #: What the answer gives to the caller, and nobody else gets, goes back by these if the answer is lost.
+        #: Each returns something that the answer hands over, such as a task. They are called if the answer is lost.
         self.give_backs: GiveBacks = []
 
     def give_back(self) -> None:
-        """The caller does not get the answer."""
+        """Return all that the answer would hand over: the caller does not get it."""
         while self.give_backs:
             self.give_backs.pop()()

@@ -11,7 +11,7 @@ from temporalio.api.errordetails.v1 import (
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
 
-#: The version of the real server whose behaviour this one has. Clients compare it with what they need.
+#: This server behaves as that version of the real server. Clients compare it with the version that they need.
 SERVER_VERSION = "1.32.0"
 #: Client name → the versions of it that speak this API.
 SUPPORTED_CLIENTS = {
@@ -28,9 +28,9 @@ _OPERATORS = (">=", "<=", "!=", ">", "<", "=")
 
 
 def check_versions(call: Call, check_namespace: Callable[[], object]) -> None:
-    """Refuse a client that says that it and this server are not made for one another.
+    """Refuse a client if its version, or the server version that it needs, does not fit.
 
-    Temporal: a namespace that is not there is refused first.
+    Temporal: a namespace that does not exist is refused first.
     """
     name = call.metadata.get("client-name", "")
     version = call.metadata.get("client-version", "")

@@ -1,4 +1,4 @@
-"""What all handlers share: the node, the namespaces, and how long a poll may last."""
+"""All handlers share one context: the node, its namespaces and limits, and the names of the cluster."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from perdure.frontend.validation.fields import is_too_long
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.node import Node
 
-#: A poll ends this long before its caller gives up, so that the caller gets an answer.
+#: A poll ends this long before its caller's deadline, so that the caller gets an answer.
 POLL_MARGIN_S = 1.0
 POLL_MIN_S = 2.0
 
@@ -30,7 +30,7 @@ _ALLOWED = (*_ALLOWED_TO_START, NamespaceState.NAMESPACE_STATE_DEPRECATED)
 
 
 class Addresses(NamedTuple):
-    """Where this server is reached, as in "127.0.0.1:7233"; empty if it is not."""
+    """The addresses at which clients reach this server, as in "127.0.0.1:7233"; empty without an open port."""
 
     grpc: str = ""
     http: str = ""
@@ -41,7 +41,7 @@ class Context:
     node: Node
     cluster_name: str = "active"
     cluster_id: str = ""
-    #: What kind of database there is, and which keeps the lists, for `GetClusterInfo`.
+    #: The kinds of the main database and of the one for visibility, for `GetClusterInfo`.
     store_name: str = ""
     visibility_store_name: str = ""
     #: Known only when the ports are open.
@@ -52,17 +52,18 @@ class Context:
         return self.node.namespaces
 
     def limits(self, namespace: str) -> Limits:
-        """Return what is set now for the namespace of this name: it may change while the server runs."""
+        """Return the present limits of the namespace with this name. They may change while the server runs."""
         return self.node.limits.of(namespace)
 
     def check_length(self, name: str) -> None:
-        if is_too_long(name, self.limits("")):  # The same for all, also those that are not there.
+        # One limit for all namespaces: the name may be of none.
+        if is_too_long(name, self.limits("")):
             raise invalid_argument("Namespace length exceeds limit.")
 
     def namespace(
         self, name: str, allowed: Sequence[NamespaceState.ValueType] = _ALLOWED
     ) -> Namespace:
-        """Return the namespace that a request names. Raises `Rejected`, also if it is deleted."""
+        """Return the namespace that a request names. Raises `Rejected`, also if the namespace is deleted."""
         return _in_state(self._named(name), allowed)
 
     def _named(self, name: str) -> Namespace:
@@ -76,23 +77,23 @@ class Context:
             raise refusal
 
     def namespace_to_start_in(self, name: str) -> Namespace:
-        """As `namespace`, for a request that starts a workflow execution: a deprecated one takes no new ones."""
+        """Like `namespace`, for a request that starts a workflow: a deprecated namespace takes no new workflows."""
         return self.namespace(name, _ALLOWED_TO_START)
 
     def check_optional_namespace(self, name: str) -> None:
-        """As `namespace`, for a request that need not name one."""
+        """Like `namespace`, for a request that need not name one."""
         if name:
             self.namespace(name)
 
     def check_namespace(self, name: str) -> None:
-        """Raise `Rejected` if a namespace is named that is not there."""
+        """Raise `Rejected` if the name is neither empty nor that of a namespace."""
         if name:
             self.check_length(name)
             self.namespaces.get(name)
 
     def token(self, encoded: bytes, namespace: str) -> TaskToken:
-        """Decode a task token, and check that it belongs to the namespace that the request names (if it does)."""
-        # Temporal: whether the namespace is there comes before the token, its state after.
+        """Decode a task token. If the request names a namespace, check that the token belongs to it."""
+        # Temporal: a missing namespace is refused before the token is read, a deleted one after.
         named = self._named(namespace) if namespace else None
         token = task_token(encoded)
         if named is None:
@@ -103,7 +104,7 @@ class Context:
         return token
 
     def poll_deadline(self, call: Call, namespace: str, task_queue: str, task_type: int) -> float:
-        """Return when (loop time) a worker's poll must be answered."""
+        """Return the event loop's time at which a worker's poll must be answered."""
         now = asyncio.get_running_loop().time()
         if call.deadline is None:
             raise invalid_argument("Context timeout is not set.")

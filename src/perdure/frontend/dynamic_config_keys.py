@@ -1,6 +1,6 @@
-"""Which keys of dynamic configuration have an effect here, and which the real server knows besides.
+"""Keys of dynamic configuration: those that have an effect here, and those that only the real server knows.
 
-Only to tell an operator of a key that does nothing: whoever reads a key does not look here.
+The server warns an operator about a key without effect. The code that reads a key does not look here.
 """
 
 from importlib.resources import files
@@ -12,7 +12,7 @@ from perdure.runtime.maintenance import retention
 
 #: Hosts that browsers may call the HTTP API by.
 HTTP_HOSTS = "frontend.httpAllowedHosts"
-#: Whether it is said after each answer which workflow it was about. Read at the start of a server.
+#: If true, the trailers of each gRPC answer name the workflow that the call was about. Read when a server starts.
 TRAILERS = "frontend.contextMetadataSetTrailer"
 
 
@@ -35,7 +35,7 @@ def _honoured() -> frozenset[str]:
     return frozenset(key.lower() for key in keys)
 
 
-#: In lower case.
+#: The keys that have an effect, in lower case.
 HONOURED = _honoured()
 
 

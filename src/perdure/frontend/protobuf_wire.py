@@ -1,4 +1,4 @@
-"""Serialized messages put together without decoding their parts."""
+"""Builds serialized messages from serialized parts, without decoding the parts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,9 +8,9 @@ from perdure.runtime.shard.histories import PAGE_BYTES_MAX
 
 
 def with_submessage(message: Message, field_number: int, submessage: bytes) -> bytes:
-    """Return `message` serialized, with the already serialized `submessage` in a field that it leaves unset.
+    """Return `message` serialized, with the serialized `submessage` in a field that `message` leaves unset.
 
-    Protobuf allows fields in any order, so this is what serializing the whole would mean.
+    Protobuf allows fields in any order, so a reader sees the same message as if the whole were serialized.
     """
     return b"".join((message.SerializeToString(), field(field_number, submessage)))
 
@@ -21,7 +21,7 @@ def field(field_number: int, content: bytes) -> bytes:
 
 
 def serialized(message: Message, name: str) -> bytes | None:
-    """Return a submessage serialized; None where it is not there: one that is there may be empty."""
+    """Return a submessage serialized, which may be empty; None if the message does not have it."""
     return getattr(message, name).SerializeToString() if message.HasField(name) else None
 
 
@@ -35,7 +35,7 @@ def varint(value: int) -> bytes:
 
 
 def fitting(parts: Iterable[bytes], bytes_max: int = PAGE_BYTES_MAX) -> Iterator[bytes]:
-    """Yield the first parts that have `bytes_max` bytes together; the first one alone if it is larger."""
+    """Yield as many of the first parts as fit into `bytes_max` bytes together. The first part always fits."""
     size = 0
     for number, part in enumerate(parts):
         size += len(part)

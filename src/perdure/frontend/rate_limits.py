@@ -1,7 +1,7 @@
-"""How many calls a second are answered, and how many long polls at once: only where an operator says so.
+"""Limits of calls per second and of long polls at once, where an operator sets them.
 
-The keys, the classes of calls and the words of the refusals are the real server's; its defaults are not: what nobody
-sets is not limited.
+The keys, the classes of calls and the texts of the refusals are the real server's. Its defaults are not: by default
+there is no limit.
 """
 
 import math
@@ -25,7 +25,7 @@ _CONCURRENT = ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT
 
 
 class _Keys(NamedTuple):
-    """Of one class of calls. A rate for the whole cluster, if set, counts instead of the one of a server."""
+    """The keys of one class of calls. The rate of the whole cluster, if set, replaces the rate of one server."""
 
     host: tuple[str, ...]
     namespace: tuple[str, ...]
@@ -61,7 +61,8 @@ OPERATOR_RATIO = "system.operatorRPSRatio"
 OPERATOR_RATIO_DEFAULT = 0.2
 _HOST_BURST_RATIO = 2.0
 
-#: By class and priority. 0 is what operators need, and comes first. A call takes from all buckets behind its own.
+#: RPCs by class and priority. Priority 0 is for operators and comes first. A call takes a token from its own bucket
+#: and from those of all later priorities.
 _CALLS = {
     _EXECUTION: (
         "GetClusterInfo GetSystemInfo GetSearchAttributes DescribeNamespace ListNamespaces DeprecateNamespace",
@@ -102,9 +103,9 @@ _PLACES = {
     for priority, names in enumerate(levels)
     for name in names.split()
 }
-#: Who follows a history comes after everybody else.
+#: The class and priority of calls that follow a history: all other calls come first.
 _FOLLOWS = (_EXECUTION, 5)
-#: Calls that may last, of which there may be so many at once.
+#: RPCs that may wait for long. `COUNT_KEYS` limit how many wait at once.
 _LONG = (
     "PollActivityTaskQueue",
     "PollWorkflowTaskQueue",
@@ -120,7 +121,7 @@ _LONG = (
 
 
 class Bucket:
-    """So many tokens a second, and so many at once. Full at first."""
+    """A token bucket: it fills at a rate up to a size, and begins full."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
@@ -135,12 +136,12 @@ class Bucket:
         return self._tokens >= 1
 
     def take(self) -> None:
-        """Take a token, also one that is still to come."""
+        """Take a token. The count may become negative."""
         self._tokens -= 1
 
 
 class Limiter:
-    """A bucket for each priority: whoever comes later can be refused while those before are not."""
+    """One bucket for each priority: calls of a later priority are refused before those of an earlier one."""
 
     def __init__(self, buckets: list[Bucket]) -> None:
         self._buckets = buckets
@@ -155,12 +156,12 @@ class Limiter:
 
 
 class RateLimits:
-    """Asked about every call, if `is_on`."""
+    """The limits of one server. The dispatcher asks about every call if `is_on`."""
 
     def __init__(
         self, check_namespace: Callable[[str], object], now: Callable[[], float] = monotonic
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that is not there."""
+        """`check_namespace` raises `Rejected` for the name of a namespace that does not exist."""
         self._check_namespace = check_namespace
         self._now = now
         #: Calls under way, by namespace and RPC.
@@ -178,7 +179,7 @@ class RateLimits:
 
     @contextmanager
     def admitted(self, name: str, namespace: str, request: Any, call: Call) -> Iterator[None]:
-        """Hold a place among the long polls meanwhile. Raises `Rejected` if there are too many calls."""
+        """Count a long poll for as long as it lasts. Raises `Rejected` if there are too many calls."""
         counted = self._count(name, namespace, request)
         try:
             self._check_rates(name, namespace, request, call)
@@ -217,7 +218,7 @@ class RateLimits:
         if call.metadata.get("caller-type") == "operator":
             priority = 0
         now = self._now()
-        # The name of a namespace that is to be made is no namespace's.
+        # A namespace that is to be registered has no limits yet.
         if namespace and name != "RegisterNamespace":
             limiter = self._of_namespace(kind, namespace)
             if limiter is not None and not limiter.allows(priority, now):
@@ -255,7 +256,7 @@ class RateLimits:
         return Limiter(buckets)
 
     def _rate(self, keys: tuple[str, ...], namespace: str) -> float | None:
-        """Return the first that is set, and not 0 unless it is the last; None: no limit."""
+        """Return the first positive value, or 0 if the last key says so; None for no limit."""
         for key in keys:
             value = self._config.integer(key, -1, namespace)
             if value > 0 or (value == 0 and key == keys[-1]):

@@ -1,4 +1,4 @@
-"""Every RPC that is answered, by its full name. What is not in this table does not exist for clients."""
+"""All RPCs that the server answers, by full name. For clients, no other RPC exists."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ WORKFLOW_SERVICE = workflow_service.DESCRIPTOR.services_by_name["WorkflowService
 OPERATOR_SERVICE = operator_service.DESCRIPTOR.services_by_name["OperatorService"]
 SERVICES = (WORKFLOW_SERVICE, OPERATOR_SERVICE)
 _METHODS = tuple(method for service in SERVICES for method in service.methods)
-#: Each has a method for every RPC that it answers, by the RPC's own name.
+#: Each class has one method for each RPC that it answers, under the RPC's own name.
 _HANDLERS: tuple[Callable[[Context], object], ...] = (
     ActivityControl,
     ActivityExecutions,
@@ -82,7 +82,7 @@ def implemented() -> set[str]:
 
 
 def rpcs(context: Context) -> Mapping[str, Rpc]:
-    """Return the table by which calls are dispatched."""
+    """Return the table that the dispatcher uses: full name → RPC."""
     table: dict[str, Rpc] = {}
     for make in _HANDLERS:
         handlers = make(context)

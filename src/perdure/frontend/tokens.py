@@ -1,4 +1,4 @@
-"""Tokens: what a worker or client hands back to continue where it was. Opaque to them, MessagePack to us."""
+"""Tokens, which a worker or client sends back to continue where it was. Only the server reads what is in them."""
 
 from typing import Annotated, TypeVar
 
@@ -30,7 +30,7 @@ class QueryToken(msgspec.Struct, frozen=True, array_like=True, tag="q"):
     query_id: str
 
 
-#: What every store takes.
+#: Every store takes numbers of this size.
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
 
@@ -46,7 +46,7 @@ class HistoryToken(msgspec.Struct, frozen=True, array_like=True, tag="h"):
 
 
 class ReverseHistoryToken(msgspec.Struct, frozen=True, array_like=True, tag="r"):
-    """Where the next page of a history begins that is read from its end."""
+    """Where the next page begins of a history that is read from its end."""
 
     run_id: Id
     next_event_id: Number
@@ -90,7 +90,7 @@ def task_token(encoded: bytes) -> TaskToken:
 
 
 def page_token(encoded: bytes, kind: type[PageToken]) -> PageToken:
-    """Decode a token that a page came with. Raises `Rejected`, also for one of another call."""
+    """Decode the token of a page. Raises `Rejected`, also for a token that another RPC has given."""
     try:
         return msgspec.msgpack.decode(encoded, type=kind)
     except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""Operators pause activities, let them go on, begin their attempts anew, and change their options."""
+"""Operators pause, unpause and reset activities, and change their options."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from perdure.frontend.validation.fields import check_execution, check_priority, 
 
 
 class ActivityControl:
-    """The newer calls have a request id, which those without one in their messages are told besides."""
+    """The newer calls of `executions.py` pass their request id as an argument: most messages here have none."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -1,7 +1,7 @@
-"""Operators take a hand in activities by the calls that also know standalone ones, as the official CLI does.
+"""Operators control activities by the newer calls, which also know standalone activities. The official CLI uses them.
 
-An activity of a workflow is named with it, and the older calls of `activity_control.py` do the work. Standalone
-activities are not there yet.
+A request names an activity together with its workflow, and the older calls of `control.py` do the work. Standalone
+activities are not implemented yet.
 """
 
 import json
@@ -37,7 +37,7 @@ from perdure.frontend.context import Context
 from perdure.frontend.validation.fields import check_priority, check_run_id, mask_fields
 from perdure.frontend.validation.task_queues import check_callers_task_queue
 
-#: Paths of a mask. A delay of the start is one, though only standalone activities have it.
+#: The paths that a mask may have. The start delay is one, though only standalone activities have it.
 _CHANGEABLE = CHANGEABLE | {"startDelay"}
 _TIMEOUTS = (
     "schedule_to_close_timeout",
@@ -128,7 +128,7 @@ class ActivityExecutions:
 
 
 def _target(request: Any) -> dict[str, Any]:
-    """Return the fields by which the older calls name an activity, and who asks."""
+    """Return the fields by which the older calls name an activity and the caller."""
     if not request.workflow_id:
         what = type(request).__name__.removesuffix("Request")
         raise Rejected(Code.UNIMPLEMENTED, f"{what}: standalone activities are not implemented")
@@ -158,7 +158,7 @@ def _check_duration(what: str, duration: Duration) -> None:
 
 
 def _check_change(request: UpdateActivityExecutionOptionsRequest, limits: Limits) -> None:
-    """Check the options that are to be changed, and no others."""
+    """Check the options that the mask names, and no others."""
     if not request.HasField("activity_options"):
         raise invalid_argument("ActivityOptions are not provided")
     if not request.HasField("update_mask"):
@@ -183,7 +183,7 @@ def _check_change(request: UpdateActivityExecutionOptionsRequest, limits: Limits
 
 
 def _check_changed_priority(options: ActivityOptions, fields: frozenset[str]) -> None:
-    """Check what is to be changed; leave nothing else there."""
+    """Check the fields that the mask names, and clear the others."""
     if "priority" not in fields and options.HasField("priority"):
         for field, name in _PRIORITY_FIELDS.items():
             if f"priority.{name}" not in fields:

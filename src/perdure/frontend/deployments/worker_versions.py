@@ -1,7 +1,7 @@
-"""What workers say of the deployment that they belong to.
+"""Workers name the deployment and the build that they belong to.
 
-There are no worker deployments here yet: whoever wants to be given tasks by its version is refused by name. Workers
-that merely say of which deployment they are get their tasks like all others.
+Worker deployments are not implemented yet: a worker that wants tasks of its own version only is refused. A worker that
+merely names its deployment gets tasks like all others.
 """
 
 from typing import Any
@@ -13,15 +13,19 @@ from temporalio.api.workflowservice.v1 import RespondWorkflowTaskCompletedReques
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.limits import Limits
 
-#: Temporal: names of deployments and builds share an id with so much else.
+#: Temporal: an internal id holds a deployment's and a build's name, and this many other bytes.
 _OTHER_LENGTH = 39
 
 
 def check_poller(request: Any, limits: Limits) -> None:
-    """Raise `Rejected` unless who polls can be given tasks. Of both kinds of polls."""
+    """Raise `Rejected` unless the worker that polls, for workflow or activity tasks, may get tasks."""
     capabilities, queue = request.worker_version_capabilities, request.task_queue
-    is_told = capabilities.use_versioning or request.HasField("deployment_options")
-    if is_told and queue.kind == TaskQueueKind.TASK_QUEUE_KIND_STICKY and not queue.normal_name:
+    names_version = capabilities.use_versioning or request.HasField("deployment_options")
+    if (
+        names_version
+        and queue.kind == TaskQueueKind.TASK_QUEUE_KIND_STICKY
+        and not queue.normal_name
+    ):
         raise invalid_argument(
             "NormalName must be set on sticky queue when UseVersioning is true or"
             " DeploymentOptions are set."
@@ -33,7 +37,7 @@ def check_poller(request: Any, limits: Limits) -> None:
 def check_completion(request: RespondWorkflowTaskCompletedRequest, limits: Limits) -> None:
     _check_build(request.worker_version_stamp, limits)
     _check_options(request.deployment_options, limits)
-    # Temporal: the deprecated `deployment` counts only beside a behavior. Go workers send it in every completion.
+    # Temporal: the deprecated `deployment` counts only with a behavior. Go workers send it with every completion.
     if request.versioning_behavior != VersioningBehavior.VERSIONING_BEHAVIOR_UNSPECIFIED:
         if request.HasField("deployment"):
             raise _not_there()

@@ -3,5 +3,5 @@
 lifecycle.py    register, change, deprecate, delete
 update.py       what an update changes
 description.py  describe and list
-rules.py        which namespaces may be made, changed and deleted
+rules.py        retention, cluster, protection from deletion
 """

@@ -77,7 +77,7 @@ def described(context: Context, namespace: Namespace) -> DescribeNamespaceRespon
         replication_config=NamespaceReplicationConfig(
             active_cluster_name=cluster,
             clusters=[ClusterReplicationConfig(cluster_name=cluster)],
-            # Temporal: those that the server made for itself have none.
+            # Temporal: the namespaces that the server itself has made have no state.
             state=(
                 ReplicationState.REPLICATION_STATE_UNSPECIFIED
                 if namespace.is_built_in
@@ -96,7 +96,7 @@ def _info(namespace: Namespace, limits: Limits) -> NamespaceInfo:
         data=namespace.data,
         id=namespace.id,
     )
-    # Only what is true: clients switch features on by these.
+    # Clients switch features on by these: each must be true.
     info.capabilities.eager_workflow_start = limits.enable_eager_workflow_start
     info.capabilities.reported_problems_search_attribute = True
     info.capabilities.workflow_pause = limits.enable_pause

@@ -127,7 +127,7 @@ class NamespaceLifecycle:
         return DeleteNamespaceResponse(deleted_namespace=await deletion.delete(namespace, delay_ns))
 
     def _name(self, named: str) -> str:
-        """Return the name of a namespace that is to be changed. Raises `Rejected` if it cannot be."""
+        """Return the name of the namespace to change. Raises `Rejected` if it cannot be changed."""
         if not named:
             raise invalid_argument(NOT_SET)
         return self._context.namespace(named).name

@@ -1,4 +1,4 @@
-"""Which namespaces clients may make, change and delete."""
+"""Rules for namespaces: how long they keep runs, in which cluster they are, which are never deleted."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from perdure.core.times import duration_ns
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.namespaces import DAY_NS
 
-#: Temporal: whoever asks for more gets a hundred years.
+#: Temporal: a longer retention becomes a hundred years.
 RETENTION_MAX_NS = 100 * 365 * DAY_NS
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRules:
-    """What dynamic configuration says about namespaces."""
+    """The rules for namespaces that dynamic configuration sets."""
 
     max_bad_binaries: int = 10
-    #: How long the row of a deleted namespace stays when nothing is left in it.
+    #: How long the row of a deleted namespace stays after its last run is gone.
     delete_delay_ns: int = 0
     #: Names that are never deleted.
     protected: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ def namespace_rules(config: DynamicConfig) -> NamespaceRules:
 
 
 def retention_ns(duration: Duration, limits: Limits) -> int:
-    """Return for how long closed runs are kept. Raises `Rejected` for less than an hour, as a rule: 0 is, too."""
+    """Return the retention. Raises `Rejected` if it is shorter than the minimum, by default an hour."""
     wanted_ns = duration_ns(duration)
     if wanted_ns < limits.namespace_min_retention_ns:
         raise invalid_argument("A valid retention period is not set on request.")
@@ -52,6 +52,6 @@ def retention_ns(duration: Duration, limits: Limits) -> int:
 
 
 def check_cluster(name: str, cluster_name: str) -> None:
-    """This cluster is alone: there is nothing that a namespace could be replicated to."""
+    """Raise `Rejected` for the name of any other cluster: namespaces are not replicated."""
     if name != cluster_name:
         raise invalid_argument(f"Invalid cluster name: {name}")

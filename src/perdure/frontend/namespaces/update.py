@@ -1,4 +1,4 @@
-"""What an UpdateNamespace request makes of a namespace: the rules alone, in the real server's order."""
+"""UpdateNamespace computes the changed namespace, with the checks in the real server's order. Pure."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,7 +15,7 @@ from perdure.frontend.namespaces.rules import NamespaceRules, check_cluster, ret
 from perdure.runtime.attribute_periods import attached, detached
 from perdure.runtime.namespaces import BadBinary, Namespace, with_attributes
 
-#: Temporal: a namespace goes through these in order, and never back.
+#: Temporal: a namespace goes through these states in order, and never back.
 _LIFE = (
     NamespaceState.NAMESPACE_STATE_REGISTERED,
     NamespaceState.NAMESPACE_STATE_DEPRECATED,
@@ -33,9 +33,9 @@ def changed(
     now_ns: int,
     clean: Collection[str] = (),
 ) -> tuple[Namespace, Namespace]:
-    """Return the namespace as it is to be stored, and as the answer shows it. Raises `Rejected`.
+    """Return the namespace to store, and the one that the answer shows. Raises `Rejected`.
 
-    `clean`: columns of removed search attributes that nothing is in any more.
+    `clean`: columns of removed search attributes in which no row has a value any more.
     """
     new = _with_info(old, request.update_info)
     new = _with_config(new, request.config, rules, limits, now_ns=now_ns, clean=clean)
@@ -51,7 +51,7 @@ def changed(
         }
         new = msgspec.structs.replace(new, bad_binaries=kept)
     _check_replication(new, request, cluster_name)
-    # Temporal: bad binaries that come alone are shown, and not kept.
+    # Temporal: a request that has bad binaries only is answered with them, and they are not stored.
     return (new if _is_stored(request) else old), new
 
 
@@ -127,7 +127,7 @@ def _with_config(
         kept_ns = retention_ns(config.workflow_execution_retention_ttl, limits)
         new = msgspec.structs.replace(new, retention_ns=kept_ns)
     if config.HasField("bad_binaries"):
-        # Temporal: they are of now, whatever the request says.
+        # Temporal: their time is now, whatever the request says.
         binaries = new.bad_binaries | {
             checksum: BadBinary(info.reason, info.operator, now_ns)
             for checksum, info in config.bad_binaries.binaries.items()
@@ -146,14 +146,14 @@ def _with_aliases(
     old = namespace.search_attribute_aliases
     periods, aliases = namespace.periods, old
     for field, alias in wanted.items():
-        # The real server takes any name, and nobody can use such an attribute: the field's name tells its type.
+        # The real server takes any field name, and nobody can use the attribute: the field's name gives its type.
         if field.rstrip("0123456789") not in TYPES_BY_NAME:
             raise invalid_argument(f"Invalid search attribute field name: {field}")
         if not alias:
             if field in aliases:
                 periods, aliases = detached(periods, aliases, field, now_ns=now_ns)
         elif alias in old.values():
-            continue  # Temporal: a name that is taken is left where it is, without a word.
+            continue  # Temporal: a name that is taken stays where it is, and the request succeeds.
         elif field in old:
             raise invalid_argument("Custom search attribute field name already allocated.")
         else:

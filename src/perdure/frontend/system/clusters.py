@@ -1,4 +1,4 @@
-"""The clusters that this one knows of: itself. There is no replication, so others cannot be connected."""
+"""Operators list clusters and connect others. There is no replication: this cluster knows itself alone."""
 
 from temporalio.api.operatorservice.v1 import (
     AddOrUpdateRemoteClusterRequest,
@@ -14,7 +14,7 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 
-#: Temporal: one cluster has one shard or more; perdure's key space is one range.
+#: Temporal: a cluster has one shard or more. Here the key space is one range.
 HISTORY_SHARD_COUNT = 1
 INITIAL_FAILOVER_VERSION = 1
 FAILOVER_VERSION_INCREMENT = 10

@@ -33,7 +33,7 @@ class ServerInfo:
                 encoded_failure_attributes=True,
                 upsert_memo=True,
                 sdk_metadata=True,
-                # Workers only say which build they are if this is so.
+                # Workers send their build id only if this is true.
                 build_id_based_versioning=True,
                 count_group_by_execution_status=True,
                 eager_workflow_start=self._context.limits("").enable_eager_workflow_start,

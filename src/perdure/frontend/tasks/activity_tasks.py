@@ -1,4 +1,4 @@
-"""Workers poll for activity tasks, report on them, and end them: by task token or by the activity's own id."""
+"""Workers poll for activity tasks, send heartbeats and respond, by task token or by the activity's own id."""
 
 from typing import Any
 
@@ -201,7 +201,7 @@ class ActivityTasks:
         return RespondActivityTaskCanceledByIdResponse()
 
     async def _tell(self, key: ExecutionKey, news: ActivityNews) -> list[Failure]:
-        """Tell the run; return what was recorded instead of it, if it was too large."""
+        """Have the run record the result; return the failures that took the place of payloads that were too large."""
         namespace = self._context.namespaces.name_of(key.namespace_id)
         recorded, told = bounded(news, self._context.limits(namespace))
         await self._node.engine.ask(key, recorded)
@@ -232,7 +232,7 @@ class ActivityTasks:
         check_no_nul(request.workflow_id, "WorkflowId")
         check_run_id(request.run_id, "RunId is not valid UUID.")
         if not request.workflow_id:
-            # Temporal: without a workflow id it is an activity that stands alone.
+            # Temporal: without a workflow id, the request means a standalone activity.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")
         key = self._node.engine.key(namespace.id, request.workflow_id, request.run_id)
         return key, ActivityRef(activity_id=request.activity_id)

@@ -1,6 +1,6 @@
-"""What a worker answers and is too large is not refused: a failure that says so takes its place.
+"""A failure replaces a payload of a worker that is too large: the worker's answer is not refused.
 
-What a client sends and is too large is refused, in `validation.py`.
+Clients' requests with a payload that is too large are refused: see `check_size` in `validation/fields.py`.
 """
 
 from google.protobuf.message import Message
@@ -31,7 +31,7 @@ def is_too_large(blob: Message | None, limits: Limits) -> bool:
 
 
 def bounded(news: ActivityNews, limits: Limits) -> tuple[ActivityNews, list[Failure]]:
-    """Return what is to be recorded, and what the worker must be told if that is something else."""
+    """Return the request to record, and the failures in it that replace payloads, for the worker."""
     if isinstance(news, FailActivity):
         return _bounded_failure(news, limits)
     if isinstance(news, CompleteActivity):
@@ -47,20 +47,22 @@ def bounded(news: ActivityNews, limits: Limits) -> tuple[ActivityNews, list[Fail
 
 
 def _bounded_failure(news: FailActivity, limits: Limits) -> tuple[FailActivity, list[Failure]]:
-    failure, details, told = news.failure, news.last_heartbeat_details, []
+    failure, details, replacements = news.failure, news.last_heartbeat_details, []
     if is_too_large(details, limits):
         details = None
-        told.append(server_failure(TOO_LARGE_HEARTBEAT))
+        replacements.append(server_failure(TOO_LARGE_HEARTBEAT))
     if failure is not None and is_too_large(failure, limits):
         failure = bounded_failure(failure, limits)
-        told.append(failure)
-    if not told:
-        return news, told
-    return FailActivity(news.ref, failure, news.identity, details, news.worker_version), told
+        replacements.append(failure)
+    if not replacements:
+        return news, replacements
+    return FailActivity(
+        news.ref, failure, news.identity, details, news.worker_version
+    ), replacements
 
 
 def bounded_failure(failure: Failure, limits: Limits) -> Failure:
-    """Return `failure`, or what stands for it if it is too large."""
+    """Return `failure`, or a shorter one if it is too large."""
     if not is_too_large(failure, limits):
         return failure
     return too_large(failure, limits.blob_size_warn, is_final=True)

@@ -1,4 +1,4 @@
-"""What an operator sets for a task queue: how fast its tasks are dispatched. Kept with the namespace."""
+"""Operators set the rate limits and fairness weights of a task queue. Its namespace keeps them."""
 
 from typing import Any
 
@@ -111,7 +111,7 @@ def _apply(
     now_ns: int,
     weights_max: int,
 ) -> None:
-    """Change `config` as the request wants it. Raises `Rejected`."""
+    """Change `config` as the request says. Raises `Rejected`."""
     if request.HasField("update_queue_rate_limit"):
         _set_limit(config.queue_rate_limit, request.update_queue_rate_limit, request, now_ns)
     if request.HasField("update_fairness_key_rate_limit_default"):
@@ -126,7 +126,7 @@ def _apply(
     for key, weight in request.set_fairness_weight_overrides.items():
         config.fairness_weight_overrides[key] = weight
     changes = request.set_fairness_weight_overrides or request.unset_fairness_weight_overrides
-    # An operator may have lowered the maximum since: what is not about weights changes all the same.
+    # An operator may have lowered the maximum since: a request without weights succeeds all the same.
     if changes and len(config.fairness_weight_overrides) > weights_max:
         raise invalid_argument(
             "fairness weight overrides update rejected: exceeding maximum key size"

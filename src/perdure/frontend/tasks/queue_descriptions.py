@@ -1,4 +1,4 @@
-"""What clients can learn of a task queue, and how a worker says that it leaves one."""
+"""Clients describe task queues and reset sticky ones. A worker that shuts down leaves its queues."""
 
 from collections.abc import Iterable, Iterator
 
@@ -41,9 +41,9 @@ from perdure.runtime.matching.task_queues import (
     QueueName,
 )
 
-#: Temporal: what a worker that sets no limit of its own is shown with.
+#: Temporal: descriptions show this rate for a worker that sets no limit.
 UNLIMITED_PER_SECOND = 100_000.0
-#: Temporal: so many versions may be asked about at once.
+#: Temporal: one request may ask for the reachability of this many versions.
 _REACHABILITY_VERSIONS_MAX = 5
 _UNVERSIONED = ""
 _NO_TIME_S = -62_135_596_800
@@ -103,7 +103,7 @@ class TaskQueueDescriptions:
     def _enhanced(
         self, namespace_id: str, request: DescribeTaskQueueRequest
     ) -> DescribeTaskQueueResponse:
-        """Describe a queue by the versions of its workers: without versioning, all are unversioned."""
+        """Describe a queue by the versions of its workers. Without versioning, all workers are unversioned."""
         if request.task_queue.kind == _STICKY:
             raise invalid_argument(
                 "Enhanced DescribeTaskQueue is not valid for a sticky queue,"
@@ -161,7 +161,7 @@ class TaskQueueDescriptions:
     def _show_priorities(
         self, response: DescribeTaskQueueResponse, queue: Queue, total: TaskQueueStats
     ) -> None:
-        """Split the statistics by priority. Rates are not measured by priority: they are shown with the middle one."""
+        """Show the statistics of each priority. Rates are not measured by priority: the default one shows them."""
         now_ns = self._node.clock.now_ns()
         counts = queue.backlog_counts()
         for priority in {DEFAULT_PRIORITY, *counts}:
@@ -231,7 +231,7 @@ def _show_limit(shown: DescribeTaskQueueResponse.EffectiveRateLimit, queue: Queu
 
 
 def _pollers(queue: Queue) -> Iterator[PollerInfo]:
-    # Temporal: whoever has polled last comes first.
+    # Temporal: the latest poller comes first.
     for info in sorted(queue.pollers.values(), key=lambda info: -info.last_poll_at_ns):
         asked = info.max_per_second
         poller = PollerInfo(

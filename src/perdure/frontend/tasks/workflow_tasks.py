@@ -1,4 +1,4 @@
-"""Workers poll for workflow tasks, and say how they went."""
+"""Workers poll for workflow tasks and queries, and respond to them."""
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import WorkerVersionStamp
@@ -59,7 +59,7 @@ _NEW_TASK_FIELD = RespondWorkflowTaskCompletedResponse.DESCRIPTOR.fields_by_name
 ].number
 
 
-#: Commands that may name a namespace, and what their attributes are called.
+#: Type of a command that may name a namespace → the field with its attributes.
 _WITH_NAMESPACE = {
     CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: (
         "start_child_workflow_execution_command_attributes"
@@ -202,7 +202,7 @@ class WorkflowTasks:
         return RespondQueryTaskCompletedResponse()
 
     def _check_namespaces(self, request: RespondWorkflowTaskCompletedRequest) -> None:
-        """Raise `Rejected` if a command names a namespace that is not there: the worker keeps its task."""
+        """Raise `Rejected` if a command names a namespace that does not exist: the worker keeps its task."""
         for command in request.commands:
             name = _WITH_NAMESPACE.get(command.command_type)
             namespace = getattr(command, name).namespace if name is not None else ""
@@ -210,7 +210,7 @@ class WorkflowTasks:
                 self._context.namespaces.get(namespace)
 
     def _page(self, key: ExecutionKey, request: RespondWorkflowTaskCompletedRequest) -> Page | None:
-        """Return which page of a completion this is; None if it is the whole."""
+        """Return the page of a completion that the request is; None if it is the whole completion."""
         if not request.intermediate_page and request.page_number <= 0:
             return None
         room = self._node.completion_pages.room(key.namespace_id, self._limits_of(key))

@@ -1,6 +1,6 @@
-"""The page that Prometheus reads, by the standard library's HTTP server on a thread of its own.
+"""The page that Prometheus reads. The standard library's HTTP server serves it on a thread of its own.
 
-On its own thread so that a busy event loop answers Prometheus all the same, as a page that says how busy it is should.
+On that thread the page is served even while the event loop is busy, which is when operators need it.
 """
 
 import socket
@@ -30,7 +30,7 @@ class MetricsPage:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """A scrape is not worth a line."""
+                """Log nothing: Prometheus reads the page every few seconds."""
 
         class Listener(ThreadingHTTPServer):
             address_family = socket.AF_INET6 if ":" in ip else socket.AF_INET

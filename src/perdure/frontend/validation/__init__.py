@@ -2,6 +2,6 @@
 
 fields.py       ids, lengths, sizes, priorities, masks
 task_queues.py  the names of task queues
-links.py        links that a request carries
-callbacks.py    completion callbacks that a request carries
+links.py        the links of a request
+callbacks.py    the completion callbacks of a request
 """

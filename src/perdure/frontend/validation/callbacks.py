@@ -1,7 +1,7 @@
-"""Which completion callbacks a start may have: how many, how large, and where they may lead.
+"""Checks of completion callbacks: their count, their size, and their addresses.
 
-A callback makes this server send requests, so an operator says where to (`callback.allowedAddresses`); by default
-nowhere. Texts are the real server's.
+A callback makes this server send requests, so an operator lists the allowed addresses (`callback.allowedAddresses`).
+By default there are none. Texts are the real server's.
 """
 
 import re
@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import Callback
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.limits import Limits
 
-#: Temporal: these lead to the server itself, and are always allowed.
+#: Temporal: these lead to the server itself and are always allowed.
 OWN_URLS = ("temporal://system", "temporal://internal")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -21,14 +21,14 @@ _BAD_IN_HOST = re.compile(r"[\s<>\"`{}|\\^/?#]")
 
 
 def check_callbacks(callbacks: Sequence[Callback], limits: Limits) -> None:
-    """Raise `Rejected` if they are not allowed; write the names of their headers in lower case."""
+    """Raise `Rejected` if a callback is not allowed. Write the names of their headers in lower case."""
     if len(callbacks) > limits.max_callbacks:
         raise invalid_argument(
             f"cannot attach more than {limits.max_callbacks} callbacks to an execution"
         )
     for callback in callbacks:
         variant = callback.WhichOneof("variant")
-        # Temporal: this version does not know how to call a worker back.
+        # Temporal: this version cannot invoke a callback that a worker handles.
         if variant in (None, "nexus_handler"):
             raise Rejected(Code.UNIMPLEMENTED, "unknown callback variant: <nil>")
         if variant == "nexus":
@@ -36,7 +36,7 @@ def check_callbacks(callbacks: Sequence[Callback], limits: Limits) -> None:
 
 
 def check_variants(callbacks: Sequence[Callback]) -> None:
-    """Temporal: what has passed all other checks is refused if nobody could invoke it."""
+    """Temporal: a callback that nobody could invoke is refused after all other checks."""
     for callback in callbacks:
         if callback.WhichOneof("variant") != "nexus":
             raise invalid_argument("unsupported callback variant: *common.Callback_Internal_")
@@ -83,7 +83,7 @@ def _check_url(url: str, addresses: tuple[tuple[str, bool], ...]) -> None:
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """Return the scheme and the host (with its port) of a URL; raise `Rejected` if it is none."""
+    """Return the scheme and the host (with its port) of a URL. Raises `Rejected` if the text is not a URL."""
     if any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in url):
         raise _unreadable(url, "net/url: invalid control character in URL")
     if url.startswith(":"):
@@ -116,5 +116,5 @@ def _unreadable(url: str, why: str) -> Rejected:
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """A `*` stands for any text."""
+    """Return a pattern in which `*` stands for any text."""
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)

@@ -1,7 +1,6 @@
 """Checks of fields that many requests have. Texts are the real server's.
 
-Nothing here knows a run: the core refuses what depends on its state. The checks of one request alone stand beside its
-handler.
+They do not look at any run: the core makes the checks that depend on a run's state.
 """
 
 import re
@@ -93,7 +92,7 @@ def check_no_time_skipping(request: Any) -> None:
 
 
 def mask_fields(mask: FieldMask) -> frozenset[str]:
-    """Return the paths in camel case, however they were written."""
+    """Return the paths of a mask in camel case, whether the client wrote them so or in snake case."""
     return frozenset(
         ".".join(_camel(part) for part in path.split(".")) for path in mask.paths if path
     )

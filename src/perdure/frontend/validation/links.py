@@ -1,4 +1,4 @@
-"""Which links a request may carry: how many, how large, and to what."""
+"""Checks of the links of a request: their count, their size, and their targets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from perdure.core.errors import invalid_argument
 from perdure.core.limits import Limits
 
-#: Variants, and the fields that each must have, as error texts call them.
+#: Variant of a link → its required fields, each with its name in error texts.
 _REQUIRED = {
     "workflow_event": {"namespace": "namespace", "workflow_id": "workflow ID", "run_id": "run ID"},
     "nexus_operation": {
@@ -55,7 +55,7 @@ def _check_variant(link: Link) -> None:
 
 
 def check_links_beside(links: Any, callbacks: Sequence[Callback], limits: Limits) -> None:
-    """Check the links of a request and of its callbacks together. One that both have is the callback's."""
+    """Check the links of a request and of its callbacks together. Take a link that both have out of the request."""
     theirs = [link for callback in callbacks for link in callback.links]
     if theirs and links:
         own = [link for link in links if link not in theirs]

@@ -1,4 +1,4 @@
-"""Which task queues a request may name: the names that the server keeps for itself, and the parts of a queue."""
+"""Checks of the task queue that a request names: reserved names, and names of partitions."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from perdure.core.limits import Limits
 from perdure.core.workflow.validation import internal_queue_fault
 from perdure.frontend.validation.fields import check_no_nul, is_too_long
 
-#: Temporal: the parts of a task queue but the first are called so.
+#: Temporal: the names of all partitions of a task queue but the first begin like this.
 PART_PREFIX = "/_sys/"
 
 
 def check_task_queue(request: Any, limits: Limits, *, is_part: bool = False) -> None:
-    """Check the queue that a request names: that of a poll or a description may be the server's own.
+    """Check the task queue that a request names. A poll or a description may name one of the server's own queues.
 
-    A description may name a part of one (`is_part`).
+    `is_part`: a description may name a partition.
     """
     if not request.HasField("task_queue"):
         raise invalid_argument("taskQueue is not set")
@@ -32,7 +32,7 @@ def check_task_queue(request: Any, limits: Limits, *, is_part: bool = False) -> 
 
 
 def check_callers_task_queue(request: Any, limits: Limits) -> None:
-    """Check a queue on which a caller wants something to be done."""
+    """Check a task queue that is to get new tasks: it may not be one of the server's own queues."""
     check_task_queue(request, limits)
     fault = internal_queue_fault(request.task_queue.name)
     if fault is not None:
@@ -40,7 +40,7 @@ def check_callers_task_queue(request: Any, limits: Limits) -> None:
 
 
 def check_queue_part(queue: TaskQueue, kind: int) -> int:
-    """Return which part of a task queue is named; 0 for all of it. `kind` is a `TaskQueueType`."""
+    """Return the number of the partition that is named; 0 for the whole queue. `kind` is a `TaskQueueType`."""
     base, number = _part_of(queue.name)
     if queue.normal_name and queue.kind != TaskQueueKind.TASK_QUEUE_KIND_STICKY:
         raise invalid_argument(

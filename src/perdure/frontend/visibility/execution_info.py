@@ -10,7 +10,6 @@ from perdure.core.times import set_duration, set_timestamp
 from perdure.frontend.protobuf_wire import field
 from perdure.store.port import VisibilityRow
 
-#: Of the years that a time may be in, in seconds since 1970.
 _INFO_FIELDS = WorkflowExecutionInfo.DESCRIPTOR.fields_by_name
 _MEMO_FIELD = _INFO_FIELDS["memo"].number
 _ATTRIBUTES_FIELD = _INFO_FIELDS["search_attributes"].number

@@ -1,4 +1,4 @@
-"""The older list calls have fields where the newer ones have a filter's text: these fields as a filter."""
+"""The older list calls have fields instead of a filter text. Their fields become a filter here."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -85,7 +85,7 @@ def _between(field: str, request: ListByFieldsRequest) -> list[Condition]:
 
 
 def _time_ns(time: Timestamp) -> int:
-    """Return a time, or the nearest that 64 bits can hold. Raises `Rejected` for one that cannot be written."""
+    """Return a time, or the nearest that 64 bits can hold. Raises `Rejected` for a year before 1 or after 9999."""
     if not YEAR_1_S <= time.seconds < YEAR_10000_S:
         raise invalid_argument(
             f"invalid query: invalid expression: unable to parse datetime '{time.seconds}'"

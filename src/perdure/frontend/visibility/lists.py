@@ -1,6 +1,6 @@
-"""Clients list and count workflow executions. A list shows what was done before it was asked for.
+"""Clients list and count workflow executions. A list shows all changes that were durable when the call came.
 
-Filters are read in `core/visibility`; here is what the RPCs make of them.
+`core/visibility` parses the filters.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class WorkflowLists:
         if not query.strip():
             return EVERYTHING
         if not self._has_grammar:
-            # Temporal's clients seldom filter: what reads filters is loaded by the first, and holds up nobody else.
+            # Clients seldom filter: the first filter loads the grammar, and no other call waits for that.
             await _loaded(_load_grammar)
             self._has_grammar = True
         return parse_filter(query, namespace.filter_fields())
@@ -140,7 +140,7 @@ class WorkflowLists:
     async def _page(
         self, namespace: Namespace, filter: Filter, page_size: int, encoded_token: bytes
     ) -> bytes:
-        """Return the answer serialized: the fields of all calls that list workflow executions are the same."""
+        """Return the answer serialized. The responses of all list calls have the same fields."""
         longest = self._context.limits(namespace.name).visibility_page_size
         size = page_size if 0 < page_size < longest else longest
         after = None
@@ -160,7 +160,7 @@ class WorkflowLists:
         infos = list(fitting(execution_info(row, names) for row in rows))
         answer = b"".join(field(_EXECUTIONS_FIELD, info) for info in infos)
         is_read_in_part = sum(map(list_bytes, rows)) >= PAGE_BYTES_MAX
-        # Temporal: a full page has a token, also if nothing comes after it.
+        # Temporal: a full page has a token, even if no row comes after it.
         if len(infos) < len(rows) or len(rows) == size or is_read_in_part:
             last = rows[len(infos) - 1]
             token = ListToken(last.close_time_ns, last.start_time_ns, last.run_id)
@@ -169,12 +169,12 @@ class WorkflowLists:
 
 
 async def _loaded(load: Callable[[], None]) -> None:
-    """Have code loaded that is seldom needed. Raises `Rejected` if its files cannot be opened now."""
+    """Load code that is seldom needed, beside the event loop. Raises `Rejected` if its files cannot be opened."""
     try:
         await asyncio.to_thread(load)
     except (ImportError, OSError) as error:
-        log.warning("what reads list filters was not loaded", error=str(error))
-        raise unavailable(f"what reads list filters cannot be loaded: {error}") from error
+        log.warning("cannot load the grammar of list filters", error=str(error))
+        raise unavailable(f"cannot load the grammar of list filters: {error}") from error
 
 
 async def _read(reading: Awaitable[T]) -> T:

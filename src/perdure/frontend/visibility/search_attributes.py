@@ -1,4 +1,4 @@
-"""Operators add search attributes to a namespace, list them and take them away."""
+"""Operators add search attributes to a namespace, list them and remove them."""
 
 from collections import Counter
 
@@ -46,7 +46,7 @@ class CustomSearchAttributes:
         namespace = self._namespace(request.namespace)
 
         def check(old: Namespace) -> None:
-            # Temporal: one that is there already is left as it is, whatever its type.
+            # Temporal: an attribute that exists already stays as it is, whatever its type.
             _check_count(old, {name: added[name] for name in added if name not in _names(old)})
 
         # Temporal: the empty name takes no column.

@@ -119,7 +119,7 @@ class WorkflowControl:
     async def UnpauseWorkflowExecution(
         self, request: UnpauseWorkflowExecutionRequest, call: Call
     ) -> UnpauseWorkflowExecutionResponse:
-        # Temporal: what was paused can go on even if nothing may be paused any more.
+        # Temporal: a paused workflow can be unpaused even if pausing is not enabled any more.
         namespace = self._context.namespace(request.namespace)
         execution = _check_pause(request, self._context.limits(request.namespace))
         await self._node.engine.ask(
@@ -139,7 +139,7 @@ class WorkflowControl:
     def _chain(
         self, namespace_id: str, execution: WorkflowExecution, first_run_id: str
     ) -> ExecutionKey:
-        """Temporal: who names the first run of a chain means the last one of it, whichever run is named besides."""
+        """Temporal: a request that names the first run of a chain means the last run, whatever run id it has."""
         run_id = "" if first_run_id else execution.run_id
         return self._node.engine.key(namespace_id, execution.workflow_id, run_id)
 

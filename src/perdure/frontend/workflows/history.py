@@ -1,7 +1,7 @@
 """Clients and workers read a run's history: page by page, from either end, or as it grows.
 
-Pages are bytes from the journal to the socket: events are not decoded on the way. What is shown is what is durable, and
-at its end the workflow task that a worker holds.
+Pages are bytes from the journal to the socket: events are not decoded on the way. A history shows durable events, and
+after them the workflow task that a worker holds.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from perdure.frontend.tokens import HistoryToken, ReverseHistoryToken, encode, p
 from perdure.frontend.validation.fields import check_execution
 from perdure.runtime.shard.cached import CachedExecution
 
-#: Temporal: a client that says how many events it wants is not held to what the operator set, but to this.
+#: Temporal: the operator's limit does not bind a client that asks for a number of events. This one does.
 _PAGE_EVENTS_MAX = 256
-#: What a client says that it can do.
+#: A client that can follow a run to the next one sends this feature.
 _FOLLOWS = "follows-next-run-id"
-#: Temporal: a long poll ends this long before the caller gives up.
+#: Temporal: a long poll ends this long before the caller's deadline.
 LONG_POLL_MARGIN_S = 1.0
 
 _HISTORY_FIELD = GetWorkflowExecutionHistoryResponse.DESCRIPTOR.fields_by_name["history"].number
@@ -108,7 +108,7 @@ class WorkflowHistory:
     def _response(
         self, response: GetWorkflowExecutionHistoryResponse, events: bytes, live: CachedExecution
     ) -> bytes:
-        """Add the events to the response, in the form that the namespace is to have them in."""
+        """Add the events to the response: raw, or decoded, as the namespace is configured."""
         if events and self._context.limits(live.state.namespace).sends_raw_history:
             blob = DataBlob(encoding_type=EncodingType.ENCODING_TYPE_PROTO3, data=events)
             response.raw_history.append(blob)
@@ -144,7 +144,7 @@ class WorkflowHistory:
         await self._node.engine.until_durable(live)  # It may have closed just now.
         events = await self._node.histories.last_event(live)
         is_raw = self._context.limits(live.state.namespace).sends_raw_history
-        # Temporal: what is sent as it is stays as it is.
+        # Temporal: a raw event is never replaced.
         if live.state.new_run_id and not follows and not is_raw:
             events = encode_events([_continued_as_new(History.FromString(events).events[0])])
         return self._response(response, events, live)
@@ -159,7 +159,7 @@ class WorkflowHistory:
         live = await self._run(self._node.engine.key(namespace.id, execution.workflow_id, run_id))
         end = token.next_event_id if token else live.state.next_event_id
         before_seq = token.before_seq if token else 0
-        # Temporal: a task that is in memory only is not shown from this end.
+        # Temporal: from this end, a workflow task that is in memory only is not shown.
         at_the_end = () if token else held_back_of(live.run)
         await self._node.engine.until_durable(live)
         page = await self._node.histories.page_back(
@@ -179,7 +179,7 @@ class WorkflowHistory:
 
 
 def _continued_as_new(event: HistoryEvent) -> HistoryEvent:
-    """Temporal: a client that does not know that a run can fail and go on is shown something that it can follow."""
+    """Temporal: a client that cannot follow a failed run to its retry gets a continued-as-new event instead."""
     shown = HistoryEvent(
         event_id=event.event_id,
         event_time=event.event_time,

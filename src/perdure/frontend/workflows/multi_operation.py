@@ -1,4 +1,4 @@
-"""Update with start: both happen, or neither does."""
+"""Clients start a workflow and update it with one call: both happen, or neither does."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -79,7 +79,7 @@ class MultiOperation:
                     continue
                 refusal = error.refusal
                 if was_closing:
-                    # Temporal: the client may try again, and should.
+                    # Temporal: the client should try again.
                     refusal = Rejected(Code.ABORTED, refusal.message)
                 raise _failed([None, refusal], is_started=error.started) from error
 
@@ -155,7 +155,7 @@ def _response(
     second = response.responses.add().update_workflow
     second.CopyFrom(update_response(update, updated))
     if updated.was_done:
-        # Temporal: then nothing is linked to.
+        # Temporal: then there are no links.
         second.ClearField("link")
     else:
         first.link.CopyFrom(link_to_start(start.namespace, start.workflow_id, started.run_id))

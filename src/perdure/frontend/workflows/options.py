@@ -62,7 +62,7 @@ def check_mask(options: WorkflowExecutionOptions, mask: FieldMask, what: str) ->
     for path in mask.paths:
         if not _is_path(options, path):
             kind = options.DESCRIPTOR.full_name
-            # Temporal: with this blank, of Go's protobuf library.
+            # Temporal: Go's protobuf library writes this odd blank.
             raise invalid_argument(f'{what}: proto:\xa0invalid path "{path}" for message "{kind}"')
 
 

@@ -1,4 +1,4 @@
-"""Clients ask a workflow, and wait until one of its workers answers."""
+"""Clients query a workflow, and wait until one of its workers answers."""
 
 import asyncio
 
@@ -14,9 +14,9 @@ from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.validation.fields import check_execution, check_size
 
-#: Temporal: how long a call without a deadline may take.
+#: Temporal: a call without a deadline may take this long.
 DEFAULT_TIMEOUT_S = 30.0
-#: The answer needs this long to reach the caller before its deadline.
+#: A query ends this long before the caller's deadline, so that the caller gets an answer.
 MARGIN_S = 0.02
 
 

@@ -17,7 +17,7 @@ from perdure.frontend.validation.fields import check_execution, is_too_long
 from perdure.frontend.workflows.options import check_mask, option_fields
 from perdure.runtime.resets import Reset
 
-#: Temporal: the older way to say what is not applied again.
+#: Temporal: the older way to name the events that a reset does not apply again.
 _EXCLUDED = {
     ResetReapplyType.RESET_REAPPLY_TYPE_UNSPECIFIED: (),
     ResetReapplyType.RESET_REAPPLY_TYPE_ALL_ELIGIBLE: (),
@@ -67,14 +67,14 @@ def _check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> Work
 
 
 def _operation(operation: PostResetOperation) -> UpdateOptions:
-    """Return the change of options to make after a reset. To be asked of a run that is there."""
+    """Return the change of options to make after a reset. Temporal: this is checked once the run is found."""
     variant = operation.WhichOneof("variant")
     if variant == "update_workflow_options":
         wanted = operation.update_workflow_options
         options = wanted.workflow_execution_options
         check_mask(options, wanted.update_mask, "error applying update_options")
         return UpdateOptions(options, option_fields(wanted.update_mask), "")
-    # Temporal: with the name that this has in its own language.
+    # Temporal: the text has the variant's name in Go.
     words = "".join(word.capitalize() for word in (variant or "").split("_"))
     name = f"*workflow.PostResetOperation_{words}_" if variant else "<nil>"
     raise invalid_argument(f"unsupported post reset operation: {name}")

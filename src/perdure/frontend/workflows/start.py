@@ -1,4 +1,4 @@
-"""Clients start workflows: with a plain start, or with a signal that starts the workflow where it does not run."""
+"""Clients start workflows, alone or together with a signal."""
 
 from google.protobuf.message import Message
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
@@ -97,7 +97,7 @@ class WorkflowStarts:
 
 
 def _attachment(request: StartWorkflowExecutionRequest) -> AttachRequest:
-    """Return what is attached to the run if there is one already."""
+    """Return what the request attaches to the current run if that is used instead of a new one."""
     options = request.on_conflict_options
     return AttachRequest(
         request.request_id if options.attach_request_id else "",

@@ -1,4 +1,4 @@
-"""Clients update a workflow, and wait for what comes of it."""
+"""Clients update a workflow, and wait for a stage or the outcome of the update."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ from perdure.frontend.validation.links import check_links_beside
 from perdure.runtime.delivery.updates import UpdateReply, Wait
 
 Stage = UpdateWorkflowExecutionLifecycleStage
-#: Temporal: how long a call without a deadline may take.
+#: Temporal: a call without a deadline may take this long.
 DEFAULT_TIMEOUT_S = 30.0
 _UNSPECIFIED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_UNSPECIFIED
 _ADMITTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
@@ -119,7 +119,7 @@ def check_update(request: UpdateWorkflowExecutionRequest, fresh_id: str, limits:
         )
     if inner.completion_callbacks:
         check_callbacks(inner.completion_callbacks, limits)
-        # Temporal: the links of an update without callbacks are taken as they are.
+        # Temporal: the links of an update without callbacks are not checked.
         check_links_beside(inner.links, inner.completion_callbacks, limits)
     if inner.completion_callbacks and not limits.update_callbacks:
         raise Rejected(
@@ -138,7 +138,7 @@ def _check_allowed(limits: Limits) -> None:
 def wait(call: Call, stage: int, limits: Limits) -> Wait:
     now = asyncio.get_running_loop().time()
     deadline = call.deadline if call.deadline is not None else now + DEFAULT_TIMEOUT_S
-    # Temporal: nobody waits for a stage that does not exist.
+    # Temporal: a call does not wait for a stage that does not exist.
     return Wait(
         stage if stage <= _COMPLETED else _ADMITTED, deadline, now + limits.long_poll_ns / 1e9
     )
@@ -170,7 +170,7 @@ def _ref(workflow_id: str, run_id: str, update_id: str) -> UpdateRef:
 def _link(
     request: UpdateWorkflowExecutionRequest, reply: UpdateReply, outcome: Outcome
 ) -> Link | None:
-    """Temporal: what failed links to the workflow, since there may be no event; all else to the acceptance."""
+    """Temporal: a failed update links to the workflow, as it may have no event; all others link to the acceptance."""
     link = Link()
     workflow: Any
     if reply.stage == _COMPLETED and outcome.failure.ByteSize():

@@ -1,4 +1,4 @@
-"""A request of HTTP becomes a call, and its answer a response: JSON, as the real server's gateway writes it."""
+"""Turns an HTTP request into a call, and its answer into a response: JSON, as the real server's gateway writes it."""
 
 import asyncio
 import posixpath
@@ -40,9 +40,9 @@ _STATUSES = {
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
 }
-#: JSON that is larger is read and written on another thread: a megabyte of it can take seconds.
+#: Larger JSON is read and written on another thread: a megabyte can take seconds.
 _ASIDE_BYTES = 64 * 1024
-#: Nothing is answered in less.
+#: No call is answered in a shorter time.
 _SHORTEST_S = 1e-6
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 _FORM = "application/x-www-form-urlencoded"
@@ -54,9 +54,9 @@ T = TypeVar("T")
 class HttpRequest(NamedTuple):
     verb: str
     target: str
-    #: Lower-case names.
+    #: Their names are in lower case.
     headers: Sequence[tuple[str, str]]
-    #: None if it is larger than is taken.
+    #: None if the body is too large.
     body: bytes | None
     peer_ip: str
 
@@ -72,14 +72,14 @@ class Response(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How messages are written, by the name that asks for it."""
+    """One way to write messages, under the content type that asks for it."""
 
     content_type: str
     pretty: bool
     shorthand: bool
 
 
-#: Temporal: the usual format is known by any name, and calls itself by none.
+#: Temporal: an unknown content type means the usual format, whose answers name no content type.
 _USUAL = Format("*", pretty=False, shorthand=True)
 _FORMATS = {
     each.content_type: each
@@ -93,7 +93,7 @@ _FORMATS = {
 
 
 class BadRequest(Exception):
-    """What came is not HTTP that can be answered; the connection has to be closed."""
+    """The request cannot be answered, and the connection has to be closed."""
 
 
 class HttpApi:
@@ -114,7 +114,7 @@ class HttpApi:
         target = re.sub("^https?://[^/?]*", "", request.target) or "/"
         raw_path, _, query = target.partition("?")
         path = _unquoted(raw_path)
-        # Temporal: what is escaped is part of a name, even if it is a dot or a slash.
+        # Temporal: an escaped dot or slash is part of a name.
         clean = _clean(raw_path)
         if clean != raw_path:
             location = quote(clean.encode("latin-1"), safe="%/:@!$&'()*+,;=-._~") + (
@@ -163,7 +163,7 @@ class HttpApi:
         try:
             found = self._routes.find(verb, raw_path)
         except MethodNotAllowed:
-            # Temporal: a form that is posted to where one can only get is a query too long for a path.
+            # Temporal: a form posted to a path that only has GET is a query that is too long for the path.
             try:
                 found = self._routes.find("GET", raw_path) if is_form else None
             except MethodNotAllowed:
@@ -180,16 +180,16 @@ class HttpApi:
         version = "2" if path.startswith("/swagger.json") else "3"
         if version not in self._documents:
             self._documents[version] = openapi.document(version)
-        # Temporal: the documents are called plain text.
+        # Temporal: the documents have the content type of plain text.
         return Response(200, [_PLAIN], self._documents[version])
 
 
 class _Forbidden(Exception):
-    """The name under which the client knows this server is not one that is served."""
+    """The Host header names a host that an operator does not allow."""
 
 
 class _NotFound(Rejected):
-    """No such path. Temporal: unlike all else that is not found, it comes without detail."""
+    """The path does not exist. Temporal: unlike all other NOT_FOUND refusals, this one has no detail."""
 
     def __init__(self) -> None:
         super().__init__(Code.NOT_FOUND, "Not Found")
@@ -212,7 +212,7 @@ async def _in_time(
 
 
 async def _aside(size: int, work: Callable[[], T]) -> T:
-    """Do a work that may take long, because of the size of what it is done with, beside the event loop."""
+    """Do work on another thread if its input is large, so that the event loop goes on."""
     return await asyncio.to_thread(work) if size > _ASIDE_BYTES else work()
 
 
@@ -231,7 +231,7 @@ def _clean(path: str) -> str:
 
 
 def _formats(request: HttpRequest, query: str) -> tuple[Format, Format]:
-    """Return how the body is to be read, and the answer to be written."""
+    """Return the formats of the body and of the answer."""
     names = set(parameters.readable(query))
     suffix = "+pretty" if "pretty" in names else ""
     suffix += "+no-payload-shorthand" if "noPayloadShorthand" in names else ""
@@ -294,7 +294,7 @@ def _refused(refusal: Rejected, writes: Format, *, closes: bool) -> Response:
 
 
 def host_rule(patterns: Sequence[Any]) -> Callable[[str], bool]:
-    """Return whether a Host header fits one of the patterns, in which `*` stands for anything. None: all do."""
+    """Return a check of a Host header against the patterns, in which `*` stands for any text. No patterns: all fit."""
     if not patterns:
         return lambda host: True
     parts = [".*".join(re.escape(part) for part in str(each).split("*")) for each in patterns]

@@ -1,4 +1,4 @@
-"""JSON as Go has it, where Python's `json` differs: numbers keep their text, and repeated names are seen."""
+"""JSON as Go reads and writes it. Unlike with Python's `json`, numbers keep their text, and repeated names are seen."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-#: No field has a number that is longer.
+#: No field has a longer number.
 _DIGITS_MAX = 400
 
 
@@ -22,11 +22,11 @@ _IN_GO = {
 
 
 class BadJson(Exception):
-    """The text is not JSON, or not JSON that means what was asked for."""
+    """The text is not JSON, or its value does not fit the field."""
 
 
 class Number(str):
-    """A number, as it is written."""
+    """The text of a number."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ _DECODER = json.JSONDecoder(
 
 
 def read(body: bytes) -> Any:
-    """Read one value; what comes after it is not looked at. Raises `BadJson`."""
+    """Read one value, and ignore all that follows it. Raises `BadJson`."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def read(body: bytes) -> Any:
 
 
 def as_read(value: Any) -> str:
-    """Return how a value begins, for messages that refuse it."""
+    """Return the first characters of a value, for error texts."""
     if isinstance(value, Object):
         return "{"
     if isinstance(value, list):
@@ -76,7 +76,7 @@ def as_read(value: Any) -> str:
 
 
 def integer(text: str) -> int | None:
-    """Return the whole number that a text means: "10", "1e1" and "10.0" are the same. None if it is not one."""
+    """Return the whole number of a text: "10", "1e1" and "10.0" are the same. None if the text is not one."""
     if not _NUMBER.fullmatch(text) or len(text) > _DIGITS_MAX:
         return None
     if not set(".eE") & set(text):
@@ -86,7 +86,7 @@ def integer(text: str) -> int | None:
 
 
 def real(text: str) -> float | None:
-    """Return the number that a text means, infinite if it is too large. None if it is not one."""
+    """Return the number of a text, infinite if it is too large. None if the text is not one."""
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -110,12 +110,12 @@ def number(value: float) -> Number:
 
 
 def write(value: Any, *, pretty: bool = False, quoted: Callable[[str], str] = _quoted) -> str:
-    """Write what is made of None, bool, `Number`, str, list and dict."""
+    """Write a value of None, bool, `Number`, str, list and dict."""
     return "".join(_written(value, "\n" if pretty else "", quoted))
 
 
 def encoded(text: str) -> bytes:
-    """Return the bytes of a text, even if it came with halves of surrogate pairs."""
+    """Return the bytes of a text, even if it has halves of surrogate pairs."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -123,7 +123,7 @@ def encoded(text: str) -> bytes:
 
 
 def _written(value: Any, line: str, quoted: Callable[[str], str]) -> Iterator[str]:
-    """`line` is a line break and the indentation of the value's own line; empty for all in one line."""
+    """`line` is a line break and the indentation of the value's own line; empty to write all in one line."""
     if isinstance(value, Number):
         yield value
     elif isinstance(value, str):

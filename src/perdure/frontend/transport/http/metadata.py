@@ -1,4 +1,4 @@
-"""Which headers of HTTP a call gets to see, and under what names."""
+"""The headers of an HTTP request as the metadata that a handler sees."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from perdure.core.errors import invalid_argument
 from perdure.frontend.client_versions import SERVER_VERSION
 
-#: Passed on under their own names.
+#: Headers that are passed on under their own names.
 _FORWARDED = frozenset({"authorization", "authorization-extras", "client-name", "client-version"})
-#: Temporal: headers that HTTP itself gives a meaning to are passed on under this name.
+#: Temporal: headers with a meaning in HTTP are passed on with this prefix.
 _PREFIX = "grpcgateway-"
 _OF_HTTP = re.compile(
     "accept(-charset|-language|-ranges)?|authorization|cache-control|content-type|cookie|date|expect|from|host"
@@ -42,7 +42,7 @@ def metadata_of(headers: Sequence[tuple[str, str]], peer_ip: str) -> Mapping[str
 
 
 def deadline_s(header: str) -> float | None:
-    """Return for how long the caller waits; None if it does not say. Raises `Rejected`."""
+    """Return how long the caller waits; None if it does not say. Raises `Rejected`."""
     if not header:
         return None
     found = re.fullmatch(r"(-?\d{1,15})([HMSmun])", header, re.ASCII)

@@ -58,11 +58,11 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
     "google.protobuf.StringValue": {"type": "string"},
     "google.protobuf.UInt32Value": {"type": "integer", "format": "int64"},
     "google.protobuf.UInt64Value": {"type": "string"},
-    # In shorthand a payload is any value, and several are a list.
+    # In shorthand, a payload is any value, and payloads are a list.
     Payload.DESCRIPTOR.full_name: {},
     Payloads.DESCRIPTOR.full_name: {"type": "array", "items": {}},
 }
-#: Query parameters of messages inside of messages end at this depth: some contain themselves.
+#: Messages inside of messages have query parameters down to this depth: some contain themselves.
 _DEPTH_MAX = 4
 
 
@@ -168,7 +168,7 @@ class _Document:
 
     def _add(self, descriptor: Descriptor) -> str:
         name = descriptor.full_name.removeprefix(f"{descriptor.file.package}.").replace(".", "_")
-        if name in self._schemas:  # Two packages have it.
+        if name in self._schemas:  # Two packages have a message of this name.
             name = descriptor.full_name.replace(".", "_")
         self._descriptors[descriptor.full_name] = name
         self._schemas[name] = schema = {"type": "object"}

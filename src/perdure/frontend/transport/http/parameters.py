@@ -36,7 +36,7 @@ _UNITS_NS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-#: No number has more digits; what is longer is refused like what is none.
+#: No number has more digits; a longer text is refused like one that is no number.
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 #: A parameter for a member of a map: `name[key]=value`.
 _MEMBER = re.compile(r"(.*)\[(.*)\]", re.DOTALL)
@@ -45,7 +45,7 @@ F = FieldDescriptor
 
 
 class BadParameter(Exception):
-    """A parameter cannot be read, or is not what its field takes."""
+    """A parameter cannot be read, or does not fit its field."""
 
 
 def parse(query: str) -> dict[str, list[str]]:
@@ -65,7 +65,7 @@ def readable(query: str) -> Iterator[str]:
     for part in query.split("&"):
         try:
             yield from parse(part)
-        except BadParameter:  # Only what asks for a format is looked for here.
+        except BadParameter:  # The caller only looks for parameters that name a format.
             continue
 
 
@@ -82,7 +82,7 @@ def _unquoted(text: str) -> str:
 def populate(
     request: Message, parameters: Mapping[str, list[str]], taken: Iterable[str] = ()
 ) -> None:
-    """Set the fields that parameters name. A name that is no field is not looked at.
+    """Set the fields that parameters name. A name that is no field is ignored.
 
     `taken` are the fields that the path has set: they and what is below them stay as they are. Raises `BadParameter`.
     """
@@ -98,7 +98,7 @@ def populate(
 
 
 def _normal(descriptor: Any, path: list[str]) -> list[str]:
-    """Return a path with the names that the fields have in the descriptor; as it is, if it leads nowhere."""
+    """Return a path with the fields' names in the descriptor. A path that leads nowhere stays as it is."""
     normal = []
     for n, name in enumerate(path):
         field = _field(descriptor, name)
@@ -139,7 +139,7 @@ def set_field(message: Message, path: list[str], values: list[str]) -> None:
 
 def _check_oneof(field: FieldDescriptor, message: Message) -> None:
     oneof = field.containing_oneof
-    # One that is there for the sake of `optional` alone has a single field.
+    # A oneof that exists for `optional` alone has a single field.
     if oneof is None or len(oneof.fields) == 1:
         return
     there = message.WhichOneof(oneof.name)

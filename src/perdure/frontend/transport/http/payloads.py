@@ -1,7 +1,7 @@
 """The shorthand of payloads: `[1, "a"]` instead of base64 in base64.
 
-A payload is written as the value that it holds, if its encoding is JSON's or that of nothing. A value that is no
-payload in full becomes one. In between nothing is kept but what JSON means: numbers are rounded, names sorted.
+A payload whose encoding is JSON or null is written as the value that it holds. A value in a request becomes a payload,
+unless it is a payload written in full. Only the meaning of the JSON is kept: numbers are rounded, names are sorted.
 """
 
 import base64
@@ -31,7 +31,7 @@ _DECODER = json.JSONDecoder(parse_int=float)
 _SHORT_NULL = {"metadata": {"encoding": base64.b64encode(_NULL).decode()}}
 
 
-#: What is nested deeper is written in full.
+#: A value that is nested deeper is written in full.
 _DEPTH_MAX = 100
 
 
@@ -69,9 +69,9 @@ def _short(payload: Payload) -> Any:
 
 
 def _held(data: bytes) -> Any:
-    """What a client stores need not be what its encoding says: then it is shown in full.
+    """Return the JSON value. Raises `_NotShort` if the data is not what its encoding says: clients may store anything.
 
-    Temporal: such a payload makes the real server fail to answer at all.
+    Temporal: with such a payload the real server fails to answer.
     """
     try:
         return _DECODER.decode(data.decode())
@@ -121,7 +121,7 @@ def payload_of(value: Any) -> Payload:
 
 
 def _in_full(members: Mapping[str, Any]) -> Payload | None:
-    """Return the payload that is written in full, None if what is written is something else."""
+    """Return the payload that is written in full; None if the value is something else."""
     metadata = members.get("metadata")
     if not isinstance(metadata, Object):
         return None
@@ -134,7 +134,7 @@ def _in_full(members: Mapping[str, Any]) -> Payload | None:
     if "encoding" not in decoded:
         return None
     if "data" not in members:
-        # Temporal: only the payload that holds nothing may come without data.
+        # Temporal: only a null payload may come without data.
         return Payload(metadata={"encoding": _NULL}) if decoded["encoding"] == _NULL else None
     data = bytes_of(members["data"])
     if data is None or len(members) != 2:
@@ -143,7 +143,7 @@ def _in_full(members: Mapping[str, Any]) -> Payload | None:
 
 
 def bytes_of(text: Any) -> bytes | None:
-    """Decode base64 of either alphabet, padded or not; None if it is not that."""
+    """Decode base64 of either alphabet, padded or not; None if the text is not base64."""
     if not isinstance(text, str) or isinstance(text, Number):
         return None
     is_url = "-" in text or "_" in text
@@ -151,7 +151,7 @@ def bytes_of(text: Any) -> bytes | None:
 
 
 def bytes_in_alphabet(text: str, *, is_url: bool, is_padded: bool) -> bytes | None:
-    """Decode base64 of one alphabet as Go does: ends of lines do not count. None if it is not that."""
+    """Decode base64 of one alphabet as Go does, ignoring line ends; None if the text is not base64."""
     text = text.replace("\r", "").replace("\n", "")
     if is_url:
         if "+" in text or "/" in text:
@@ -198,7 +198,7 @@ _ESCAPES = {
 
 
 def _escaped(text: str) -> str:
-    """Quote a string so that it could stand in a web page, as Go does."""
+    """Quote a string as Go does: it could stand in a web page."""
     return re.sub(
         "[<>&\u2028\u2029]",
         lambda found: _ESCAPES[found.group()],

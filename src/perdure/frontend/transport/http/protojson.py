@@ -1,7 +1,7 @@
-"""Messages as JSON: the mapping of Protocol Buffers, with the API's shorthand for payloads if that is asked for.
+"""Messages as JSON: the mapping of Protocol Buffers, with the API's shorthand for payloads where a request asks for it.
 
-Written here, and not taken from `google.protobuf.json_format`, for the shorthand inside of other messages, for being as
-strict as the real server, and for messages that say which field is wrong.
+This module does not use `google.protobuf.json_format`, which knows no shorthand inside of messages, is less strict than
+the real server, and does not name the wrong field in its errors.
 """
 
 import base64
@@ -40,13 +40,13 @@ _INTEGERS: Mapping[int, tuple[str, int, int]] = {
     **{kind: ("uint64", 0, 2**64) for kind in (F.TYPE_UINT64, F.TYPE_FIXED64)},
 }
 _FLOATS = {F.TYPE_DOUBLE: "double", F.TYPE_FLOAT: "float"}
-#: Protocol Buffers read a hundred levels at most, and what is read here becomes part of something larger.
+#: Protocol Buffers read a hundred levels at most, and a message that is read here becomes part of a larger one.
 _DEPTH_MAX = 80
 _FLOAT_MAX = 3.4028235677973366e38
 _BETWEEN_WORDS = re.compile(
     "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-zA-Z])(?=[0-9])|(?<=[0-9])(?=[a-z])"
 )
-#: No value has a longer name.
+#: No enum value has a longer name.
 _ENUM_NAME_MAX = 200
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -111,7 +111,7 @@ def _special(value: float) -> str:
 
 
 def _encode_any(message: Any, shorthand: bool) -> Any:
-    """A detail of an error, as a rule: its fields beside the name of its type."""
+    """Return an `Any`, mostly the detail of an error: its fields beside the name of its type."""
     inner = _resolved(message.type_url)
     if not message.type_url:
         return {}
@@ -148,7 +148,7 @@ def _well_known(value: Any) -> Any:
 
 
 def decode(value: Any, message: Message, *, shorthand: bool) -> None:
-    """Read what `json_text.read` gave into an empty message. Raises `BadJson`."""
+    """Read a value that comes from `json_text.read` into an empty message. Raises `BadJson`."""
     try:
         _decode(value, message, shorthand, 0)
     except RecursionError as error:
@@ -304,7 +304,7 @@ def _enum(field: FieldDescriptor, value: Any) -> tuple[Any, str]:
 
 
 def _in_full(enum: EnumDescriptor, name: str) -> str:
-    """Return what a value is called whose name came without its enum's, in whatever case: "AllEligible"."""
+    """Return the full name of an enum value that came without the enum's name, as "AllEligible" does."""
     words = f"{enum.name}_{name}".strip()
     if len(words) > _ENUM_NAME_MAX:
         return ""

@@ -1,4 +1,4 @@
-"""Which call a method and a path mean: the `google.api.http` annotations of the API, as a table.
+"""Finds the RPC for a method and a path, by the `google.api.http` annotations of the API.
 
 A template is made of literal segments and of fields that take one segment. That is all the API uses; a template with
 anything else is refused when the table is made.
@@ -21,7 +21,7 @@ class Route(NamedTuple):
     verb: str
     template: str
     method: MethodDescriptor
-    #: The whole body is the request, but for what the path says; else the query has its fields.
+    #: If true, the body has all fields that the path does not set; otherwise the query has them.
     has_body: bool
 
     @property
@@ -40,7 +40,7 @@ class Route(NamedTuple):
 
 
 class MethodNotAllowed(Exception):
-    """The path is there, for other methods."""
+    """The path exists, for other methods only."""
 
 
 def routes() -> Iterator[Route]:
@@ -60,9 +60,9 @@ def routes() -> Iterator[Route]:
 
 class RouteTable:
     def __init__(self) -> None:
-        #: By number of segments; those that are looked at first come first.
+        #: By number of segments, in the order in which they are tried.
         self._routes: dict[int, list[tuple[Route, list[str]]]] = {}
-        # Temporal: of two that fit, the one that the descriptors have last.
+        # Temporal: if two routes fit, the later one of the descriptors is taken.
         for route in reversed(list(routes())):
             segments = route.segments
             self._routes.setdefault(len(segments), []).append((route, segments))

@@ -1,7 +1,7 @@
-"""Connections: HTTP/1.1 over sockets, on the event loop that everything else is on. h11 knows the protocol.
+"""Connections: HTTP/1.1 over sockets, on the event loop of the server. h11 knows the protocol.
 
-One request of a connection is answered at a time. Every wait for a client has an end, and all that is kept of what it
-sends has a bound. A client that goes away takes its call with it.
+A connection answers one request at a time. Every wait for a client ends some time, and every buffer has a bound. If a
+client goes away, its call is cancelled.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 
 #: Temporal: a request's body may be as large as this.
 BODY_BYTES_MAX = 4 * 1024 * 1024
-#: Temporal: what Go takes of headers.
+#: Temporal: Go accepts headers up to this size.
 _HEADERS_BYTES_MAX = 1024 * 1024
-#: Temporal: a client may take this long to send a request, to take an answer, or to do nothing.
+#: Temporal: a client may take this long to send a request, to receive an answer, or to do nothing.
 IDLE_S = 120.0
-#: Sent ahead of its turn, and kept until then.
+#: Bytes that are kept of requests that come while an earlier one is answered.
 _AHEAD_BYTES_MAX = 64 * 1024
-#: A client that is told to stop sending gets this long to read so.
+#: A client whose request was refused early has this long to read the answer.
 _LINGER_S = 0.5
 _REASONS = {each.value: each.phrase.encode() for each in HTTPStatus}
 
@@ -49,7 +49,7 @@ class HttpServer:
         return bound
 
     def drain(self) -> None:
-        """Take no new connections and no new requests. What is under way goes on."""
+        """Take no new connections and no new requests. Calls under way go on."""
         self.is_draining = True
         if self._server is not None:
             self._server.close()
@@ -76,13 +76,13 @@ class _Connection(asyncio.Protocol):
         self._head: h11.Request | None = None
         self._body = bytearray()
         self._ahead_bytes = 0
-        #: Nothing that the client still sends is of interest.
+        #: All that the client still sends is ignored.
         self._is_ending = False
         self._can_write = True
         self._end: asyncio.TimerHandle | None = None
         self.call: asyncio.Task[None] | None = None
 
-    # What asyncio calls
+    # Methods that asyncio calls
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -128,7 +128,7 @@ class _Connection(asyncio.Protocol):
     # Requests
 
     def _read(self) -> None:
-        """Take out of what has arrived all there is of the next request; begin to answer it if that is everything."""
+        """Read as much of the next request as has arrived; begin to answer it once it is complete."""
         while not self._is_ending and self.call is None:
             try:
                 event = self._http.next_event()
@@ -184,7 +184,9 @@ class _Connection(asyncio.Protocol):
         try:
             self._send(response, closes=closes, is_head=request.verb == "HEAD")
         except h11.LocalProtocolError:
-            log.exception("bug: a response is none", verb=request.verb, status=response.status)
+            log.exception(
+                "bug: a response is not valid HTTP", verb=request.verb, status=response.status
+            )
             self._transport.abort()
             return
         if response.closes:
@@ -230,7 +232,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _give_up(self, error: h11.RemoteProtocolError) -> None:
-        """Say that what came is no HTTP, if there is still a way to say so."""
+        """Answer that the request is not HTTP, if an answer can still be sent."""
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE) and self.call is None:
             response = _BAD_REQUEST._replace(status=error.error_status_hint)
             self._send(response, closes=True)
@@ -245,7 +247,7 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def cut_off(self) -> None:
-        """Close the connection; a client that still waits for an answer is told why it gets none."""
+        """Close the connection. A client that still waits for an answer gets 503."""
         if self.call is not None and self._http.our_state is h11.SEND_RESPONSE:
             self.call.cancel()
             self.call = None
@@ -257,18 +259,18 @@ class _Connection(asyncio.Protocol):
         if self.call is not None:
             self.call.cancel()
         self._transport.close()
-        # What is written still goes out, but nobody waits for it for ever.
+        # The answer that is written still goes out, but a client may not take for ever to read it.
         self._end_in(IDLE_S)
 
     def _linger(self) -> None:
-        """Let the client read the answer before it notices that nobody reads what it sends."""
+        """Let the client read the answer before it notices that the server reads no more."""
         self._is_ending = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._end_in(_LINGER_S)
 
     def _end_in(self, seconds: float | None) -> None:
-        """End the connection then, if nothing else happens; None: when the call under way has been answered."""
+        """End the connection after some seconds in which nothing happens; None: not while a call is under way."""
         if self._end is not None:
             self._end.cancel()
             self._end = None
@@ -278,7 +280,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _is_expected(request: h11.Request) -> bool:
-    """Return whether the client expects nothing, or what can be fulfilled."""
+    """Return whether the server can do what the client expects of it, if that is anything."""
     return all(
         value.lower() in (b"", b"100-continue")
         for name, value in request.headers

@@ -1,4 +1,4 @@
-"""Times, durations, field masks and the other messages that have a JSON of their own."""
+"""Times, durations, field masks and other messages that have a JSON form of their own."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ NAMES = frozenset(
 )
 _DURATION = re.compile(r"([+-]?)(0|[1-9]\d*)?(?:\.(\d{0,9}))?s", re.ASCII)
 _DURATION_MAX_S = 315_576_000_000
-#: More of them are more than any duration has.
+#: No duration has more seconds.
 _DIGITS_MAX = 20
 TIMES_S = range(-62_135_596_800, 253_402_300_800)
 _FRACTION_TOO_LONG = re.compile(r"\.\d{10}")
@@ -37,7 +37,7 @@ _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def decode(value: Any, message: Message) -> None:
-    """Read what `json_text.read` gave into an empty message. Raises `BadJson`."""
+    """Read a value that comes from `json_text.read` into an empty message. Raises `BadJson`."""
     if isinstance(message, Duration | Timestamp | FieldMask):
         if not isinstance(value, str) or isinstance(value, Number):
             raise bad(f"syntax error: unexpected token {as_read(value)}")
