@@ -129,7 +129,7 @@ async def _copy(connection: Any, templates: _Templates, shown: list[VisibilityRo
     executions = [
         templates.execution._replace(
             shard_key=key.shard_key,
-            workflow_id=key.workflow_id,
+            business_id=key.business_id,
             run_id=key.run_id,
             status=row.status,
             due_at_ns=NEVER_NS,

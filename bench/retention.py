@@ -172,14 +172,14 @@ def copy(pattern: MemoryStore, batch: Batch, node: Node, closed_at_ns: int) -> N
     shown = pattern.shown(row.run_id)
     assert shown is not None
     batch.executions.append(
-        row._replace(shard_key=key.shard_key, workflow_id=key.workflow_id, run_id=key.run_id)
+        row._replace(shard_key=key.shard_key, business_id=key.business_id, run_id=key.run_id)
     )
     batch.journal.extend(
         each._replace(shard_key=key.shard_key, run_id=key.run_id)
         for each in pattern.journal(row.run_id)
     )
     batch.visibility.append(
-        shown._replace(workflow_id=key.workflow_id, run_id=key.run_id, close_time_ns=closed_at_ns)
+        shown._replace(workflow_id=key.business_id, run_id=key.run_id, close_time_ns=closed_at_ns)
     )
 
 

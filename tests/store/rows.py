@@ -1,6 +1,6 @@
 """Rows that differ from one another in every column, so that no two columns can be mixed up."""
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.store.port import (
     ExecutionRow,
     ExecutionUpdate,
@@ -20,8 +20,9 @@ def shard_key_of(workflow_id: str) -> int:
 def run(workflow_id: str, number: int = 1, **changes) -> ExecutionRow:
     row = ExecutionRow(
         shard_key=shard_key_of(workflow_id),
+        archetype=WORKFLOW,
         namespace_id="namespace-1",
-        workflow_id=workflow_id,
+        business_id=workflow_id,
         run_id=f"{workflow_id}-run-{number}",
         run_number=number,
         status=1,
@@ -33,17 +34,12 @@ def run(workflow_id: str, number: int = 1, **changes) -> ExecutionRow:
 
 
 def key(row: ExecutionRow, run_id: str | None = None) -> ExecutionKey:
-    return ExecutionKey(
-        row.shard_key, row.namespace_id, row.workflow_id, row.run_id if run_id is None else run_id
-    )
+    return row.key if run_id is None else row.key._replace(run_id=run_id)
 
 
 def update(row: ExecutionRow, **changes) -> ExecutionUpdate:
     changed = ExecutionUpdate(
-        row.shard_key,
-        row.namespace_id,
-        row.workflow_id,
-        row.run_id,
+        *key(row),
         row.status,
         row.due_at_ns,
         row.snapshot,

@@ -97,7 +97,7 @@ async def test_big_and_odd_values_come_back_as_they_are(store, leases):
     )
     wide = journal(row, 1, first_event_id=2**62, events=b"\0" * 3_000_000, internal=b"")
     shown = visibility(
-        row.run_id, workflow_id=row.workflow_id, start_time_ns=NEVER_NS - 1, memo=b""
+        row.run_id, workflow_id=row.business_id, start_time_ns=NEVER_NS - 1, memo=b""
     )
     await store.commit(Batch(leases, [row], [wide], visibility=[shown]))
     assert await store.load([key(row)]) == [LoadedRun(row, [wide])]

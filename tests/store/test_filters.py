@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility import filters
 from perdure.core.visibility.attributes import FIELDS, Attribute, CustomAttribute
 from perdure.core.visibility.filters import EVERYTHING, IN_NO_DIVISION, Filter, negated
 from perdure.runtime.visibility import index_old_rows
 from perdure.store.memory import MemoryStore
 from perdure.store.open import open_store
-from perdure.store.port import NEVER_NS, Batch
+from perdure.store.port import NEVER_NS, Batch, VisibilityRow
 from perdure.store.postgres import migrations as postgres_schema
 from perdure.store.sqlite import schema as sqlite_schema
 from tests.store.conftest import KINDS
@@ -170,7 +170,10 @@ def test_every_store_answers_like_the_model(kind, url):
             for row, fields in zip(written, changed, strict=False)
         ]
         batches.append(Batch(visibility=again[:2]))
-        keys = [ExecutionKey(1, namespace_id, row.workflow_id, row.run_id) for row in again[2:]]
+        keys = [
+            ExecutionKey(1, WORKFLOW, namespace_id, row.workflow_id, row.run_id)
+            for row in again[2:]
+        ]
         batches.append(Batch(deletes=keys))
         model = MemoryStore()
         for each in (store, model):
@@ -210,7 +213,8 @@ OLD = SearchAttributes(
         for name, data in (("Color", b'"red"'), ("Gone", b'"x"'), ("BuildIds", b'["unversioned"]'))
     }
 ).SerializeToString()
-_COLUMNS = ", ".join(visibility("old")._fields[:-1])
+_FIELDS = VisibilityRow._fields[: VisibilityRow._fields.index("attributes")]
+_COLUMNS = ", ".join(_FIELDS)
 
 
 def _before_filters(schema):
@@ -244,7 +248,7 @@ def _old_rows():
         visibility(f"old-{number}", search_attributes=OLD if number % 2 else b"")
         for number in range(5)
     ]
-    return [row._replace(close_time_ns=NEVER_NS)[:-1] for row in rows]
+    return [row._replace(close_time_ns=NEVER_NS)[: len(_FIELDS)] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.core.execution.key import ExecutionKey
 from perdure.store.memory import MemoryStore
 from perdure.store.open import open_store
 from perdure.store.port import NEVER_NS, Batch, StoreError
@@ -186,9 +185,7 @@ class World:
 
     def _key(self, some, named):
         row = self._run(some)
-        return ExecutionKey(
-            row.shard_key, row.namespace_id, row.workflow_id, row.run_id if named else ""
-        )
+        return row.key if named else row.key._replace(run_id="")
 
     async def _pages(self, limit):
         pages, after = [], None

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.attributes import Attribute
 from perdure.core.visibility.filters import Compare, Filter, Operator
 from perdure.store.memory import MemoryStore
@@ -58,7 +57,7 @@ async def test_all_runs_are_found_page_by_page(store, leases):
     assert await store.runs(None, 9) == []
     made = [run(name) for name in "abcde"]
     await store.commit(Batch(leases, made))
-    gone = ExecutionKey(*(getattr(made[0], field) for field in ExecutionKey._fields))
+    gone = made[0].key
     await store.commit(Batch(leases, deletes=[gone]))
     found, after = [], None
     while page := await store.runs(after, 3):

@@ -45,9 +45,9 @@ async def test_a_run_is_only_found_under_its_own_workflow(store, leases):
     assert (
         await store.load(
             [
-                key(row)._replace(workflow_id="b"),
+                key(row)._replace(business_id="b"),
                 key(row)._replace(namespace_id="namespace-2"),
-                key(row, "")._replace(workflow_id="b"),
+                key(row, "")._replace(business_id="b"),
                 key(row, "")._replace(namespace_id="namespace-2"),
             ]
         )

@@ -7,10 +7,11 @@ from contextlib import closing
 import asyncpg
 import pytest
 
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.store import schema
 from perdure.store.migrations import Migration
 from perdure.store.open import open_store, sqlite_path
-from perdure.store.port import Batch, LoadedRun, StoreError
+from perdure.store.port import NEVER_NS, Batch, ExecutionRow, LoadedRun, StoreError
 from perdure.store.postgres import migrations as postgres_schema
 from perdure.store.sqlite import schema as sqlite_schema
 from tests.store.conftest import LASTING
@@ -46,6 +47,19 @@ async def sql(url, statement):
         return await connection.fetchval(statement)
     finally:
         await connection.close()
+
+
+EMPTY = {"sqlite-file": "x''", "postgresql": "''"}
+INSERT_RUN = (
+    "INSERT INTO executions (shard_key, namespace_id, workflow_id, run_id, run_number, status, due_at_ns, snapshot,"
+    " snapshot_seq) VALUES (7, 'n', 'w', 'r{number}', {number}, 1, 9, {blob}, 0)"
+)
+INSERT_VISIBILITY = (
+    "INSERT INTO visibility (namespace_id, run_id, workflow_id, workflow_type, task_queue, status, start_time_ns,"
+    " execution_time_ns, close_time_ns, history_length, history_size_bytes, state_transition_count, memo,"
+    " search_attributes, parent_workflow_id, parent_run_id, root_workflow_id, root_run_id)"
+    " VALUES ('n', 'r{number}', 'w', 't', 'q', 1, {number}, 1, 9223372036854775807, 0, 0, 0, {blob}, {blob}, '', '', '', '')"
+)
 
 
 async def upgrade_with(url, steps):
@@ -116,6 +130,39 @@ async def test_rows_survive_every_upgrade(kind, url):
     assert await store.count_visibility("namespace-1") == 40
     assert len(await store.due(0, 2**32, -1, 100, 100)) == 40
     await store.close()
+
+
+async def test_rows_from_before_archetypes_are_workflows(kind, url):
+    steps = known_steps(kind)
+    names = [step.name for step in steps]
+    await upgrade_with(url, steps[: names.index("archetype")])
+    for number in (1, 2):
+        for insert in (INSERT_RUN, INSERT_VISIBILITY):
+            await sql(url, insert.format(number=number, blob=EMPTY[kind]))
+    await schema.upgrade(url)
+    store = open_store(url)
+    await store.open()
+    try:
+        [current, first] = await store.load(
+            [ExecutionKey(7, WORKFLOW, "n", "w", run_id) for run_id in ("", "r1")]
+        )
+        assert current.row == ExecutionRow(7, WORKFLOW, "n", "w", "r2", 2, 1, 9, b"", 0)
+        assert first.row.run_id == "r1"
+        assert await store.load([ExecutionKey(7, 1, "n", "w", "r1")]) == [None]
+        assert [each.key.archetype for each in await store.due(0, 2**32, 0, 10, 9)] == [0, 0]
+        listed = await store.list_visibility("n", limit=9, after=None)
+        assert [(row.run_id, row.archetype) for row in listed] == [("r2", 0), ("r1", 0)]
+        assert await store.count_visibility("n") == 2
+        leases = await store.claim("node-1", MINUTE_NS)
+        await store.commit(
+            Batch(leases, visibility=[visibility("r3", namespace_id="n")], deletes=[first.row.key])
+        )
+        assert await store.count_visibility("n") == 2
+        [found, _] = await store.longest_closed("n", until_ns=NEVER_NS, limit=9, after=None)
+        assert found.place == (WORKFLOW, NEVER_NS, 2, "r2")
+        assert await store.lists_elsewhere() is False
+    finally:
+        await store.close()
 
 
 async def test_a_step_that_fails_changes_nothing(kind, url):

@@ -152,12 +152,12 @@ async def test_the_longest_closed_come_first_and_open_ones_last(store, leases):
     assert await ids(29) == everything[:3]
     assert await ids(9) == []
     assert await ids(NEVER_NS, limit=2) == everything[:2]
-    assert await ids(NEVER_NS, after=(10, 2, "closed early")) == everything[1:]
-    assert await ids(29, limit=1, after=(10, 2, "closed early too")) == everything[2:3]
+    assert await ids(NEVER_NS, after=(0, 10, 2, "closed early")) == everything[1:]
+    assert await ids(29, limit=1, after=(0, 10, 2, "closed early too")) == everything[2:3]
     [first, *_, last] = await store.longest_closed(
         "namespace-1", until_ns=NEVER_NS, limit=9, after=None
     )
-    assert first == (10, 2, "closed early", "workflow of closed early", 14, 15)
+    assert first == (0, 10, 2, "closed early", "workflow of closed early", 14, 15)
     assert last.close_time_ns == NEVER_NS
 
 

@@ -259,7 +259,7 @@ class Namespaces:
             for column in columns:
                 has_values = IsNull(Attribute(column, column), is_negated=True)
                 found = await self._store.list_visibility(
-                    namespace.id, limit=1, after=None, filter=Filter(has_values)
+                    namespace.id, limit=1, after=None, filter=Filter(has_values, archetype=None)
                 )
                 if not found:
                     clean.add(column)

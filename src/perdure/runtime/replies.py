@@ -80,7 +80,7 @@ def not_found(key: ExecutionKey) -> Rejected:
     if key.run_id:
         return Rejected(
             Code.NOT_FOUND,
-            f'workflow execution not found for workflow ID "{key.workflow_id}"'
+            f'workflow execution not found for workflow ID "{key.business_id}"'
             f' and run ID "{key.run_id}"',
         )
-    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.workflow_id}")
+    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.business_id}")

@@ -151,7 +151,7 @@ class Starts:
             Start(
                 namespace_id=key.namespace_id,
                 namespace=request.namespace,
-                workflow_id=key.workflow_id,
+                workflow_id=key.business_id,
                 run_id=run_id,
                 attributes=started_attributes(request, run_id, now_ns=now_ns, limits=limits),
                 request_id=request.request_id,

@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import IndexedValueType as Type
 
 from perdure.core.visibility import filters
 from perdure.core.visibility.attributes import Attribute
-from perdure.core.visibility.filters import Condition, Value
+from perdure.core.visibility.filters import Condition, Filter, Value
 from perdure.store.port import NEVER_NS
 
 _COLUMNS = {
@@ -67,9 +67,13 @@ class Dialect(Protocol):
     def mentions(self, arguments: list[Any], expression: str, phrase: str) -> str: ...
 
 
-def where(condition: Condition, dialect: Dialect, arguments: list[Any]) -> str:
-    """Return the condition as SQL; its parameters are added to `arguments`."""
-    return _Writer(dialect, arguments).write(condition)
+def selected(filter: Filter, condition: Condition, dialect: Dialect, arguments: list[Any]) -> str:
+    """Return the filter's archetype and `condition` as SQL; its parameters are added to `arguments`."""
+    written = _Writer(dialect, arguments).write(condition)
+    # Not a parameter: indexes begin with it, and a planner that sees it knows that it keeps nearly every row.
+    return (
+        written if filter.archetype is None else f"archetype = {filter.archetype:d} AND {written}"
+    )
 
 
 def group_expression(attribute: Attribute, dialect: Dialect) -> str:

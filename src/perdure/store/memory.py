@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.core.visibility.matching import matches
 from perdure.store.port import (
@@ -25,6 +25,7 @@ from perdure.store.port import (
     JournalRow,
     Lease,
     LeaseLost,
+    ListedPlace,
     ListedRun,
     LoadedRun,
     NamespaceRow,
@@ -55,8 +56,8 @@ class MemoryStore:
         self._leases = [Lease(lo, hi, "", 0) for lo, hi in pairwise(bounds)]
         self._expires_at_ns = [0] * ranges
         self._executions: dict[str, ExecutionRow] = {}
-        #: Run ids by namespace id and workflow id; the last one is the current run's.
-        self._runs: dict[tuple[str, str], dict[int, str]] = {}
+        #: Run ids by run number, by `ExecutionKey.business_key`; the largest number is the current run's.
+        self._runs: dict[tuple[int, str, str], dict[int, str]] = {}
         self._journal: dict[str, list[JournalRow]] = {}
         self._visibility: dict[str, VisibilityRow] = {}
         self._outbox: dict[int, OutboxRow] = {}
@@ -109,9 +110,7 @@ class MemoryStore:
         self._check_new(batch)
         for row in batch.executions:
             self._executions[row.run_id] = row
-            self._runs.setdefault((row.namespace_id, row.workflow_id), {})[row.run_number] = (
-                row.run_id
-            )
+            self._runs.setdefault(row.key.business_key, {})[row.run_number] = row.run_id
         for journal_row in batch.journal:
             self._journal.setdefault(journal_row.run_id, []).append(journal_row)
         for update in batch.updates:
@@ -141,7 +140,7 @@ class MemoryStore:
                 self._executions[key.run_id] = row._replace(
                     status=DELETED, due_at_ns=NEVER_NS, snapshot=b"", snapshot_seq=0
                 )
-        for place in {(key.namespace_id, key.workflow_id) for key in keys}:
+        for place in {key.business_key for key in keys}:
             runs = self._runs.get(place, {})
             is_used = any(self._executions[run_id].status != DELETED for run_id in runs.values())
             latest = max(runs, default=0)
@@ -151,17 +150,17 @@ class MemoryStore:
 
     def _check_new(self, batch: Batch) -> None:
         run_ids: set[str] = set()
-        numbers: set[tuple[str, str, int]] = set()
+        numbers: set[tuple[tuple[int, str, str], int]] = set()
         for row in batch.executions:
-            number = (row.namespace_id, row.workflow_id, row.run_number)
-            taken = self._runs.get(number[:2], {})
+            number = (row.key.business_key, row.run_number)
+            taken = self._runs.get(number[0], {})
             if (
                 row.run_id in self._executions
                 or row.run_number in taken
                 or row.run_id in run_ids
                 or number in numbers
             ):
-                raise Conflict(f"run {row.run_number} of {row.workflow_id} ({row.run_id}) exists")
+                raise Conflict(f"run {row.run_number} of {row.business_id} ({row.run_id}) exists")
             run_ids.add(row.run_id)
             numbers.add(number)
         seqs = {(row.run_id, row.seq) for row in batch.journal}
@@ -181,15 +180,12 @@ class MemoryStore:
     def _load(self, key: ExecutionKey) -> LoadedRun | None:
         run_id = key.run_id
         if not run_id:
-            runs = self._runs.get((key.namespace_id, key.workflow_id))
+            runs = self._runs.get(key.business_key)
             if not runs:
                 return None
             run_id = runs[max(runs)]
         row = self._executions.get(run_id)
-        if row is None or (row.namespace_id, row.workflow_id) != (
-            key.namespace_id,
-            key.workflow_id,
-        ):
+        if row is None or row.key.business_key != key.business_key:
             return None
         journal = self._journal.get(run_id, [])
         return LoadedRun(
@@ -198,10 +194,7 @@ class MemoryStore:
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         found = sorted(
-            DueRun(
-                row.due_at_ns,
-                ExecutionKey(row.shard_key, row.namespace_id, row.workflow_id, row.run_id),
-            )
+            DueRun(row.due_at_ns, row.key)
             for row in self._executions.values()
             if lo <= row.shard_key < hi and after_ns < row.due_at_ns <= until_ns
         )
@@ -278,26 +271,37 @@ class MemoryStore:
 
     def _matching(self, namespace_id: str, filter: Filter) -> Iterator[VisibilityRow]:
         for row in self._visibility.values():
-            if row.namespace_id == namespace_id and matches(filter.condition, _compared(row)):
+            if (
+                row.namespace_id == namespace_id
+                and filter.archetype in (None, row.archetype)
+                and matches(filter.condition, _compared(row))
+            ):
                 yield row
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
         rows = sorted(
             ListedRun(
+                row.archetype,
                 *_list_order(row),
                 row.workflow_id,
                 row.history_size_bytes,
                 row.state_transition_count,
             )
             for row in self._visibility.values()
-            if row.namespace_id == namespace_id
+            if row.namespace_id == namespace_id and archetype in (None, row.archetype)
         )
         return [
             row
             for row in rows
-            if row.close_time_ns <= until_ns and (after is None or row[:3] > after)
+            if row.close_time_ns <= until_ns and (after is None or row.place > after)
         ][:limit]
 
     async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
@@ -305,7 +309,7 @@ class MemoryStore:
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         keys = (
-            ExecutionKey(row.shard_key, row.namespace_id, row.workflow_id, run_id)
+            row.key
             for run_id, row in sorted(self._executions.items())
             if row.status != DELETED and (after is None or run_id > after.run_id)
         )

@@ -3,14 +3,14 @@
 Every store (memory, SQLite, PostgreSQL) keeps the promises written here; `tests/store/` runs one suite
 over all of them. Nothing here knows SQL, asyncio or the rules of a workflow: a store keeps rows.
 
-Units: times are nanoseconds since the epoch, in UTC. A `shard_key` is `core.shards.shard_key(...)`, 0 … 2³²-1.
+Units: times are nanoseconds since the epoch, in UTC. A `shard_key` is `core.execution.key.shard_key(...)`, 0 … 2³²-1.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 
 #: `due_at_ns` of a run that nothing but a request can move.
@@ -58,13 +58,14 @@ def cover_all(leases: Iterable[Lease]) -> bool:
 
 
 class ExecutionRow(NamedTuple):
-    """One run: who it is, and how it was when its snapshot was taken."""
+    """One run: its `ExecutionKey`, and how it was when its snapshot was taken."""
 
     shard_key: int
+    archetype: int
     namespace_id: str
-    workflow_id: str
+    business_id: str
     run_id: str
-    #: 1, 2, 3 … for the runs of one workflow id. The largest is the current run.
+    #: 1, 2, 3 … for the runs of one archetype and business id. The largest is the current run.
     run_number: int
     #: `temporal.api.enums.v1.WorkflowExecutionStatus`.
     status: int
@@ -74,13 +75,20 @@ class ExecutionRow(NamedTuple):
     snapshot: bytes
     snapshot_seq: int
 
+    @property
+    def key(self) -> ExecutionKey:
+        return ExecutionKey(
+            self.shard_key, self.archetype, self.namespace_id, self.business_id, self.run_id
+        )
+
 
 class ExecutionUpdate(NamedTuple):
     """Replaces status, due time and snapshot of an existing run."""
 
     shard_key: int
+    archetype: int
     namespace_id: str
-    workflow_id: str
+    business_id: str
     run_id: str
     status: int
     due_at_ns: int
@@ -104,7 +112,10 @@ class JournalRow(NamedTuple):
 
 
 class VisibilityRow(NamedTuple):
-    """What lists show of one run. Written whole (insert or replace, by run id) with the transition that changes it."""
+    """What lists show of one run. Written whole (insert or replace, by run id) with the transition that changes it.
+
+    Filters name its fields: `workflow_id` (`WorkflowId`) is the business id, whatever the archetype.
+    """
 
     namespace_id: str
     run_id: str
@@ -129,6 +140,8 @@ class VisibilityRow(NamedTuple):
     root_run_id: str
     #: What filters compare (`core.visibility.indexing`): JSON, empty for nothing. Stores do not give it back.
     attributes: str = ""
+    #: The last field: rows in an outbox from before there were archetypes do not have it.
+    archetype: int = WORKFLOW
 
 
 class OutboxRow(NamedTuple):
@@ -149,16 +162,25 @@ class OutboxSize(NamedTuple):
     oldest_at_ns: int
 
 
+#: A place in the order of `longest_closed`: the first four fields of a `ListedRun`.
+ListedPlace = tuple[int, int, int, str]
+
+
 class ListedRun(NamedTuple):
     """What it takes to find a run, and to guess what it costs to delete it."""
 
+    archetype: int
     #: `NEVER_NS` while the run is open.
     close_time_ns: int
     start_time_ns: int
     run_id: str
-    workflow_id: str
+    business_id: str
     history_size_bytes: int
     state_transition_count: int
+
+    @property
+    def place(self) -> ListedPlace:
+        return self[:4]
 
 
 class NamespaceRow(NamedTuple):
@@ -188,7 +210,7 @@ class Batch:
 
     #: Leases that cover every `shard_key` below. The commit fails with `LeaseLost` if one is no longer current.
     leases: tuple[Lease, ...] = ()
-    #: New runs. `Conflict` if (workflow id, run number) or the run id exists.
+    #: New runs. `Conflict` if (archetype, business id, run number) or the run id exists.
     executions: list[ExecutionRow] = field(default_factory=list)
     #: `Conflict` if (run id, seq) exists.
     journal: list[JournalRow] = field(default_factory=list)
@@ -197,7 +219,7 @@ class Batch:
     #: At most one row per run (the last counts).
     visibility: list[VisibilityRow] = field(default_factory=list)
     #: Runs that go, with all their rows; nothing happens if they are gone already. Nothing else in the batch is theirs.
-    #: No older run becomes the current one by that: while a workflow id has other runs, the row of its latest stays,
+    #: No older run becomes the current one by that: while a business id has other runs, the row of its latest stays,
     #: with the status `DELETED` and without a snapshot, so that the next one gets a larger number.
     deletes: list[ExecutionKey] = field(default_factory=list)
     #: For lists in another database. Their runs' rows of `visibility` go. At most one row per run.
@@ -311,11 +333,18 @@ class Store(Protocol):
         """Return rows from before `attributes` was kept: filters cannot find them until they are written again."""
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
         """Return runs with close time <= until_ns, in the order of `list_visibility` turned round.
 
-        `until_ns` = `NEVER_NS`: open ones, too. `after` is the last row of the page before: its first three fields.
+        `archetype` None: all archetypes, one after the other. `until_ns` = `NEVER_NS`: open ones, too. `after` is the
+        place of the last row of the page before.
         """
 
     # Namespaces and the cluster

@@ -1,7 +1,7 @@
 """One store made of two: everything is in the main database, but lists are in a second one and follow.
 
 What a commit changes in lists is written to the main database's outbox, in the same transaction. `VisibilityReplicator`
-(`runtime/list_follower.py`) takes it from there to the second database.
+(`runtime/maintenance/visibility_replicator.py`) takes it from there to the second database.
 
 **Invariant:** a run's row of lists is in one place: the main table (from before there was a second database), else the
 outbox, else the second database. A commit that puts one into the outbox takes it out of the main table.
@@ -16,11 +16,12 @@ from dataclasses import replace
 
 import msgspec
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.port import (
     UNBOUNDED,
     Batch,
+    ListedPlace,
     ListedRun,
     OutboxRow,
     OutboxStore,
@@ -161,11 +162,17 @@ class SplitStore:
         return await (await self.second()).count_groups(namespace_id, filter)
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
         second = await self.second()
         return await second.longest_closed(
-            namespace_id, until_ns=until_ns, limit=limit, after=after
+            namespace_id, archetype=archetype, until_ns=until_ns, limit=limit, after=after
         )
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
@@ -180,5 +187,7 @@ def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[E
     latest = {row.run_id: row.data for row in rows}
     written = [_DECODER.decode(data) for data in latest.values() if data]
     # The second database has nothing of a run but its row of lists, which is found by the run id alone.
-    gone = [ExecutionKey(0, "", "", run_id) for run_id, data in latest.items() if not data]
+    gone = [
+        ExecutionKey(0, WORKFLOW, "", "", run_id) for run_id, data in latest.items() if not data
+    ]
     return written, gone

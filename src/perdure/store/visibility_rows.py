@@ -7,8 +7,9 @@ from perdure.store.port import NEVER_NS, VisibilityRow
 
 T = TypeVar("T")
 
-#: What is given back: all but `attributes`, the last field.
-COLUMNS = ", ".join(VisibilityRow._fields[:-1])
+#: What is written, and what is given back: all but `attributes`.
+WRITTEN = ", ".join(VisibilityRow._fields)
+COLUMNS = ", ".join("''" if name == "attributes" else name for name in VisibilityRow._fields)
 
 
 def stored(row: VisibilityRow) -> VisibilityRow:

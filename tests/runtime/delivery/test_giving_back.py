@@ -66,7 +66,7 @@ async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
     call.give_backs += give_backs
     call.give_back()
     task = await poll(node)
-    assert (task.key.workflow_id, task.task.ref.attempt) == ("w", 1)
+    assert (task.key.business_id, task.task.ref.attempt) == ("w", 1)
     call.give_back()  # Nothing is given back twice.
     await complete(node, task)
 

@@ -162,7 +162,7 @@ def test_an_hour_is_the_least_that_can_be_asked_for():
 
 def test_a_batch_is_bounded_by_what_the_runs_hold():
     def runs(count, **changes):
-        return [ListedRun(1, 1, "r", "w", 100, 5)._replace(**changes)] * count
+        return [ListedRun(0, 1, 1, "r", "w", 100, 5)._replace(**changes)] * count
 
     assert len(at_once(runs(64))) == 64
     assert len(at_once(runs(64, state_transition_count=1000))) == 2

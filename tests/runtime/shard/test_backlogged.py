@@ -94,7 +94,7 @@ async def waiting_tasks(node: Node) -> set[str]:
         deadline = loop.time() + 1
         task = await node.poll_workflow_task(QUEUE, info, deadline, b"", [])
         if task is not None:
-            found.add(task.key.workflow_id)
+            found.add(task.key.business_id)
     return found
 
 

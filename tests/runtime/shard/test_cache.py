@@ -20,8 +20,8 @@ class Slow(MemoryStore):
         self.gates = {"first": asyncio.Event(), "second": asyncio.Event()}
 
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
-        if keys[0].workflow_id in self.gates:
-            await self.gates[keys[0].workflow_id].wait()
+        if keys[0].business_id in self.gates:
+            await self.gates[keys[0].business_id].wait()
         return await super().load(keys)
 
 
@@ -29,7 +29,7 @@ async def test_a_read_that_ends_does_not_take_another_one_with_it() -> None:
     """Both knew of nothing that had left memory, and were taken for the same."""
     store = Slow()
     cache = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine.cache
-    first, second = (ExecutionKey(1, "ns", name, "run") for name in ("first", "second"))
+    first, second = (ExecutionKey(1, 0, "ns", name, "run") for name in ("first", "second"))
     reads = [asyncio.create_task(cache.removable([key])) for key in (first, second)]
     await asyncio.sleep(0)
     store.gates["second"].set()

@@ -142,7 +142,7 @@ async def test_a_start_that_meets_a_bug_leaves_nothing(node, store, monkeypatch)
         await start(node, "ns", "w")
     monkeypatch.undo()
     await start(node, "ns", "another")
-    assert [row.workflow_id for row in store.rows()] == ["another"]
+    assert [row.business_id for row in store.rows()] == ["another"]
     assert not await is_there(node, node.engine.key("ns", "w"))
 
 

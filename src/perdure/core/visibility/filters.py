@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from perdure.core.execution.key import WORKFLOW
 from perdure.core.visibility.attributes import NAMESPACE_DIVISION, Attribute
 
 #: Texts as they are, times and durations as nanoseconds, statuses as their numbers.
@@ -106,6 +107,8 @@ class Filter:
     condition: Condition
     #: Counts only: one count for each value of this field.
     group_by: Attribute | None = None
+    #: The archetype of the executions; None for any.
+    archetype: int | None = WORKFLOW
 
 
 #: Temporal: what belongs to a division of a namespace (as a rule, a part of the server) shows only if it is asked for.

@@ -249,7 +249,7 @@ def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse
         task_token=encode(
             ActivityToken(
                 key.namespace_id,
-                key.workflow_id,
+                key.business_id,
                 key.run_id,
                 task.scheduled_event_id,
                 task.attempt,
@@ -266,7 +266,7 @@ def activity_response(reply: ActivityTaskReply) -> PollActivityTaskQueueResponse
     )
     response.workflow_type.name = task.workflow_type
     execution = response.workflow_execution
-    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    execution.workflow_id, execution.run_id = key.business_id, key.run_id
     if scheduled.HasField("header"):
         response.header.CopyFrom(scheduled.header)
     if scheduled.HasField("input"):

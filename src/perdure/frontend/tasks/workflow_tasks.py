@@ -256,7 +256,7 @@ def workflow_task_response(reply: WorkflowTaskReply) -> bytes:
         task_token=encode(
             WorkflowTaskToken(
                 key.namespace_id,
-                key.workflow_id,
+                key.business_id,
                 key.run_id,
                 task.ref.scheduled_event_id,
                 task.ref.attempt,
@@ -270,7 +270,7 @@ def workflow_task_response(reply: WorkflowTaskReply) -> bytes:
         messages=task.messages,
     )
     execution = response.workflow_execution
-    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    execution.workflow_id, execution.run_id = key.business_id, key.run_id
     response.workflow_type.name = task.workflow_type
     queue = response.workflow_execution_task_queue
     queue.name = task.task_queue
@@ -295,7 +295,7 @@ def _query_response(reply: QueryTaskReply) -> bytes:
         query=reply.query,
     )
     execution = response.workflow_execution
-    execution.workflow_id, execution.run_id = key.workflow_id, key.run_id
+    execution.workflow_id, execution.run_id = key.business_id, key.run_id
     response.workflow_type.name = reply.workflow_type
     response.workflow_execution_task_queue.name = reply.task_queue
     response.workflow_execution_task_queue.kind = TaskQueueKind.TASK_QUEUE_KIND_NORMAL

@@ -59,7 +59,7 @@ class Callbacks:
             log.warning(
                 "callback failed",
                 namespace_id=key.namespace_id,
-                workflow_id=key.workflow_id,
+                workflow_id=key.business_id,
                 run_id=key.run_id,
                 url=callback.url,
                 attempt=callback.attempt + 1,

@@ -183,7 +183,7 @@ class OutgoingRequests:
             parents = (key.run_id, *outgoing.base_run_ids)
             if (
                 parent.run_id in parents
-                and parent.workflow_id == key.workflow_id
+                and parent.workflow_id == key.business_id
                 and parent.initiated_event_id == outgoing.initiated_event_id
             ):
                 return current
@@ -250,7 +250,7 @@ class OutgoingRequests:
     async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> Request[Any]:
         closed = RecordChildClosed(
             initiated_event_id=outgoing.initiated_event_id,
-            workflow_id=key.workflow_id,
+            workflow_id=key.business_id,
             run_id=key.run_id,
             first_run_id=outgoing.first_run_id,
             event=HistoryEvent.FromString(outgoing.close_event),
@@ -393,19 +393,19 @@ def _followed_by(live: CachedExecution) -> str:
 def _is_itself(key: ExecutionKey, wanted: _Initiated) -> bool:
     return (wanted.namespace_id, wanted.workflow_execution.workflow_id) == (
         key.namespace_id,
-        key.workflow_id,
+        key.business_id,
     )
 
 
 def _execution(key: ExecutionKey) -> WorkflowExecution:
-    return WorkflowExecution(workflow_id=key.workflow_id, run_id=key.run_id)
+    return WorkflowExecution(workflow_id=key.business_id, run_id=key.run_id)
 
 
 def _about(key: ExecutionKey, outgoing: OutgoingRequest) -> dict[str, str]:
     """Say in the log whose errand it is."""
     return {
         "namespace_id": key.namespace_id,
-        "workflow_id": key.workflow_id,
+        "workflow_id": key.business_id,
         "run_id": key.run_id,
         "errand": type(outgoing).__name__,
     }

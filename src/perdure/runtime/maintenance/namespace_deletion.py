@@ -17,7 +17,7 @@ from perdure.runtime.maintenance.retention import RUNS_AT_ONCE_MAX, Remover, at_
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import REFRESH_EVERY_S, Deletion, Namespace, Namespaces
 from perdure.runtime.shard.engine import Engine
-from perdure.store.port import NEVER_NS, ListedRun, StoreError
+from perdure.store.port import NEVER_NS, ListedPlace, ListedRun, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class NamespaceDeletion:
         return True
 
     async def _empty(self, namespace: Namespace, ended_ns: int) -> int:
-        """Delete every run that is there. Return how many there were: more may have come, or not be ready to go.
+        """Delete all runs, of every archetype. Return how many there were: more may have come, or not be ready to go.
 
         Nobody could start a run after `ended_ns`. So once visibility shows that time and nothing in the namespace, it
         stays like that. Until visibility shows it, it counts as one run more. A run that was started before and is not
@@ -102,16 +102,20 @@ class NamespaceDeletion:
         """
         await self._engine.flush()
         count = int(self._lists is not None and not await self._lists.show(ended_ns))
-        after: tuple[int, int, str] | None = None
+        after: ListedPlace | None = None
         while True:
             runs = await self._engine.store.longest_closed(
-                namespace.id, until_ns=NEVER_NS, limit=RUNS_AT_ONCE_MAX, after=after
+                namespace.id,
+                archetype=None,
+                until_ns=NEVER_NS,
+                limit=RUNS_AT_ONCE_MAX,
+                after=after,
             )
             if not runs:
                 return count
             runs = at_once(runs)
             count += len(runs)
-            after = runs[-1][:3]
+            after = runs[-1].place
             closed = [run for run in runs if run.close_time_ns < NEVER_NS]
             if await self._remover.remove(namespace.id, closed) < len(runs):
                 await self._delete_one_by_one(namespace, runs)

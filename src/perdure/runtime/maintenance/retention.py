@@ -19,7 +19,7 @@ from perdure.core.execution.key import ExecutionKey
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.namespaces import Namespace, Namespaces
 from perdure.runtime.shard.engine import Engine
-from perdure.store.port import ListedRun, StoreError
+from perdure.store.port import ListedPlace, ListedRun, StoreError
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Remover:
             return done
 
     def key(self, namespace_id: str, run: ListedRun) -> ExecutionKey:
-        return self._engine.key(namespace_id, run.workflow_id, run.run_id)
+        return self._engine.key(namespace_id, run.business_id, run.run_id, archetype=run.archetype)
 
 
 class Retention:
@@ -110,7 +110,7 @@ class Retention:
 
     async def _sweep(self, namespace: Namespace) -> int:
         count = 0
-        after: tuple[int, int, str] | None = None
+        after: ListedPlace | None = None
         while True:
             # Each time again: it may have been changed.
             kept_ns = self._namespaces.retention_ns(namespace.id)
@@ -123,7 +123,7 @@ class Retention:
             due = at_once(due)
             count += await self._remover.remove(namespace.id, due)
             # A run that stays, because it has pending effects, is looked at again with the next sweep.
-            after = due[-1][:3]
+            after = due[-1].place
 
 
 def at_once(runs: list[ListedRun]) -> list[ListedRun]:

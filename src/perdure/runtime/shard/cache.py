@@ -66,19 +66,19 @@ class ExecutionCache:
         self._adopted = adopted
         self._runs_max = runs_max
         self._runs: dict[str, CachedExecution] = {}
-        #: (namespace id, workflow id) → run id of the current run; "" if it is known that there is none.
-        self._current: dict[tuple[str, str], str] = {}
-        self._absent: list[tuple[str, str]] = []
+        #: `ExecutionKey.business_key` → run id of the current run; "" if it is known that there is none.
+        self._current: dict[tuple[int, str, str], str] = {}
+        self._absent: list[tuple[int, str, str]] = []
         #: What older runs there are have smaller numbers than this. For places where the current run was deleted.
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[int, str, str], int] = {}
         self._wanted: dict[ExecutionKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
         #: Of each reading that is under way, by identity: the places of runs that left memory since it began.
-        self._reads: dict[int, set[tuple[str, str]]] = {}
+        self._reads: dict[int, set[tuple[int, str, str]]] = {}
         self._horizon_ns = 0
         self._backlogged = Backlogged()
-        #: What runs that were thrown away have written, and may not be durable yet. By (namespace id, workflow id).
-        self._not_durable: dict[tuple[str, str], OpenBatch] = {}
+        #: What runs that were thrown away have written, and may not be durable yet. By business key.
+        self._not_durable: dict[tuple[int, str, str], OpenBatch] = {}
         #: Grows whenever memory is thrown away: what was read before is worth nothing then.
         self.generation = 0
 
@@ -89,11 +89,9 @@ class ExecutionCache:
 
     def peek(self, key: ExecutionKey) -> CachedExecution | None:
         """Return the run if it is in memory."""
-        run_id = key.run_id or self._current.get((key.namespace_id, key.workflow_id), "")
+        run_id = key.run_id or self._current.get(key.business_key, "")
         live = self._runs.get(run_id)
-        if live is None or live.key.workflow_id != key.workflow_id:
-            return None
-        if live.key.namespace_id != key.namespace_id:
+        if live is None or live.key.business_key != key.business_key:
             return None
         return live
 
@@ -127,17 +125,17 @@ class ExecutionCache:
         """A new run of its workflow id."""
         live.used_at_ns = self._clock.monotonic_ns()
         self._runs[live.key.run_id] = live
-        self._current[live.key.namespace_id, live.key.workflow_id] = live.key.run_id
+        self._current[live.key.business_key] = live.key.run_id
 
     def number_kept(self, key: ExecutionKey) -> int:
         """Return the number of the deleted run that was the current one last; 0 if there is none."""
-        return self._numbers.get((key.namespace_id, key.workflow_id), 0)
+        return self._numbers.get(key.business_key, 0)
 
     def runs(self) -> Iterator[CachedExecution]:
         return iter(self._runs.values())
 
     def _is_known_absent(self, key: ExecutionKey) -> bool:
-        return not key.run_id and self._current.get((key.namespace_id, key.workflow_id)) == ""
+        return not key.run_id and self._current.get(key.business_key) == ""
 
     # Loading
 
@@ -191,7 +189,7 @@ class ExecutionCache:
         while keys:
             chunk, keys = keys[:LOAD_AT_ONCE_MAX], keys[LOAD_AT_ONCE_MAX:]
             await self._wait_until_durable(chunk)
-            stale: set[tuple[str, str]] = set()
+            stale: set[tuple[int, str, str]] = set()
             self._reads[id(stale)] = stale
             try:
                 found = await self._store.load(chunk)
@@ -200,7 +198,7 @@ class ExecutionCache:
             if generation != self.generation:
                 raise StoreError("this node has lost its lease meanwhile")
             for key, stored in zip(chunk, found, strict=True):
-                if (key.namespace_id, key.workflow_id) in stale:
+                if key.business_key in stale:
                     keys.append(key)  # Thrown away while it was read: what was read is too old.
                     continue
                 try:
@@ -213,7 +211,7 @@ class ExecutionCache:
 
     def _take_in(self, key: ExecutionKey, stored: LoadedRun | None) -> bool:
         """Return whether there is such a run."""
-        place = (key.namespace_id, key.workflow_id)
+        place = key.business_key
         if stored is None or stored.row.status == DELETED:
             if not key.run_id and place not in self._current:
                 self._current[place] = ""
@@ -238,7 +236,7 @@ class ExecutionCache:
 
     async def _wait_until_durable(self, keys: list[ExecutionKey]) -> None:
         for key in keys:
-            place = (key.namespace_id, key.workflow_id)
+            place = key.business_key
             while (batch := self._not_durable.get(place)) is not None:
                 if not batch.is_finished:
                     with suppress(Rejected):  # Memory is thrown away then, and what is read counts.
@@ -316,7 +314,7 @@ class ExecutionCache:
         """Throw one run away. It is loaded again when somebody asks, once what it wrote is durable."""
         self._drop(live)
         if live.batch is not None:
-            self._not_durable[live.key.namespace_id, live.key.workflow_id] = live.batch
+            self._not_durable[live.key.business_key] = live.batch
 
     def reload(self, key: ExecutionKey) -> None:
         """Load a run after a while, though nobody asks for it; again and again while it cannot be read."""
@@ -339,7 +337,7 @@ class ExecutionCache:
         """
         generation = self.generation
         await self._wait_until_durable(keys)
-        stale: set[tuple[str, str]] = set()
+        stale: set[tuple[int, str, str]] = set()
         self._reads[id(stale)] = stale
         try:
             found = await self._store.load(keys)
@@ -359,12 +357,12 @@ class ExecutionCache:
             )
             and stored.row.due_at_ns == NEVER_NS
             and key.run_id not in self._runs
-            and (key.namespace_id, key.workflow_id) not in stale
+            and key.business_key not in stale
         ]
 
     def tombstone(self, key: ExecutionKey, batch: OpenBatch) -> None:
         """A run that is not in memory goes with `batch`: who asks for it waits until it is gone."""
-        place = (key.namespace_id, key.workflow_id)
+        place = key.business_key
         for stale in self._reads.values():
             stale.add(place)
         self._not_durable[place] = batch
@@ -428,10 +426,7 @@ class ExecutionCache:
         batch = self._commits.batch()
         batch.update(
             ExecutionUpdate(
-                live.key.shard_key,
-                live.key.namespace_id,
-                live.key.workflow_id,
-                live.key.run_id,
+                *live.key,
                 live.state.status,
                 due_at_ns,
                 live.snapped(),
@@ -487,7 +482,7 @@ class ExecutionCache:
 
     def _drop(self, live: CachedExecution) -> None:
         del self._runs[live.key.run_id]
-        place = (live.key.namespace_id, live.key.workflow_id)
+        place = live.key.business_key
         for stale in self._reads.values():
             stale.add(place)
         if self._current.get(place) == live.key.run_id:

@@ -16,7 +16,7 @@ import structlog
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.environment import Environment
-from perdure.core.execution.key import ExecutionKey, shard_key
+from perdure.core.execution.key import WORKFLOW, ExecutionKey, shard_key
 from perdure.core.execution.outcome import Effect, Outcome, Timer
 from perdure.core.execution.request import Delete, Request
 from perdure.core.workflow.lifecycle import deletion
@@ -209,8 +209,11 @@ class Engine:
 
     # Asking
 
-    def key(self, namespace_id: str, workflow_id: str, run_id: str = "") -> ExecutionKey:
-        return ExecutionKey(shard_key(namespace_id, workflow_id), namespace_id, workflow_id, run_id)
+    def key(
+        self, namespace_id: str, business_id: str, run_id: str = "", *, archetype: int = WORKFLOW
+    ) -> ExecutionKey:
+        place = shard_key(namespace_id, business_id)
+        return ExecutionKey(place, archetype, namespace_id, business_id, run_id)
 
     async def find(self, key: ExecutionKey) -> CachedExecution | None:
         """Return the run or None. The caller goes on without waiting, or asks again."""
@@ -284,7 +287,7 @@ class Engine:
             log.exception(
                 "bug: a transition failed; the run is loaded again",
                 namespace=live.state.namespace,
-                workflow_id=live.key.workflow_id,
+                workflow_id=live.key.business_id,
                 run_id=live.key.run_id,
                 request=type(request).__name__,
                 seq=live.seq,
@@ -298,7 +301,7 @@ class Engine:
         try:
             self._carry_out(live, outcome)
         except Exception as error:
-            log.exception("bug: an outcome was not carried out", workflow_id=live.key.workflow_id)
+            log.exception("bug: an outcome was not carried out", workflow_id=live.key.business_id)
             # The open batch holds a part of it: nothing of that must be written.
             self._lose_everything([], "internal error")
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
@@ -404,10 +407,7 @@ class Engine:
             live.due_at_ns = self._closed_due_ns(live) if is_closing else 0
             batch.update(
                 ExecutionUpdate(
-                    key.shard_key,
-                    key.namespace_id,
-                    key.workflow_id,
-                    key.run_id,
+                    *key,
                     state.status,
                     live.due_at_ns,
                     live.snapped(),
@@ -477,7 +477,7 @@ class Engine:
                 log.exception(
                     "bug: an effect was not delivered",
                     namespace=live.state.namespace,
-                    workflow_id=live.key.workflow_id,
+                    workflow_id=live.key.business_id,
                     run_id=live.key.run_id,
                     effect=type(effect).__name__,
                 )

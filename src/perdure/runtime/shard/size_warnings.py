@@ -19,7 +19,7 @@ def warn_of_size(live: CachedExecution, outcome: Outcome, limits: Limits) -> Non
         log.warning(
             "history exceeds the warning limit",
             namespace=live.state.namespace,
-            workflow_id=live.key.workflow_id,
+            workflow_id=live.key.business_id,
             run_id=live.key.run_id,
             events=count,
             bytes=size,
@@ -33,7 +33,7 @@ def warn_of_size(live: CachedExecution, outcome: Outcome, limits: Limits) -> Non
         log.warning(
             "state exceeds the warning limit",
             namespace=live.state.namespace,
-            workflow_id=live.key.workflow_id,
+            workflow_id=live.key.business_id,
             run_id=live.key.run_id,
             bytes=live.run.state_size_max,
         )

@@ -10,18 +10,17 @@ from typing import Any
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import Filter, statuses_only
-from perdure.store.filter_sql import group_expression, where
+from perdure.store.filter_sql import group_expression, selected
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
     ExecutionRow,
     JournalRow,
-    ListedRun,
     OutboxRow,
     VisibilityRow,
 )
 from perdure.store.postgres.filters import DIALECT
-from perdure.store.visibility_rows import COLUMNS
+from perdure.store.visibility_rows import COLUMNS, WRITTEN
 
 #: Settings of every session of the store.
 SESSION = {
@@ -54,12 +53,18 @@ OPENING = "".join(f"SET {name} = {value}; " for name, value in SESSION.items()) 
 _TYPES = {str: "text", int: "bigint", bytes: "bytea"}
 EXECUTION = ", ".join(ExecutionRow._fields)
 JOURNAL = ", ".join(JournalRow._fields)
-_IDENTITY = "shard_key, namespace_id, workflow_id, run_id, run_number"
+_KEY = ", ".join(ExecutionKey._fields)
+_RUN_IDS = ExecutionKey._fields.index("run_id")
+_IDENTITY = f"{_KEY}, run_number"
 _STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
 UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
     name: ExecutionRow.__annotations__[name] for name in _STATE
 }
 #: Without the position: that is for the database to choose.
+_NEW_VISIBILITY = ", ".join(
+    "nullif(new.attributes, '')::jsonb" if name == "attributes" else f"new.{name}"
+    for name in VisibilityRow._fields
+)
 OUTBOX_TYPES = {
     name: kind for name, kind in OutboxRow.__annotations__.items() if name != "position"
 }
@@ -161,16 +166,14 @@ def commit(
     if visibility:
         types = VisibilityRow.__annotations__
         parts.append(
-            f"shown AS (INSERT INTO visibility ({COLUMNS}, attributes)"
-            f" SELECT {', '.join(f'new.{name}' for name in VisibilityRow._fields[:-1])},"
-            f" nullif(new.attributes, '')::jsonb"
+            f"shown AS (INSERT INTO visibility ({WRITTEN}) SELECT {_NEW_VISIBILITY}"
             f" FROM {_arrays('new', types, first)} WHERE {_HOLDS}"
             f" ON CONFLICT (run_id) DO UPDATE SET {_replace(VisibilityRow._fields)})"
         )
         first += len(types)
     if deletes:
         parts += _deletes(first)
-        is_kept = f" AND run_id <> ALL(${first + 3}::text[])"  # The others go by `deletes`.
+        is_kept = f" AND run_id <> ALL(${first + _RUN_IDS}::text[])"  # The others go by `deletes`.
         first += len(ExecutionKey._fields)
     if outbox:
         # In the order of the arrays, which is that of the positions.
@@ -189,10 +192,11 @@ def _deletes(first: int) -> list[str]:
 
     What is deleted is named by arrays and not joined: the planner has no choice but the index then.
     """
-    shard_keys, run_ids = f"${first}::bigint[]", f"${first + 3}::text[]"
+    shard_keys, run_ids = f"${first}::bigint[]", f"${first + _RUN_IDS}::text[]"
     place = (
         "FROM executions AS run WHERE run.shard_key = place.shard_key"
-        " AND run.namespace_id = place.namespace_id AND run.workflow_id = place.workflow_id"
+        " AND run.archetype = place.archetype AND run.namespace_id = place.namespace_id"
+        " AND run.business_id = place.business_id"
     )
     row = f"shard_key = ANY({shard_keys}) AND run_id = ANY({{ids}}) AND {_HOLDS}"
     dead = (
@@ -204,7 +208,7 @@ def _deletes(first: int) -> list[str]:
         "places AS MATERIALIZED (SELECT place.*,"
         f" EXISTS (SELECT 1 {place} AND run.status <> {DELETED} AND run.run_id <> ALL({run_ids})) AS is_used,"
         f" (SELECT run.run_id {place} ORDER BY run.run_number DESC LIMIT 1) AS latest"
-        " FROM (SELECT DISTINCT shard_key, namespace_id, workflow_id"
+        " FROM (SELECT DISTINCT shard_key, archetype, namespace_id, business_id"
         f" FROM {_arrays('key', ExecutionKey.__annotations__, first)}) AS place)",
         f"buried AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
         f" SELECT old.*, {DELETED}, {NEVER_NS}, ''::bytea, 0 FROM places AS place CROSS JOIN LATERAL"
@@ -221,15 +225,18 @@ def _deletes(first: int) -> list[str]:
 
 #: A row a key that has a run: its position, the run, and an array a column of the journal rows after the snapshot.
 LOAD = (
-    "SELECT key.position, run.*, journal.* FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])"
-    " WITH ORDINALITY AS key (shard_key, namespace_id, workflow_id, run_id, position)"
+    "SELECT key.position, run.*, journal.* FROM"
+    " unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])"
+    f" WITH ORDINALITY AS key ({_KEY}, position)"
     " CROSS JOIN LATERAL ("
     f"(SELECT {EXECUTION} FROM executions AS named WHERE key.run_id <> ''"
     " AND named.shard_key = key.shard_key AND named.run_id = key.run_id"
-    " AND named.namespace_id = key.namespace_id AND named.workflow_id = key.workflow_id LIMIT 1)"
+    " AND named.archetype = key.archetype AND named.namespace_id = key.namespace_id"
+    " AND named.business_id = key.business_id LIMIT 1)"
     f" UNION ALL (SELECT {EXECUTION} FROM executions AS latest WHERE key.run_id = ''"
-    " AND latest.shard_key = key.shard_key AND latest.namespace_id = key.namespace_id"
-    " AND latest.workflow_id = key.workflow_id ORDER BY run_number DESC LIMIT 1)) AS run"
+    " AND latest.shard_key = key.shard_key AND latest.archetype = key.archetype"
+    " AND latest.namespace_id = key.namespace_id AND latest.business_id = key.business_id"
+    " ORDER BY run_number DESC LIMIT 1)) AS run"
     " CROSS JOIN LATERAL (SELECT array_agg(seq), array_agg(first_event_id), array_agg(event_count),"
     " array_agg(events), array_agg(internal) FROM (SELECT * FROM journal WHERE journal.shard_key = run.shard_key"
     " AND journal.run_id = run.run_id AND journal.seq > run.snapshot_seq ORDER BY journal.seq) AS later) AS journal"
@@ -240,7 +247,7 @@ _DUE = (
     f" AND due_at_ns < {NEVER_NS}"
 )
 DUE = (
-    f"SELECT due_at_ns, shard_key, namespace_id, workflow_id, run_id {_DUE} AND due_at_ns <= coalesce("
+    f"SELECT due_at_ns, {_KEY} {_DUE} AND due_at_ns <= coalesce("
     f"(SELECT due_at_ns {_DUE} ORDER BY due_at_ns OFFSET $5 LIMIT 1), $4) ORDER BY due_at_ns"
 )
 
@@ -278,16 +285,16 @@ _LIST_ORDER = "close_time_ns DESC, start_time_ns DESC, run_id DESC"
 
 
 def _list(after: str) -> str:
-    order = f"namespace_id DESC, {_LIST_ORDER}"
+    order = f"namespace_id DESC, archetype DESC, {_LIST_ORDER}"
     rows = (
-        f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND {_IN_NO_DIVISION}{after}"
-        f" ORDER BY {order} LIMIT $2"
+        f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND archetype = $2"
+        f" AND {_IN_NO_DIVISION}{after} ORDER BY {order} LIMIT $3"
     )
-    return _bounded(COLUMNS, rows, order, f"({_LIST_BYTES})", "$3")
+    return _bounded(COLUMNS, rows, order, f"({_LIST_BYTES})", "$4")
 
 
 LIST = _list("")
-LIST_AFTER = _list(" AND (close_time_ns, start_time_ns, run_id) < ($4, $5, $6)")
+LIST_AFTER = _list(" AND (close_time_ns, start_time_ns, run_id) < ($5, $6, $7)")
 UNINDEXED = (
     f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
 )
@@ -312,7 +319,7 @@ def filtered_list(
     arguments: list[Any] = [namespace_id]
     sql = (
         f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1"
-        f" AND {where(filter.condition, DIALECT, arguments)}"
+        f" AND {selected(filter, filter.condition, DIALECT, arguments)}"
     )
     if after is not None:
         first = len(arguments)
@@ -341,20 +348,29 @@ def count(namespace_id: str, filter: Filter) -> tuple[str, list[Any]]:
         table, counted, wanted = "visibility", "count(*)", filter.condition
     sql = (
         f"SELECT {value} {counted} FROM {table} WHERE namespace_id = $1"
-        f" AND {where(wanted, DIALECT, arguments)} {clauses}"
+        f" AND {selected(filter, wanted, DIALECT, arguments)} {clauses}"
     )
     return sql, arguments
 
 
-_LONGEST_CLOSED = (
-    f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = $1"
-    " AND close_time_ns <= $2{after}"
-    " ORDER BY namespace_id, close_time_ns, start_time_ns, run_id LIMIT $3"
+_LISTED = "archetype, close_time_ns, start_time_ns, run_id"
+
+
+def _longest_closed(condition: str) -> str:
+    return (
+        f"SELECT {_LISTED}, workflow_id, history_size_bytes, state_transition_count FROM visibility"
+        f" WHERE namespace_id = $1 AND close_time_ns <= $2{condition}"
+        f" ORDER BY namespace_id, {_LISTED} LIMIT $3"
+    )
+
+
+#: The first two read one archetype, the others all of them.
+LONGEST_CLOSED = _longest_closed(" AND archetype = $4")
+LONGEST_CLOSED_AFTER = _longest_closed(
+    " AND archetype = $4 AND (close_time_ns, start_time_ns, run_id) > ($5, $6, $7)"
 )
-LONGEST_CLOSED = _LONGEST_CLOSED.format(after="")
-LONGEST_CLOSED_AFTER = _LONGEST_CLOSED.format(
-    after=" AND (close_time_ns, start_time_ns, run_id) > ($4, $5, $6)"
-)
+LONGEST_CLOSED_OF_ALL = _longest_closed("")
+LONGEST_CLOSED_OF_ALL_AFTER = _longest_closed(f" AND ({_LISTED}) > ($4, $5, $6, $7)")
 
 # Namespaces and the cluster
 
@@ -368,11 +384,11 @@ CHANGED_NAMESPACE = (
 )
 DELETED_NAMESPACE = "DELETE FROM namespaces WHERE namespace_id = $1"
 RUNS = (
-    "SELECT shard_key, namespace_id, workflow_id, run_id FROM executions"
+    f"SELECT {_KEY} FROM executions"
     f" WHERE (shard_key, run_id) > ($1, $2) AND status <> {DELETED} ORDER BY shard_key, run_id LIMIT $3"
 )
-LISTS_ELSEWHERE = "SELECT lists_elsewhere FROM cluster"
-SET_LISTS_ELSEWHERE = "UPDATE cluster SET lists_elsewhere = $1"
+LISTS_ELSEWHERE = "SELECT external_visibility FROM cluster"
+SET_LISTS_ELSEWHERE = "UPDATE cluster SET external_visibility = $1"
 CLUSTER_ID = (
     "INSERT INTO cluster (id, cluster_id) VALUES (1, $1)"
     " ON CONFLICT (id) DO UPDATE SET cluster_id = cluster.cluster_id RETURNING cluster_id"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from asyncpg import QueryCanceledError
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.migrations import check_version
 from perdure.store.port import (
@@ -20,9 +20,11 @@ from perdure.store.port import (
     Conflict,
     DueRun,
     ExecutionRow,
+    ExecutionUpdate,
     JournalRow,
     Lease,
     LeaseLost,
+    ListedPlace,
     ListedRun,
     LoadedRun,
     NamespaceRow,
@@ -50,6 +52,8 @@ T = TypeVar("T")
 #: Connections that reads leave free: commits and leases must not wait for a long list.
 _WRITERS_COUNT = 2
 _CLOSE_TIMEOUT_S = 5.0
+#: From its run id on, an update has the columns of `statements.UPDATE_TYPES`.
+_STATE_FROM = ExecutionUpdate._fields.index("run_id")
 
 
 class PostgresStore:
@@ -204,9 +208,10 @@ class PostgresStore:
         filter: Filter = EVERYTHING,
         bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
-        if filter == EVERYTHING:
+        archetype = filter.archetype
+        if archetype is not None and filter.condition == EVERYTHING.condition:
             sql = statements.LIST if after is None else statements.LIST_AFTER
-            rows = await self._fetch(sql, namespace_id, limit, bytes_max, *(after or ()))
+            rows = await self._fetch(sql, namespace_id, archetype, limit, bytes_max, *(after or ()))
         else:
             rows = await self._explore(
                 *statements.filtered_list(namespace_id, filter, limit, after, bytes_max)
@@ -265,10 +270,26 @@ class PostgresStore:
         return await self._read(work)
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
-        sql = statements.LONGEST_CLOSED if after is None else statements.LONGEST_CLOSED_AFTER
-        rows = await self._fetch(sql, namespace_id, until_ns, limit, *(after or ()))
+        place: tuple[Any, ...]
+        if archetype is not None:
+            sql = statements.LONGEST_CLOSED if after is None else statements.LONGEST_CLOSED_AFTER
+            place = (archetype, *(after or ())[1:])
+        else:
+            sql = (
+                statements.LONGEST_CLOSED_OF_ALL
+                if after is None
+                else statements.LONGEST_CLOSED_OF_ALL_AFTER
+            )
+            place = after or ()
+        rows = await self._fetch(sql, namespace_id, until_ns, limit, *place)
         return [ListedRun(*row) for row in rows]
 
     # Namespaces and the cluster
@@ -309,14 +330,15 @@ def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
     positions = {row.run_id: position for position, row in enumerate(new)}
     changes = {}
     for update in batch.updates:
-        state = (update.status, update.due_at_ns, update.snapshot, update.snapshot_seq)
         position = positions.get(update.run_id)
         if position is None:
-            changes[update.run_id] = (update.shard_key, update.run_id, *state)
+            changes[update.run_id] = (update.shard_key, *update[_STATE_FROM:])
         else:
-            row = new[position]
-            new[position] = ExecutionRow(
-                row.shard_key, row.namespace_id, row.workflow_id, row.run_id, row.run_number, *state
+            new[position] = new[position]._replace(
+                status=update.status,
+                due_at_ns=update.due_at_ns,
+                snapshot=update.snapshot,
+                snapshot_seq=update.snapshot_seq,
             )
     return new, list(changes.values())
 

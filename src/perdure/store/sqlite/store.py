@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
-from perdure.store.filter_sql import group_expression, where
+from perdure.store.filter_sql import group_expression, selected
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -26,6 +26,7 @@ from perdure.store.port import (
     JournalRow,
     Lease,
     LeaseLost,
+    ListedPlace,
     ListedRun,
     LoadedRun,
     NamespaceRow,
@@ -40,7 +41,7 @@ from perdure.store.sqlite import schema
 from perdure.store.sqlite.connections import PRAGMAS, Connection, identity, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
-from perdure.store.visibility_rows import COLUMNS, bounded, list_bytes, shown, stored
+from perdure.store.visibility_rows import COLUMNS, WRITTEN, bounded, list_bytes, shown, stored
 
 T = TypeVar("T")
 
@@ -50,15 +51,17 @@ KEPT_FREE_PART = 4
 _INCREMENTAL = 2
 
 _LEASE = "SELECT 1 FROM cluster WHERE owner = ? AND epoch = ?"
+_KEY = ", ".join(ExecutionKey._fields)
+_EXECUTION = ", ".join(ExecutionRow._fields)
 _INSERT_EXECUTION = (
-    "INSERT INTO executions (shard_key, namespace_id, workflow_id, run_id, run_number, status, due_at_ns,"
-    " snapshot, snapshot_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO executions ({_EXECUTION}) VALUES ({', '.join('?' * len(ExecutionRow._fields))})"
 )
 _INSERT_JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
 _UPDATE_EXECUTION = "UPDATE executions SET status = ?, due_at_ns = ?, snapshot = ?, snapshot_seq = ? WHERE run_id = ?"
+_BOUND = {"attributes": "nullif(?, '')"}
 _PUT_VISIBILITY = (
-    f"INSERT INTO visibility ({COLUMNS}, attributes)"
-    f" VALUES ({', '.join('?' * (len(VisibilityRow._fields) - 1))}, nullif(?, ''))"
+    f"INSERT INTO visibility ({WRITTEN})"
+    f" VALUES ({', '.join(_BOUND.get(name, '?') for name in VisibilityRow._fields)})"
     f" ON CONFLICT (run_id) DO UPDATE SET"
     f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
 )
@@ -68,19 +71,19 @@ _OUTBOX_SIZE = (
     " FROM visibility_outbox"
 )
 _PUT_OUTBOX = "INSERT INTO visibility_outbox (run_id, data, written_at_ns) VALUES (?, ?, ?)"
-_EXECUTION = ", ".join(ExecutionRow._fields)
 _BURY = (
     f"UPDATE executions SET status = {DELETED}, due_at_ns = {NEVER_NS}, snapshot = x'', snapshot_seq = 0"
     " WHERE run_id = ?"
 )
-_PLACE = "executions WHERE namespace_id = ? AND workflow_id = ?"
+_PLACE = "executions WHERE archetype = ? AND namespace_id = ? AND business_id = ?"
 _IS_USED = f"SELECT 1 FROM {_PLACE} AND status <> {DELETED} LIMIT 1"
 _LATEST = f"SELECT run_id FROM {_PLACE} ORDER BY run_number DESC LIMIT 1"
 _ORDER = "ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
 
+_LISTED = "archetype, close_time_ns, start_time_ns, run_id"
 _LONGEST_CLOSED = (
-    f"SELECT {', '.join(ListedRun._fields)} FROM visibility WHERE namespace_id = ?"
-    " AND close_time_ns <= ?{after} ORDER BY close_time_ns, start_time_ns, run_id LIMIT ?"
+    f"SELECT {_LISTED}, workflow_id, history_size_bytes, state_transition_count FROM visibility"
+    " WHERE namespace_id = ? AND close_time_ns <= ?"
 )
 
 
@@ -180,7 +183,7 @@ class SqliteStore:
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         def work(db: sqlite3.Connection) -> list[DueRun]:
             rows = db.execute(
-                "SELECT due_at_ns, shard_key, namespace_id, workflow_id, run_id FROM executions"
+                f"SELECT due_at_ns, {_KEY} FROM executions"
                 f" WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
                 " AND shard_key >= ?3 AND shard_key < ?4"
                 " AND due_at_ns <= min(?2, coalesce((SELECT due_at_ns FROM executions"
@@ -232,7 +235,7 @@ class SqliteStore:
         bytes_max: int = UNBOUNDED,
     ) -> list[VisibilityRow]:
         arguments: list[Any] = [namespace_id]
-        condition = where(filter.condition, DIALECT, arguments)
+        condition = selected(filter, filter.condition, DIALECT, arguments)
         beyond = " AND (close_time_ns, start_time_ns, run_id) < (?, ?, ?)" if after else ""
         sql = f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = ? AND {condition}{beyond} {_ORDER}"
         arguments += [*(after or ()), limit]
@@ -265,7 +268,7 @@ class SqliteStore:
             table, counted, wanted = "visibility", "count(*)", filter.condition
         sql = (
             f"SELECT {columns} {counted} FROM {table} WHERE namespace_id = ?"
-            f" AND {where(wanted, DIALECT, arguments)} {clauses}"
+            f" AND {selected(filter, wanted, DIALECT, arguments)} {clauses}"
         )
         return await self._read(lambda db: db.execute(sql, arguments).fetchall())
 
@@ -281,7 +284,7 @@ class SqliteStore:
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         sql = (
-            "SELECT shard_key, namespace_id, workflow_id, run_id FROM executions"
+            f"SELECT {_KEY} FROM executions"
             f" WHERE run_id > ? AND status <> {DELETED} ORDER BY run_id LIMIT ?"
         )
         last = after.run_id if after is not None else ""
@@ -289,11 +292,11 @@ class SqliteStore:
         return [ExecutionKey(*row) for row in rows]
 
     async def lists_elsewhere(self) -> bool:
-        sql = "SELECT lists_elsewhere FROM cluster"
+        sql = "SELECT external_visibility FROM cluster"
         return bool(await self._read(lambda db: db.execute(sql).fetchone()[0]))
 
     async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
-        sql = "UPDATE cluster SET lists_elsewhere = ?"
+        sql = "UPDATE cluster SET external_visibility = ?"
         await self._write(lambda db: db.execute(sql, (are_elsewhere,)))
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
@@ -310,16 +313,27 @@ class SqliteStore:
         await self._write(lambda db: db.executemany(sql, rows))
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
-        beyond = " AND (close_time_ns, start_time_ns, run_id) > (?, ?, ?)" if after else ""
-        sql = _LONGEST_CLOSED.format(after=beyond)
-
-        def work(db: sqlite3.Connection) -> list[ListedRun]:
-            rows = db.execute(sql, (namespace_id, until_ns, *(after or ()), limit))
-            return [ListedRun(*row) for row in rows]
-
-        return await self._read(work)
+        sql, arguments = _LONGEST_CLOSED, list[Any]((namespace_id, until_ns))
+        if archetype is not None:
+            sql += " AND archetype = ?"
+            arguments.append(archetype)
+        if after is not None and archetype is not None:
+            sql += " AND (close_time_ns, start_time_ns, run_id) > (?, ?, ?)"
+            arguments += after[1:]
+        elif after is not None:
+            sql += f" AND ({_LISTED}) > (?, ?, ?, ?)"
+            arguments += after
+        sql += f" ORDER BY {_LISTED} LIMIT ?"
+        rows = await self._read(lambda db: db.execute(sql, [*arguments, limit]).fetchall())
+        return [ListedRun(*row) for row in rows]
 
     # Namespaces and the cluster
 
@@ -398,7 +412,7 @@ def _delete(db: sqlite3.Connection, keys: Sequence[ExecutionKey]) -> None:
     db.executemany("DELETE FROM visibility WHERE run_id = ?", run_ids)
     db.executemany(_BURY, run_ids)
     kept = set()
-    for place in {(key.namespace_id, key.workflow_id) for key in keys}:
+    for place in {key.business_key for key in keys}:
         if db.execute(_IS_USED, place).fetchone() is None:
             db.execute(f"DELETE FROM {_PLACE}", place)
         else:
@@ -426,14 +440,13 @@ def _load(db: sqlite3.Connection, key: ExecutionKey) -> LoadedRun | None:
     if key.run_id:
         found = db.execute(
             f"SELECT {_EXECUTION} FROM executions"
-            " WHERE run_id = ? AND namespace_id = ? AND workflow_id = ?",
-            (key.run_id, key.namespace_id, key.workflow_id),
+            " WHERE run_id = ? AND archetype = ? AND namespace_id = ? AND business_id = ?",
+            (key.run_id, *key.business_key),
         ).fetchone()
     else:
         found = db.execute(
-            f"SELECT {_EXECUTION} FROM executions WHERE namespace_id = ? AND workflow_id = ?"
-            " ORDER BY run_number DESC LIMIT 1",
-            (key.namespace_id, key.workflow_id),
+            f"SELECT {_EXECUTION} FROM {_PLACE} ORDER BY run_number DESC LIMIT 1",
+            key.business_key,
         ).fetchone()
     if found is None:
         return None

@@ -111,7 +111,7 @@ class Checks:
 
     def at_any_time(self, nodes: Iterable[SimulatedNode]) -> None:
         self._read()
-        open_runs: set[tuple[str, str]] = set()
+        open_runs: set[tuple[int, str, str]] = set()
         self.gone.check()
         self.callbacks.check()
         self.lists.check(self.told, self.gone.told)
@@ -119,7 +119,7 @@ class Checks:
             if row.status == DELETED:
                 continue
             told = self.told[row.run_id]
-            place = (row.namespace_id, row.workflow_id)
+            place = (row.archetype, row.namespace_id, row.business_id)
             assert told.rows, f"{row.run_id} has a row and no journal"
             assert not (told.state.is_open and place in open_runs), f"{place} has two open runs"
             if told.state.is_open:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
-from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
@@ -20,6 +20,7 @@ from perdure.store.port import (
     DueRun,
     JournalRow,
     Lease,
+    ListedPlace,
     ListedRun,
     LoadedRun,
     NamespaceRow,
@@ -203,11 +204,17 @@ class FaultyStore:
         return await self._call(lambda: self._store.unindexed_visibility(limit))
 
     async def longest_closed(
-        self, namespace_id: str, *, until_ns: int, limit: int, after: tuple[int, int, str] | None
+        self,
+        namespace_id: str,
+        *,
+        archetype: int | None = WORKFLOW,
+        until_ns: int,
+        limit: int,
+        after: ListedPlace | None,
     ) -> list[ListedRun]:
         return await self._call(
             lambda: self._store.longest_closed(
-                namespace_id, until_ns=until_ns, limit=limit, after=after
+                namespace_id, archetype=archetype, until_ns=until_ns, limit=limit, after=after
             )
         )
 
