@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-#: What was done, in words that both players know, until the activity is in the state that is called so.
+#: State → the steps that lead to it, in words that both players know.
 #: "fail" is followed by a long wait for the next attempt, "fail soon" by a short one.
 STATES: Mapping[str, tuple[str, ...]] = {
     "scheduled": (),
@@ -74,7 +74,7 @@ def _flags(what: str, **flags: Any) -> Iterator[Call]:
         yield Call(what, {name: value for (name, value), is_set in picked if is_set})
 
 
-#: What the options are changed to.
+#: The options after the change.
 _OPTIONS: Mapping[str, Any] = {
     "schedule_to_close_timeout": "850s",
     "schedule_to_start_timeout": "750s",

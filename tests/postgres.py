@@ -22,7 +22,7 @@ from tests.ports import free_port
 
 #: PostgreSQL refuses to run as root: then it runs as the first of these that there is.
 SERVER_USERS = ("postgres", "nobody")
-#: What a machine that loses its power would need costs tests most of their time.
+#: Safety against a power failure would cost tests most of their time.
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",

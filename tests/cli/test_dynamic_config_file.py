@@ -1,4 +1,4 @@
-"""What a file of dynamic configuration says holds without a restart."""
+"""A changed file of dynamic configuration takes effect without a restart."""
 
 import asyncio
 from collections.abc import MutableMapping

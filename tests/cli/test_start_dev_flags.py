@@ -1,4 +1,4 @@
-"""What `perdure server start-dev` makes of its command line. The reference is `temporal server start-dev`."""
+"""`perdure server start-dev` turns its command line into settings. The reference is `temporal server start-dev`."""
 
 import argparse
 

@@ -83,7 +83,7 @@ class Normaliser:
         ):
             return sorted((self._value(each) for each in value), key=json.dumps)
         if isinstance(value, list):
-            # Of a set: in whatever order.
+            # Members of a set come in any order.
             return [
                 self._value(each) for each in (sorted(value) if key == "coreUsedFlags" else value)
             ]

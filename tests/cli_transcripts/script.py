@@ -1,4 +1,4 @@
-"""What a file of `scripts/` says, a line for a command.
+"""Reads a file of `scripts/`: each line is a command.
 
     # comment
     text COMMAND            run it, output as text

@@ -1,7 +1,7 @@
 """Take out of a transcript what differs from run to run, and nothing else.
 
-Ids that a server made up are named after the place where they were first seen, so that a wrong id is still noticed. What
-is masked keeps its place: a field that one server sets and the other does not is a difference.
+Ids that a server made up are named after the place where they were first seen, so that a wrong id is still noticed. A
+masked value keeps its place: a field that one server sets and the other does not is a difference.
 """
 
 import base64

@@ -18,7 +18,7 @@ _STOPPED_WITHIN_S = 10.0
 _TRIES = 3
 _SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 
-#: What a script can be run against.
+#: The servers that a script can run against.
 REAL = "real"
 MEMORY = "memory"
 FILE = "file"

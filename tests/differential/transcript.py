@@ -1,4 +1,4 @@
-"""What a server answered, step by step, in the order in which the steps were taken."""
+"""The answers of a server, step by step, in the order in which the steps were taken."""
 
 from dataclasses import dataclass, field
 from typing import Any

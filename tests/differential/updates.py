@@ -152,7 +152,7 @@ async def respond(
 
 
 async def accept_and_complete(task: WorkflowTask, *commands: Command, **fields: Any) -> Any:
-    """What a worker does whose handlers are done at once."""
+    """Play a worker whose handlers are done at once."""
     messages = [
         answer for asked in task.reply.messages for answer in (accepts(asked), completes(asked))
     ]

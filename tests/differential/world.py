@@ -1,4 +1,4 @@
-"""What a script is given: one server, ids of its own, a transcript, and a worker to be played by hand.
+"""The world of a script: one server, ids of its own, a transcript, and a worker to be played by hand.
 
 Every call is written down when it is made, with what was answered, unless it is told to be quiet. Waiting is done on what
 the server says (a long poll), never by guessing how long something takes, except for `settle`.

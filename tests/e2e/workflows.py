@@ -1,4 +1,4 @@
-"""What the workers of these tests run."""
+"""The workflows and activities of the workers in these tests."""
 
 import asyncio
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class Counting:
 
 @dataclass
 class Family:
-    """What became of the children."""
+    """The ends of the children."""
 
     greeting: str
     failed: bool

@@ -1,6 +1,6 @@
 """Two hundred workflows, each with one of everything, while somebody breaks the server under them.
 
-What must hold whatever happens: every workflow ends with the right result, an activity with a single attempt never
+Promises that hold whatever happens: every workflow ends with the right result, an activity with a single attempt never
 starts twice, and no signal that was acknowledged is missing.
 """
 
@@ -41,7 +41,7 @@ PATIENCE_S = 300
 
 @dataclass
 class Result:
-    #: Of signals and updates.
+    #: The words of signals and updates.
     words: list[str]
     #: Empty if the only attempt was lost with the server.
     once: str = ""

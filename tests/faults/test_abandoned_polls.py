@@ -93,7 +93,7 @@ async def _up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
-    # The client is gone. What the server sends all the same is still seen.
+    # The client is gone. The test still sees what the server sends.
     with contextlib.suppress(OSError):
         writer.write_eof()
 

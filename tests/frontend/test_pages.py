@@ -33,7 +33,7 @@ from perdure.dynamic_config import DynamicConfig
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 
-#: What gRPC takes if nobody says anything else.
+#: The largest message that gRPC takes by default.
 TAKEN_BYTES = 4 * 1024 * 1024
 LARGE = 700_000
 

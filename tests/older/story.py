@@ -1,4 +1,4 @@
-"""What is under way in an older file, and how it began: `python -m tests.older.story ADDRESS` tells it to a running server.
+"""The work under way in an older file: `python -m tests.older.story ADDRESS` plays its beginning to a running server.
 
 To add the file of a version: start its server on an empty file, tell it the story, stop the server, and
 `gzip -9n < FILE > tests/older/DATE.db.gz`. Nothing in it may be due before a test opens it years later.

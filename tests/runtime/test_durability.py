@@ -1,4 +1,4 @@
-"""Whoever asked goes away in the middle of it, or the store does: nothing is lost, and nothing is told too early."""
+"""The caller or the store goes away in the middle: nothing is lost, and nobody learns anything too early."""
 
 import asyncio
 

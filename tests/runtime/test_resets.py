@@ -65,7 +65,7 @@ async def chain_of(node: Node, count: int) -> list[ExecutionKey]:
     keys = [await start(node, "ns", "w")]
     await signal(node, keys[0], "0")
     for number in range(1, count):
-        node.clock.go_on(10)  # Else the next run would have to wait.
+        node.clock.go_on(10)  # Without this the next run would have to wait.
         await complete(node, await poll(node), [continue_as_new()])
         live = await node.engine.get(keys[0]._replace(run_id=""))
         keys.append(live.key)
@@ -98,7 +98,7 @@ async def test_the_run_that_it_went_on_as_is_deleted(node):
 
 
 async def test_a_run_in_the_middle_is_deleted(node):
-    """What came after it is not known any more, though the current run is there to be terminated."""
+    """The runs after it are not known any more, though the current run is there to be terminated."""
     first, second, third = await chain_of(node, 3)
     await node.engine.delete(second)
     new = await reset(node, first)

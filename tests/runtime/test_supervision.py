@@ -1,4 +1,4 @@
-"""What goes on beside all calls, for ever: a bug in it does not end it unseen."""
+"""Background work goes on for ever: a bug in it does not end it unseen."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What goes round in circles ends a simulated world."""
+"""Work that goes round in circles ends a simulated world."""
 
 import asyncio
 import random

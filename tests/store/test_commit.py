@@ -174,7 +174,7 @@ async def test_batches_written_at_once_are_all_written(store, leases):
 
 
 async def test_a_cancelled_commit_is_written_whole_or_not_at_all(store, leases):
-    """Cancelled at every moment of its way. What was done is known after the next claim, not before."""
+    """Cancelled at every moment of its way. The next claim shows whether it was done, not before."""
     written = 0
     for attempt in range(60):
         row = run(f"{attempt:03}")

@@ -1,4 +1,4 @@
-"""What a file or a server keeps while no process has it open, and who may open it."""
+"""A file or a database server keeps the data while no process has it open; and who may open it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Who may write: claims, renewals, releases, and the fence that every commit must pass."""
+"""Leases decide who may write: claims, renewals, releases, and the fence that every commit must pass."""
 
 import asyncio
 from itertools import count

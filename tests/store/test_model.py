@@ -74,7 +74,7 @@ class List(NamedTuple):
 writes = st.builds(
     Write,
     st.lists(st.tuples(somes, st.sampled_from(DUE)), max_size=3),
-    # Of these the rows that a journal without gaps allows are written, and sometimes one that is there already.
+    # The test writes those rows that a journal without gaps allows, and sometimes one that is there already.
     st.lists(st.tuples(somes, st.sampled_from([*[0] * 9, 1])), max_size=5),
     st.lists(st.tuples(somes, small, st.sampled_from(DUE), small), max_size=3),
     st.lists(st.tuples(somes, small, small), max_size=3),

@@ -21,7 +21,7 @@ VALUES = [
     *("''a", "a''", "'a'b", "\\\\\\", "%%%", "aaa", "ä'ö"),
 ]
 CUSTOM = {"Word": "Keyword01", "Words": "KeywordList01"}
-#: What a backslash makes of the sign that follows it. Any other stays as it is.
+#: A backslash changes the sign that follows it. Any other stays as it is.
 ESCAPED = {"n": "\n", "t": "\t"}
 
 

@@ -1,4 +1,4 @@
-"""What `load`, `due` and `history` answer."""
+"""The answers of `load`, `due` and `history`."""
 
 import pytest
 
@@ -79,7 +79,7 @@ async def test_the_journal_begins_after_the_snapshot(store, leases, snapshot_seq
     assert list(loaded.journal) == entries[snapshot_seq:]
 
 
-# What is due
+# Due executions
 
 
 def due_run(row):

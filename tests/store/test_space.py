@@ -1,4 +1,4 @@
-"""What deleted rows took is given back, little by little, and what is there stays readable."""
+"""The store gives the space of deleted rows back, little by little, and the others stay readable."""
 
 import sqlite3
 from pathlib import Path

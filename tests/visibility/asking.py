@@ -21,7 +21,7 @@ from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceSt
 from tests.visibility.corpus import ATTRIBUTES, ENDINGS, Execution
 
 NAMESPACE = "default"
-#: What the real server's SQL databases say of their own program, and perdure cannot.
+#: The real server's SQL databases name parts of their own program, which perdure cannot.
 _INNER = (
     r"(malformed SQL query).*",
     r"(must be a column name but was).*",
@@ -125,7 +125,7 @@ class Asked:
             self._times[f"start_{number}"] = middle.ToJsonString()
 
     async def answer(self, query: str) -> Any:
-        """What there is, as often as it is there, and how many are counted; or how the query is refused."""
+        """Return the rows, and how many are counted; or how the query is refused."""
         for name, value in self._times.items():
             query = query.replace(f"{{{name}}}", value)
         try:

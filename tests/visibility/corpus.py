@@ -1,4 +1,4 @@
-"""What the servers hold, and what they are asked. The same every time."""
+"""The runs of the servers, and the questions to them. The same every time."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -144,7 +144,7 @@ class World:
         return self.service.CountWorkflowExecutions(request).count
 
     def totals(self):
-        """What the kept counts say, and what rows say."""
+        """Return the kept counts, and those of the rows."""
         kept = self.counted(""), self.counted("ExecutionStatus = 'Running'")
         rows = "WorkflowId != ''"
         return kept, (self.counted(rows), self.counted(f"{rows} AND ExecutionStatus = 'Running'"))

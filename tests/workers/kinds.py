@@ -1,7 +1,7 @@
 """Kinds of request that SDKs send: told apart by which fields are populated, kept as text, one file for each method.
 
-What differs from run to run (tokens, ids, names of queues) is replaced by a word in capitals: a file then differs only when an
-SDK sends something else, and a replay knows what to fill in. What a kind means is not known here.
+Values that differ from run to run (tokens, ids, names of queues) become a word in capitals: a file then differs only when an
+SDK sends something else, and a replay knows what to fill in. This module does not know what a kind means.
 """
 
 import json

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-#: What a program's `build` cannot do without.
+#: The tools that a program's `build` needs.
 _TOOLS = {
     "go": ("go",),
     "java": ("javac", "mvn"),

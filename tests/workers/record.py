@@ -3,7 +3,7 @@
     python -m tests.workers.record SERVER FOLDER
 
 It prints its address, passes every call on to SERVER, and, when it is terminated, writes one request of each kind to
-FOLDER/<sdk>-<version>. What was there of the same SDK and version is replaced. Kinds are told apart in `kinds.py`.
+FOLDER/<sdk>-<version>. Files of the same SDK and version are replaced. Kinds are told apart in `kinds.py`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.workers.kinds import (
     write_headers,
 )
 
-#: What gRPC itself adds, and what belongs to one call.
+#: Headers that gRPC itself adds, and those that belong to one call.
 _NOT_KEPT = ("user-agent", "grpc-", "traceparent", "temporal-resource-id")
 
 

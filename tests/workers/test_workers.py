@@ -35,13 +35,13 @@ WORKERS = [
 with_every_worker = pytest.mark.parametrize(
     "worker", WORKERS, indirect=True, ids=lambda worker: f"{worker[0]}-{worker[1]}"
 )
-#: Whoever waits for a worker that does not answer is told in time, and not at the end of the suite's patience.
+#: A test that waits for a worker in vain fails in time, and not at the end of the suite's patience.
 LIMIT = timedelta(seconds=PATIENCE_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a client asks of one worker."""
+    """The requests of a client to one worker."""
 
     client: Client
     queue: str

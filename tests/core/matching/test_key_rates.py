@@ -40,7 +40,7 @@ def test_a_key_that_has_to_wait_is_passed_over() -> None:
     assert len(taken) == 3
     queue.release(T0_NS + SECOND_NS)
     assert [each[2] for each in taken[3:]] == [2]
-    # What comes for a key that need not wait goes at once, whoever waits before it.
+    # A task whose key need not wait goes at once, whatever waits before it.
     assert queue.add(("c", 1.0, 0), T0_NS + SECOND_NS, fairness=("c", 1.0))
     assert queue.backlog_count == 1
 

@@ -1,4 +1,4 @@
-"""What a worker may send. Few ids, so that commands meet one another; most are wrong only sometimes."""
+"""Random commands of a worker. Few ids, so that commands meet one another; most are wrong only sometimes."""
 
 from random import Random
 

@@ -1,7 +1,7 @@
-"""What holds between any two steps of a run, whatever was asked: scripts and properties both check it.
+"""Promises that hold between any two steps of a run, whatever was asked: scripts and properties both check them.
 
-Read from the outside: what is stored, what the shell was asked for and what history says. What each concept promises of
-its own part of the state is in its own `check`.
+Read from the outside: what is stored, what the shell was asked for and what history says. Each concept checks its
+own part of the state in its own `check`.
 """
 
 from temporalio.api.enums.v1 import EventType
@@ -192,7 +192,7 @@ def _check_restart(run: Run, folded: RunState, now_ns: int) -> None:
 
 
 def _check_pending(state: RunState, events: list[HistoryEvent]) -> None:
-    """What is pending is what history opened and did not close: nothing is lost and nothing made up."""
+    """The run has pending exactly what history opened and did not close."""
     if not state.is_open:
         assert not state.activities
         assert not state.timers
@@ -216,7 +216,7 @@ def _check_pending(state: RunState, events: list[HistoryEvent]) -> None:
 
 
 def _check_starts(events: list[HistoryEvent]) -> None:
-    """What ends an activity or child names the event that started it, and none if nothing did."""
+    """The last event of an activity or child names the event that started it, and none if nothing did."""
     started: dict[int, int] = {}
     for event in events:
         if event.event_type == _E.EVENT_TYPE_ACTIVITY_TASK_STARTED:

@@ -1,4 +1,4 @@
-"""What a worker may ask for when it starts a child, and what is filled in."""
+"""The options of a child: refused ones, and defaults that are filled in."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a client is told of a run, open and closed. Activities and tasks are described where they are tested."""
+"""Descriptions of runs, open and closed. Activities and tasks are described where they are tested."""
 
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.update.v1 import Request

@@ -29,7 +29,7 @@ def test_so_many_events_and_no_more() -> None:
     run.work()
     run.signal()
     assert run.history().endswith("5 WorkflowExecutionSignaled 6 WorkflowTaskScheduled")
-    # What could have been buffered does not count yet.
+    # An event that could have been buffered does not count yet.
     run.signal()
     run.news()
     assert refusal(run, signal()) == TOO_MANY

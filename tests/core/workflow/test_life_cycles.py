@@ -1,4 +1,4 @@
-"""The tables of life cycles name what there is. What happens in every script is checked against them, see `OneRun.ask`."""
+"""The tables of life cycles name what there is. `OneRun.ask` checks every script against them."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType

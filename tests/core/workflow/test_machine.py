@@ -404,7 +404,7 @@ class OneLife(RuleBasedStateMachine):
             rare = ["crash", "crash", "old timer", "lost cache", "start again", "gone"]
             self.meet_what_is_rare(rnd.choice(rare))
 
-    # What must hold for a whole life
+    # Promises for a whole life
 
     @invariant()
     def every_signal_is_shown_once_and_in_order(self) -> None:

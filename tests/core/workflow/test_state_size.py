@@ -1,4 +1,4 @@
-"""What a run's state holds counts with its size, each thing for itself: what is dropped from the sum is noticed."""
+"""Every part of a run's state counts with its size: a test notices each part that is dropped from the sum."""
 
 from collections.abc import Callable
 
@@ -128,7 +128,7 @@ def test_what_is_longer_makes_it_larger(long: Change, short: Change, counts: int
 def test_each_counts_with_what_it_has_besides(one: Change, other: Change) -> None:
     nothing, first, both = size_of(), size_of(one), size_of(one, other)
     assert 0 < first - nothing < 200
-    # What history has does not count, and the second one as much as the first.
+    # History does not count. The second one counts as much as the first.
     assert first - nothing <= both - first < 200
 
 
@@ -154,7 +154,7 @@ def test_it_is_measured_when_it_may_have_grown_too_large() -> None:
     note_growth(run, _outcome(b"x" * 100, b"x" * 200))
     assert run.state_size_max is not None
     assert run.state_size_max > size + 2 * 300
-    # What was counted is more than there is.
+    # The count is larger than the state.
     assert not may_exceed(run, size)
     assert run.state_size_max == size
 

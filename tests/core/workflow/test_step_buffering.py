@@ -1,4 +1,4 @@
-"""What arrives while a worker holds the workflow task waits for its end, and comes after what the worker did."""
+"""Events that arrive while a worker has the workflow task wait for its end, and come after the worker's events."""
 
 import pytest
 from temporalio.api.command.v1 import Command

@@ -344,7 +344,7 @@ async def activity_options_by_masks(world: World) -> None:
     await workflow.describe("at last")
 
 
-# What is carried
+# Carried values
 
 
 @script

@@ -1,4 +1,4 @@
-"""What the calls that take a hand in activities refuse, and in which order they look."""
+"""Refusals of the calls that control activities, in the order of their checks."""
 
 from collections.abc import Iterator
 from typing import Any

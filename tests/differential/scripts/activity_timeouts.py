@@ -194,7 +194,7 @@ async def eager_activity_with_equal_timeouts_and_one_attempt(world: World) -> No
 
 @script
 async def worker_that_is_known_by_its_heartbeats(world: World) -> None:
-    """Who polled says no name, and who sends a heartbeat does."""
+    """The poller says no name, and the sender of the heartbeat does."""
     workflow = world.workflow()
     queue = world.id("activities")
     await workflow.start(quiet=True)

@@ -1,4 +1,4 @@
-"""What a workflow says about itself: markers, memo, search attributes."""
+"""A workflow describes itself: markers, memo, search attributes."""
 
 import base64
 from typing import Any

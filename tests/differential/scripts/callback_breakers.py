@@ -1,4 +1,4 @@
-"""Whoever does not take callbacks is left alone for a while, and Describe says so."""
+"""A receiver that fails gets no callbacks for a while, and Describe says so."""
 
 from temporalio.api.enums.v1 import CallbackState
 

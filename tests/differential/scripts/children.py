@@ -151,7 +151,7 @@ async def child_of_a_known_id(world: World) -> None:
 
 @script
 async def child_ends_while_the_parent_is_busy(world: World) -> None:
-    """What happens meanwhile is buffered."""
+    """Events that arrive meanwhile are buffered."""
     parent, child = world.workflow("parent"), world.workflow("child")
     await parent.start()
     first = await parent.poll()

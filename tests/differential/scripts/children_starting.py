@@ -125,7 +125,7 @@ async def child_with_the_id_of_its_sister(world: World) -> None:
     await child.until_closed()
 
 
-# What it is given
+# Options and inheritance
 
 
 @script
@@ -213,7 +213,7 @@ async def child_cancelled_before_the_parent_knows_it(world: World) -> None:
 
 @script
 async def signal_and_close(world: World) -> None:
-    """What a workflow asked for with its last task."""
+    """Children that a workflow asked for with its last task."""
     one, other, third = (world.workflow(name) for name in ("one", "other", "third"))
     await other.start()
     await third.start()
@@ -266,7 +266,7 @@ async def signal_an_older_run(world: World) -> None:
 
 @script
 async def commands_for_another_namespace(world: World) -> None:
-    """Of a namespace that exists."""
+    """The namespace exists."""
     await world.own_namespace()
     for name, wanted in {
         "child": start_child("x", "queue", namespace="default"),

@@ -28,7 +28,7 @@ _ASKED = EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 
 @contextmanager
 def _inside(world: World, namespace: str) -> Iterator[None]:
-    """What is asked meanwhile is asked in that namespace."""
+    """Call in that namespace meanwhile."""
     before, world.namespace = world.namespace, namespace
     try:
         yield

@@ -180,7 +180,7 @@ async def retry_with_another_policy(world: World) -> None:
 
 @script
 async def retry_and_the_result_before(world: World) -> None:
-    """What the run before had is carried along."""
+    """The values of the run before are carried along."""
     workflow = world.workflow()
     await workflow.start(
         retry_policy={"initial_interval": "1s"},

@@ -1,4 +1,4 @@
-"""What workers and clients say about deployments and builds where there is no deployment."""
+"""Workers and clients name deployments and builds where there is no deployment."""
 
 import asyncio
 from typing import Any

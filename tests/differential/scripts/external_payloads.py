@@ -56,7 +56,7 @@ _INTENDED = {
     "new_run": _IN_A_MEMO,
     "search_attributes": (Intended("*.indexed_fields.*.external_payloads", _KEPT),),
 }
-#: What a start may hold.
+#: Fields of a start.
 _STARTS: dict[str, dict[str, Any]] = {
     "input": {"input": _payloads(1, 2)},
     "several_of_one": {"input": {"payloads": [_elsewhere(1, 0, 2**40), _elsewhere()]}},

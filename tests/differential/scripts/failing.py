@@ -55,7 +55,7 @@ async def completions_that_keep_being_refused(world: World) -> None:
 
 @script
 async def every_cause_of_a_worker(world: World) -> None:
-    """What a worker says of itself is written as it says it, whatever it is."""
+    """History has the identity of a worker as the worker says it, whatever it is."""
     for name in (
         "BAD_BINARY",
         "UNHANDLED_COMMAND",

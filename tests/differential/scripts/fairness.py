@@ -9,7 +9,7 @@ from tests.build.commands import schedule_activity
 from tests.differential.registry import script
 from tests.differential.world import Workflow, World
 
-#: Of several partitions each is fair by itself.
+#: With several partitions, each is fair by itself.
 _ONE_PARTITION = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
@@ -166,7 +166,7 @@ async def rate_of_fairness_keys_of_zero(world: World) -> None:
 
 @script(settings=_ONE_PARTITION)
 async def rate_of_fairness_keys_taken_away(world: World) -> None:
-    """What waits for it goes then."""
+    """The tasks that wait for it go then."""
     # Which of the tasks were taken is chance, so it is not shown in the end.
     queue, workflow = world.id("rated"), Workflow(world, "rated")
     await _key_rate(world, queue, 0.1)

@@ -151,7 +151,7 @@ async def history_as_it_grows(world: World) -> None:
     ]
 )
 async def history_while_a_task_is_in_flight(world: World) -> None:
-    """What is buffered wakes nobody up; the completion does."""
+    """A buffered event wakes nobody up; the completion does."""
     workflow = world.workflow()
     await workflow.start()
     page = await workflow.history("scheduled", wait_new_event=True)

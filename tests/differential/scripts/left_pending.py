@@ -1,4 +1,4 @@
-"""What is pending when a run closes is shown by its description from then on, as it was."""
+"""The description of a closed run shows what was pending when it closed."""
 
 from collections.abc import Awaitable, Callable
 
@@ -127,7 +127,7 @@ def _add(name: str, end: End) -> None:
         await end(workflow)
         await workflow.until_closed(first)
         await workflow.describe("closed", run_id=first)
-        # What comes now changes nothing about it.
+        # A late answer changes nothing about it.
         await held.complete(label="late")
         await child.poll_and_complete(complete_workflow())
         await workflow.describe("after what came later", run_id=first)

@@ -50,7 +50,7 @@ _LIMITS = (
     "frontend.searchAttributesTotalSizeLimit=100",
     "frontend.maxlinksPerRequest=1",
 )
-#: Of the server's own encoding.
+#: Sizes depend on the server's own encoding.
 _SIZES = Intended("*.history_size_bytes", "sizes are of the server's own encoding", sometimes=True)
 _CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 _LARGE = "x" * 2100
@@ -81,7 +81,7 @@ async def _activity(workflow: Workflow, **fields: Any) -> ActivityTask:
 
 @_limited()
 async def large_answers_of_activities(world: World) -> None:
-    """What is too large fails the activity for good; the worker is told, or not, as its call can tell."""
+    """A result that is too large fails the activity for good; the worker learns of it, or not, as its call can tell."""
     task = await _activity(world.workflow("result"))
     await task.complete(_LARGE)
     task = await _activity(world.workflow("failure"))
@@ -112,7 +112,7 @@ async def large_answers_of_activities_by_id(world: World) -> None:
 
 @_limited()
 async def large_failures_of_attempts(world: World) -> None:
-    """Of a failure that is retried only the beginning is remembered."""
+    """The run remembers only the beginning of a failure that is retried."""
     workflow = world.workflow()
     task = await _activity(workflow, retry_policy={"initial_interval": "100s"})
     large = failure("m" * 300, type="Type")
@@ -386,7 +386,7 @@ async def too_many_buffered_events(world: World) -> None:
 
 @_limited()
 async def large_commands(world: World) -> None:
-    """What is too large in a command ends the run, whatever the command is."""
+    """A field that is too large in a command ends the run, whatever the command is."""
     blob, field = json_payloads(_LARGE), json_fields(_LARGE)
     for label, made in {
         "header of an activity": schedule_activity("a", world.id("q"), header={"fields": field}),

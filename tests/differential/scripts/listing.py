@@ -102,7 +102,7 @@ async def pages_refused(world: World) -> None:
 
 @script
 async def builds_of_open_runs(world: World) -> None:
-    """Who has worked on a run is shown while it is open."""
+    """Lists show the workers of a run while it is open."""
     await world.own_namespace()
     workflow = world.workflow()
     await workflow.start(quiet=True)

@@ -11,7 +11,7 @@ from tests.differential.world import World
 
 _DAY = "86400s"
 
-#: What perdure cannot do yet it does not promise either.
+#: perdure does not announce what it cannot do yet.
 OWN_CAPABILITIES = Intended(
     "*.capabilities.*", "perdure tells its own capabilities, and grows towards the real server's"
 )
@@ -177,7 +177,7 @@ async def namespace_aliases(world: World) -> None:
 
 @script(intended=[OWN_CAPABILITIES])
 async def namespace_of_one_cluster(world: World) -> None:
-    """What concerns several clusters is refused, what concerns archives has no effect."""
+    """Settings for several clusters are refused, settings for archives have no effect."""
     await _register(
         world,
         **_named(world, "ours"),
@@ -246,7 +246,7 @@ async def namespace_deprecated_by_its_own_call(world: World) -> None:
 
 @script(intended=[OWN_CAPABILITIES])
 async def namespace_deprecated(world: World) -> None:
-    """What runs there goes on; nothing new is started."""
+    """Open runs go on; nothing new is started."""
     await _register(world, **_named(world, "ours"))
     world.namespace = world.id("ours")
     started = world.workflow()

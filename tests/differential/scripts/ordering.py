@@ -21,7 +21,7 @@ from tests.differential.world import World
 
 @script
 async def everything_arrives_while_a_task_is_held(world: World) -> None:
-    """What ends an activity or a child comes after everything else, each in the order of its arrival."""
+    """The last events of activities and children come after all others, each in the order of its arrival."""
     workflow, queue = world.workflow(), world.id("activities")
     child = world.workflow("child")
     await workflow.start()

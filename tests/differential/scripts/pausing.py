@@ -240,7 +240,9 @@ async def paused_run_with_a_timer(world: World) -> None:
     await workflow.start()
     await workflow.poll_and_complete(start_timer("t", 1))
     await _pause(workflow)
-    await world.wait(1.5)  # Who waits for events of a paused run is told that there are no more.
+    await world.wait(
+        1.5
+    )  # A client that waits for events of a paused run learns that there are no more.
     await workflow.cancel()
     await workflow.describe("fired")
     await _unpause(workflow)

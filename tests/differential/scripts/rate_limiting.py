@@ -1,4 +1,4 @@
-"""What descriptions say of a task queue whose tasks wait for a limit of their rate."""
+"""Descriptions of a task queue whose tasks wait for a rate limit."""
 
 import time
 

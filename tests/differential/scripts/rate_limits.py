@@ -79,7 +79,7 @@ async def too_many_lists_of_a_namespace(world: World) -> None:
 
 @script(settings=_OF_NAMESPACES)
 async def too_many_polls_at_once(world: World) -> None:
-    """Of each kind so many; who is done makes room."""
+    """So many of each kind; one that ends makes room."""
     await world.own_namespace()
     poll = api.PollWorkflowTaskQueueRequest(
         task_queue=TaskQueue(name=world.id("q")), identity="worker"

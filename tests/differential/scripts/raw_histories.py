@@ -55,7 +55,7 @@ async def raw_history_by_pages(world: World) -> None:
         world.note(f"by {size}", events)
     reverse = api.GetWorkflowExecutionHistoryReverseRequest(execution=workflow.execution())
     await world.do(reverse, "from its end")
-    # What comes with a task is never raw.
+    # History that comes with a task is never raw.
     task = await workflow.poll("with history")
     await task.complete(complete_workflow())
 

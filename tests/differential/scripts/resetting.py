@@ -292,7 +292,7 @@ async def reset_with_the_request_of_the_start(world: World) -> None:
     await workflow.poll_and_complete(complete_workflow())
 
 
-# What is taken along
+# Taken along
 
 
 async def _one_of_each(world: World) -> Workflow:
@@ -357,7 +357,7 @@ async def reset_what_was_asked_to_cancel(world: World) -> None:
 
 @script
 async def reset_a_chain_of_runs(world: World) -> None:
-    """What later runs got is taken along, too."""
+    """Signals and updates of later runs are taken along, too."""
     workflow = world.workflow()
     first = await workflow.start()
     await workflow.poll_and_complete(LONG)

@@ -1,4 +1,4 @@
-"""What a reset does with activities that operators have taken a hand in, and with runs that are about to start."""
+"""Resets of runs whose activities operators have changed, and of runs that are about to start."""
 
 from typing import Any
 
@@ -112,7 +112,7 @@ async def reset_a_run_that_waits_for_its_retry(world: World) -> None:
 
 @script
 async def reset_a_cron_run(world: World) -> None:
-    """What follows the new run is the schedule's next."""
+    """The schedule's next run follows the new run."""
     workflow = world.workflow()
     first = await workflow.start(cron_schedule="@every 1s")
     await workflow.poll_and_complete(complete_workflow("one"))

@@ -1,4 +1,4 @@
-"""What a reset does with what was pending: timers, activities, children, updates."""
+"""A reset carries what was pending: timers, activities, children, updates."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ from tests.differential.updates import accepts, completes, poll_update, respond,
 from tests.differential.wire import Refusal
 from tests.differential.world import Workflow, WorkflowTask, World
 
-# What was pending
+# Pending before the reset
 
 
 @script
@@ -74,7 +74,7 @@ async def reset_with_an_activity_that_waits(world: World) -> None:
 
 @script
 async def reset_with_an_activity_that_runs(world: World) -> None:
-    """Whoever runs it works for the old run; the new one has it tried again from the start."""
+    """Its worker works for the old run; the new run tries it again from the start."""
     workflow = world.workflow()
     queue = world.id("activities")
     await workflow.start()
@@ -235,7 +235,7 @@ async def reset_to_before_a_child_was_started(world: World) -> None:
 
 @script
 async def close_a_reset_run_with_a_child(world: World) -> None:
-    """What the parent-close policy does to a child that an earlier run has started."""
+    """The parent-close policy meets a child that an earlier run has started."""
     parent, child = world.workflow("parent"), world.workflow("child")
     await parent.start()
     await parent.poll_and_complete(child_of(child))
@@ -415,7 +415,7 @@ async def refuse_an_update_after_a_reset(world: World) -> None:
     await workflow.poll_and_complete(complete_workflow())
 
 
-# What is changed along with it
+# Changed along with it
 
 
 @script
@@ -475,7 +475,7 @@ async def reset_after_a_child_has_closed(world: World) -> None:
     await child.until_closed()
     await world.settle()
     run_id = await reset(parent, 9)
-    parent.run_ids.remove(run_id)  # What it hears is not the same.
+    parent.run_ids.remove(run_id)  # The two servers send it different events.
     await world.wait(1)
     described = await parent.describe(quiet=True)
     world.note("the child is still waited for", len(described.pending_children))

@@ -1,4 +1,4 @@
-"""What a retry policy has where it says nothing is for the operator to say."""
+"""The operator sets the defaults of retry policies."""
 
 from temporalio.api.enums.v1 import EventType
 

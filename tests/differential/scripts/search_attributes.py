@@ -70,7 +70,7 @@ async def search_attributes_of_the_cluster(world: World) -> None:
 
 @script
 async def search_attributes_refused_in_order(world: World) -> None:
-    """What is looked at first, and names that are odd but allowed."""
+    """The order of the checks, and names that are odd but allowed."""
     await world.own_namespace()
     own = world.namespace
     unknown = operator.AddSearchAttributesRequest(namespace=own)

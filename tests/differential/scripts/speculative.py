@@ -127,7 +127,7 @@ async def heartbeat_of_a_task_with_an_update(world: World) -> None:
 
 @script
 async def heartbeat_whose_next_task_is_polled(world: World) -> None:
-    """Whoever polls it may be another worker: the update comes again."""
+    """Another worker may poll it: the update comes again."""
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(start_timer("t", 1000))

@@ -124,7 +124,7 @@ async def sticky_is_reset(world: World) -> None:
 
 @script
 async def sticky_worker_shuts_down(world: World) -> None:
-    """What is scheduled on its queue afterwards goes to the normal one."""
+    """A task that is scheduled on its queue afterwards goes to the normal one."""
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())
@@ -196,7 +196,7 @@ async def sticky_query_without_its_worker(world: World) -> None:
 
 @script
 async def query_without_the_sticky_worker_makes_it_forgotten(world: World) -> None:
-    """What is scheduled after it names the normal queue."""
+    """A task that is scheduled after it names the normal queue."""
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(sticky_attributes=workflow.sticky())

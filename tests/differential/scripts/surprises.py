@@ -103,7 +103,7 @@ async def surprise_of_a_child_that_went_on(world: World) -> None:
 
 @script
 async def no_surprise_of_another_workflow_that_went_on(world: World) -> None:
-    """Who names a run means that run."""
+    """A run id means that run."""
     await _by_first_run(world, is_child=False)
 
 

@@ -1,4 +1,4 @@
-"""What is on by default, and an operator can switch off by dynamic configuration. All of it is off here."""
+"""Features that are on by default and that an operator can switch off by dynamic configuration. All are off here."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _ALL_OFF = (
     "frontend.pollerAutoscalingAutoEnroll=true",
     "limit.workerBuildIdSize=5",
 )
-#: What would leave nothing to see of the above, or only matters where others are on.
+#: Switches that would hide the others, or only matter where others are on.
 _REST_OFF = ("frontend.enableUpdateWorkflowExecution=false", "system.enableStickyQuery=false")
 
 

@@ -1,4 +1,4 @@
-"""What is off by default, and an operator can switch on by dynamic configuration. All is on here, and limits are small."""
+"""Features that an operator can switch on by dynamic configuration. All are on here, and limits are small."""
 
 from typing import Any
 
@@ -168,7 +168,7 @@ async def pages_that_are_too_large_again(world: World) -> None:
 
 @script(settings=ALL_ON)
 async def pages_and_messages_of_the_last(world: World) -> None:
-    """What goes with a page that is not the last, besides its commands, is not looked at."""
+    """The server reads the commands of a page that is not the last, and nothing else in it."""
     workflow = world.workflow()
     await workflow.start(quiet=True)
     task = await workflow.poll(quiet=True)

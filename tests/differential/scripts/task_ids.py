@@ -103,7 +103,7 @@ async def task_ids_of_a_reset(world: World) -> None:
 
 @script
 async def task_ids_of_what_a_worker_is_given(world: World) -> None:
-    """What it is shown is what history has, also before its task is recorded."""
+    """It sees the events of the history, also before its task is recorded."""
     workflow = world.workflow()
     await workflow.start()
     task = await workflow.poll()

@@ -194,7 +194,7 @@ def _suggested(reply: Any) -> Any:
 
 @script
 async def pollers_that_are_too_many(world: World) -> None:
-    """Who waits for a second is told so along with the task, a query or an activity too."""
+    """A poller that waits for a second learns so along with the task, a query or an activity too."""
     workflow, queue = world.workflow(), world.id("activities")
     async with world.meanwhile(workflow.poll()) as polling:
         await world.wait(1.5)

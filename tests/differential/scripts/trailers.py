@@ -1,4 +1,4 @@
-"""What is said of the workflow after the answer to a call, where an operator wants that: its type and task queue."""
+"""Trailers after the answer to a call have its workflow's type and task queue, if an operator wants that."""
 
 from typing import Any
 
@@ -149,7 +149,7 @@ async def trailers_of_updates(world: World) -> None:
     ],
 )
 async def trailers_of_odd_names(world: World) -> None:
-    """What no header can hold is only in the binary one."""
+    """A value that no header can hold is only in the binary one."""
     world.shows_trailers = True
     for name, fields in {
         "umlaut": {"workflow_type": {"name": "Größe"}},

@@ -306,7 +306,7 @@ async def update_callbacks_after_a_reset_that_rejects(world: World) -> None:
     ],
 )
 async def update_callbacks_of_what_was_completed_before_a_reset(world: World) -> None:
-    """Who was told is not told again."""
+    """A receiver that took the callback gets it once."""
     workflow = await idle(world)
     async with receiving() as receiver:
         async with world.meanwhile(_asked(workflow, "one", "request", receiver.url("one"))):
@@ -358,7 +358,7 @@ async def update_callbacks_that_are_refused(world: World) -> None:
     ],
 )
 async def update_callbacks_and_links(world: World) -> None:
-    """What they link to is with the event; what both have is the callback's."""
+    """Their links are with the event; links that both have are the callback's."""
     workflow = await idle(world)
     links = [
         {"workflow_event": {"namespace": "n", "workflow_id": f"w{n}", "run_id": "r"}}

@@ -1,4 +1,4 @@
-"""What becomes of updates when their workflow ends, goes on as a new run, or has not begun."""
+"""Updates whose workflow ends, goes on as a new run, or has not begun."""
 
 from tests.build.commands import (
     complete_workflow,

@@ -33,7 +33,7 @@ from tests.differential.world import World
 
 @script
 async def update_accepted_beside_a_bad_command(world: World) -> None:
-    """Nothing of the task counts. What the worker remembers of the update it may say again."""
+    """Nothing of the task counts. The worker may repeat what it remembers of the update."""
     workflow = await idle(world)
     async with world.meanwhile(update(workflow)):
         task = await workflow.poll()

@@ -34,7 +34,7 @@ from tests.differential.world import World
 
 _UNKNOWN_RUN = "6d1f5a2e-0000-4000-8000-000000000000"
 
-# What clients ask
+# Requests of clients
 
 _FAULTS: dict[str, dict[str, Any]] = {
     "no namespace": {"namespace": "nowhere"},
@@ -143,7 +143,7 @@ async def too_many_updates_in_flight(world: World) -> None:
     await asyncio.gather(*waiting)
 
 
-# What workers answer
+# Answers of workers
 
 _ONE = "one"
 _ASKED = Message(protocol_instance_id=_ONE)

@@ -45,7 +45,7 @@ class _Walk:
         self.world = world
         self.dice = random.Random(seed)
         self.workflow: Workflow = world.workflow()
-        #: What a worker holds.
+        #: The task that a worker has.
         self.task: WorkflowTask | None = None
         self.activities: list[ActivityTask] = []
         self.names = 0
@@ -67,7 +67,7 @@ class _Walk:
             if described.workflow_execution_info.status != 1:
                 break
             await self.step(described)
-            await asyncio.sleep(0.05)  # What comes of it elsewhere.
+            await asyncio.sleep(0.05)  # Its consequences elsewhere.
         await self.workflow.terminate("at the end")
         await asyncio.gather(*self.waiting)
 

@@ -106,7 +106,7 @@ async def versions_of_tasks_given_at_once(world: World) -> None:
 
 @script
 async def capabilities_of_pollers(world: World) -> None:
-    """What pollers say about their build is shown of a task queue, if they say anything."""
+    """The description of a task queue shows the builds of its pollers, if they say any."""
     workflow, queue = world.workflow(), world.id("activities")
     for label, capabilities in {"empty": {}, "a build": {"build_id": "build"}}.items():
         said = {"worker_version_capabilities": capabilities, "identity": "worker"}

@@ -260,7 +260,7 @@ async def unhandled_then_open_again(world: World) -> None:
 
 @script
 async def unanswered_details_of_a_completion(world: World) -> None:
-    """What a worker tells about itself ends up in the completed event."""
+    """The completed event has the facts that a worker reports about itself."""
     workflow = world.workflow()
     await workflow.start()
     await workflow.poll_and_complete(

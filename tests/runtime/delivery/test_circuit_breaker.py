@@ -1,4 +1,4 @@
-"""Whoever fails again and again is left alone for a while."""
+"""A receiver that fails again and again gets nothing for a while."""
 
 import asyncio
 

@@ -18,7 +18,7 @@ from tests.runtime.nodes import SetClock, close, is_there, start, until
 
 
 class Second(MemoryStore):
-    """May be away, or take a batch and not say so. What a run was in lists is kept."""
+    """May be away, or take a batch and not say so. It keeps the rows that runs had in lists."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What memory holds on to has a bound, and nobody waits for what will not come."""
+"""Memory is bounded, and no caller waits for an event that will not come."""
 
 import asyncio
 import gc

@@ -167,7 +167,7 @@ async def test_nothing_of_it_stays_in_memory(node):
     for _ in range(3):
         await start(node)
         await delete(node)
-    await start(node)  # What was written last may stay.
+    await start(node)  # The last write may stay.
     gc.collect()
     batches = [each for each in gc.get_objects() if type(each) is OpenBatch]
     assert [each for each in batches if each.deletes] == []

@@ -90,7 +90,7 @@ async def test_a_batch_is_bounded_in_bytes(node, store, monkeypatch):
 
 
 async def test_who_asks_of_a_batch_too_late_is_answered_all_the_same():
-    """Else a reader that held on to a run while its commit failed would wait for ever."""
+    """If not, a reader that kept a run while its commit failed would wait for ever."""
     failed, written = OpenBatch(), OpenBatch()
     failed.finish(unavailable("on purpose"))
     written.finish(None)

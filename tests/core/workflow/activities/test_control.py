@@ -1,4 +1,4 @@
-"""Operators take a hand in activities. What the real server answers is in the differential scripts of the same name."""
+"""Operators take a hand in activities. The differential scripts of the same name have the real server's answers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a start request means, given the run before it."""
+"""A start request begins a run, uses the one before it, or is refused."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ _DURATIONS = (
     *("315576000000s", "315576000001s", "-315576000001s", "9223372036854775808s", " 1s", ""),
 )
 _MASKS = ("", ",", "a,,b", "a b", "1a", "foo_bar", "a..b", "*", " paused ", "taskQueue.name")
-#: Of an enum: any spelling of the part of a name that is its own.
+#: Names of an enum: any spelling of the part that is the name's own.
 _NAMES = (
     *("AllEligible", "allEligible", "ALL_ELIGIBLE", "all_eligible", "all-eligible", "All Eligible"),
     *(
@@ -111,7 +111,7 @@ CASES = [
         for kind in ("heartbeat", "complete", "fail")
         for name, body in _BY_ID.items()
     ],
-    # What asks for another format, and what does not.
+    # Parameters that ask for another format, and others that do not.
     *_got(
         "format",
         "/system-info?",

@@ -21,7 +21,7 @@ from tests.perdure_server import PerdureServer
 from tests.ports import free_port
 
 CASES = [*table.CASES, *odd_values.CASES]
-#: What the real server adds to messages: where in the text, where in its own sources, and in what state its reader is.
+#: The real server adds to messages where in the text, where in its own sources, and in which state its reader is.
 _POSITIONS = (
     (re.compile(r"syntax error \(line \d+:\d+\)"), "syntax error"),
     (re.compile(r"\(line \d+:\d+\): "), ""),
@@ -32,7 +32,7 @@ _POSITIONS = (
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-#: What is a server's own, in the names that JSON has for it: tokens, sizes, what it can do.
+#: Fields that are a server's own, by their JSON names: tokens, sizes, capabilities.
 _OWN = (
     *("taskId", "historySizeBytes", "stateTransitionCount", "executionDuration", "nextPageToken"),
     *("capabilities", "supportsSchedules", "requestsPerSecond"),

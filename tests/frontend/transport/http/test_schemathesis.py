@@ -29,7 +29,7 @@ ALLOWED = (501, 504)
 _OPERATIONS = sorted(
     f"{route.verb} {route.template}" for route in routes() if route.template.startswith("/api/v1/")
 )
-#: What a field of the path is called where something is that a call can find.
+#: Field of the path → a value that a call can find.
 _THERE = {
     "namespace": "default",
     **dict.fromkeys(
