@@ -69,7 +69,7 @@ async def test_a_change_of_the_file_holds_for_runs_that_are_there(tmp_path):
             async with asyncio.timeout(WITHIN_S):
                 while "error" not in [line["log_level"] for line in lines]:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-        [why] = [line["why"] for line in lines if line["log_level"] == "error"]
+        [why] = [line["error"] for line in lines if line["log_level"] == "error"]
         assert "limit.blobSize.error: expected a list" in why
         assert running.node.limits.of("default").blob_size == 600002, "the values of before stay"
         write(path, "")
