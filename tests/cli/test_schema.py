@@ -24,7 +24,7 @@ def schema(url, capsys):
 
 def test_from_nothing_to_current(schema):
     assert schema("version") == (0, "none")
-    assert schema("upgrade") == (1, "Error: there are no tables yet: use `perdure schema setup`")
+    assert schema("upgrade") == (1, "Error: the tables do not exist yet: use `perdure schema setup`")
     code, _ = schema("check")
     assert code == 1
     code, said = schema("setup")
@@ -73,7 +73,7 @@ def test_a_database_for_lists_is_looked_after_as_well(url, tmp_path, capsys):
     )
     code, said = schema("upgrade")
     assert code == 1
-    assert "database for lists: there are no tables yet" in said
+    assert "database for lists: the tables do not exist yet" in said
     assert schema("setup") == (0, f"database for lists: schema set up at version {number}\n")
     assert schema("setup")[0] == 1
     assert schema("version") == (0, f"{number}\ndatabase for lists: {number}\n")

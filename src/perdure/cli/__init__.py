@@ -1,13 +1,13 @@
 """The `perdure` command.
 
-    flags        how command lines are read: as the official CLI reads them
+    flags        parses command lines as the official CLI does
     start_dev    `perdure server start-dev`: a server for one developer, with the flags of the official one
-    start        `perdure server start`: a server as its settings say
+    start        `perdure server start`: a server that reads its settings from a file and the environment
     serving      runs a server until a signal stops it
     schema       `perdure schema …`: the tables of a database
 
-A command's modules are imported when it runs, so that `--help` and a bad flag answer at once. The command is a client
-of the server like any other: it starts one, and never reaches into it.
+A command imports its modules when it runs, so that `--help` and a bad flag answer at once. The command is a client of
+the server like any other: it starts one, and never reaches into it.
 """
 
 import sys
@@ -43,9 +43,9 @@ def _root() -> Parser:
 
 
 def _do_without_rich() -> None:
-    """Make `rich` look absent to structlog, which would import it, for tracebacks that are not used here.
+    """Make `rich` look absent to structlog, which would import it for tracebacks that this program does not print.
 
-    It costs 6 MB and a quarter of a second at every start, wherever something else has installed it.
+    Where another package has installed `rich`, that import costs 6 MB and a quarter of a second at every start.
     """
     if "structlog" in sys.modules or "rich" in sys.modules:
         return

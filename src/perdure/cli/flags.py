@@ -12,8 +12,8 @@ from typing import Any, Final, NoReturn
 LOG_LEVELS: Final = ("debug", "info", "warn", "error", "never")
 LOG_FORMATS: Final = ("text", "json", "pretty")
 
-#: Global flags of the official CLI that say how a client connects and prints. A server has no use for them, there as
-#: here; scripts that put them into every command line work.
+#: Global flags of the official CLI that say how a client connects and prints. Its server ignores them, and so does this
+#: one: scripts put them into every command line.
 _FOR_CLIENTS: Final = (
     "--client-connect-timeout",
     "--color",
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(run=self._miss_command)
 
     def group(self, name: str, summary: str) -> "Parser":
-        """Add a command: one that runs, or one that has commands of its own."""
+        """Add a command, which runs or has commands of its own."""
         if self._commands is None:
             self._commands = self.add_subparsers(metavar="command", parser_class=Parser)
         return self._commands.add_parser(
@@ -74,21 +74,21 @@ class Parser(argparse.ArgumentParser):
         raise Refused(_in_our_words(message))
 
     def _add_global_flags(self) -> None:
-        # Without a default, so that a command does not undo what stood before its name.
+        # Without a default: a command must not overwrite a flag that stood before its name.
         absent: Any = argparse.SUPPRESS
         self.add_argument(
             "--log-level",
             choices=LOG_LEVELS,
             metavar="LEVEL",
             default=absent,
-            help="the least level to log: debug, info, warn, error or never",
+            help="log this level and higher ones: debug, info, warn, error or never",
         )
         self.add_argument(
             "--log-format",
             choices=LOG_FORMATS,
             metavar="FORMAT",
             default=absent,
-            help="how log lines look: text, json or pretty",
+            help="format of log lines: text, json or pretty",
         )
         for name in _FOR_CLIENTS:
             short = ("-o",) if name == "--output" else ()
@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def pairs(items: Sequence[str], what: str) -> dict[str, str]:
-    """Split KEY=VALUE arguments; the last of a key counts."""
+    """Split KEY=VALUE arguments. If a key comes twice, the last value counts."""
     found: dict[str, str] = {}
     for item in items:
         key, equals, value = item.partition("=")
@@ -121,7 +121,7 @@ def _boolean(text: str) -> bool:
 
 
 def _in_our_words(message: str) -> str:
-    """Say what is wrong as people who know the official CLI expect it."""
+    """Turn a message of argparse into the words of the official CLI."""
     if found := re.match(r"unrecognized arguments: (.*)", message):
         kind = "flag" if found[1].startswith("-") else "argument"
         return f"unknown {kind}: {found[1]}"

@@ -1,7 +1,7 @@
 """`perdure schema …`: the tables of a database.
 
-A server checks the schema and refuses to start on one that it does not know; changing it is an operator's decision,
-made here. (A file that does not exist yet is set up by the server itself.)
+A server checks the schema, and refuses to start on one that it does not know. Operators change a schema by these
+commands. (The server itself sets up a file that does not exist yet.)
 """
 
 import argparse
@@ -15,21 +15,21 @@ from perdure.cli.start import load_settings
 
 T = TypeVar("T")
 
-#: Begins what is said of the database that `visibility_url` names.
-LISTS = "database for lists: "
+#: The prefix of lines about the database that `visibility_url` names.
+VISIBILITY = "database for lists: "
 
 
 def add_to(group: Parser) -> None:
     for name, summary, run in (
         ("setup", "Create the tables in an empty database", setup),
-        ("upgrade", "Bring the tables of a database forward to this version of perdure", upgrade),
+        ("upgrade", "Upgrade the tables of a database to this version of perdure", upgrade),
         ("version", "Print the version of a database's tables", version),
         (
             "rebuild-lists",
-            "Make lists again from the executions, in the main database: back from a second one",
+            "Rebuild the lists in the main database from its executions, to give up a second database",
             rebuild_lists,
         ),
-        ("check", "Say whether this version of perdure can run on a database", check),
+        ("check", "Check whether this version of perdure can use a database", check),
     ):
         command = group.group(name, summary)
         command.set_defaults(run=run)
@@ -47,7 +47,7 @@ def setup(options: argparse.Namespace) -> int:
     if None not in found.values():
         version = found[""]
         raise Refused(
-            f"there are tables of version {version} already: use `perdure schema upgrade`"
+            f"the tables exist already, at version {version}: use `perdure schema upgrade`"
         )
     for prefix, url in databases.items():
         if found[prefix] is None:
@@ -62,7 +62,7 @@ def upgrade(options: argparse.Namespace) -> int:
 
     for prefix, url in databases.items():
         if _ask(schema.version, url, prefix) is None:
-            raise Refused(f"{prefix}there are no tables yet: use `perdure schema setup`")
+            raise Refused(f"{prefix}the tables do not exist yet: use `perdure schema setup`")
     for prefix, url in databases.items():
         before, reached = _ask(schema.upgrade, url, prefix)
         if before == reached:
@@ -104,7 +104,7 @@ def rebuild_lists(options: argparse.Namespace) -> int:
 
 
 def _databases(options: argparse.Namespace) -> dict[str, str]:
-    """Return what begins the lines about each database, and its URL. The main one comes first, with nothing."""
+    """Return the URL of each database, by the prefix of lines about it. The main one is first, without a prefix."""
     if options.url and options.config:
         raise Refused("give --url or --config, not both")
     if options.url:
@@ -115,7 +115,7 @@ def _databases(options: argparse.Namespace) -> dict[str, str]:
         except ValueError as error:
             raise Refused(f"--{error}") from error
     store = load_settings(options.config).store
-    return {"": store.url} | ({LISTS: store.visibility_url} if store.visibility_url else {})
+    return {"": store.url} | ({VISIBILITY: store.visibility_url} if store.visibility_url else {})
 
 
 def _ask(question: Callable[[str], Awaitable[T]], url: str, prefix: str) -> T:

@@ -28,7 +28,7 @@ def serve(settings: Settings, *, shows_http: bool) -> int:
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         import uvloop
-    except ImportError:  # It is not made for every platform.
+    except ImportError:  # uvloop does not exist for every platform.
         return asyncio.new_event_loop
     return uvloop.new_event_loop
 
@@ -39,7 +39,7 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
 
     def stop() -> None:
         stop_requested.set()
-        for number in STOP_SIGNALS:  # The next one has its usual effect.
+        for number in STOP_SIGNALS:  # The next signal has its usual effect.
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
@@ -48,7 +48,7 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
     server = Server(settings)
     starting = loop.create_task(server.start())
     stopping = loop.create_task(stop_requested.wait())
-    # To start may take long: while another node holds the lease, for one.
+    # The start may take long, for example while another node holds the lease.
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         try:
@@ -65,7 +65,7 @@ async def _serve(settings: Settings, shows_http: bool) -> int:
 
 
 def _check_ports(settings: Settings) -> None:
-    """Refuse a port that is in use before anything else is done. The server may still find it taken."""
+    """Refuse a port that is in use, before all else. The server may still find it taken later."""
     server = settings.server
     metrics_ip = server.metrics_ip or server.ip
     for what, ip, port in (

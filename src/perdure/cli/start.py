@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from perdure.settings import Settings
 
 DESCRIPTION = """\
-Run a server as a settings file says.
+Run a server with the settings of a file and the environment.
 
     perdure server start --config perdure.toml
 
-Every key of the file is also an environment variable, which wins: PERDURE_STORE_URL is `url` in `[store]`.
-docs/operations.md lists them all."""
+Every key of the file is also an environment variable, which overrides it: PERDURE_STORE_URL is `url` in `[store]`.
+docs/operations.md lists all keys."""
 
 
 def add_to(server: Parser) -> None:
-    command = server.group("start", "Run a server as a settings file says")
+    command = server.group("start", "Run a server with the settings of a file")
     command.description = DESCRIPTION
     command.set_defaults(run=run)
     command.add_argument("--config", type=Path, metavar="FILE", help="the settings, as TOML")
@@ -42,7 +42,7 @@ def load_settings(path: Path | None) -> "Settings":
 
 
 def with_log_flags(settings: "Settings", options: argparse.Namespace) -> "Settings":
-    """A flag is closer at hand than a file: it wins."""
+    """Return the settings with the log flags of the command line, which override the file."""
     from msgspec.structs import replace
 
     log = replace(

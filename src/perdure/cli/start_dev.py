@@ -18,7 +18,7 @@ Run a development server on your own machine.
 
     perdure server start-dev
 
-Workflows are lost when it ends, unless you give it a file:
+The server keeps workflows in memory, and loses them when it ends. It can keep them in a file:
 
     perdure server start-dev --db-filename path/to/file.db"""
 
@@ -51,7 +51,7 @@ def add_to(server: Parser) -> None:
         default=0,
         help="port of /metrics (default: a free one)",
     )
-    add("-f", "--db-filename", default="", metavar="FILE", help="keep everything in this file")
+    add("-f", "--db-filename", default="", metavar="FILE", help="store all data in this file")
     repeated: dict[str, Any] = {"action": "append", "default": []}
     add(
         "-n",
@@ -84,8 +84,8 @@ def add_to(server: Parser) -> None:
 
 
 def _add_ui_flags(command: Parser) -> None:
-    """Take the flags of the Web UI: an SDK passes them, and they do no harm while there is no UI."""
-    note = "taken, and without effect: there is no Web UI yet"
+    """Accept the flags of the Web UI, which SDKs pass. They have no effect while there is no Web UI."""
+    note = "no effect: there is no Web UI yet"
     command.add_switch("--headless", help=note)
     command.add_argument("--ui-port", type=int, default=0, metavar="PORT", help=note)
     for name in ("--ui-ip", "--ui-asset-path", "--ui-codec-endpoint", "--ui-public-path"):
