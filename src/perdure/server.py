@@ -20,7 +20,7 @@ from perdure.frontend.transport.grpc import CannotListen, GrpcServer
 from perdure.frontend.transport.http.api import HttpApi, host_rule
 from perdure.frontend.transport.http.server import HttpServer
 from perdure.frontend.transport.metrics_page import MetricsPage
-from perdure.metrics import Registry
+from perdure.metrics.registry import Registry
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.instrumented_store import InstrumentedStore, measure_node
 from perdure.runtime.limits import ConfiguredLimits

@@ -24,7 +24,10 @@ def schema(url, capsys):
 
 def test_from_nothing_to_current(schema):
     assert schema("version") == (0, "none")
-    assert schema("upgrade") == (1, "Error: the tables do not exist yet: use `perdure schema setup`")
+    assert schema("upgrade") == (
+        1,
+        "Error: the tables do not exist yet: use `perdure schema setup`",
+    )
     code, _ = schema("check")
     assert code == 1
     code, said = schema("setup")

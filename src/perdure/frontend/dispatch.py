@@ -17,7 +17,7 @@ from perdure.frontend.call import Call
 from perdure.frontend.client_versions import check_versions
 from perdure.frontend.rate_limits import RateLimits
 from perdure.frontend.registry import SERVICES, Rpc
-from perdure.metrics import Registry
+from perdure.metrics.registry import Registry
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
-from perdure.metrics import Labels, Registry
+from perdure.metrics.registry import Labels, Registry
 from perdure.runtime.node import Node
 from perdure.store.port import (
     UNBOUNDED,

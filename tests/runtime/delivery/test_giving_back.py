@@ -9,7 +9,7 @@ from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.dispatch import Dispatcher
 from perdure.frontend.registry import rpcs
-from perdure.metrics import Registry
+from perdure.metrics.registry import Registry
 from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
 from tests.build.commands import schedule_activity
 from tests.runtime.nodes import SetClock, start, started_node

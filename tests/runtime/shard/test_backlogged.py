@@ -20,6 +20,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
 from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
 from perdure.core.workflow.signals import Signal
+from perdure.metrics import exposition
 from perdure.runtime import clock as clocks
 from perdure.runtime import limits
 from perdure.runtime.clock import SystemClock
@@ -272,7 +273,7 @@ async def test_names_of_namespaces_that_nobody_has_are_not_measured():
                 request = DescribeNamespaceRequest(namespace=str(uuid.uuid4()))
                 with pytest.raises(grpc.aio.AioRpcError):
                     await stub.DescribeNamespace(request)
-                return len(server.metrics.text().splitlines())
+                return len(exposition.text(server.metrics).splitlines())
 
             assert await ask() == await ask()
     finally:

@@ -8,9 +8,8 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from perdure.metrics import Registry
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from perdure.metrics.exposition import CONTENT_TYPE, text
+from perdure.metrics.registry import Registry
 
 
 class MetricsPage:
@@ -22,7 +21,7 @@ class MetricsPage:
                 if self.path.partition("?")[0] != "/metrics":
                     self.send_error(HTTPStatus.NOT_FOUND)
                     return
-                body = metrics.text().encode()
+                body = text(metrics).encode()
                 self.send_response(HTTPStatus.OK)
                 self.send_header("Content-Type", CONTENT_TYPE)
                 self.send_header("Content-Length", str(len(body)))

@@ -23,7 +23,7 @@ from perdure.frontend.registry import full_name
 from perdure.frontend.transport.http import json_text, parameters, protojson
 from perdure.frontend.transport.http.metadata import deadline_s, metadata_of
 from perdure.frontend.transport.http.routes import MethodNotAllowed, Route, RouteTable
-from perdure.metrics import Registry
+from perdure.metrics.registry import Registry
 
 _STATUSES = {
     Code.CANCELLED: 499,
