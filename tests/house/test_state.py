@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.house.sources import CONCEPTS, name_of, text_of, tree_of
 
-RULES = sorted(path for path in CONCEPTS.glob("*.py") if path.name != "__init__.py")
+RULES = sorted(path for path in CONCEPTS.rglob("*.py") if path.name != "__init__.py")
 #: The engine itself: applying is its work (`apply`, `fold`), and so is taking a step back (`roll_back`).
 ENGINE = {"machine.py", "step.py", "state.py", "records.py"}
 SECTIONS = [
@@ -139,15 +139,14 @@ def test_every_concept_has_its_sections_in_order():
         assert len(found) == len(set(found)), name_of(path)
 
 
-def test_a_concept_with_tables_has_sections():
-    """`machine.py` merges tables of these names: a module that has one is a concept."""
+def test_a_concept_has_sections():
     for path in RULES:
-        tables = {
+        names = {
             node.target.id
             for node in tree_of(path).body
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         }
-        if path.name not in ENGINE and tables & {"REQUESTS", "COMMANDS", "APPLIERS", "TIMERS"}:
+        if "CONCEPT" in names:
             assert sections(path), name_of(path)
 
 

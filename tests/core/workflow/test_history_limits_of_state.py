@@ -65,5 +65,5 @@ def test_a_state_is_measured_only_when_it_has_grown_enough() -> None:
         run.signal("s", f"{n}")
     largest = run.run.state_size_max
     assert largest is not None
-    assert approximate_size(run.state) < largest, "the inputs have grown, and nothing was measured"
+    assert approximate_size(run.run) < largest, "the inputs have grown, and nothing was measured"
     assert largest < Limits().state_size

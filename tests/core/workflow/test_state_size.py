@@ -73,7 +73,7 @@ def size_of(*changes: Change) -> int:
     state = RunState()
     for change in changes:
         change(state)
-    return approximate_size(state)
+    return approximate_size(Run(state))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_lists_show_of_pauses_does_not_count() -> None:
 
 def test_it_is_measured_when_it_may_have_grown_too_large() -> None:
     run = Run(RunState(workflow_id=LONG))
-    size = approximate_size(run.state)
+    size = approximate_size(run)
     assert not may_exceed(run, size)
     assert may_exceed(run, size - 1)
     note_growth(run, _outcome(b"x" * 100, b"x" * 200))

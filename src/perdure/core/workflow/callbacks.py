@@ -11,17 +11,20 @@ from temporalio.api.common.v1 import Callback
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.limits import Limits
+from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.nexus_completion import completion
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import CompletionCallback, Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, Timers
+from perdure.core.workflow.step import Step
 
 _BACKOFF_COEFFICIENT = 2
 #: Temporal: which part of an interval is left to chance.
 _JITTER = 0.2
+_CALLBACK_BYTES = 50
 
 # What can be asked
 
@@ -165,21 +168,17 @@ def check(run: Run) -> None:
         assert state.close_event
 
 
-def pending_timers(state: RunState, now_ns: int) -> list[Timer]:
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
     return [
         _timer(number, callback)
-        for number, callback in enumerate(state.callbacks)
+        for number, callback in enumerate(run.state.callbacks)
         if callback.next_attempt_at_ns > now_ns
     ]
 
 
-def pending_effects(state: RunState, now_ns: int) -> list[Effect]:
-    return [completion(state, number) for number in _owed_numbers(state, now_ns)]
-
-
-def has_pending_effects(state: RunState, now_ns: int) -> bool:
-    """Whether `pending_effects` is not empty; there may be many, so they are not made for that."""
-    return next(_owed_numbers(state, now_ns), None) is not None
+def pending_effects(run: Run, now_ns: int) -> Iterator[Effect]:
+    for number in _owed_numbers(run.state, now_ns):
+        yield completion(run.state, number)
 
 
 def _owed_numbers(state: RunState, now_ns: int) -> Iterator[int]:
@@ -194,6 +193,23 @@ def _timer(number: int, callback: CompletionCallback) -> Timer:
     return Timer(callback.next_attempt_at_ns, TimerKind.CALLBACK_RETRY, number, callback.attempt)
 
 
-REQUESTS: Requests = {RecordAttempt: record_attempt}
-TIMERS: Timers = {TimerKind.CALLBACK_RETRY: retry}
-APPLIERS: Appliers = {CallbackAttempted: attempted}
+def size(run: Run) -> int:
+    return sum(
+        _CALLBACK_BYTES + len(each.callback) + len(each.last_failure) + len(each.outcome)
+        for each in run.state.callbacks
+    )
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "callbacks",
+    check=check,
+    requests={RecordAttempt: record_attempt},
+    timers={TimerKind.CALLBACK_RETRY: retry},
+    appliers={CallbackAttempted: attempted},
+    on_close=on_close,
+    pending_timers=pending_timers,
+    effects=(InvokeCallback,),
+    pending_effects=pending_effects,
+    outlives_close=True,
+    size=size,
+)

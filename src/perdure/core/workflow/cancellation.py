@@ -6,11 +6,12 @@ from temporalio.api.common.v1 import Link, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.lifecycle.execution import check_first_run
 from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
@@ -66,5 +67,9 @@ def check(run: Run) -> None:
     assert run.state.exists or not run.state.cancel_requested
 
 
-REQUESTS: Requests = {RequestCancel: request_cancel}
-APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: requested}
+CONCEPT: Concept[Step, Run] = Concept(
+    "cancellation",
+    check=check,
+    requests={RequestCancel: request_cancel},
+    appliers={EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: requested},
+)

@@ -21,6 +21,7 @@ from temporalio.api.history.v1 import (
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect
 from perdure.core.execution.request import Request
 from perdure.core.search_attributes import with_types
@@ -38,16 +39,10 @@ from perdure.core.workflow.effects import (
 )
 from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
-from perdure.core.workflow.step import (
-    Appliers,
-    BadCommand,
-    Commands,
-    Requests,
-    Step,
-    attributes_of,
-    new_event,
-)
+from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
+
+_CHILD_BYTES = 120
 
 # What can be asked
 
@@ -241,8 +236,44 @@ def with_parent(
 
 def on_close(step: Step) -> None:
     """The run has closed: tell the parent, and the children what the policy says."""
-    for effect in pending_effects(step.state):
+    for effect in effects_of(step.state):
         step.emit(effect)
+
+
+def effects_of(state: RunState) -> list[Effect]:
+    """Return what the run asks of its children, or, once it has closed, tells them and its parent."""
+    if state.is_open:
+        return [
+            _start(state, child) if not child.run_id else _ask(child)
+            for child in state.children.values()
+            if not child.run_id or child.to_be_asked
+        ]
+    if state.made_way and state.reset_run_id:
+        return []  # Its children and its parent are those of the run that it goes on as.
+    effects: list[Effect] = [
+        ReleaseChild(
+            child.initiated_event_id,
+            child.workflow_id,
+            child.run_id,
+            child.parent_close_policy,
+            child.namespace_id,
+        )
+        for child in state.children.values()
+    ]
+    parent = state.parent
+    goes_on = state.new_run_id or state.made_way
+    if parent is not None and not state.parent_told and not goes_on and state.exists:
+        effects.append(
+            TellParent(
+                parent.initiated_event_id,
+                parent.workflow_id,
+                parent.run_id,
+                state.first_run_id,
+                state.close_event,
+                parent.namespace_id,
+            )
+        )
+    return effects
 
 
 # What is recorded on the way
@@ -379,39 +410,15 @@ def check(run: Run) -> None:
         assert all(child.run_id for child in state.children.values())
 
 
-def pending_effects(state: RunState) -> list[Effect]:
-    if state.is_open:
-        return [
-            _start(state, child) if not child.run_id else _ask(child)
-            for child in state.children.values()
-            if not child.run_id or child.to_be_asked
-        ]
-    if state.made_way and state.reset_run_id:
-        return []  # Its children and its parent are those of the run that it goes on as.
-    effects: list[Effect] = [
-        ReleaseChild(
-            child.initiated_event_id,
-            child.workflow_id,
-            child.run_id,
-            child.parent_close_policy,
-            child.namespace_id,
-        )
-        for child in state.children.values()
-    ]
-    parent = state.parent
-    goes_on = state.new_run_id or state.made_way
-    if parent is not None and not state.parent_told and not goes_on and state.exists:
-        effects.append(
-            TellParent(
-                parent.initiated_event_id,
-                parent.workflow_id,
-                parent.run_id,
-                state.first_run_id,
-                state.close_event,
-                parent.namespace_id,
-            )
-        )
-    return effects
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
+    return effects_of(run.state)
+
+
+def size(run: Run) -> int:
+    return sum(
+        _CHILD_BYTES + len(each.workflow_id) + len(each.workflow_type)
+        for each in run.state.children.values()
+    )
 
 
 def _ask(child: PendingChild) -> AskChild:
@@ -434,22 +441,30 @@ def _start(state: RunState, child: PendingChild) -> StartChild:
     )
 
 
-REQUESTS: Requests = {
-    RecordChildStarted: child_started,
-    RecordChildNotStarted: child_not_started,
-    RecordChildClosed: child_closed,
-    AcknowledgeChildOpen: child_open,
-    AcknowledgeParentTold: parent_told,
-    AcknowledgeChildReleased: released,
-}
-COMMANDS: Commands = {CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: start_child}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: initiated,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
-    **dict.fromkeys(CLOSING_EVENTS, ended),
-    ChildOpen: found_open,
-    ChildReleased: child_released,
-    ParentTold: told,
-}
-NUMBERED: Appliers = {EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: numbered}
+CONCEPT: Concept[Step, Run] = Concept(
+    "children",
+    check=check,
+    requests={
+        RecordChildStarted: child_started,
+        RecordChildNotStarted: child_not_started,
+        RecordChildClosed: child_closed,
+        AcknowledgeChildOpen: child_open,
+        AcknowledgeParentTold: parent_told,
+        AcknowledgeChildReleased: released,
+    },
+    commands={CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: start_child},
+    appliers={
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: initiated,
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: not_started,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: started,
+        **dict.fromkeys(CLOSING_EVENTS, ended),
+        ChildOpen: found_open,
+        ChildReleased: child_released,
+        ParentTold: told,
+    },
+    numbered={EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: numbered},
+    on_close=on_close,
+    effects=(StartChild, AskChild, ReleaseChild, TellParent),
+    pending_effects=pending_effects,
+    size=size,
+)

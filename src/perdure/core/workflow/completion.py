@@ -15,16 +15,12 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskCompletedEventAt
 from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow import (
-    children,
     completion_pages,
-    external_workflows,
-    markers,
     queries,
-    search_attributes,
-    timers,
     updates,
 )
 from perdure.core.workflow.activities import attempts
@@ -32,17 +28,10 @@ from perdure.core.workflow.activities import commands as activity_commands
 from perdure.core.workflow.activities.attempt_records import offer
 from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity, eager_request_id
 from perdure.core.workflow.completion_pages import Page, PageKept
-from perdure.core.workflow.lifecycle import continue_as_new, execution
+from perdure.core.workflow.lifecycle import execution
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
-from perdure.core.workflow.step import (
-    HISTORY_SERVICE,
-    Appliers,
-    BadCommand,
-    Commands,
-    Requests,
-    Step,
-)
+from perdure.core.workflow.step import HISTORY_SERVICE, BadCommand, Step
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
 from perdure.core.workflow.tasks.schedule import (
@@ -61,16 +50,6 @@ from perdure.core.workflow.updates import Inbox
 _RESET_POINTS_MAX = 20
 #: What eager activities bring to the answer, besides a single larger one: clients of gRPC take 4 MiB by default.
 EAGER_BYTES_MAX = 1024 * 1024
-COMMANDS: Commands = {
-    **execution.COMMANDS,
-    **activity_commands.COMMANDS,
-    **timers.COMMANDS,
-    **markers.COMMANDS,
-    **search_attributes.COMMANDS,
-    **continue_as_new.COMMANDS,
-    **children.COMMANDS,
-    **external_workflows.COMMANDS,
-}
 _CLOSING = {
     CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
     CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
@@ -137,7 +116,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageK
         if not isinstance(kept, CompleteWorkflowTask):
             return kept
         request = kept
-    _check_sequence(request)
+    _check_sequence(step, request)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
     step.make_normal(*_who(request))
@@ -242,14 +221,14 @@ def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCo
     return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)
 
 
-def _check_sequence(request: CompleteWorkflowTask) -> None:
+def _check_sequence(step: Step, request: CompleteWorkflowTask) -> None:
     """Temporal: a wrong order is refused outright; the worker keeps the task."""
     commands = request.commands
     if not all(message.HasField("body") for message in request.messages):
         raise invalid_argument("nil message body")
     for index, command in enumerate(commands):
         kind = command.command_type
-        is_known = kind in COMMANDS or kind in _NOT_YET
+        is_known = kind in step.commands or kind in _NOT_YET
         if not is_known and kind != CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
             raise invalid_argument(f"unknown command type: {_camel(CommandType, kind)}")
         if kind in _CLOSING and index < len(commands) - 1:
@@ -289,7 +268,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
         if command.command_type == CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
             _take_message(step, command, inbox)
             continue
-        handler = COMMANDS.get(command.command_type)
+        handler = step.commands.get(command.command_type)
         if handler is None:
             raise BadCommand(
                 WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
@@ -486,5 +465,9 @@ def check(run: Run) -> None:
     assert run.state.previous_started_event_id < run.state.next_event_id
 
 
-REQUESTS: Requests = {CompleteWorkflowTask: complete}
-APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: completed}
+CONCEPT: Concept[Step, Run] = Concept(
+    "workflow task completion",
+    check=check,
+    requests={CompleteWorkflowTask: complete},
+    appliers={EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: completed},
+)

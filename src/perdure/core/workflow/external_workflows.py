@@ -20,21 +20,14 @@ from temporalio.api.history.v1 import (
     SignalExternalWorkflowExecutionInitiatedEventAttributes,
 )
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect
 from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import CancelExternal, SignalExternal
 from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.records import ExternalRequested
 from perdure.core.workflow.state import PendingExternal, Run, RunState
-from perdure.core.workflow.step import (
-    Appliers,
-    BadCommand,
-    Commands,
-    Requests,
-    Step,
-    attributes_of,
-    new_event,
-)
+from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_size, is_uuid
 
@@ -46,6 +39,8 @@ _BAD_CANCEL = WorkflowTaskFailedCause.Value(
 )
 _SIGNAL = "SignalExternalWorkflowExecutionCommand"
 _CANCEL = "RequestCancelExternalWorkflowExecutionCommand"
+
+_EXTERNAL_BYTES = 70
 
 # What can be asked
 
@@ -284,8 +279,12 @@ def check(run: Run) -> None:
     assert all(pending.request_id for pending in state.externals.values())
 
 
-def pending_effects(state: RunState) -> list[Effect]:
-    return [_effect(pending) for pending in state.externals.values()]
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
+    return [_effect(pending) for pending in run.state.externals.values()]
+
+
+def size(run: Run) -> int:
+    return _EXTERNAL_BYTES * len(run.state.externals)
 
 
 def _effect(pending: PendingExternal) -> SignalExternal | CancelExternal:
@@ -293,17 +292,24 @@ def _effect(pending: PendingExternal) -> SignalExternal | CancelExternal:
     return make(pending.initiated_event_id, pending.request_id, pending.attributes)
 
 
-REQUESTS: Requests = {
-    RecordExternalSignaled: signaled,
-    RecordExternalCancelRequested: cancel_requested,
-}
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: signal_external,
-    CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: cancel_external,
-}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: signal_initiated,
-    EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: cancel_initiated,
-    **dict.fromkeys(_RESULTS, answered),
-    ExternalRequested: requested,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "external workflows",
+    check=check,
+    requests={
+        RecordExternalSignaled: signaled,
+        RecordExternalCancelRequested: cancel_requested,
+    },
+    commands={
+        CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: signal_external,
+        CommandType.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: cancel_external,
+    },
+    appliers={
+        EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: signal_initiated,
+        EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: cancel_initiated,
+        **dict.fromkeys(_RESULTS, answered),
+        ExternalRequested: requested,
+    },
+    effects=(SignalExternal, CancelExternal),
+    pending_effects=pending_effects,
+    size=size,
+)

@@ -60,7 +60,7 @@ def enforce(step: Step, before: Guard) -> Rejected | None:
     handed_out = step.in_flight.started if before.in_flight.started is None else None
     if not (step.has_recorded or handed_out):
         return None
-    is_state_too_large = 0 < limits.state_size < approximate_size(step.state)
+    is_state_too_large = 0 < limits.state_size < approximate_size(step.run)
     if not step.state.is_open:
         # Temporal: what closes the run happens, and is refused all the same.
         return invalid_argument(_STATE_TOO_LARGE) if is_state_too_large else None

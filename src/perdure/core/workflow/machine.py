@@ -1,4 +1,4 @@
-"""The one entry point of the workflow engine."""
+"""The one entry point of the rules of workflows: a loop over the concepts, which have the rules themselves."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,99 +7,23 @@ from typing import Any
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.environment import Environment
-from perdure.core.execution.outcome import (
-    Effect,
-    NewRun,
-    Outcome,
-    Timer,
-    TimerKind,
-)
+from perdure.core.execution.outcome import Effect, NewRun, Outcome, Timer
 from perdure.core.execution.request import Request
-from perdure.core.workflow import (
-    callbacks,
-    cancellation,
-    children,
-    completion,
-    external_workflows,
-    history_limits,
-    markers,
-    options_update,
-    queries,
-    returning,
-    search_attributes,
-    signals,
-    state_size,
-    timers,
-    updates,
-)
-from perdure.core.workflow.activities import (
-    attempts,
-    control,
-    option_changes,
-    timeouts,
-)
+from perdure.core.workflow import history_limits, state_size
+from perdure.core.workflow.concepts import RULES
 from perdure.core.workflow.effects import DispatchWorkflowTask
 from perdure.core.workflow.external_payloads import external_payloads
-from perdure.core.workflow.lifecycle import (
-    continue_as_new,
-    deletion,
-    execution,
-    pause,
-    reset,
-    start_policy,
-)
+from perdure.core.workflow.lifecycle import reset, start_policy
 from perdure.core.workflow.records import Buffered, Parted, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, Timers
-from perdure.core.workflow.tasks import (
-    fail,
-    reported_problems,
-    schedule,
-    start,
-)
-from perdure.core.workflow.tasks import (
-    timers as workflow_task_timers,
-)
+from perdure.core.workflow.step import Step
 
-_CONCEPTS = (
-    execution,
-    schedule,
-    fail,
-    start,
-    completion,
-    attempts,
-    timeouts,
-    option_changes,
-    control,
-    returning,
-    timers,
-    signals,
-    cancellation,
-    children,
-    external_workflows,
-    continue_as_new,
-    reset,
-    options_update,
-    pause,
-    callbacks,
-    markers,
-    reported_problems,
-    search_attributes,
-    queries,
-    updates,
-    deletion,
-)
-
-REQUESTS: Requests = {}
-APPLIERS: Appliers = {}
-TIMERS: Timers = {}
+REQUESTS = RULES.requests
+COMMANDS = RULES.commands
+TIMERS = RULES.timers
+APPLIERS = RULES.appliers
 #: What a buffered event changes when it gets its id: everything else was changed on its arrival.
-NUMBERED: Appliers = {}
-for _concept in _CONCEPTS:
-    REQUESTS.update(getattr(_concept, "REQUESTS", {}))
-    APPLIERS.update(getattr(_concept, "APPLIERS", {}))
-    TIMERS.update(getattr(_concept, "TIMERS", {}))
-    NUMBERED.update(getattr(_concept, "NUMBERED", {}))
+NUMBERED = RULES.numbered
 
 
 def transition(
@@ -110,13 +34,13 @@ def transition(
     The same arguments always give the same outcome. If this raises anything but `Rejected`, `run` may be half
     changed and must be thrown away; the stored run is intact.
     """
-    step = Step(run, now_ns, environment, apply)
+    step = Step(run, now_ns, environment, apply, COMMANDS)
     was_open = run.state.is_open
     guard = history_limits.guard(step, request) if was_open else None
     if type(request) is Timer:
         reply: object = (
             TIMERS[request.kind](step, request)
-            if run.state.is_open or request.kind == TimerKind.CALLBACK_RETRY
+            if was_open or request.kind in RULES.outliving
             else None
         )
     else:
@@ -129,10 +53,7 @@ def transition(
         history_limits.bound_buffer(step)
     if was_open and not run.state.is_open:
         step.keep_outgoing_requests_back()
-        children.on_close(step)
-        callbacks.on_close(step)
-        updates.on_close(step)
-        queries.on_close(step)
+        RULES.close(step)
     outcome = step.finish(reply)
     if outcome.new_run is not None:
         outcome.new_run = _after(run.state, outcome.new_run)
@@ -210,50 +131,27 @@ def _end_row(state: RunState, events: bytes) -> None:
 
 def check(run: Run) -> None:
     """Assert what holds between any two transitions. Tests and the simulator call it; the server does not."""
-    for concept in _CONCEPTS:
-        concept.check(run)
+    RULES.check(run)
     state_size.check(run)
 
 
 def pending_timers(run: Run, now_ns: int) -> list[Timer]:
-    """Every call back that `run` relies on.
+    """Return every timer that `run` relies on.
 
-    The shell must have been asked for each, or for an earlier one of its kind.
+    The runtime must have been asked for each, or for an earlier one of its kind.
     """
-    if not run.state.is_open:
-        return callbacks.pending_timers(run.state, now_ns)
-    return [
-        *execution.pending_timers(run, now_ns),
-        *schedule.pending_timers(run),
-        *timers.pending_timers(run.state),
-        *timeouts.pending_timers(run.state, now_ns),
-        *callbacks.pending_timers(run.state, now_ns),
-    ]
+    return RULES.pending_timers(run, now_ns)
+
+
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
+    """Return every effect that `run` relies on to move: what a restart must deliver again."""
+    return RULES.pending_effects(run, now_ns)
+
+
+def has_pending_effects(run: Run, now_ns: int) -> bool:
+    return RULES.has_pending_effects(run, now_ns)
 
 
 def is_stale(run: Run, timer: Timer) -> bool:
     """Whether `timer` has become of no use for good. One that is not stale may do nothing all the same."""
-    if not run.state.is_open:
-        return timer.kind != TimerKind.CALLBACK_RETRY
-    return workflow_task_timers.is_over(run, timer)
-
-
-def has_pending_effects(run: Run, now_ns: int) -> bool:
-    """Whether a closed run owes anything."""
-    return bool(children.pending_effects(run.state)) or callbacks.has_pending_effects(
-        run.state, now_ns
-    )
-
-
-def pending_effects(run: Run, now_ns: int) -> list[Effect]:
-    """Every effect that `run` relies on to move: what a restart must deliver again."""
-    state = run.state
-    if not state.is_open:
-        return [*children.pending_effects(state), *callbacks.pending_effects(state, now_ns)]
-    return [
-        *schedule.pending_effects(run),
-        *attempts.pending_effects(state, now_ns),
-        *children.pending_effects(state),
-        *external_workflows.pending_effects(state),
-        *callbacks.pending_effects(state, now_ns),
-    ]
+    return RULES.is_stale(run, timer, is_open=run.state.is_open)

@@ -3,8 +3,9 @@
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 
+from perdure.core.execution.concept import Concept
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
+from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import check_id, check_size
 
 # What a worker can command
@@ -49,4 +50,8 @@ def check(run: Run) -> None:
     """Nothing: a marker is no state."""
 
 
-COMMANDS: Commands = {CommandType.COMMAND_TYPE_RECORD_MARKER: record}
+CONCEPT: Concept[Step, Run] = Concept(
+    "markers",
+    check=check,
+    commands={CommandType.COMMAND_TYPE_RECORD_MARKER: record},
+)

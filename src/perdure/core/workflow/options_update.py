@@ -8,11 +8,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.callbacks import attached, check_count
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.versioning import check_override, recorded
 
 # What can be asked
@@ -149,6 +150,10 @@ def check(run: Run) -> None:
     assert run.state.has_priority or not run.state.priority
 
 
-REQUESTS: Requests = {UpdateOptions: update, AttachRequest: attach_request}
-APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: updated}
-NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: numbered}
+CONCEPT: Concept[Step, Run] = Concept(
+    "options update",
+    check=check,
+    requests={UpdateOptions: update, AttachRequest: attach_request},
+    appliers={EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: updated},
+    numbered={EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: numbered},
+)

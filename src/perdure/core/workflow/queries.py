@@ -11,10 +11,11 @@ from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.api.query.v1 import QueryRejected, WorkflowQuery, WorkflowQueryResult
 
 from perdure.core.errors import Code, Rejected, busy_workflow, invalid_argument
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Requests, Step
+from perdure.core.workflow.step import Step
 
 #: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
 _FAIL_FAST_ATTEMPT = 3
@@ -142,4 +143,9 @@ def check(run: Run) -> None:
         assert run.pending_task is not None or state.buffered
 
 
-REQUESTS: Requests = {Query: query, AbandonQuery: abandon}
+CONCEPT: Concept[Step, Run] = Concept(
+    "queries",
+    check=check,
+    requests={Query: query, AbandonQuery: abandon},
+    on_close=on_close,
+)

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perdure.core.errors import no_workflow_task
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import begin_after_reset, offer, timeouts
 from perdure.core.workflow.activities.attempts import eager_request_id
 from perdure.core.workflow.records import ActivityReturned
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step
+from perdure.core.workflow.step import Step
 from perdure.core.workflow.tasks import schedule
+from perdure.core.workflow.tasks.timers import task_timers
 
 # What can be asked
 
@@ -55,9 +57,9 @@ def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
     for update in step.in_flight.updates.values():
         update.is_sent = False
     step.flush()
-    for timer in schedule.pending_timers(step.run):
+    for timer in task_timers(step.run):
         step.set_timer(timer)
-    for effect in schedule.pending_effects(step.run):
+    for effect in schedule.pending_effects(step.run, step.now_ns):
         step.emit(effect)
 
 
@@ -104,9 +106,13 @@ def check(run: Run) -> None:
         assert activity.request_id == "" or activity.started_at_ns
 
 
-REQUESTS: Requests = {
-    ReturnWorkflowTask: return_workflow_task,
-    ReturnActivity: return_activity,
-    ReturnEagerActivities: return_eager_activities,
-}
-APPLIERS: Appliers = {ActivityReturned: activity_returned}
+CONCEPT: Concept[Step, Run] = Concept(
+    "returning",
+    check=check,
+    requests={
+        ReturnWorkflowTask: return_workflow_task,
+        ReturnActivity: return_activity,
+        ReturnEagerActivities: return_eager_activities,
+    },
+    appliers={ActivityReturned: activity_returned},
+)

@@ -7,10 +7,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.concept import Concept
 from perdure.core.search_attributes import fault, is_nothing, with_types
 from perdure.core.times import timestamp_ns
+from perdure.core.workflow.activities.control import PAUSE_INFO
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, new_event
+from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
@@ -105,11 +107,26 @@ def check(run: Run) -> None:
     assert all(run.state.search_attributes.values())
 
 
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upsert,
-    CommandType.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: modify_properties,
-}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upserted,
-    EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: properties_modified,
-}
+def size(run: Run) -> int:
+    # What lists show of pauses follows from records that are smaller than it is.
+    return sum(
+        len(name) + len(value)
+        for fields in (run.state.memo, run.state.search_attributes)
+        for name, value in fields.items()
+        if name != PAUSE_INFO
+    )
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "search attributes",
+    check=check,
+    size=size,
+    commands={
+        CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upsert,
+        CommandType.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: modify_properties,
+    },
+    appliers={
+        EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: upserted,
+        EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: properties_modified,
+    },
+)

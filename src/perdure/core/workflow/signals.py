@@ -7,9 +7,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
@@ -101,6 +102,15 @@ def check(run: Run) -> None:
     assert len(run.state.signals) <= run.state.signal_count
 
 
-REQUESTS: Requests = {Signal: signal}
-APPLIERS: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled}
-NUMBERED: Appliers = {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: numbered}
+def size(run: Run) -> int:
+    return sum(map(len, run.state.signals))
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "signals",
+    check=check,
+    size=size,
+    requests={Signal: signal},
+    appliers={EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: signaled},
+    numbered={EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: numbered},
+)

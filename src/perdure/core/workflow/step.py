@@ -17,7 +17,6 @@ from perdure.core.execution.outcome import (
     NewRun,
     Outcome,
     Timer,
-    TimerKind,
 )
 from perdure.core.workflow.effects import OUTGOING_REQUESTS
 from perdure.core.workflow.records import (
@@ -75,6 +74,10 @@ _SHOWN = {
 _SHOWN_RECORDS = (ActivityPaused, ActivityUnpaused, ProblemsReported)
 
 
+#: A command gets the id of the `WorkflowTaskCompleted` event that it came with.
+Commands = dict[CommandType.ValueType, Callable[["Step", Command, int], None]]
+
+
 class BadCommand(Exception):
     """The worker sent a command that breaks the rules; its workflow task must be failed with `cause`."""
 
@@ -115,6 +118,7 @@ class Step:
         "_task_ids_after",
         "_timers",
         "arrived_meanwhile",
+        "commands",
         "environment",
         "in_flight",
         "new_run",
@@ -129,12 +133,15 @@ class Step:
         now_ns: int,
         environment: Environment,
         apply: Callable[[RunState, Record], None],
+        commands: Commands,
     ) -> None:
         self.run = run
         self.state: RunState = run.state
         self.in_flight: InFlight = run.in_flight
         self.now_ns = now_ns
         self.environment = environment
+        #: What a worker can command.
+        self.commands = commands
         self.new_run: NewRun | None = None
         #: Events that the worker has not seen arrived while it held the task that it completes now.
         self.arrived_meanwhile = False
@@ -350,11 +357,3 @@ def attributes_of(event: HistoryEvent) -> Any:
 
 def new_event(event_type: EventType.ValueType) -> HistoryEvent:
     return HistoryEvent(event_type=event_type)
-
-
-#: The tables that end each module of rules: who answers, obeys, applies and is called back for what.
-Requests = dict[type, Callable[[Step, Any], object]]
-#: A command gets the id of the `WorkflowTaskCompleted` event that it came with.
-Commands = dict[CommandType.ValueType, Callable[[Step, Command, int], None]]
-Appliers = dict[Any, Callable[[RunState, Any], None]]
-Timers = dict[TimerKind, Callable[[Step, Timer], None]]

@@ -4,15 +4,17 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.records import Unbuffered
 from perdure.core.workflow.state import PendingTimer, Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Commands, Step, Timers, new_event
+from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_id, duration_fault
 
 _MILLISECOND_NS = 1_000_000
+_TIMER_BYTES = 40
 
 # What can be asked
 
@@ -67,7 +69,7 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     attributes.start_to_fire_timeout.CopyFrom(wanted.start_to_fire_timeout)
     attributes.workflow_task_completed_event_id = completed_event_id
     step.record(event)
-    step.set_timer(_call_back(step.state.timers[wanted.timer_id]))
+    step.set_timer(_timer_of(step.state.timers[wanted.timer_id]))
 
 
 def cancel(step: Step, command: Command, completed_event_id: int) -> None:
@@ -155,21 +157,32 @@ def check(run: Run) -> None:
         assert timer.started_event_id < state.next_event_id
 
 
-def pending_timers(state: RunState) -> list[Timer]:
-    return [_call_back(timer) for timer in state.timers.values()]
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
+    return [_timer_of(timer) for timer in run.state.timers.values()]
 
 
-def _call_back(timer: PendingTimer) -> Timer:
+def size(run: Run) -> int:
+    # Temporal: the id of a timer counts twice.
+    return sum(_TIMER_BYTES + 2 * len(each) for each in run.state.timers)
+
+
+def _timer_of(timer: PendingTimer) -> Timer:
     return Timer(timer.fire_at_ns, TimerKind.USER_TIMER, timer.started_event_id, 0)
 
 
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_START_TIMER: start,
-    CommandType.COMMAND_TYPE_CANCEL_TIMER: cancel,
-}
-TIMERS: Timers = {TimerKind.USER_TIMER: fire}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_TIMER_STARTED: started,
-    EventType.EVENT_TYPE_TIMER_FIRED: fired,
-    EventType.EVENT_TYPE_TIMER_CANCELED: canceled,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "timers",
+    check=check,
+    commands={
+        CommandType.COMMAND_TYPE_START_TIMER: start,
+        CommandType.COMMAND_TYPE_CANCEL_TIMER: cancel,
+    },
+    timers={TimerKind.USER_TIMER: fire},
+    appliers={
+        EventType.EVENT_TYPE_TIMER_STARTED: started,
+        EventType.EVENT_TYPE_TIMER_FIRED: fired,
+        EventType.EVENT_TYPE_TIMER_CANCELED: canceled,
+    },
+    pending_timers=pending_timers,
+    size=size,
+)

@@ -26,15 +26,16 @@ from temporalio.api.update.v1 import Acceptance, Outcome, Rejection, Response
 from temporalio.api.update.v1 import Request as UpdateRequest
 
 from perdure.core.errors import Code, Rejected, closing
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow import callbacks, update_callbacks
 from perdure.core.workflow.effects import AnswerUpdate
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
-from perdure.core.workflow.lifecycle.execution import check_first_run
+from perdure.core.workflow.lifecycle.execution import check_first_run, ids_size
 from perdure.core.workflow.records import UpdateDropped
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step, new_event
+from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.tasks.schedule import schedule_speculative
 from perdure.core.workflow.tasks.start import message_id
 
@@ -455,10 +456,20 @@ def check(run: Run) -> None:
         assert update.completed_event_id < state.next_event_id
 
 
-REQUESTS: Requests = {AdmitUpdate: admit}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: admitted,
-    UpdateDropped: dropped,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: accepted,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: completed,
-}
+def size(run: Run) -> int:
+    return ids_size(run.state.updates) + ids_size(run.state.admitted_updates)
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "updates",
+    check=check,
+    size=size,
+    requests={AdmitUpdate: admit},
+    appliers={
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: admitted,
+        UpdateDropped: dropped,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: accepted,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: completed,
+    },
+    on_close=on_close,
+)

@@ -19,6 +19,7 @@ from temporalio.api.enums.v1 import EventType
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow import (
     children,
+    concepts,
     machine,
     queries,
     signals,
@@ -129,16 +130,16 @@ def _activity_start_not_refused() -> Any:
 def _activity_is_given_out_again() -> Any:
     """A started activity is dispatched again after a restart, and may be started again."""
 
-    def pending_effects(state: Any, now_ns: int) -> list[Any]:
+    def pending_effects(run: Any, now_ns: int) -> list[Any]:
         return [
             DispatchActivityTask(each.task_queue, each.scheduled_event_id, each.attempt)
-            for each in state.activities.values()
+            for each in run.state.activities.values()
         ]
 
     @contextmanager
     def both() -> Iterator[None]:
         with (
-            patch.object(attempts, "pending_effects", pending_effects),
+            patch.dict(concepts.RULES.pending_effects_of, {attempts.CONCEPT.name: pending_effects}),
             _activity_start_not_refused(),
         ):
             yield
@@ -259,7 +260,7 @@ def _queries_see_what_is_not_durable() -> Any:
 
 
 def _nobody_is_told_of_the_end() -> Any:
-    return patch.object(children, "on_close", lambda step: None)
+    return patch.dict(concepts.RULES.on_close, {children.CONCEPT.name: lambda step: None})
 
 
 def _errands_are_not_repeated() -> Any:
@@ -271,16 +272,16 @@ def _errands_are_not_repeated() -> Any:
 
 
 def _parent_hears_of_a_run_that_goes_on() -> Any:
-    original = children.pending_effects
+    original = children.effects_of
 
-    def pending_effects(state: Any) -> list[Any]:
+    def effects_of(state: Any) -> list[Any]:
         goes_on, state.new_run_id = state.new_run_id, ""
         try:
             return original(state)
         finally:
             state.new_run_id = goes_on
 
-    return patch.object(children, "pending_effects", pending_effects)
+    return patch.object(children, "effects_of", effects_of)
 
 
 def _next_run_comes_in_a_later_commit() -> Any:

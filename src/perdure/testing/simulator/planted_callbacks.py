@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from perdure.core.execution.outcome import Outcome, TimerKind
-from perdure.core.workflow import callbacks, machine, options_update
+from perdure.core.workflow import callbacks, concepts, machine, options_update
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.lifecycle import next_run
@@ -37,7 +37,9 @@ def _not_owed_after_a_restart() -> Any:
 
 
 def _retry_is_forgotten_after_a_restart() -> Any:
-    return patch.object(callbacks, "pending_timers", lambda state, now_ns: [])
+    return patch.dict(
+        concepts.RULES.pending_timers_of, {callbacks.CONCEPT.name: lambda run, now_ns: []}
+    )
 
 
 def _is_not_tried_again() -> Any:

@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.outcome import Timer, TimerKind
-from perdure.core.workflow import external_workflows, machine
+from perdure.core.workflow import concepts, external_workflows, machine
 from perdure.core.workflow.activities import attempts, control
 from perdure.core.workflow.activities.attempts import StartActivity
 from perdure.core.workflow.activities.control import PauseActivities
@@ -44,7 +44,8 @@ def _signal_of_another_is_new_each_time() -> Any:
 
 def _signal_of_another_is_not_owed() -> Any:
     """After a restart nobody sends what a run has not been answered."""
-    return patch.object(external_workflows, "pending_effects", lambda state: [])
+    name = external_workflows.CONCEPT.name
+    return patch.dict(concepts.RULES.pending_effects_of, {name: lambda run, now_ns: []})
 
 
 def _sender_is_answered_too_early() -> Any:
@@ -184,13 +185,13 @@ def _activities_of_a_paused_run_are_handed_out() -> Any:
 def _task_of_a_paused_run_comes_again_after_a_crash() -> Any:
     """As a server did here once: nobody holds the task any more that a worker had at the time of the pause."""
 
-    def pending_effects(run: Any) -> list[Any]:
+    def pending_effects(run: Any, now_ns: int) -> list[Any]:
         task = run.pending_task
         is_held = task is None or run.in_flight.started is not None
         return [] if is_held else [dispatch_of(run.state, task)]
 
     return several(
-        patch.object(schedule, "pending_effects", pending_effects),
+        patch.dict(concepts.RULES.pending_effects_of, {schedule.CONCEPT.name: pending_effects}),
         _hands_out_what_is_paused(StartWorkflowTask),
     )
 

@@ -123,7 +123,7 @@ def test_what_lists_show_of_a_pause_does_not_make_the_state_larger_than_was_note
     run.work(schedule_activity("a", "q", activity_type={"name": "T" * 500}))
     assert not may_exceed(run.run, 10**6)
     run.ask(PauseActivities(Selected("a"), "", "", ""))
-    assert approximate_size(run.state) <= (run.run.state_size_max or 0)
+    assert approximate_size(run.run) <= (run.run.state_size_max or 0)
 
 
 def test_a_run_may_be_closed_while_it_is_paused() -> None:

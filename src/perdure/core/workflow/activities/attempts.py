@@ -15,6 +15,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns, timestamp_ns
@@ -23,26 +24,24 @@ from perdure.core.workflow.activities.attempt_records import (
     attempt_timeouts,
     begin_after_reset,
     dispatch,
+    is_backing_off,
     is_kept_back,
     note_heartbeat,
     offer,
     record_canceled,
     record_started,
     retry,
+    retry_timer,
 )
 from perdure.core.workflow.activities.retries import verdict
+from perdure.core.workflow.effects import DispatchActivityTask
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import (
-    Appliers,
-    Requests,
-    Step,
-    Timers,
-    attributes_of,
-    new_event,
-)
+from perdure.core.workflow.step import Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import retry_policy
+
+_ACTIVITY_BYTES = 100
 
 # What can be asked
 
@@ -364,7 +363,13 @@ def check(run: Run) -> None:
         assert state.activity_ids[activity.activity_id] == scheduled_event_id
 
 
-def pending_effects(state: RunState, now_ns: int) -> list[Effect]:
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
+    activities = run.state.activities.values()
+    return [retry_timer(each) for each in activities if is_backing_off(each, now_ns)]
+
+
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
+    state = run.state
     return [
         dispatch(state, activity)
         for activity in state.activities.values()
@@ -374,19 +379,39 @@ def pending_effects(state: RunState, now_ns: int) -> list[Effect]:
     ]
 
 
-REQUESTS: Requests = {
-    StartActivity: start,
-    CompleteActivity: complete,
-    FailActivity: fail,
-    CancelActivity: cancel,
-    HeartbeatActivity: heartbeat,
-}
-TIMERS: Timers = {TimerKind.ACTIVITY_RETRY: retry_due}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
-    **dict.fromkeys(ENDS, ended),
-    ActivityStarted: started,
-    ActivityHeartbeat: beaten,
-    ActivityRetried: retried,
-}
+def size(run: Run) -> int:
+    return sum(
+        _ACTIVITY_BYTES
+        + len(activity.activity_id)
+        + len(activity.activity_type)
+        + len(activity.task_queue)
+        + len(activity.heartbeat_details)
+        + len(activity.last_failure)
+        for activity in run.state.activities.values()
+    )
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "activity attempts",
+    check=check,
+    requests={
+        StartActivity: start,
+        CompleteActivity: complete,
+        FailActivity: fail,
+        CancelActivity: cancel,
+        HeartbeatActivity: heartbeat,
+    },
+    timers={TimerKind.ACTIVITY_RETRY: retry_due},
+    appliers={
+        EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: scheduled,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
+        **dict.fromkeys(ENDS, ended),
+        ActivityStarted: started,
+        ActivityHeartbeat: beaten,
+        ActivityRetried: retried,
+    },
+    pending_timers=pending_timers,
+    effects=(DispatchActivityTask,),
+    pending_effects=pending_effects,
+    size=size,
+)

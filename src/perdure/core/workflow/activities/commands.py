@@ -4,6 +4,7 @@ from temporalio.api.command.v1 import Command, ScheduleActivityTaskCommandAttrib
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 
+from perdure.core.execution.concept import Concept
 from perdure.core.workflow.activities.attempt_records import (
     ENDS,
     offer,
@@ -11,8 +12,8 @@ from perdure.core.workflow.activities.attempt_records import (
     rely_on_timeouts,
 )
 from perdure.core.workflow.activities.options import checked
-from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import BadCommand, Commands, Step, attributes_of, new_event
+from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
@@ -119,7 +120,10 @@ def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
     )
 
 
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: schedule,
-    CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: request_cancel,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "activity commands",
+    commands={
+        CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: schedule,
+        CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: request_cancel,
+    },
+)

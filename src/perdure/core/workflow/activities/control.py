@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from temporalio.api.common.v1 import Payload
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import (
     begin_after_reset,
@@ -26,7 +27,7 @@ from perdure.core.workflow.records import (
     ActivityUnpaused,
 )
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Appliers, Requests, Step
+from perdure.core.workflow.step import Step
 
 PAUSE_INFO = "TemporalPauseInfo"
 _NOT_FOUND = (
@@ -269,14 +270,18 @@ def check(run: Run) -> None:
         assert activity.paused_at_ns or not activity.pause_request_id
 
 
-REQUESTS: Requests = {
-    PauseActivities: pause,
-    UnpauseActivities: unpause,
-    ResetActivities: reset,
-}
-APPLIERS: Appliers = {
-    ActivityPaused: paused,
-    ActivityUnpaused: unpaused,
-    ActivityRescheduled: rescheduled,
-    ActivityReset: was_reset,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "activity control",
+    check=check,
+    requests={
+        PauseActivities: pause,
+        UnpauseActivities: unpause,
+        ResetActivities: reset,
+    },
+    appliers={
+        ActivityPaused: paused,
+        ActivityUnpaused: unpaused,
+        ActivityRescheduled: rescheduled,
+        ActivityReset: was_reset,
+    },
+)

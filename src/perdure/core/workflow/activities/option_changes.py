@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
 from perdure.core.errors import invalid_argument
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns
 from perdure.core.workflow.activities.attempt_records import (
@@ -28,7 +29,7 @@ from perdure.core.workflow.activities.retries import exponential_ns
 from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import ActivityChanged, ActivityPutOff
 from perdure.core.workflow.state import PendingActivity, RetryPolicy, Run, RunState
-from perdure.core.workflow.step import Appliers, BadCommand, Requests, Step
+from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.validation import retry_policy, retry_policy_fault, task_queue_fault
 
 # What can be asked
@@ -266,5 +267,9 @@ def check(run: Run) -> None:
             assert activity.retry_policy == retry_policy(attributes.retry_policy)
 
 
-REQUESTS: Requests = {ChangeActivities: change}
-APPLIERS: Appliers = {ActivityChanged: changed, ActivityPutOff: put_off}
+CONCEPT: Concept[Step, Run] = Concept(
+    "activity options",
+    check=check,
+    requests={ChangeActivities: change},
+    appliers={ActivityChanged: changed, ActivityPutOff: put_off},
+)

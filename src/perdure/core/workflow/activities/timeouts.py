@@ -1,22 +1,23 @@
 """An activity is not done in time: none of its timeouts may pass unnoticed, and each may mean another attempt."""
 
+from collections.abc import Iterator
+
 from temporalio.api.enums.v1 import EventType, RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow.activities.attempt_records import (
     attempt_timeouts,
     due_at_ns,
-    is_backing_off,
     record_started,
     retry,
-    retry_timer,
     strike_at_ns,
     timeouts,
 )
 from perdure.core.workflow.activities.retries import verdict
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step, Timers, new_event
+from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES
 
@@ -68,8 +69,9 @@ def _due(state: RunState, now_ns: int) -> list[Timer]:
     """Return the timeouts of the activities that one strikes now, in the order in which their times were over."""
     struck = {
         timer.event_id
-        for timer in pending_timers(state, now_ns)
-        if timer.kind in _TIMEOUTS and timer.fire_at_ns <= now_ns
+        for activity in state.activities.values()
+        for timer in timeouts(activity)
+        if timer.fire_at_ns <= now_ns
     }
     due: list[Timer] = []
     for event_id in struck:
@@ -135,13 +137,14 @@ def check(run: Run) -> None:
             assert attempt_timeouts(activity)
 
 
-def pending_timers(state: RunState, now_ns: int) -> list[Timer]:
-    timers: list[Timer] = []
-    for activity in state.activities.values():
-        timers += timeouts(activity)
-        if is_backing_off(activity, now_ns):
-            timers.append(retry_timer(activity))
-    return timers
+def pending_timers(run: Run, now_ns: int) -> Iterator[Timer]:
+    for activity in run.state.activities.values():
+        yield from timeouts(activity)
 
 
-TIMERS: Timers = dict.fromkeys(_TIMEOUTS, time_out)
+CONCEPT: Concept[Step, Run] = Concept(
+    "activity timeouts",
+    check=check,
+    timers=dict.fromkeys(_TIMEOUTS, time_out),
+    pending_timers=pending_timers,
+)

@@ -10,13 +10,14 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
+from perdure.core.execution.concept import Concept
 from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.times import duration_ns, set_duration
 from perdure.core.workflow.lifecycle.execution import refuse_unhandled
 from perdure.core.workflow.lifecycle.next_run import first_backoff_ns, follow, inherited
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import BadCommand, Commands, Step, new_event
+from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import (
     NUL,
     check_size,
@@ -173,6 +174,10 @@ def check(run: Run) -> None:
     assert not run.state.new_run_id or not run.state.is_open
 
 
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: continue_as_new,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "continue as new",
+    check=check,
+    commands={
+        CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: continue_as_new,
+    },
+)

@@ -4,12 +4,13 @@ An open run is terminated first, and what a closed run still owes to its parent 
 else must notice that it is gone. Then all its rows go at once, so there is no run that is deleted in part.
 """
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Delete
-from perdure.core.workflow.children import pending_effects
+from perdure.core.workflow import children
 from perdure.core.workflow.lifecycle.execution import record_terminated
 from perdure.core.workflow.records import DeletionRequested
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step
+from perdure.core.workflow.step import HISTORY_SERVICE, Step
 
 #: Temporal: what a parent reads of a child that was open when it was deleted.
 _REASON = "Delete workflow execution"
@@ -40,8 +41,12 @@ def check(run: Run) -> None:
 
 def is_due(state: RunState) -> bool:
     """Whether nothing is to be waited for any more: the run's rows are to be deleted with the next commit."""
-    return state.deletion_requested and not pending_effects(state)
+    return state.deletion_requested and not children.effects_of(state)
 
 
-REQUESTS: Requests = {Delete: delete}
-APPLIERS: Appliers = {DeletionRequested: requested}
+CONCEPT: Concept[Step, Run] = Concept(
+    "deletion",
+    check=check,
+    requests={Delete: delete},
+    appliers={DeletionRequested: requested},
+)

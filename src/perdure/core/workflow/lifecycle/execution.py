@@ -1,6 +1,6 @@
 """A run starts and closes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from temporalio.api.command.v1 import Command
@@ -18,6 +18,7 @@ from temporalio.api.failure.v1 import Failure, TimeoutFailureInfo
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.search_attributes import drop_nothing, with_types
@@ -34,21 +35,12 @@ from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.records import Identified, RequestAttached
 from perdure.core.workflow.signals import check_parent, record_signal
 from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
-from perdure.core.workflow.step import (
-    HISTORY_SERVICE,
-    Appliers,
-    BadCommand,
-    Commands,
-    Requests,
-    Step,
-    Timers,
-    attributes_of,
-    new_event,
-)
+from perdure.core.workflow.step import HISTORY_SERVICE, BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks import fail as workflow_task_failures
 from perdure.core.workflow.tasks.fail import FailWorkflowTask, force_close
 from perdure.core.workflow.tasks.schedule import held, schedule
 from perdure.core.workflow.tasks.start import StartWorkflowTask, hand_out
+from perdure.core.workflow.tasks.timers import first_task_timer
 from perdure.core.workflow.validation import check_size, retry_policy
 
 #: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
@@ -60,6 +52,8 @@ TIMED_OUT = Failure(
 )
 
 _MILLISECOND_NS = 10**6
+_RUN_BYTES = 300
+_ENTRY_BYTES = 20
 
 # What can be asked
 
@@ -101,7 +95,7 @@ def start(step: Step, request: Start) -> None:
         record_signal(step, request.signal)
     state = step.state
     if state.execution_time_ns > state.start_time_ns:
-        step.set_timer(_first_task_timer(state))
+        step.set_timer(first_task_timer(state))
     else:
         _schedule_first(step, request)
     for timer in _end_timers(state):
@@ -436,14 +430,25 @@ def check(run: Run) -> None:
 
 
 def pending_timers(run: Run, now_ns: int) -> list[Timer]:
-    timers = _end_timers(run.state)
-    if run.state.waits_for_first_task:
-        timer = _first_task_timer(run.state)
-        # It may have fired, to no effect while there is a speculative task or a pause.
-        is_idle = run.in_flight.speculative is None and not run.state.is_paused
-        if is_idle or timer.fire_at_ns > now_ns:
-            timers.append(timer)
-    return timers
+    return _end_timers(run.state) if run.state.is_open else []
+
+
+def ids_size(ids: Iterable[str]) -> int:
+    return sum(_ENTRY_BYTES + len(each) for each in ids)
+
+
+def size(run: Run) -> int:
+    """Also ids, times and numbers that each run has."""
+    state = run.state
+    return (
+        _RUN_BYTES
+        + len(state.workflow_id)
+        + len(state.workflow_type)
+        + 2 * len(state.task_queue)
+        + len(state.user_metadata)
+        + len(state.priority)
+        + ids_size(state.request_ids)
+    )
 
 
 def _end_timers(state: RunState) -> list[Timer]:
@@ -455,27 +460,29 @@ def _end_timers(state: RunState) -> list[Timer]:
     return timers
 
 
-def _first_task_timer(state: RunState) -> Timer:
-    return Timer(state.execution_time_ns, TimerKind.FIRST_TASK, 0, 0)
-
-
-REQUESTS: Requests = {
-    Start: start,
-    Terminate: terminate,
-    FailWorkflowTask: fail_task,
-}
-COMMANDS: Commands = {
-    CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: complete,
-    CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: fail,
-    CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: cancel,
-}
-TIMERS: Timers = {
-    TimerKind.RUN_TIMEOUT: time_out,
-    TimerKind.EXECUTION_TIMEOUT: time_out,
-}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
-    **dict.fromkeys(_STATUSES, closed),
-    Identified: identified,
-    RequestAttached: request_attached,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "execution",
+    check=check,
+    requests={
+        Start: start,
+        Terminate: terminate,
+        FailWorkflowTask: fail_task,
+    },
+    commands={
+        CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: complete,
+        CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: fail,
+        CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: cancel,
+    },
+    timers={
+        TimerKind.RUN_TIMEOUT: time_out,
+        TimerKind.EXECUTION_TIMEOUT: time_out,
+    },
+    appliers={
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: started,
+        **dict.fromkeys(_STATUSES, closed),
+        Identified: identified,
+        RequestAttached: request_attached,
+    },
+    pending_timers=pending_timers,
+    size=size,
+)

@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus, Workflow
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.activities.attempt_records import dispatch, retry_timer
@@ -17,7 +18,7 @@ from perdure.core.workflow.activities.control import show_paused
 from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import TaskDropped
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Requests, Step, new_event
+from perdure.core.workflow.step import HISTORY_SERVICE, Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled, offer_again
 
 # What can be asked
@@ -160,8 +161,12 @@ def check(run: Run) -> None:
         assert state.is_paused == bool(state.paused_at_ns)
 
 
-REQUESTS: Requests = {Pause: pause, Unpause: unpause}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED: paused,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED: unpaused,
-}
+CONCEPT: Concept[Step, Run] = Concept(
+    "pause",
+    check=check,
+    requests={Pause: pause, Unpause: unpause},
+    appliers={
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED: paused,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED: unpaused,
+    },
+)

@@ -17,6 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import invalid_argument
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow import children, options_update
 from perdure.core.workflow.known_requests import KNOWN_MAX
@@ -29,14 +30,7 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.signals import Signal, record_signal
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import (
-    HISTORY_SERVICE,
-    Appliers,
-    Requests,
-    Step,
-    attributes_of,
-    new_event,
-)
+from perdure.core.workflow.step import HISTORY_SERVICE, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import schedule
 
 #: Temporal: the request id of a task that the reset itself has begun.
@@ -310,5 +304,9 @@ def check(run: Run) -> None:
     assert state.run_id not in (state.reset_run_id, *state.base_run_ids) or not state.exists
 
 
-REQUESTS: Requests = {Rebuild: rebuild, NoteReset: note_reset}
-APPLIERS: Appliers = {Rebuilt: rebuilt, WasReset: was_reset}
+CONCEPT: Concept[Step, Run] = Concept(
+    "reset",
+    check=check,
+    requests={Rebuild: rebuild, NoteReset: note_reset},
+    appliers={Rebuilt: rebuilt, WasReset: was_reset},
+)

@@ -10,12 +10,13 @@ from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCa
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
 from perdure.core.workflow.state import Run, RunState, WorkflowTask
-from perdure.core.workflow.step import HISTORY_SERVICE, Appliers, Step, Timers, new_event
+from perdure.core.workflow.step import HISTORY_SERVICE, Step, new_event
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.schedule import (
     TaskRef,
@@ -24,7 +25,12 @@ from perdure.core.workflow.tasks.schedule import (
     record_started,
     release,
 )
-from perdure.core.workflow.tasks.timers import schedule_to_start_timer, timeout_timer
+from perdure.core.workflow.tasks.timers import (
+    is_over,
+    schedule_to_start_timer,
+    task_timers,
+    timeout_timer,
+)
 
 #: Temporal: a reset, a failover or a pause is nobody's failure.
 _NOBODYS = (
@@ -218,12 +224,22 @@ def check(run: Run) -> None:
     assert run.state.workflow_task_attempt == 1 or not run.state.sticky_queue
 
 
-TIMERS: Timers = {
-    TimerKind.WORKFLOW_TASK_TIMEOUT: time_out,
-    TimerKind.STICKY_SCHEDULE_TO_START: sticky_time_out,
-}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: failed,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: timed_out,
-    TaskDropped: dropped,
-}
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
+    return task_timers(run)
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "workflow task failures",
+    check=check,
+    pending_timers=pending_timers,
+    is_stale=is_over,
+    timers={
+        TimerKind.WORKFLOW_TASK_TIMEOUT: time_out,
+        TimerKind.STICKY_SCHEDULE_TO_START: sticky_time_out,
+    },
+    appliers={
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: failed,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: timed_out,
+        TaskDropped: dropped,
+    },
+)

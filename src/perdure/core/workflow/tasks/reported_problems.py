@@ -5,9 +5,10 @@ import json
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
+from perdure.core.execution.concept import Concept
 from perdure.core.workflow.records import ProblemsReported
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Appliers, Step
+from perdure.core.workflow.step import Step
 
 REPORTED = "TemporalReportedProblems"
 
@@ -69,4 +70,8 @@ def check(run: Run) -> None:
     assert run.state.failed_task_count >= 0
 
 
-APPLIERS: Appliers = {ProblemsReported: reported}
+CONCEPT: Concept[Step, Run] = Concept(
+    "reported problems",
+    check=check,
+    appliers={ProblemsReported: reported},
+)

@@ -17,9 +17,11 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import no_workflow_task
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect, Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns, timestamp_ns
+from perdure.core.workflow.effects import DispatchWorkflowTask
 from perdure.core.workflow.records import (
     Flushed,
     StickySet,
@@ -29,19 +31,13 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import Run, RunState, Speculative, WorkflowTask
-from perdure.core.workflow.step import (
-    Appliers,
-    Requests,
-    Step,
-    Timers,
-    name_version,
-)
+from perdure.core.workflow.step import Step, name_version
 from perdure.core.workflow.tasks.timers import (
     backoff_ns,
     dispatch_of,
+    first_task_timer,
     schedule_to_start_timer,
     scheduled_event,
-    timeout_timer,
 )
 
 # What can be asked
@@ -301,31 +297,42 @@ def check(run: Run) -> None:
         assert not state.buffered
 
 
-def pending_timers(run: Run) -> list[Timer]:
-    state, started = run.state, run.in_flight.started
-    task = run.pending_task
-    if task is None:
+def pending_timers(run: Run, now_ns: int) -> list[Timer]:
+    state = run.state
+    if not (state.is_open and state.waits_for_first_task):
         return []
-    if started is not None:
-        return [timeout_timer(task, started.started_at_ns)]
-    timer = schedule_to_start_timer(run)
-    return [timer] if timer is not None and not state.is_paused else []
+    timer = first_task_timer(state)
+    # It may have fired, to no effect while there is a speculative task or a pause.
+    is_idle = run.in_flight.speculative is None and not state.is_paused
+    return [timer] if is_idle or timer.fire_at_ns > now_ns else []
 
 
-def pending_effects(run: Run) -> list[Effect]:
+def pending_effects(run: Run, now_ns: int) -> list[Effect]:
     task = run.pending_task
     if task is None or run.in_flight.started is not None or run.state.is_paused:
         return []
     return [dispatch_of(run.state, task)]
 
 
-REQUESTS: Requests = {ResetSticky: reset_sticky}
-TIMERS: Timers = {TimerKind.FIRST_TASK: first_task_due}
-APPLIERS: Appliers = {
-    EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: scheduled,
-    TaskRescheduled: rescheduled,
-    TaskConverted: converted,
-    StickySet: sticky_set,
-    Flushed: flushed,
-    Unbuffered: unbuffered,
-}
+def size(run: Run) -> int:
+    return sum(event.ByteSize() for event in run.state.buffered)
+
+
+CONCEPT: Concept[Step, Run] = Concept(
+    "workflow task schedule",
+    check=check,
+    requests={ResetSticky: reset_sticky},
+    timers={TimerKind.FIRST_TASK: first_task_due},
+    appliers={
+        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: scheduled,
+        TaskRescheduled: rescheduled,
+        TaskConverted: converted,
+        StickySet: sticky_set,
+        Flushed: flushed,
+        Unbuffered: unbuffered,
+    },
+    pending_timers=pending_timers,
+    effects=(DispatchWorkflowTask,),
+    pending_effects=pending_effects,
+    size=size,
+)

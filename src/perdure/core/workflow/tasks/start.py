@@ -14,10 +14,11 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Request as UpdateRequest
 
 from perdure.core.errors import no_workflow_task
+from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import Requests, Step, new_event
+from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import TaskRef, record_scheduled, transient_event
 from perdure.core.workflow.tasks.timers import name_queue, timeout_timer
 
@@ -251,4 +252,8 @@ def check(run: Run) -> None:
         assert started.events[0].event_id == run.state.next_event_id
 
 
-REQUESTS: Requests = {StartWorkflowTask: start}
+CONCEPT: Concept[Step, Run] = Concept(
+    "workflow task start",
+    check=check,
+    requests={StartWorkflowTask: start},
+)

@@ -27,6 +27,21 @@ def dispatch_of(state: RunState, task: WorkflowTask) -> DispatchWorkflowTask:
     )
 
 
+def first_task_timer(state: RunState) -> Timer:
+    return Timer(state.execution_time_ns, TimerKind.FIRST_TASK, 0, 0)
+
+
+def task_timers(run: Run) -> list[Timer]:
+    """Return the timer of the pending task: its timeout, or the time that a worker has to take it."""
+    task, started = run.pending_task, run.in_flight.started
+    if task is None:
+        return []
+    if started is not None:
+        return [timeout_timer(task, started.started_at_ns)]
+    timer = schedule_to_start_timer(run)
+    return [timer] if timer is not None and not run.state.is_paused else []
+
+
 def timeout_timer(task: WorkflowTask, started_at_ns: int) -> Timer:
     return Timer(
         started_at_ns + task.start_to_close_ns,
