@@ -21,8 +21,8 @@ from hypothesis import settings
 settings.register_profile("no deadline", settings.get_profile("default"), deadline=None)
 settings.load_profile("no deadline")
 
-#: Here no clock runs and no socket is open: what fails once, fails.
-_NO_TIME_PASSES = tuple(Path(__file__).parent / name for name in ("core", "house"))
+#: Here no real clock runs and no socket is open: what fails once, fails.
+_NO_TIME_PASSES = tuple(Path(__file__).parent / name for name in ("core", "house", "stories"))
 #: Longer than setting up, running or tearing down any test takes on a busy machine. Tests that wait for a process, a server or
 #: a database have a shorter patience of their own; this is for tests that hang all the same, and would block the others.
 _PATIENCE_S = 900

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 from tests.differential.compare import Intended
 from tests.differential.world import World
@@ -20,6 +20,8 @@ class Script:
     pending: str | None
     #: Dynamic configuration of the servers that it runs against: scripts with the same share a pair.
     settings: tuple[str, ...] = ()
+    #: The class of the world that `play` gets; that of a story has more words.
+    world: type[World] = World
 
 
 SCRIPTS: dict[str, Script] = {}
@@ -58,12 +60,13 @@ def script(
 
 def add(
     name: str,
-    play: Play,
+    play: Callable[[Any], Awaitable[None]],
     *,
     intended: Iterable[Intended] = (),
     pending: str | None = None,
     settings: tuple[str, ...] = (),
+    world: type[World] = World,
 ) -> None:
     """Register one of a family of scripts that a loop makes."""
     assert name not in SCRIPTS, f"two scripts are called {name}"
-    SCRIPTS[name] = Script(name, play, tuple(intended), pending, settings)
+    SCRIPTS[name] = Script(name, play, tuple(intended), pending, settings, world)

@@ -16,7 +16,6 @@ from tests.differential.registry import Script
 from tests.differential.servers import Settings, running
 from tests.differential.transcript import Step
 from tests.differential.wire import Wire
-from tests.differential.world import World
 
 #: Scripts at once against one server: more of them make the timeouts under test late.
 _AT_ONCE = 6
@@ -26,7 +25,7 @@ _SCRIPT_WITHIN_S = 60.0
 async def play(script: Script, wire: Wire) -> list[Step]:
     """Run one script; returns its normalised transcript, which says so if the script had to stop."""
     nonce = uuid.uuid4().hex[:10]
-    world = World(wire, nonce)
+    world = script.world(wire, nonce)
     try:
         async with asyncio.timeout(_SCRIPT_WITHIN_S):
             await script.play(world)

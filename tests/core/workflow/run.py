@@ -9,6 +9,7 @@ import copy
 import heapq
 import itertools
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -75,17 +76,23 @@ class OneRun:
     """One run of workflow "w": begun by `started`, or a start request of these fields (in the JSON form of the API)."""
 
     def __init__(
-        self, *, limits: Limits | None = None, started: Start | Rebuild | None = None, **fields: Any
+        self,
+        *,
+        limits: Limits | None = None,
+        started: Start | Rebuild | None = None,
+        begins_ns: int = T0_NS,
+        fresh_id: Callable[[], str] | None = None,
+        **fields: Any,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         ids = itertools.count(1)
         self.environment = Environment(
             self.limits,
-            lambda: f"id-{next(ids)}",
+            fresh_id or (lambda: f"id-{next(ids)}"),
             lambda _: {"Color": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
             lambda _: 24 * 3600 * SECOND_NS,
         )
-        self.now_ns = T0_NS
+        self.now_ns = begins_ns
         self.run = Run()
         self.journal = Journal()
         #: Asked for and not fired yet.

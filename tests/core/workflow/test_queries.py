@@ -66,15 +66,6 @@ def test_what_the_worker_leaves_unanswered_is_asked_again_directly() -> None:
     assert sent(run) == [AnswerQuery("2", b"two"), direct("1")]
 
 
-def test_a_query_waits_for_the_task_that_a_worker_holds() -> None:
-    run = OneRun()
-    run.take()
-    run.query()
-    assert sent(run) == []
-    run.complete()
-    assert sent(run) == [direct()]
-
-
 def test_a_query_goes_with_the_next_task_if_there_is_one() -> None:
     run = OneRun()
     run.take()

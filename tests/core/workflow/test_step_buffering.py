@@ -1,7 +1,6 @@
 """Events that arrive while a worker has the workflow task wait for its end, and come after the worker's events."""
 
 import pytest
-from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
 from perdure.core.limits import Limits
@@ -9,10 +8,7 @@ from perdure.core.workflow.records import Buffered
 from perdure.core.workflow.signals import Signal
 from tests.build.commands import (
     cancel_activity,
-    cancel_workflow,
     complete_workflow,
-    continue_as_new,
-    fail_workflow,
     schedule_activity,
     start_timer,
 )
@@ -35,20 +31,6 @@ def test_a_signal_waits_for_the_end_of_the_task() -> None:
     )
     times = [seconds(event.event_time) for event in run.journal.events[3:]]
     assert times == [2, 2, 1, 2], "it keeps the time of its arrival"
-
-
-def test_many_keep_their_order() -> None:
-    run = OneRun()
-    run.take()
-    for name in "abc":
-        run.signal(name)
-    run.request_cancel()
-    run.complete()
-    assert run.history().endswith(
-        "4 WorkflowTaskCompleted 5 WorkflowExecutionSignaled 6 WorkflowExecutionSignaled"
-        " 7 WorkflowExecutionSignaled 8 WorkflowExecutionCancelRequested 9 WorkflowTaskScheduled"
-    )
-    assert [run.event(n).signal_name for n in (5, 6, 7)] == ["a", "b", "c"]
 
 
 def test_the_end_of_an_activity_comes_last() -> None:
@@ -110,33 +92,6 @@ def test_they_outlive_a_crash_and_come_before_the_task_that_is_handed_out_again(
     events = [run.event(event.event_id) for event in run.journal.events]
     assert [e.signal_name for e in events if hasattr(e, "signal_name")] == ["one", "two"]
     assert run.run.pending_task is None, "the worker has seen them"
-
-
-@pytest.mark.parametrize(
-    "command",
-    [complete_workflow(), fail_workflow(), cancel_workflow(), continue_as_new()],
-    ids=["complete", "fail", "cancel", "continue as new"],
-)
-def test_a_run_cannot_close_before_its_worker_has_seen_everything(command: Command) -> None:
-    run = OneRun()
-    run.take()
-    run.signal()
-    assert run.refused(run.completion(start_timer("t", 1), command)) == (
-        "INVALID_ARGUMENT: UnhandledCommand"
-    )
-    assert run.history().endswith(
-        "3 WorkflowTaskStarted 4 WorkflowTaskFailed 5 WorkflowExecutionSignaled"
-        " 6 WorkflowTaskScheduled"
-    )
-    failed = run.event(4)
-    assert failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-    assert failed.failure.message == "UnhandledCommand"
-    assert failed.failure.HasField("server_failure_info")
-    assert run.event(6).attempt == 1, "a normal task"
-    assert run.new_run is None
-    assert not run.state.timers, "the other commands were not carried out either"
-    run.work(command)
-    assert not run.state.is_open
 
 
 def test_a_run_that_wants_to_close_gets_no_more_signals_until_it_could() -> None:

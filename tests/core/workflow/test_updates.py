@@ -49,7 +49,7 @@ def test_an_update_is_accepted_and_done() -> None:
     assert told(run) == [AnswerUpdate("u", COMPLETED, DONE.SerializeToString())]
 
 
-def test_an_update_is_accepted_now_and_done_later() -> None:
+def test_an_accepted_update_outlives_a_crash() -> None:
     run = asked()
     run.complete(start_timer("t", 5), messages=says(ACCEPT))
     assert told(run) == [AnswerUpdate("u", ACCEPTED, b"")]
@@ -67,16 +67,6 @@ def test_commands_say_where_the_news_of_an_update_belong() -> None:
         "8 TimerStarted 9 WorkflowExecutionUpdateAccepted 10 TimerStarted"
         " 11 WorkflowExecutionUpdateCompleted"
     )
-
-
-def test_a_rejected_update_leaves_no_trace() -> None:
-    run = asked()
-    reply = run.complete(messages=says(REJECT))
-    assert run.news() == ""
-    assert reply.reset_to_event_id == 3
-    [settled] = told(run)
-    assert settled.stage == COMPLETED
-    assert run.history().endswith("4 WorkflowTaskCompleted")
 
 
 def test_what_the_worker_does_not_mention_is_rejected() -> None:

@@ -92,29 +92,6 @@ async def activity_fails_for_good(world: World) -> None:
 
 
 @script
-async def activity_is_retried(world: World) -> None:
-    """Backoff as one sees it in a description; details of the last heartbeat go to the next attempt."""
-    workflow, queue = await _scheduled(
-        world,
-        heartbeat_timeout="50s",
-        retry_policy={"initial_interval": "1s", "maximum_attempts": 2, "backoff_coefficient": 3},
-    )
-    activity = await world.poll_activity(queue)
-    await activity.heartbeat("half way")
-    await workflow.describe("beating")
-    await activity.fail(failure("first", type="Broken"))
-    await workflow.describe("backing off")
-    await workflow.history("backing off")
-    await activity.heartbeat(label="while backing off")
-    await activity.complete(label="while backing off")
-    activity = await world.poll_activity(queue)
-    await workflow.describe("second attempt")
-    await activity.fail(failure("second", type="Other"))
-    await workflow.describe("failed")
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@script
 async def activity_backoff_grows(world: World) -> None:
     workflow, queue = await _scheduled(
         world,
@@ -243,13 +220,6 @@ async def _cancelled_while_started(world: World, **fields: Any) -> tuple[Workflo
     await workflow.describe("cancel requested")
     await activity.heartbeat(label="after")
     return workflow, activity
-
-
-@script
-async def cancelled_activity_obeys(world: World) -> None:
-    workflow, activity = await _cancelled_while_started(world)
-    await activity.canceled("as you wish")
-    await workflow.poll_and_complete(complete_workflow())
 
 
 @script

@@ -16,15 +16,13 @@ from tests.differential.world import World
 _TIMED_OUT = EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT
 
 
-def _times_out(name: str, *, starts: bool, beats: bool = False, **fields: Any) -> None:
+def _times_out(name: str, *, starts: bool, **fields: Any) -> None:
     async def play(world: World) -> None:
         workflow = world.workflow()
         queue = world.id("activities")
         await workflow.start(quiet=True)
         await workflow.poll_and_complete(schedule_activity("a", queue, **fields))
         activity = await world.poll_activity(queue) if starts else None
-        if activity and beats:
-            await activity.heartbeat("the last one")
         await workflow.until(_TIMED_OUT)
         await workflow.history("timed out")
         if activity:
@@ -42,11 +40,7 @@ _times_out(
 )
 _times_out("schedule_to_close_unstarted", starts=False, schedule_to_close_timeout="1s")
 _times_out("schedule_to_close", starts=True, schedule_to_close_timeout="1s")
-_times_out("start_to_close", starts=True, start_to_close_timeout="1s", retry_policy=_ONCE)
 _times_out("heartbeat", starts=True, heartbeat_timeout="1s", retry_policy=_ONCE)
-_times_out(
-    "heartbeat_after_one", starts=True, beats=True, heartbeat_timeout="1s", retry_policy=_ONCE
-)
 _times_out(
     "non_retryable",
     starts=True,

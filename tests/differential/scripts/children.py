@@ -197,9 +197,7 @@ def _parent_ends(name: str, policy: str) -> None:
         parent, child = await _family(world, parent_close_policy=f"PARENT_CLOSE_POLICY_{policy}")
         await parent.signal()
         await parent.poll_and_complete(complete_workflow())
-        if policy == "TERMINATE":
-            await child.until_closed()
-        elif policy == "REQUEST_CANCEL":
+        if policy == "REQUEST_CANCEL":
             await child.until(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
         else:
             await world.settle()
@@ -208,7 +206,6 @@ def _parent_ends(name: str, policy: str) -> None:
     add(f"parent_closes_and_its_child_{name}", play)
 
 
-_parent_ends("is_terminated", "TERMINATE")
 _parent_ends("is_asked_to_stop", "REQUEST_CANCEL")
 _parent_ends("goes_on", "ABANDON")
 
@@ -220,14 +217,6 @@ async def parent_goes_on_as_new(world: World) -> None:
     await parent.signal()
     await parent.poll_and_complete(continue_as_new())
     await child.until_closed()
-
-
-@script
-async def parent_terminated(world: World) -> None:
-    parent, child = await _family(world, parent_close_policy="PARENT_CLOSE_POLICY_REQUEST_CANCEL")
-    await parent.terminate()
-    await child.until(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
-    await child.poll_and_complete(cancel_workflow())
 
 
 @script

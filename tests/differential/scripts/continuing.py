@@ -15,19 +15,6 @@ _ONE = json_payloads("value")["payloads"][0]
 
 
 @script
-async def continue_with_nothing_changed(world: World) -> None:
-    workflow = world.workflow()
-    first = await workflow.start()
-    await workflow.poll_and_complete(continue_as_new())
-    await workflow.describe("the old run", run_id=first)
-    await workflow.describe("the new run")
-    await workflow.history("close event of the old run", run_id=first, history_event_filter_type=2)
-    await workflow.signal()
-    await workflow.signal(label="the old run", run_id=first)
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@script
 async def continue_with_everything_changed(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(

@@ -5,12 +5,10 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
-    cancel_workflow,
     command,
     complete_workflow,
     fail_workflow,
     json_payloads,
-    schedule_activity,
     start_timer,
 )
 from tests.differential.compare import Intended
@@ -36,20 +34,6 @@ async def fail_with_a_cause(world: World) -> None:
     await workflow.poll_and_complete(
         fail_workflow("broken", source="sdk", stack_trace="line 1", cause=cause)
     )
-
-
-@script
-async def cancel_requested(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    await workflow.poll_and_complete(start_timer("t", 100))
-    await workflow.cancel("first", reason="because", request_id="one")
-    await workflow.describe("requested")
-    await workflow.cancel("the same again", reason="because", request_id="one")
-    await workflow.cancel("another one", reason="other", request_id="two")
-    await workflow.poll_and_complete(cancel_workflow())
-    await workflow.cancel("closed")
-    await workflow.cancel("closed, by run", run_id=workflow.run_id)
 
 
 @script
@@ -119,18 +103,6 @@ async def terminate_while_failing(world: World) -> None:
     await (await workflow.poll()).fail()
     await workflow.poll("second attempt")
     await workflow.terminate()
-
-
-@script
-async def terminate_with_everything_pending(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    queue = world.id("activities")
-    await workflow.poll_and_complete(start_timer("t", 100), schedule_activity("a", queue))
-    activity = await world.poll_activity(queue)
-    await workflow.terminate()
-    await activity.heartbeat()
-    await activity.complete()
 
 
 _RACE = Intended(

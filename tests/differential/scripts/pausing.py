@@ -103,21 +103,6 @@ async def pauses_sent_again(world: World) -> None:
 
 
 @_pausable()
-async def paused_while_a_task_waits(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    await _pause(workflow)
-    await workflow.describe("paused")
-    await workflow.signal()
-    await workflow.query("paused")
-    await update(workflow, "paused")
-    await workflow.describe("signaled")
-    await _unpause(workflow)
-    await workflow.describe("unpaused")
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@_pausable()
 async def paused_with_nothing_to_do(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()

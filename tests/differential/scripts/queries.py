@@ -129,16 +129,6 @@ async def query_and_a_failing_task(world: World) -> None:
 
 
 @script
-async def query_behind_a_task_in_flight(world: World) -> None:
-    workflow = await _idle(world)
-    await workflow.signal()
-    task = await workflow.poll()
-    async with world.meanwhile(workflow.query()):
-        await task.complete()
-        await (await workflow.poll("the query")).answer_query()
-
-
-@script
 async def query_behind_a_task_with_more_to_come(world: World) -> None:
     workflow = await _idle(world)
     await workflow.signal()

@@ -60,19 +60,9 @@ async def see_child(parent: Workflow, child: Workflow) -> None:
 
 
 @script
-async def reset_to_a_completed_task(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start(memo={"fields": {}}, user_metadata={"summary": {"data": "InMi"}})
-    await workflow.poll_and_complete(LONG)
-    await reset(workflow, 4)
-    await workflow.describe("both linked")
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@script
 async def reset_to_a_started_task(world: World) -> None:
     workflow = world.workflow()
-    await workflow.start()
+    await workflow.start(memo={"fields": {}}, user_metadata={"summary": {"data": "InMi"}})
     await workflow.poll_and_complete(LONG)
     await reset(workflow, 3)
     await workflow.poll_and_complete(complete_workflow())

@@ -2,38 +2,11 @@
 
 from temporalio.api.enums.v1 import EventType
 
-from tests.build.commands import cancel_timer, complete_workflow, start_timer
+from tests.build.commands import complete_workflow, start_timer
 from tests.differential.registry import script
 from tests.differential.world import World
 
 _FIRED = EventType.EVENT_TYPE_TIMER_FIRED
-
-
-@script
-async def timer_fires(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    await workflow.poll_and_complete(start_timer("t", 1))
-    await workflow.describe("asleep")
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@script
-async def timer_of_nothing(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    await workflow.poll_and_complete(start_timer("t", 0))
-    await workflow.poll_and_complete(complete_workflow())
-
-
-@script
-async def timer_is_cancelled(world: World) -> None:
-    workflow = world.workflow()
-    await workflow.start()
-    await workflow.poll_and_complete(start_timer("t", 100), start_timer("u", 100))
-    await workflow.signal()
-    await workflow.poll_and_complete(cancel_timer("t"))
-    await workflow.describe()
 
 
 @script
@@ -43,20 +16,6 @@ async def timers_fire_in_order(world: World) -> None:
     await workflow.poll_and_complete(start_timer("second", 2), start_timer("first", 1))
     for _ in range(2):
         await workflow.poll_and_complete()
-
-
-@script
-async def timer_fires_while_started(world: World) -> None:
-    """The firing is buffered behind the task in flight, and can still be cancelled by it."""
-    workflow = world.workflow()
-    await workflow.start()
-    await workflow.poll_and_complete(start_timer("t", 1), start_timer("u", 1))
-    await workflow.signal()
-    task = await workflow.poll()
-    await world.wait(1.5)
-    await workflow.history("fired, buffered")
-    await task.complete(cancel_timer("t"))
-    await workflow.poll_and_complete(complete_workflow())
 
 
 @script

@@ -53,20 +53,6 @@ async def update_is_done_at_once(world: World) -> None:
 
 
 @script
-async def update_is_accepted_then_done(world: World) -> None:
-    workflow = await idle(world)
-    async with world.meanwhile(update(workflow, wait="ACCEPTED")):
-        task = await workflow.poll()
-        await respond(task, [accepts(task.reply.messages[0])])
-    await poll_update(workflow, label="unspecified")
-    await poll_update(workflow, label="accepted", wait="ACCEPTED")
-    async with world.meanwhile(poll_update(workflow, label="completed", wait="COMPLETED")):
-        await workflow.signal()
-        await respond(await workflow.poll(), [completes("one")])
-    await update(workflow, label="again")
-
-
-@script
 async def update_fails(world: World) -> None:
     workflow = await idle(world)
     async with world.meanwhile(update(workflow)):
@@ -78,7 +64,7 @@ async def update_fails(world: World) -> None:
 
 @script
 async def update_is_rejected(world: World) -> None:
-    """No trace is left, and the next task comes as if nothing had been."""
+    """The task leaves a trace: it has shown the worker an event that it cannot see again."""
     workflow = await idle(world)
     async with world.meanwhile(update(workflow)):
         task = await workflow.poll()
@@ -87,21 +73,6 @@ async def update_is_rejected(world: World) -> None:
         await respond(task, [rejects(task.reply.messages[0])])
     await poll_update(workflow)
     await workflow.history("afterwards")
-    await workflow.signal()
-    await workflow.poll_and_complete()
-
-
-@script
-async def update_is_rejected_by_a_worker_that_forgets(world: World) -> None:
-    """The events that came before may be thrown away again, if the worker can see them a second time."""
-    workflow = await idle(world)
-    async with world.meanwhile(update(workflow)):
-        task = await workflow.poll()
-        await respond(
-            task,
-            [rejects(task.reply.messages[0])],
-            capabilities={"discard_speculative_workflow_task_with_events": True},
-        )
     await workflow.signal()
     await workflow.poll_and_complete()
 

@@ -5,10 +5,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
-    cancel_workflow,
     complete_workflow,
-    continue_as_new,
-    fail_workflow,
     failure,
     record_marker,
     start_timer,
@@ -102,7 +99,6 @@ def _buffered(name: str, *, by_failure: bool, attempt: int) -> None:
     add(f"buffered_while_{name}", play)
 
 
-_buffered("completing", by_failure=False, attempt=1)
 _buffered("failing", by_failure=True, attempt=1)
 _buffered("transient_completing", by_failure=False, attempt=2)
 _buffered("transient_failing", by_failure=True, attempt=2)
@@ -218,28 +214,6 @@ async def failure_is_not_returned_as_a_task(world: World) -> None:
     task = await workflow.poll()
     await task.complete(start_timer("", 1), return_new_workflow_task=True)
     await workflow.poll_and_complete(complete_workflow())
-
-
-def _unhandled(name: str, closing: object) -> None:
-    async def play(world: World) -> None:
-        workflow = world.workflow()
-        await workflow.start()
-        task = await workflow.poll()
-        await workflow.signal()
-        await task.complete(start_timer("t", 100), closing)  # type: ignore[arg-type]
-        await workflow.history("refused")
-        await workflow.describe("refused")
-        task = await workflow.poll()
-        await workflow.signal("too late", "while it tries to close again")
-        await task.complete(closing)  # type: ignore[arg-type]
-
-    add(f"unhandled_{name}", play)
-
-
-_unhandled("complete", complete_workflow())
-_unhandled("fail", fail_workflow())
-_unhandled("cancel", cancel_workflow())
-_unhandled("continue_as_new", continue_as_new())
 
 
 @script

@@ -248,25 +248,6 @@ def test_an_activity_may_be_asked_to_stop_whose_end_the_worker_has_not_seen() ->
     )
 
 
-def test_a_worker_learns_from_its_heartbeat_that_it_should_stop() -> None:
-    run = scheduled()
-    run.take_activity()
-    assert not run.heartbeat()
-    run.signal()
-    run.work(cancel_activity(5))
-    assert run.history().endswith("9 WorkflowTaskCompleted 10 ActivityTaskCancelRequested")
-    pending = run.pending_activity()
-    assert pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
-    assert run.heartbeat()
-    run.ask(CancelActivity(run.activity(), payloads("d"), "worker"))
-    assert run.history().endswith(
-        "11 ActivityTaskStarted 12 ActivityTaskCanceled 13 WorkflowTaskScheduled"
-    )
-    canceled = run.event(12)
-    assert (canceled.started_event_id, canceled.latest_cancel_requested_event_id) == (11, 10)
-    assert canceled.details == payloads("d")
-
-
 def test_an_activity_may_succeed_though_it_should_stop() -> None:
     run = scheduled()
     run.take_activity()

@@ -102,22 +102,6 @@ def test_how_an_activity_that_backs_off_is_described() -> None:
     assert not pending.HasField("current_retry_interval")
 
 
-def test_the_last_attempt_is_the_last() -> None:
-    run = scheduled({"maximum_attempts": 2})
-    run.fail_activity(failure("first"))
-    run.wait(1)
-    run.take_activity()
-    run.fail_activity(failure("second"))
-    assert run.history().endswith(
-        "6 ActivityTaskStarted 7 ActivityTaskFailed 8 WorkflowTaskScheduled"
-    )
-    failed = run.event(7)
-    assert (failed.scheduled_event_id, failed.started_event_id) == (5, 6)
-    assert (failed.failure, failed.identity) == (failure("second"), "worker")
-    assert ended(run) == (RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, 2)
-    assert run.event(6).last_failure == failure("first")
-
-
 @pytest.mark.parametrize(
     "final",
     [failure(non_retryable=True), failure(type="Fatal")],

@@ -28,26 +28,6 @@ def timed_out(run: OneRun) -> Any:
     return run.last("ActivityTaskTimedOut")
 
 
-def test_an_attempt_takes_too_long() -> None:
-    run = scheduled(ONCE, start_to_close_timeout="5s")
-    run.wait(60)
-    assert run.history().endswith("5 ActivityTaskScheduled"), "waiting for a worker takes any time"
-    run.take_activity()
-    run.wait(5)
-    assert run.history().endswith(
-        "6 ActivityTaskStarted 7 ActivityTaskTimedOut 8 WorkflowTaskScheduled"
-    )
-    event = timed_out(run)
-    assert (event.scheduled_event_id, event.started_event_id) == (5, 6)
-    assert event.retry_state == RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
-    assert (event.failure.message, event.failure.source) == (
-        "activity StartToClose timeout",
-        "Server",
-    )
-    info = event.failure.timeout_failure_info
-    assert info.timeout_type == TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE
-
-
 def test_an_attempt_that_took_too_long_is_tried_again() -> None:
     run = scheduled(start_to_close_timeout="5s")
     run.take_activity()
@@ -148,22 +128,6 @@ def test_a_time_out_that_leaves_no_time_for_another_attempt_ends_the_activity() 
     assert event.failure.timeout_failure_info.timeout_type == (
         TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE
     )
-
-
-def test_a_worker_that_is_not_heard_of_is_given_up() -> None:
-    run = scheduled(ONCE, heartbeat_timeout="3s")
-    run.take_activity()
-    for _ in range(5):
-        run.wait(2)
-        run.heartbeat(payloads("alive"))
-    assert run.history().endswith("5 ActivityTaskScheduled")
-    run.wait(3)
-    event = timed_out(run)
-    assert run.at() == 13
-    assert event.failure.message == "activity Heartbeat timeout"
-    info = event.failure.timeout_failure_info
-    assert info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT
-    assert info.last_heartbeat_details == payloads("alive")
 
 
 def test_every_attempt_has_its_own_heartbeat() -> None:

@@ -1,10 +1,9 @@
 """The workflow goes on as a new run: same workflow id, empty history."""
 
-from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
 
 from perdure.core.workflow.lifecycle.start_policy import Start
-from tests.build.commands import continue_as_new, json_payloads, payload, payloads
+from tests.build.commands import continue_as_new, payload
 from tests.core.workflow.run import T0_NS, OneRun, seconds
 
 
@@ -18,35 +17,22 @@ def next_attributes(run: OneRun) -> WorkflowExecutionStartedEventAttributes:
     return next_start(run).attributes
 
 
-def test_a_run_ends_and_another_begins() -> None:
+def test_the_next_run_knows_where_it_can_be_taken_back_to() -> None:
     run = OneRun()
     run.wait(5)
-    run.work(continue_as_new(input=json_payloads("in")))
-    assert run.history().endswith("4 WorkflowTaskCompleted 5 WorkflowExecutionContinuedAsNew")
-    event = run.event(5)
-    assert (event.workflow_type.name, event.task_queue.name) == ("T", "q")
-    assert event.HasField("workflow_run_timeout")
-    assert (seconds(event.workflow_run_timeout), seconds(event.workflow_task_timeout)) == (0, 10)
-    assert event.workflow_task_completed_event_id == 4
-    assert event.input == payloads("in")
-    assert event.initiator == 0, "as it was sent"
-    status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
-    assert run.state.status == status
-    start = next_start(run)
-    assert event.new_execution_run_id == start.run_id == run.state.new_run_id
-    assert (start.workflow_id, start.namespace) == ("w", "ns")
-    assert start.run_id != "run-1"
-    new = start.attributes
-    assert new.continued_execution_run_id == new.first_execution_run_id == "run-1"
-    assert new.original_execution_run_id == start.run_id
-    assert (new.attempt, new.identity, new.input) == (1, "", payloads("in"))
-    initiator = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
-    assert new.initiator == initiator
-    assert new.HasField("workflow_run_timeout")
-    [point] = new.prev_auto_reset_points.points
+    run.work(continue_as_new())
+    [point] = next_attributes(run).prev_auto_reset_points.points
     assert (point.run_id, point.first_workflow_task_completed_id) == ("run-1", 4)
     assert (point.resettable, seconds(point.create_time)) == (True, 5)
     assert seconds(point.expire_time) == 5 + 24 * 3600
+
+
+def test_a_run_has_no_time_limit_unless_it_is_given_one() -> None:
+    run = OneRun()
+    run.work(continue_as_new())
+    assert run.event(5).HasField("workflow_run_timeout")
+    assert next_attributes(run).HasField("workflow_run_timeout")
+    assert seconds(run.event(5).workflow_run_timeout) == 0
 
 
 def test_the_new_run_begins() -> None:

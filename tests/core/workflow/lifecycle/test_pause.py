@@ -23,18 +23,6 @@ def dispatched(run: OneRun) -> list[type]:
     return [type(effect) for effect in run.effects if isinstance(effect, kinds)]
 
 
-def test_a_task_that_waits_is_taken_back_and_comes_again() -> None:
-    run = OneRun()
-    run.ask(PAUSE)
-    assert run.history().endswith("3 WorkflowTaskFailed 4 WorkflowExecutionPaused")
-    assert run.state.status == PAUSED
-    assert run.described().workflow_extended_info.pause_info.reason == "why"
-    run.ask(UNPAUSE)
-    assert run.history().endswith("5 WorkflowExecutionUnpaused 6 WorkflowTaskScheduled")
-    assert not run.described().workflow_extended_info.HasField("pause_info")
-    run.work(complete_workflow())
-
-
 def test_nothing_is_given_to_workers_after_a_restart_until_the_run_goes_on() -> None:
     run = OneRun()
     run.work(schedule_activity("a", "q"))

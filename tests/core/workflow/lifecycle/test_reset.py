@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from temporalio.api.enums.v1 import ResetReapplyExcludeType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected
@@ -12,7 +12,6 @@ from perdure.core.workflow.effects import AskChild, TellParent
 from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
 from tests.build.commands import (
-    complete_workflow,
     schedule_activity,
     start_child,
     start_timer,
@@ -51,28 +50,6 @@ def copies(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
         copy.CopyFrom(event)
         copied.append(copy)
     return copied
-
-
-def test_history_is_shared_up_to_the_task():
-    run = OneRun()
-    run.work(start_timer("t", 100))
-    run.signal()
-    new = reset(run, 4)
-    assert new.history() == (
-        "1 WorkflowExecutionStarted 2 WorkflowTaskScheduled 3 WorkflowTaskStarted 4 WorkflowTaskFailed"
-        " 5 WorkflowExecutionSignaled 6 WorkflowTaskScheduled"
-    )
-    failed = new.event(4)
-    assert failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
-    assert (failed.base_run_id, failed.new_run_id) == ("run-1", "run-2")
-    assert failed.failure.message == "why"
-    assert new.state.run_id == "run-2"
-    assert new.state.first_run_id == "run-1"
-    assert new.state.base_run_ids == ["run-1"]
-    assert run.state.reset_run_id == "run-2"
-    assert not new.state.timers, "it was started after the task"
-    new.work(complete_workflow())
-    assert not new.state.is_open
 
 
 def test_what_is_excluded_is_not_applied_again():
