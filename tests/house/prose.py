@@ -1,4 +1,4 @@
-"""The project's words: sentences of its docstrings, comments and pages, and the words of its names."""
+"""The project's words: sentences of its docstrings, comments, log lines and pages, and the words of its names."""
 
 import ast
 import io
@@ -13,7 +13,7 @@ from tests.house.sources import name_of, text_of, tree_of
 
 
 class Passage(NamedTuple):
-    """A paragraph, list item, table cell, comment or docstring, without its line breaks."""
+    """A paragraph, list item, table cell, comment, docstring or log line, without its line breaks."""
 
     path: Path
     line: int
@@ -29,7 +29,7 @@ def passages(path: Path) -> list[Passage]:
     """Return everything in a file that people read as prose. Code and diagrams on pages are left out."""
     if path.suffix == ".md":
         return list(_blocks(path, 1, _without_code_blocks(text_of(path))))
-    return [*_docstrings(path), *_comments(path)]
+    return [*_docstrings(path), *_comments(path), *_log_lines(path)]
 
 
 def _without_code_blocks(text: str) -> str:
@@ -89,6 +89,16 @@ def _comments(path: Path) -> Iterator[Passage]:
         last = line
     if words:
         yield Passage(path, start, words)
+
+
+def _log_lines(path: Path) -> Iterator[Passage]:
+    for node in ast.walk(tree_of(path)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log")),
+                args=[ast.Constant(value=str(text)), *_],
+            ):
+                yield Passage(path, node.lineno, text)
 
 
 def sentences(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One language: the glossary's words in code, docs and docstrings, and sentences that begin with who acts.
+"""One language: the glossary's words in code, docs, docstrings and log lines, and sentences that begin with who acts.
 
 `python -m tests.house.test_language [FOLDER]` prints every place that is wrong, also where a room may still have some.
 """

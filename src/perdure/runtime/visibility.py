@@ -91,4 +91,4 @@ async def index_old_rows(
         await store.commit(Batch(leases, visibility=written))
         count += len(rows)
     if count:
-        log.info("rows of lists written again", rows=count)
+        log.info("visibility rows indexed", rows=count)

@@ -84,9 +84,9 @@ class VisibilityReplicator:
             except Exception as error:
                 self._leases = ()
                 if not isinstance(error, StoreError):
-                    log.exception("bug: lists do not follow; another try follows")
+                    log.exception("bug: visibility does not follow; another try follows")
                 else:
-                    log.warning("lists do not follow", error=str(error), retry_in_s=delay_s)
+                    log.warning("visibility does not follow", error=str(error), retry_in_s=delay_s)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
                 continue
@@ -128,4 +128,4 @@ class VisibilityReplicator:
         try:
             await (await self._store.second()).release(leases)
         except StoreError as error:
-            log.warning("lease of the database for lists not given back", error=str(error))
+            log.warning("lease of the visibility database not released", error=str(error))
