@@ -29,8 +29,9 @@ from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace
 from perdure.runtime.node import Node
 from perdure.runtime.supervision import for_ever
 from perdure.settings import Settings, StoreSettings
+from perdure.store.external_visibility import OutboxStore
 from perdure.store.open import open_store
-from perdure.store.port import OutboxStore, Store, StoreError
+from perdure.store.port import Store, StoreError
 from perdure.store.split import SplitStore
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 Address = tuple[str, int]
 
 
-_LISTS_ELSEWHERE = (
+_EXTERNAL_VISIBILITY = (
     "a second database keeps the visibility of this one: set `visibility_url` again,"
     " or rebuild the lists here with `perdure schema rebuild-lists`"
 )
@@ -95,8 +96,8 @@ class Server:
         await self._configure()
         try:
             await self._store.open()
-            if not settings.store.visibility_url and await self._main.lists_elsewhere():
-                raise StoreError(_LISTS_ELSEWHERE)
+            if not settings.store.visibility_url and await self._main.has_external_visibility():
+                raise StoreError(_EXTERNAL_VISIBILITY)
             cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
             self._is_started = True
             await self.node.start()

@@ -68,17 +68,17 @@ def test_a_database_for_lists_is_looked_after_as_well(url, tmp_path, capsys):
     capsys.readouterr()
     _, said = schema("version")
     number, other = said.splitlines()
-    assert other == "database for lists: none"
+    assert other == "visibility database: none"
     code, said = schema("check")
     assert code == 1
     assert said.endswith(
-        "Error: database for lists: the database has no tables yet: run `perdure schema setup`\n"
+        "Error: visibility database: the database has no tables yet: run `perdure schema setup`\n"
     )
     code, said = schema("upgrade")
     assert code == 1
-    assert "database for lists: the tables do not exist yet" in said
-    assert schema("setup") == (0, f"database for lists: schema set up at version {number}\n")
+    assert "visibility database: the tables do not exist yet" in said
+    assert schema("setup") == (0, f"visibility database: schema set up at version {number}\n")
     assert schema("setup")[0] == 1
-    assert schema("version") == (0, f"{number}\ndatabase for lists: {number}\n")
+    assert schema("version") == (0, f"{number}\nvisibility database: {number}\n")
     assert schema("upgrade")[0] == 0
-    assert schema("check") == (0, "schema is current\ndatabase for lists: schema is current\n")
+    assert schema("check") == (0, "schema is current\nvisibility database: schema is current\n")

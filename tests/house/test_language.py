@@ -36,7 +36,6 @@ OLD_WORDS_MAX = {
     "src/perdure/core/": 115,
     "src/perdure/frontend/": 6,
     "src/perdure/runtime/": 86,
-    "src/perdure/store/": 5,
     "src/perdure/testing/": 234,
 }
 OLD_OPENERS_MAX = {
@@ -44,7 +43,6 @@ OLD_OPENERS_MAX = {
     "src/perdure/core/": 85,
     "src/perdure/frontend/": 5,
     "src/perdure/runtime/": 34,
-    "src/perdure/store/": 16,
     "src/perdure/testing/": 60,
     "tests/core/": 7,
 }

@@ -8,7 +8,7 @@ from perdure.core.visibility.attributes import Attribute
 from perdure.core.visibility.filters import EVERYTHING, Compare, Filter, Operator
 from perdure.store.memory import MemoryStore
 from perdure.store.port import NEVER_NS, Batch, Conflict, OutboxRow, VisibilityRow
-from perdure.store.split import SplitStore, list_changes
+from perdure.store.split import SplitStore
 from tests.store.rows import journal, key, run, update, visibility
 
 OTHER, THIRD = 1, 5
@@ -179,7 +179,7 @@ async def test_the_second_database_for_lists_knows_archetypes():
     leases = await split.claim("node-1", 60)
     rows = [visibility("w"), visibility("a", archetype=OTHER)]
     await split.commit(Batch(leases, visibility=rows))
-    written, _ = list_changes(await split.outbox(9))
+    written, _ = split.changes(await split.outbox(9))
     await second.commit(Batch(await second.claim("node-1", 60), visibility=written))
     assert await split.list_visibility("namespace-1", limit=9, after=None) == rows[:1]
     [found] = await split.list_visibility(
@@ -194,6 +194,7 @@ def test_an_outbox_row_from_before_archetypes_is_a_workflow():
     row = visibility("w", attributes='{"Keyword01":"red"}')
     assert VisibilityRow._fields[-1] == "archetype"
     older = msgspec.msgpack.encode(tuple(row)[:-1])
-    written, gone = list_changes([OutboxRow(1, "w", older, 5)])
+    split = SplitStore(MemoryStore(), MemoryStore(), lambda: 7)
+    written, gone = split.changes([OutboxRow(1, "w", older, 5)])
     assert (written, gone) == ([row], [])
     assert written[0].archetype == WORKFLOW

@@ -24,11 +24,11 @@ async def test_nothing_is_said_to_be_written_to_a_file_that_is_gone(store, lease
     file.rename(kept)
     if becomes == "another file":
         file.touch()
-    with pytest.raises(Unavailable, match="not there any more"):
+    with pytest.raises(Unavailable, match="the file is gone"):
         await store.commit(Batch(leases, [run("b")]))
-    with pytest.raises(Unavailable, match="not there any more"):
+    with pytest.raises(Unavailable, match="the file is gone"):
         await store.renew(leases, MINUTE_NS)
-    with pytest.raises(Unavailable, match="not there any more"):
+    with pytest.raises(Unavailable, match="the file is gone"):
         await store.claim("node-1", MINUTE_NS)
     kept.rename(file)
     leases = await store.claim("node-1", MINUTE_NS)

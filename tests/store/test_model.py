@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.core.execution.key import WORKFLOW
+from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.store.memory import MemoryStore
 from perdure.store.open import open_store
 from perdure.store.port import NEVER_NS, Batch, StoreError
@@ -18,6 +20,7 @@ from tests.store.rows import MINUTE_NS, journal, run, update, visibility
 WORKFLOWS = range(3)
 NUMBERS = range(1, 4)
 SEQS = range(1, 5)
+ARCHETYPES = (WORKFLOW, 1)
 DUE = (0, 0, 1, 2, 3, NEVER_NS)
 
 small = st.integers(0, 4)
@@ -26,10 +29,18 @@ numbers = st.sampled_from(NUMBERS)
 
 
 class Some(NamedTuple):
-    """A run as it is drawn: its workflow and its number."""
+    """A run as it is drawn: its place in `WORKFLOWS` and its number. Two places share a business id."""
 
     workflow: int
     number: int
+
+    @property
+    def archetype(self):
+        return ARCHETYPES[self.workflow % 2]
+
+    @property
+    def business(self):
+        return self.workflow // 2
 
 
 somes = st.builds(Some, workflows, numbers)
@@ -106,9 +117,10 @@ class World:
 
     def _run(self, some, **changes):
         return run(
-            f"w{some.workflow}",
+            f"w{some.business}",
             some.number,
-            shard_key=self._base + some.workflow,
+            archetype=some.archetype,
+            shard_key=self._base + some.business,
             namespace_id=self._namespace_id,
             run_id=f"{self._namespace_id}-{some.workflow}-{some.number}",
             **changes,
@@ -133,6 +145,7 @@ class World:
             visibility(
                 self._run(some).run_id,
                 namespace_id=self._namespace_id,
+                archetype=some.archetype,
                 start_time_ns=start,
                 close_time_ns=close,
             )
@@ -180,22 +193,33 @@ class World:
                 )
                 return [entry._replace(internal=b"") for entry in found]
             case List(limit):
-                return await self._pages(limit)
+                kinds = [await self._pages(archetype, limit) for archetype in ARCHETYPES]
+                return [*kinds, await self._all_pages(limit)]
         return None
 
     def _key(self, some, named):
         row = self._run(some)
         return row.key if named else row.key._replace(run_id="")
 
-    async def _pages(self, limit):
+    async def _pages(self, archetype, limit):
+        filter = Filter(EVERYTHING.condition, archetype=archetype)
         pages, after = [], None
         while page := await self._store.list_visibility(
-            self._namespace_id, limit=limit, after=after
+            self._namespace_id, limit=limit, after=after, filter=filter
         ):
             pages.append(page)
             last = page[-1]
             after = (last.close_time_ns or NEVER_NS, last.start_time_ns, last.run_id)
-        return pages, await self._store.count_visibility(self._namespace_id)
+        return pages, await self._store.count_visibility(self._namespace_id, filter)
+
+    async def _all_pages(self, limit):
+        pages, after = [], None
+        while page := await self._store.longest_closed(
+            self._namespace_id, archetype=None, until_ns=NEVER_NS, limit=limit, after=after
+        ):
+            pages.append(page)
+            after = page[-1].place
+        return pages
 
     async def everything(self):
         somes = [Some(workflow, number) for workflow in WORKFLOWS for number in NUMBERS]

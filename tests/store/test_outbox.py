@@ -6,17 +6,17 @@ import pytest
 
 from perdure.core.visibility.attributes import Attribute
 from perdure.core.visibility.filters import Compare, Filter, Operator
+from perdure.store.external_visibility import OutboxSize
 from perdure.store.memory import MemoryStore
 from perdure.store.open import open_store
 from perdure.store.port import (
     Batch,
     LeaseLost,
     OutboxRow,
-    OutboxSize,
     StoreError,
     Unavailable,
 )
-from perdure.store.split import SplitStore, list_changes
+from perdure.store.split import SplitStore
 from tests.store.rows import MINUTE_NS, journal, key, run, visibility
 
 
@@ -69,13 +69,13 @@ async def test_all_runs_are_found_page_by_page(store, leases):
     assert None not in await store.load(found)
 
 
-async def test_a_store_knows_whether_its_lists_are_elsewhere(store):
+async def test_a_store_knows_whether_its_lists_is_external(store):
     await store.cluster_id("cluster")
-    assert not await store.lists_elsewhere()
-    await store.set_lists_elsewhere(True)
-    assert await store.lists_elsewhere()
-    await store.set_lists_elsewhere(False)
-    assert not await store.lists_elsewhere()
+    assert not await store.has_external_visibility()
+    await store.set_external_visibility(True)
+    assert await store.has_external_visibility()
+    await store.set_external_visibility(False)
+    assert not await store.has_external_visibility()
 
 
 async def test_they_are_written_with_the_rest_of_the_batch_or_not_at_all(store, leases):
@@ -143,7 +143,7 @@ class Away:
 
 async def follow(split, second, leases):
     rows = await split.outbox(500)
-    written, gone = list_changes(rows)
+    written, gone = split.changes(rows)
     await second.commit(Batch(leases, visibility=written, deletes=gone))
     await split.trim_outbox([row.position for row in rows])
     return len(rows)
@@ -227,7 +227,7 @@ async def test_the_last_row_of_a_run_counts_and_rows_may_be_taken_twice(split, s
             await split.commit(Batch(leases, visibility=[row]))
     await split.commit(Batch(leases, deletes=[key(run("b"))]))
     rows = await split.outbox(9)
-    written, gone = list_changes(rows)
+    written, gone = split.changes(rows)
     assert written == [visibility("a-run-1", status=2, close_time_ns=1)]
     assert [each.run_id for each in gone] == ["b-run-1"]
     second_leases = await second.claim("n", MINUTE_NS)

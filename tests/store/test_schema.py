@@ -160,7 +160,7 @@ async def test_rows_from_before_archetypes_are_workflows(kind, url):
         assert await store.count_visibility("n") == 2
         [found, _] = await store.longest_closed("n", until_ns=NEVER_NS, limit=9, after=None)
         assert found.place == (WORKFLOW, NEVER_NS, 2, "r2")
-        assert await store.lists_elsewhere() is False
+        assert await store.has_external_visibility() is False
     finally:
         await store.close()
 

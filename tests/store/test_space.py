@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from perdure.store.port import Batch
-from perdure.store.sqlite.store import KEPT_FREE_PART, SHRINK_PAGES_MAX
+from perdure.store.sqlite.transactions import KEPT_FREE_PART, SHRINK_PAGES_MAX
 from tests.store.rows import journal, key, run, visibility
 
 RUNS = [run(f"w{number}") for number in range(200)]

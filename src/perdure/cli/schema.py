@@ -16,7 +16,7 @@ from perdure.cli.start import load_settings
 T = TypeVar("T")
 
 #: The prefix of lines about the database that `visibility_url` names.
-VISIBILITY = "database for lists: "
+VISIBILITY = "visibility database: "
 
 
 def add_to(group: Parser) -> None:

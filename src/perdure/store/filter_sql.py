@@ -1,7 +1,7 @@
-"""A filter's tree as SQL: the shape is written here, every value of a client becomes a bound parameter.
+"""Writes a filter's tree as SQL. Every value of a client becomes a bound parameter.
 
-What a row does not have compares as NULL, and every leaf stands where NULL counts as false (`core.visibility.filters`
-has no NOT above a leaf).
+A value that a row lacks compares as NULL. NULL counts as false at every leaf, because `core.visibility.filters` has no
+NOT above a leaf.
 """
 
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ _COLUMNS = {
     "RootRunId": "root_run_id",
 }
 _IS_CLOSED = f"close_time_ns < {NEVER_NS}"
-#: When a run has what a column always holds.
+#: The condition under which a run has the value, where the column always holds one.
 _PRESENT = {
     "CloseTime": _IS_CLOSED,
     "HistoryLength": _IS_CLOSED,
@@ -45,15 +45,15 @@ TRUE, FALSE = "1 = 1", "1 = 0"
 
 
 class Dialect(Protocol):
-    """What two databases write differently. Each method that takes a value returns SQL with its parameter in it."""
+    """The SQL that differs between databases. A method that takes a value returns SQL with its parameter in it."""
 
     duration: str
 
     def indexed(self, field: str, kind: Type.ValueType) -> str:
-        """Return the expression of what `core.visibility.indexing` stored for a field; NULL if nothing."""
+        """Return the expression for a field that `core.visibility.indexing` stored; NULL if it stored none."""
 
     def is_null(self, field: str, is_negated: bool) -> str:
-        """Return whether nothing was stored for a field; to the letter as indexes say which rows they hold."""
+        """Return the test for a missing value, to the letter as in the conditions of indexes."""
 
     def parameter(self, arguments: list[Any], value: Value) -> str: ...
 
@@ -62,7 +62,7 @@ class Dialect(Protocol):
     def contains(
         self, arguments: list[Any], field: str, values: tuple[str, ...], is_negated: bool
     ) -> str:
-        """Negated, it is true where there is no list."""
+        """Return the test for a list with one of `values`. The negated test is true where there is no list."""
 
     def mentions(self, arguments: list[Any], expression: str, phrase: str) -> str: ...
 
@@ -70,14 +70,14 @@ class Dialect(Protocol):
 def selected(filter: Filter, condition: Condition, dialect: Dialect, arguments: list[Any]) -> str:
     """Return the filter's archetype and `condition` as SQL; its parameters are added to `arguments`."""
     written = _Writer(dialect, arguments).write(condition)
-    # Not a parameter: indexes begin with it, and a planner that sees it knows that it keeps nearly every row.
+    # A literal and no parameter: the planner then knows that nearly every row has this archetype.
     return (
         written if filter.archetype is None else f"archetype = {filter.archetype:d} AND {written}"
     )
 
 
 def group_expression(attribute: Attribute, dialect: Dialect) -> str:
-    """Return what rows are grouped by; '' for those that have none of it."""
+    """Return the expression that rows are grouped by; its value is '' for rows without one."""
     column = _COLUMNS.get(attribute.field)
     return column or f"coalesce({dialect.indexed(attribute.field, attribute.kind)}, '')"
 
@@ -151,7 +151,7 @@ class _Writer:
 
 
 def _after_prefix(prefix: str) -> str:
-    """Return the first text after all those that begin with `prefix`, by their bytes; "" if there is none."""
+    """Return the first text, by bytes, after all texts that begin with `prefix`; "" if there is none."""
     while prefix:
         last = ord(prefix[-1]) + 1
         if last == 0xD800:

@@ -1,6 +1,6 @@
-"""A store in dictionaries: the model that the others are tested against, and what the simulator breaks on purpose.
+"""A store in dictionaries. Tests compare the other stores with it, and the simulator breaks it on purpose.
 
-Nothing survives the process. A server without a file runs on SQLite in memory, not on this.
+Nothing survives the process. A server without a file runs on SQLite in memory, not on this store.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.core.visibility.matching import matches
+from perdure.store.external_visibility import OutboxSize
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -30,17 +31,16 @@ from perdure.store.port import (
     LoadedRun,
     NamespaceRow,
     OutboxRow,
-    OutboxSize,
     VisibilityRow,
     check_covered,
 )
-from perdure.store.visibility_rows import bounded, list_bytes
+from perdure.store.visibility_rows import bounded
 
 
 class MemoryStore:
-    """Keeps `port.Store`'s promises.
+    """Keeps the promises of `port.Store`.
 
-    `is_shared`: several nodes use it, and a lease is theirs until it expires by `now_ns`.
+    `is_shared`: several nodes use the store, and a node keeps a lease until it expires by `now_ns`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class MemoryStore:
         self._outbox_end = 0
         self._namespaces: dict[str, NamespaceRow] = {}
         self._cluster_id = ""
-        self._lists_elsewhere = False
+        self._is_external = False
 
     async def open(self) -> None:
         pass
@@ -222,7 +222,7 @@ class MemoryStore:
         found = islice((row for row in part if row.event_count), limit)
         return list(bounded(found, bytes_max, lambda row: len(row.events)))
 
-    # For whoever checks what is stored
+    # For checks of the stored rows
 
     def journals(self) -> Iterator[tuple[str, list[JournalRow]]]:
         """Yield every run id with its journal."""
@@ -251,7 +251,7 @@ class MemoryStore:
         rows = sorted(self._matching(namespace_id, filter), key=_list_order, reverse=True)
         if after is not None:
             rows = [row for row in rows if _list_order(row) < after]
-        page = bounded(islice(rows, limit), bytes_max, list_bytes)
+        page = bounded(islice(rows, limit), bytes_max, lambda row: row.large_bytes)
         return [row._replace(attributes="") for row in page]
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int:
@@ -315,11 +315,11 @@ class MemoryStore:
         )
         return list(islice(keys, limit))
 
-    async def lists_elsewhere(self) -> bool:
-        return self._lists_elsewhere
+    async def has_external_visibility(self) -> bool:
+        return self._is_external
 
-    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
-        self._lists_elsewhere = are_elsewhere
+    async def set_external_visibility(self, is_external: bool) -> None:
+        self._is_external = is_external
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
         return list(self._outbox.values())[:limit]
@@ -361,7 +361,7 @@ def _list_order(row: VisibilityRow) -> tuple[int, int, str]:
 
 
 def _compared(row: VisibilityRow) -> dict[str, Any]:
-    """Return what filters compare of a row: field → value, without what it does not have."""
+    """Return the values of a row that filters compare: field → value, without missing ones."""
     found = {
         "WorkflowId": row.workflow_id,
         "RunId": row.run_id,

@@ -1,6 +1,6 @@
-"""Numbered SQL files, the same way for every database: what there is, and what is still to be applied.
+"""Finds the numbered SQL files of a database's tables, and compares versions.
 
-A file is never changed once it is released. The database keeps the number of the last one that was applied.
+A released file never changes. The database keeps the number of the last file that was applied.
 """
 
 import re

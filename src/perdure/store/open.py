@@ -1,8 +1,9 @@
-"""Which store a URL means. A database's driver is imported only when it is used."""
+"""Picks the store for a URL. It imports a database's driver only to use it."""
 
 from collections.abc import Mapping
 
-from perdure.store.port import OutboxStore, StoreError
+from perdure.store.external_visibility import OutboxStore
+from perdure.store.port import StoreError
 
 SQLITE_FILE = "sqlite:///"
 SQLITE_MEMORY = "sqlite::memory:"
@@ -11,7 +12,7 @@ SQLITE_MEMORY = "sqlite::memory:"
 def open_store(
     url: str, *, sqlite_pragmas: Mapping[str, str] | None = None, pool_size: int = 4
 ) -> OutboxStore:
-    """Return the store for `url`, not opened yet. Raises `StoreError` for a URL that no store knows."""
+    """Return the store for `url`, not opened yet. Raise `StoreError` for a URL that no store knows."""
     if url == SQLITE_MEMORY or url.startswith(SQLITE_FILE):
         from perdure.store.sqlite.store import SqliteStore
 

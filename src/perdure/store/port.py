@@ -1,7 +1,7 @@
-"""What the runtime needs from a database.
+"""The port of the store: the rows that the runtime keeps in a database, and the calls that write and read them.
 
-Every store (memory, SQLite, PostgreSQL) keeps the promises written here; `tests/store/` runs one suite
-over all of them. Nothing here knows SQL, asyncio or the rules of a workflow: a store keeps rows.
+Every store (memory, SQLite, PostgreSQL) keeps the promises written here; `tests/store/` runs one suite over all of
+them. The port knows no SQL and no rules of an execution: a store keeps rows.
 
 Units: times are nanoseconds since the epoch, in UTC. A `shard_key` is `core.execution.key.shard_key(...)`, 0 … 2³²-1.
 """
@@ -13,33 +13,33 @@ from typing import NamedTuple, Protocol
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 
-#: `due_at_ns` of a run that nothing but a request can move.
+#: `due_at_ns` of a run that only a request can move.
 NEVER_NS = 2**63 - 1
 SHARD_KEY_END = 2**32
-#: Status of a row that only keeps the number of a deleted run, see `Batch.deletes`.
+#: The status of a row that only keeps the number of a deleted run, see `Batch.deletes`.
 DELETED = -1
-#: No bound for the bytes of a page.
+#: A page without a bound in bytes.
 UNBOUNDED = 2**62
 
 
 class StoreError(Exception):
-    """The store could not do what was asked of it."""
+    """The store could not do what the caller asked for."""
 
 
 class Unavailable(StoreError):
-    """The database cannot be reached, is full or gave up. For a commit: its outcome is unknown.
+    """The database cannot be reached, is full or gave up. The outcome of a commit is then unknown.
 
-    After a failed commit the owner must `claim` again before it reads: the claim waits for, or fences off,
-    whatever transaction may still be under way, so that what is read afterwards is the last word.
+    After a failed commit the owner must `claim` again before it reads. The claim waits for, or fences off, any
+    transaction that is still under way, so later reads are final.
     """
 
 
 class LeaseLost(StoreError):
-    """Another node owns the range, or this one claimed it again. Nothing was written."""
+    """Another node owns the range, or this node has claimed it again. Nothing was written."""
 
 
 class Conflict(StoreError):
-    """A row that must be new exists already (a run, a journal row, a namespace name). Nothing was written."""
+    """A row that must be new exists already: a run, a journal row or a namespace name. Nothing was written."""
 
 
 class Lease(NamedTuple):
@@ -48,17 +48,17 @@ class Lease(NamedTuple):
     lo: int
     hi: int
     owner: str
-    #: Grows with every claim. A commit under an older epoch is refused.
+    #: Grows with every claim. The store refuses a commit under an older epoch.
     epoch: int
 
 
 def cover_all(leases: Iterable[Lease]) -> bool:
-    """Whether these leases, taken at one time, are the whole key space."""
+    """Return whether these leases, taken at one time, cover the whole key space."""
     return sum(lease.hi - lease.lo for lease in leases) == SHARD_KEY_END
 
 
 class ExecutionRow(NamedTuple):
-    """One run: its `ExecutionKey`, and how it was when its snapshot was taken."""
+    """One run: its `ExecutionKey`, its state when the snapshot was taken, and when it is due."""
 
     shard_key: int
     archetype: int
@@ -69,9 +69,9 @@ class ExecutionRow(NamedTuple):
     run_number: int
     #: `temporal.api.enums.v1.WorkflowExecutionStatus`.
     status: int
-    #: The owner must have the run in memory no later than then. 0: now. Early is allowed, late never is.
+    #: The owner must have the run in memory by then. 0: now. It may load the run earlier, but never later.
     due_at_ns: int
-    #: State after the journal row `snapshot_seq`; empty with `snapshot_seq` 0 when there is none yet.
+    #: The state after the journal row `snapshot_seq`. Empty, with `snapshot_seq` 0, before the first snapshot.
     snapshot: bytes
     snapshot_seq: int
 
@@ -97,7 +97,7 @@ class ExecutionUpdate(NamedTuple):
 
 
 class JournalRow(NamedTuple):
-    """What one transition recorded, or a part of it. `seq` counts 1, 2, 3 … within a run, without a gap."""
+    """The records of one transition, or a part of them. `seq` counts 1, 2, 3 … within a run, without a gap."""
 
     shard_key: int
     run_id: str
@@ -105,16 +105,16 @@ class JournalRow(NamedTuple):
     #: The id of the first history event of this row, or of the next one to come when `event_count` is 0.
     first_event_id: int
     event_count: int
-    #: A serialized `temporal.api.history.v1.History`: rows can be joined by joining their bytes. Empty for none.
+    #: A serialized `temporal.api.history.v1.History`: to join rows, join their bytes. Empty for none.
     events: bytes
     #: Internal records, encoded by `core.workflow.records`. Empty for none.
     internal: bytes
 
 
 class VisibilityRow(NamedTuple):
-    """What lists show of one run. Written whole (insert or replace, by run id) with the transition that changes it.
+    """All that list and count calls read of one run. A transition that changes it writes the whole row, by run id.
 
-    Filters name its fields: `workflow_id` (`WorkflowId`) is the business id, whatever the archetype.
+    The fields are named as filters name them: `workflow_id` (`WorkflowId`) is the business id of any archetype.
     """
 
     namespace_id: str
@@ -138,28 +138,27 @@ class VisibilityRow(NamedTuple):
     parent_run_id: str
     root_workflow_id: str
     root_run_id: str
-    #: What filters compare (`core.visibility.indexing`): JSON, empty for nothing. Stores do not give it back.
+    #: The values that filters compare (`core.visibility.indexing`), as JSON; empty for none. Reads leave it out.
     attributes: str = ""
     #: The last field: rows in an outbox from before there were archetypes do not have it.
     archetype: int = WORKFLOW
 
+    @property
+    def large_bytes(self) -> int:
+        """Return the size of the fields that may be large."""
+        return len(self.memo) + len(self.search_attributes)
+
 
 class OutboxRow(NamedTuple):
-    """What lists in another database have to learn of one run."""
+    """One change of visibility, on its way to a second database."""
 
-    #: Grows with every row, and is never used twice. The store chooses it: whatever a batch says does not count.
+    #: Grows with every row, and is never used twice. The store chooses it, and ignores the value in a batch.
     position: int
     run_id: str
-    #: Encoded by `store.split`; empty for a run that is gone.
+    #: The row, encoded by `store.split`; empty for a deleted run.
     data: bytes
-    #: 0: before lists moved to the other database; nobody knows when.
+    #: 0: before visibility moved to the second database; nobody knows when.
     written_at_ns: int
-
-
-class OutboxSize(NamedTuple):
-    rows: int
-    #: When the row with the smallest position was written; 0 if there is none, or nobody knows.
-    oldest_at_ns: int
 
 
 #: A place in the order of `longest_closed`: the first four fields of a `ListedRun`.
@@ -167,7 +166,7 @@ ListedPlace = tuple[int, int, int, str]
 
 
 class ListedRun(NamedTuple):
-    """What it takes to find a run, and to guess what it costs to delete it."""
+    """The fields of a visibility row that find a run, and that say about how much its deletion costs."""
 
     archetype: int
     #: `NEVER_NS` while the run is open.
@@ -186,14 +185,14 @@ class ListedRun(NamedTuple):
 class NamespaceRow(NamedTuple):
     namespace_id: str
     name: str
-    #: Encoded by the namespace registry; the store does not look inside.
+    #: Encoded by `runtime.namespaces`; the store does not look inside.
     data: bytes
     #: Starts at 1 and grows by 1 with every update.
     version: int
 
 
 class LoadedRun(NamedTuple):
-    """A run as stored: its row, and the journal rows after `row.snapshot_seq`, in order."""
+    """A stored run: its row, and the journal rows after `row.snapshot_seq`, in order."""
 
     row: ExecutionRow
     journal: Sequence[JournalRow]
@@ -206,7 +205,7 @@ class DueRun(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction: all of it is written, or none of it."""
+    """One transaction: the store writes all of it, or nothing."""
 
     #: Leases that cover every `shard_key` below. The commit fails with `LeaseLost` if one is no longer current.
     leases: tuple[Lease, ...] = ()
@@ -214,20 +213,20 @@ class Batch:
     executions: list[ExecutionRow] = field(default_factory=list)
     #: `Conflict` if (run id, seq) exists.
     journal: list[JournalRow] = field(default_factory=list)
-    #: Runs of this batch's `executions` or of earlier ones. At most one update per run (the last counts).
+    #: Runs of this batch's `executions` or of earlier ones. The last of several updates of one run counts.
     updates: list[ExecutionUpdate] = field(default_factory=list)
-    #: At most one row per run (the last counts).
+    #: The last of several rows of one run counts.
     visibility: list[VisibilityRow] = field(default_factory=list)
-    #: Runs that go, with all their rows; nothing happens if they are gone already. Nothing else in the batch is theirs.
-    #: No older run becomes the current one by that: while a business id has other runs, the row of its latest stays,
-    #: with the status `DELETED` and without a snapshot, so that the next one gets a larger number.
+    #: Runs to delete, with all their rows; gone ones are no error. The rest of the batch has no rows of these runs.
+    #: No older run becomes the current one: while a business id has other runs, the row of its latest run stays, with
+    #: the status `DELETED` and without a snapshot, so that the next run gets a larger number.
     deletes: list[ExecutionKey] = field(default_factory=list)
-    #: For lists in another database. Their runs' rows of `visibility` go. At most one row per run.
+    #: Changes for a second visibility database, one row a run. The rows of these runs in `visibility` are deleted.
     outbox: Sequence[OutboxRow] = ()
 
 
 def check_covered(batch: Batch) -> None:
-    """Raise `LeaseLost` unless every row of `batch` lies in one of its leases: what nothing fences is not written."""
+    """Raise `LeaseLost` unless every row of `batch` lies in one of its leases: each write is fenced."""
     if not batch.leases and (batch.visibility or batch.outbox):
         raise LeaseLost("no lease is held")
     keys = {row.shard_key for row in batch.journal}
@@ -242,12 +241,12 @@ def check_covered(batch: Batch) -> None:
 class Store(Protocol):
     """All methods but `close` raise `Unavailable` when the database cannot be reached.
 
-    They do not retry for longer than it takes to open one new connection: backoff is the caller's.
-    Cancelling a call never leaves a half-written batch: it is written whole, or not at all.
+    They retry for no longer than it takes to open one new connection: the caller backs off. A cancelled commit is
+    written whole, or not at all.
     """
 
     async def open(self) -> None:
-        """Connect and check the schema. Raises `StoreError` with one clear line (newer schema, locked file …)."""
+        """Connect and check the schema. Raise `StoreError` with one clear line (newer schema, locked file …)."""
 
     async def close(self) -> None: ...
 
@@ -256,39 +255,39 @@ class Store(Protocol):
     async def claim(self, owner: str, ttl_ns: int) -> tuple[Lease, ...]:
         """Take, for `ttl_ns`, every range that is free, expired or already `owner`'s, with a new epoch.
 
-        Expiry is judged by the database's clock. Returns () when others hold them all. Waits for, or makes
-        impossible, any commit that is still under way with an older epoch of the ranges that it returns.
-        A store that one process has for itself (memory, a locked file) takes every range at once.
+        The database's clock decides about expiry. The result is () when others hold all ranges. The claim waits for,
+        or makes impossible, any commit that is still under way with an older epoch of the returned ranges. A store
+        that belongs to one process (memory, a locked file) takes every range at once.
         """
 
     async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
         """Push the expiry of all `leases` to `ttl_ns` from now; raise `LeaseLost` if one is no longer current."""
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        """Make the ranges free at once. Not an error if they are lost already."""
+        """Make the ranges free at once. It is no error if they are lost already."""
 
     # The journal
 
     async def commit(self, batch: Batch) -> None:
-        """Write `batch` in one durable transaction. Raises `LeaseLost`, `Conflict` or `Unavailable`."""
+        """Write `batch` in one durable transaction. Raise `LeaseLost`, `Conflict` or `Unavailable`."""
 
     async def shrink(self) -> bool:
-        """Give back to the disk a bounded part of what deleted rows took; return whether there is more to give.
+        """Give a bounded part of the space of deleted rows back to the disk; return whether there is more.
 
-        A store that does so by itself, or cannot, returns False.
+        A store that does so by itself, or cannot do it, returns False.
         """
 
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         """Return one result for each key, in order; None where there is no such run.
 
-        A row with the status `DELETED` is no run either: it is returned for its number alone.
+        A row with the status `DELETED` is no run either: the caller gets it for its number alone.
         """
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         """Return runs with lo <= shard_key < hi and after_ns < due_at_ns <= until_ns, ordered by due_at_ns.
 
-        At most about `limit` of them, but never only a part of those with one due_at_ns: the caller goes on
-        with `after_ns` = the last one's due_at_ns. Exception: rows with due_at_ns = 0 are all returned at once.
+        The result has about `limit` runs at most, and always all runs of one due_at_ns: the caller goes on with
+        `after_ns` = the last due_at_ns. All rows with due_at_ns = 0 come at once.
         """
 
     async def history(
@@ -304,7 +303,7 @@ class Store(Protocol):
         """Return up to `limit` journal rows that hold events, seq > after_seq ascending.
 
         Reverse: seq < after_seq descending (`after_seq` 0: from the end). `internal` may be left empty.
-        No row follows the one with which their events have `bytes_max` bytes or more: it is not read either.
+        The result ends with the row with which its events reach `bytes_max` bytes; the store reads no further.
         """
 
     # Visibility
@@ -321,16 +320,16 @@ class Store(Protocol):
         """Return rows ordered by (close time, open runs first), start time, run id; all descending.
 
         `after` is the last row of the page before: (close_time_ns, or NEVER_NS while open; start_time_ns; run_id).
-        No row follows the one with which their memos and search attributes have `bytes_max` bytes or more.
+        The result ends with the row with which its `large_bytes` reach `bytes_max`.
         """
 
     async def count_visibility(self, namespace_id: str, filter: Filter = EVERYTHING) -> int: ...
 
     async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
-        """Return each value of `filter.group_by` that there is, in order, and how many rows have it; "" for none."""
+        """Return each value of `filter.group_by` in order, and how many rows have it; "" stands for no value."""
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        """Return rows from before `attributes` was kept: filters cannot find them until they are written again."""
+        """Return rows from before `attributes` was kept: filters find them only after they are written again."""
 
     async def longest_closed(
         self,
@@ -341,9 +340,9 @@ class Store(Protocol):
         limit: int,
         after: ListedPlace | None,
     ) -> list[ListedRun]:
-        """Return runs with close time <= until_ns, in the order of `list_visibility` turned round.
+        """Return runs with close time <= until_ns, in the reverse order of `list_visibility`.
 
-        `archetype` None: all archetypes, one after the other. `until_ns` = `NEVER_NS`: open ones, too. `after` is the
+        `archetype` None: all archetypes, one after the other. `until_ns` = `NEVER_NS`: also open runs. `after` is the
         place of the last row of the page before.
         """
 
@@ -352,36 +351,10 @@ class Store(Protocol):
     async def namespaces(self) -> list[NamespaceRow]: ...
 
     async def put_namespace(self, row: NamespaceRow) -> None:
-        """Insert (version 1) or update (stored version must be `row.version - 1`); else `Conflict`."""
+        """Insert (version 1) or update (the stored version must be `row.version - 1`); else raise `Conflict`."""
 
     async def delete_namespace(self, namespace_id: str) -> None:
-        """Delete its row alone. Nothing happens if there is none."""
+        """Delete the row of the namespace alone. It is no error if there is none."""
 
     async def cluster_id(self, proposed: str) -> str:
-        """Return the cluster's id; `proposed` becomes it if there is none yet."""
-
-
-class OutboxStore(Store, Protocol):
-    """A store that can also be the main one of two, see `store.split`."""
-
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        """Return some of the rows of lists that there are, in any namespace."""
-
-    async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
-        """Return the runs that there are, in an order of the store's own.
-
-        `after` is the last one of the page before.
-        """
-
-    async def lists_elsewhere(self) -> bool:
-        """Whether rows of lists have gone to a second database, as `set_lists_elsewhere` was told last."""
-
-    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None: ...
-
-    async def outbox(self, limit: int) -> list[OutboxRow]:
-        """Return the first rows by position. Those of one run were committed in that order."""
-
-    async def outbox_size(self) -> OutboxSize: ...
-
-    async def trim_outbox(self, positions: Sequence[int]) -> None:
-        """Delete exactly these rows. Not an error if they are gone already."""
+        """Return the id of the cluster; `proposed` becomes the id if there is none yet."""

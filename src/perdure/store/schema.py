@@ -1,10 +1,10 @@
-"""The tables of a database: which version they are of, and how they get to the newest. For the command line."""
+"""Reads and upgrades the version of a database's tables, for the command line."""
 
 from perdure.store.open import is_postgres, sqlite_path
 
 
 async def version(url: str) -> int | None:
-    """Return the version of the tables in the database; None if it has none. Raises `StoreError`."""
+    """Return the version of the tables; None if the database has none. Raise `StoreError`."""
     if is_postgres(url):
         from perdure.store.postgres import migrations as postgres
 
@@ -15,7 +15,7 @@ async def version(url: str) -> int | None:
 
 
 async def upgrade(url: str) -> tuple[int, int]:
-    """Apply what is missing, keeping the data. Return the versions before (0: no tables) and after."""
+    """Apply the missing migrations; the data stays. Return the versions before (0: no tables) and after."""
     if is_postgres(url):
         from perdure.store.postgres import migrations as postgres
 

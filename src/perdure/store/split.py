@@ -1,13 +1,13 @@
-"""One store made of two: everything is in the main database, but lists are in a second one and follow.
+"""One store made of two: visibility is in the second database and follows, everything else is in the main one.
 
-What a commit changes in lists is written to the main database's outbox, in the same transaction. `VisibilityReplicator`
-(`runtime/maintenance/visibility_replicator.py`) takes it from there to the second database.
+A commit writes its visibility rows to the main database's outbox, in the same transaction. `VisibilityReplicator`
+(`runtime/maintenance/visibility_replicator.py`) carries them to the second database.
 
-**Invariant:** a run's row of lists is in one place: the main table (from before there was a second database), else the
-outbox, else the second database. A commit that puts one into the outbox takes it out of the main table.
+**Invariant:** the visibility row of a run is in one place: the main table (from before there was a second database),
+the outbox, or the second database. A commit that puts a row into the outbox takes it out of the main table.
 
-**Invariant:** a row that moves from the main table counts as older than all others (`written_at_ns` 0): nobody knows
-when it was written, so whoever asks whether lists show all of some time must wait for it.
+**Invariant:** a row that moves from the main table counts as older than all others (`written_at_ns` 0). Nobody knows
+when it was written, so a caller who needs visibility as of some time must wait for it.
 """
 
 import asyncio
@@ -18,29 +18,29 @@ import msgspec
 
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
+from perdure.store.external_visibility import OutboxStore
 from perdure.store.port import (
     UNBOUNDED,
     Batch,
     ListedPlace,
     ListedRun,
     OutboxRow,
-    OutboxStore,
     Store,
     StoreError,
     Unavailable,
     VisibilityRow,
 )
 
-#: So long nobody tries to reach the second database again.
+#: After a failed attempt nobody tries to reach the second database for so long.
 _AWAY_FOR_S = 0.2
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(VisibilityRow)
 
 
 class SplitStore:
-    """Keeps `port.Store`'s promises, but for one: what lists say may lag behind what was committed.
+    """Keeps the promises of `port.Store` but one: visibility may lag behind commits.
 
-    The main database must be there to open it. The second may come and go: what needs it raises `Unavailable` then.
+    It opens only if the main database is there. The second one may come and go: calls that need it raise `Unavailable`.
     """
 
     def __init__(self, main: OutboxStore, second: Store, now_ns: Callable[[], int]) -> None:
@@ -48,12 +48,12 @@ class SplitStore:
         self._second = second
         self._now_ns = now_ns
         self._is_second_open = False
-        #: Whose lists they are must be known before anything is done there; empty until the main database said so.
+        #: The cluster that the second database must belong to; empty until the main database has named it.
         self._cluster_id = ""
         self._is_second_ours = False
-        #: The main database knows that lists are here.
+        #: The main database knows that visibility is in the second one.
         self._is_noted = False
-        #: Runs whose rows were read from the main table, in order to be moved.
+        #: Runs whose rows were read from the main table in order to move them.
         self._moving: frozenset[str] = frozenset()
         self._opening = asyncio.Lock()
         self._away_until_s = 0.0
@@ -78,10 +78,10 @@ class SplitStore:
         try:
             await self.second()
         except Unavailable:
-            return  # It is opened when it is needed.
+            return  # The first call that needs the second database opens it.
         except StoreError as error:
             await self.close()
-            raise StoreError(f"database for lists: {error}") from error
+            raise StoreError(f"visibility database: {error}") from error
 
     async def close(self) -> None:
         if self._is_second_open:
@@ -90,25 +90,25 @@ class SplitStore:
         await self._main.close()
 
     async def second(self) -> Store:
-        """Return the second database, open. Raises `Unavailable`, or `StoreError` if it cannot be used at all."""
+        """Return the second database, open. Raise `Unavailable`, or `StoreError` if it cannot be used at all."""
         async with self._opening:
             if not self._is_second_open:
                 await self._open_second()
             if self._cluster_id and not self._is_second_ours:
-                # To claim another cluster's would take it away from its servers.
+                # A claim of another cluster's database would take it away from that cluster's servers.
                 if await self._second.cluster_id(self._cluster_id) != self._cluster_id:
-                    raise StoreError("database for lists: it belongs to another cluster")
+                    raise StoreError("visibility database: it belongs to another cluster")
                 self._is_second_ours = True
         return self._second
 
     async def _open_second(self) -> None:
         clock = asyncio.get_running_loop().time
         if clock() < self._away_until_s:
-            raise Unavailable("database for lists: it was not there a moment ago")
+            raise Unavailable("visibility database: it could not be reached a moment ago")
         try:
             await self._second.open()
         except Unavailable:
-            # Who has waited for this attempt need not make the next one.
+            # The callers who waited for this attempt need not make the next one.
             self._away_until_s = clock() + _AWAY_FOR_S
             raise
         self._is_second_open = True
@@ -118,7 +118,7 @@ class SplitStore:
         try:
             await self.second()
         except Unavailable:
-            pass  # It is looked at when it is needed.
+            pass  # The first call that needs the second database checks it.
         return self._cluster_id
 
     async def commit(self, batch: Batch) -> None:
@@ -126,8 +126,8 @@ class SplitStore:
             await self._main.commit(batch)
             return
         if not self._is_noted:
-            # Before the first row leaves: the main database alone must not be taken for the whole from now on.
-            await self._main.set_lists_elsewhere(True)
+            # It comes before the first row leaves: from then on, a server must not start on the main database alone.
+            await self._main.set_external_visibility(True)
             self._is_noted = True
         now_ns = self._now_ns()
         rows = {row.run_id: _ENCODER.encode(row) for row in batch.visibility}
@@ -139,7 +139,7 @@ class SplitStore:
         await self._main.commit(replace(batch, visibility=[], outbox=outbox))
         self.arrived.set()
 
-    # Lists
+    # Visibility
 
     async def list_visibility(
         self,
@@ -176,18 +176,16 @@ class SplitStore:
         )
 
     async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        """Return rows that are in the main database's table yet: to commit them again sends them on their way."""
+        """Return rows that are still in the main database's table. A commit of them moves them to the outbox."""
         rows = await self._main.stored_visibility(limit)
         self._moving = frozenset(row.run_id for row in rows)
         return rows
 
-
-def list_changes(rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[ExecutionKey]]:
-    """Return the rows to write and the runs to delete so that lists show what they do after all of `rows`."""
-    latest = {row.run_id: row.data for row in rows}
-    written = [_DECODER.decode(data) for data in latest.values() if data]
-    # The second database has nothing of a run but its row of lists, which is found by the run id alone.
-    gone = [
-        ExecutionKey(0, WORKFLOW, "", "", run_id) for run_id, data in latest.items() if not data
-    ]
-    return written, gone
+    def changes(self, rows: Sequence[OutboxRow]) -> tuple[list[VisibilityRow], list[ExecutionKey]]:
+        latest = {row.run_id: row.data for row in rows}
+        written = [_DECODER.decode(data) for data in latest.values() if data]
+        # The second database has only the visibility row of a run, and its key is the run id alone.
+        gone = [
+            ExecutionKey(0, WORKFLOW, "", "", run_id) for run_id, data in latest.items() if not data
+        ]
+        return written, gone

@@ -1,4 +1,4 @@
-"""How databases keep a row of lists: what is open closes last, so that an index has the order of lists."""
+"""Converts visibility rows for a database: an open run closes last there, so an index has the order of lists."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from perdure.store.port import NEVER_NS, VisibilityRow
 
 T = TypeVar("T")
 
-#: What is written, and what is given back: all but `attributes`.
+#: Columns to write, and to read back: reads leave `attributes` out.
 WRITTEN = ", ".join(VisibilityRow._fields)
 COLUMNS = ", ".join("''" if name == "attributes" else name for name in VisibilityRow._fields)
 
@@ -17,18 +17,13 @@ def stored(row: VisibilityRow) -> VisibilityRow:
 
 
 def shown(columns: Any) -> VisibilityRow:
-    """Return the row that the values of `COLUMNS` mean."""
+    """Return the row for the values of `COLUMNS`."""
     row = VisibilityRow(*columns)
     return row._replace(close_time_ns=0) if row.close_time_ns == NEVER_NS else row
 
 
-def list_bytes(row: VisibilityRow) -> int:
-    """Return how large the parts of a row are that may be large."""
-    return len(row.memo) + len(row.search_attributes)
-
-
 def bounded(rows: Iterable[T], bytes_max: int, size_of: Callable[[T], int]) -> Iterator[T]:
-    """Yield rows up to the one with which they have `bytes_max` bytes; take no more of `rows` than that."""
+    """Yield rows up to the one with which they reach `bytes_max` bytes. Take no more from `rows`."""
     size = 0
     for row in rows:
         yield row

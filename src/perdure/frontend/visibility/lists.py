@@ -44,7 +44,6 @@ from perdure.runtime.namespaces import Namespace
 from perdure.runtime.shard.group_commit import unavailable
 from perdure.runtime.shard.histories import PAGE_BYTES_MAX
 from perdure.store.port import NEVER_NS, StoreError
-from perdure.store.visibility_rows import list_bytes
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -159,7 +158,7 @@ class WorkflowLists:
         names = namespace.stored_attribute_names()
         infos = list(fitting(execution_info(row, names) for row in rows))
         answer = b"".join(field(_EXECUTIONS_FIELD, info) for info in infos)
-        is_read_in_part = sum(map(list_bytes, rows)) >= PAGE_BYTES_MAX
+        is_read_in_part = sum(row.large_bytes for row in rows) >= PAGE_BYTES_MAX
         # Temporal: a full page has a token, even if no row comes after it.
         if len(infos) < len(rows) or len(rows) == size or is_read_in_part:
             last = rows[len(infos) - 1]

@@ -8,9 +8,9 @@ from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.shard.cached import stored_state
 from perdure.runtime.visibility import visibility_row
+from perdure.store.external_visibility import OutboxStore
 from perdure.store.port import (
     Batch,
-    OutboxStore,
     StoreError,
     cover_all,
 )
@@ -41,7 +41,7 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
         # The rows that waited to go to the second database are among these.
         while waiting := await store.outbox(RUNS_AT_ONCE):
             await store.trim_outbox([row.position for row in waiting])
-        await store.set_lists_elsewhere(False)
+        await store.set_external_visibility(False)
         return count
     finally:
         await store.release(leases)

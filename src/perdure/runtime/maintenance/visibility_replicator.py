@@ -17,8 +17,8 @@ import structlog
 
 from perdure.runtime.clock import Clock
 from perdure.runtime.shard.leases import RETRY_S, TTL_NS
-from perdure.store.port import Batch, Lease, OutboxSize, StoreError, cover_all
-from perdure.store.split import SplitStore, list_changes
+from perdure.store.external_visibility import ExternalVisibility, OutboxSize
+from perdure.store.port import Batch, Lease, StoreError, cover_all
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Serving(Protocol):
 
 
 class VisibilityReplicator:
-    def __init__(self, store: SplitStore, clock: Clock, owner: str) -> None:
+    def __init__(self, store: ExternalVisibility, clock: Clock, owner: str) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner
@@ -104,7 +104,7 @@ class VisibilityReplicator:
         leases = await self._claimed()
         rows = await self._store.outbox(ROWS_AT_ONCE_MAX)
         if rows:
-            written, gone = list_changes(rows)
+            written, gone = self._store.changes(rows)
             second = await self._store.second()
             await second.commit(Batch(leases, visibility=written, deletes=gone))
             await self._store.trim_outbox([row.position for row in rows])
@@ -117,7 +117,7 @@ class VisibilityReplicator:
         if not self._leases:
             leases = await (await self._store.second()).claim(self._owner, TTL_NS)
             if not cover_all(leases):
-                raise StoreError("another node has the database for lists")
+                raise StoreError("another node has the visibility database")
             self._leases = leases
         return self._leases
 

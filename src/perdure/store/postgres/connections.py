@@ -1,4 +1,4 @@
-"""Opens connections to PostgreSQL, and says in the words of `store.port` what goes wrong with them."""
+"""Opens connections to PostgreSQL, and turns their errors into those of `store.port`."""
 
 import socket
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ import asyncpg
 from perdure.store.port import Conflict, StoreError, Unavailable
 from perdure.store.postgres import statements
 
-# Strings, as only the type checker knows these classes as generic.
+# These are strings, because only the type checker knows the classes as generic.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-#: What a pool hands out: a connection in a wrapper.
+#: A connection from the pool, in a wrapper.
 Borrowed: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 OLDEST_SERVER = 15
 CONNECT_TIMEOUT_S = 5.0
-#: A little more than the server's own `statement_timeout`, whose answer says more.
+#: A little more than the server's own `statement_timeout`, whose error says more.
 COMMAND_TIMEOUT_S = 12.0
-#: Unanswered for so long, a connection is dead.
+#: A connection that gets no answer for so long is dead.
 _DEAD_AFTER_S = 10
 _KEEPALIVE = {
     "TCP_KEEPIDLE": 5,
@@ -30,25 +30,25 @@ _KEEPALIVE = {
 }
 
 
-#: What the driver raises when a connection is of no use any more, or there is none.
+#: The driver's errors for a connection that is gone, or that could not be opened.
 GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
-    # A session that the server ends between two messages can leave the driver in a state it does not expect.
+    # If the server ends a session between two messages, the driver may be in a state that it does not expect.
     asyncpg.InternalClientError,
     ConnectionError,
 )
 
 
 class Disconnected(Unavailable):
-    """There is no connection (any more): a new one may do."""
+    """The connection is gone, or could not be opened. A new one may work."""
 
 
 @contextmanager
 def opening() -> Iterator[None]:
-    """Like `guarded`, where a value that the driver refuses is the URL's and not ours."""
+    """Like `guarded`, but a value that the driver refuses comes from the URL."""
     try:
         with guarded():
             yield
@@ -58,7 +58,7 @@ def opening() -> Iterator[None]:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn what the driver raises into what the port promises."""
+    """Turn the driver's errors into those of the port."""
     try:
         yield
     except asyncpg.UniqueViolationError as error:
@@ -66,7 +66,7 @@ def guarded() -> Iterator[None]:
     except asyncpg.InvalidCatalogNameError as error:
         raise StoreError(f"PostgreSQL: {_line(error)}") from error
     except ValueError:
-        # The driver refuses a value before it asks the database: a bug of ours, which an Unavailable would hide.
+        # The driver refuses a value before it asks the database. That is a bug, which `Unavailable` would hide.
         raise
     except asyncpg.QueryCanceledError as error:
         raise Unavailable(f"PostgreSQL: {_line(error)}") from error
@@ -77,12 +77,12 @@ def guarded() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """Return the first line of what `error` says; further ones may quote rows."""
+    """Return the first line of the message of `error`. Further lines may quote rows."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def new_pool(url: str, size: int) -> Pool:
-    """Return a pool for this process. It opens no connection before one is asked for, and keeps none open for ever."""
+    """Return a pool for this process. It opens connections when they are needed, and closes idle ones."""
     return asyncpg.create_pool(
         url,
         min_size=0,
@@ -96,7 +96,7 @@ def new_pool(url: str, size: int) -> Pool:
 
 
 async def connect(url: str) -> Connection:
-    """Return one connection, for work on the schema: that may take as long as it needs."""
+    """Return one connection without a timeout, for work on the schema."""
     with opening():
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
 
@@ -112,7 +112,7 @@ async def _prepare(connection: Connection) -> None:
 
 
 async def _keep(connection: Connection) -> None:
-    """Leave the session as it is between two uses: nobody changes it, and resetting it costs a round trip."""
+    """Leave the session as it is between two uses: nobody changes it, and a reset costs a round trip."""
 
 
 def _keep_alive(connection: Connection) -> None:
@@ -123,6 +123,6 @@ def _keep_alive(connection: Connection) -> None:
         return
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        # Not every system has all of them.
+        # A system may lack some of them.
         if (option := getattr(socket, name, None)) is not None:
             wire.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,4 +1,4 @@
-"""How PostgreSQL compares what filters compare. The expressions are those of the indexes, to the letter."""
+"""Writes the comparisons of list filters in PostgreSQL's SQL. Indexes have the same expressions, to the letter."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ _CASTS = {
     Type.INDEXED_VALUE_TYPE_DOUBLE: "double precision",
     Type.INDEXED_VALUE_TYPE_BOOL: "boolean",
 }
-#: As in the index of all lists of keywords.
+#: The fields of the index of all keyword lists.
 _LISTS_WITH_INDEX = (
     "KeywordList01",
     "KeywordList02",
@@ -27,7 +27,7 @@ _HAS_LISTS = "attributes ?| ARRAY[" + ", ".join(repr(field) for field in _LISTS_
 
 
 class Postgres:
-    # The largest number stands for "still open": it must not be made larger.
+    # The largest number stands for "still open", and must not grow.
     duration = f"greatest(least(close_time_ns, {NEVER_NS}) - execution_time_ns, 0)"
 
     def indexed(self, field: str, kind: Type.ValueType) -> str:
@@ -58,7 +58,7 @@ class Postgres:
         found = f"({' OR '.join(each)})"
         if field in _LISTS_WITH_INDEX:
             found = f"({_HAS_LISTS} AND {found})"
-        # Only the bare condition lets the index be seen; only the other is never NULL.
+        # The planner finds the index only for the bare condition; the negated one must never be NULL.
         return f"NOT coalesce({found}, false)" if is_negated else found
 
     def mentions(self, arguments: list[Any], expression: str, phrase: str) -> str:

@@ -1,8 +1,8 @@
-"""The SQL of the PostgreSQL store: one statement, so one round trip and one transaction, for everything it does.
+"""The SQL of the PostgreSQL store: each call is one statement, so one round trip and one transaction.
 
 Rows go in as one array a column. The settings of the session and the shape of the statements (probes inside LATERAL …
-LIMIT, the order of an index) leave the planner one way to run them: plans are cached, and one that was made while a
-table was empty must still be right when it holds millions of rows.
+LIMIT, the order of an index) leave the planner one way to run them. Plans are cached, and a plan that was made while a
+table was empty must still be right when the table holds millions of rows.
 """
 
 from functools import cache
@@ -24,11 +24,11 @@ from perdure.store.visibility_rows import COLUMNS, WRITTEN
 
 #: Settings of every session of the store.
 SESSION = {
-    # The fence reasons with locks and what is read after the wait for one.
+    # The fence relies on locks, and on reads after the wait for a lock.
     "default_transaction_isolation": "'read committed'",
     "default_transaction_read_only": "off",
     "statement_timeout": "'10s'",
-    # A node that vanished must not keep its locks: nobody could claim its ranges.
+    # A node that vanished must not keep its locks, or nobody could claim its ranges.
     "idle_in_transaction_session_timeout": "'10s'",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -43,7 +43,7 @@ SESSION = {
     "enable_mergejoin": "off",
     "jit": "off",
 }
-#: Durable means: on the disk. A stronger choice of whoever runs the database stays.
+#: A durable commit is on the disk. A stronger setting of the operator stays.
 DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
@@ -60,7 +60,7 @@ _STATE = ("status", "due_at_ns", "snapshot", "snapshot_seq")
 UPDATE_TYPES = {"shard_key": int, "run_id": str} | {
     name: ExecutionRow.__annotations__[name] for name in _STATE
 }
-#: Without the position: that is for the database to choose.
+#: All columns but the position, which the database chooses.
 _NEW_VISIBILITY = ", ".join(
     "nullif(new.attributes, '')::jsonb" if name == "attributes" else f"new.{name}"
     for name in VisibilityRow._fields
@@ -85,8 +85,8 @@ def _replace(names: tuple[str, ...]) -> str:
 
 # Leases
 
-# A lock that had to wait looks at the row again as it is then, so a claim and a commit always see one another. Locks
-# are taken in one order, for two of them never to wait for each other.
+# A lock that had to wait reads the row again, so a claim and a commit always see one another. Every statement takes its
+# locks in one order, so two statements never wait for each other.
 _HELD = (
     "held AS MATERIALIZED (SELECT ranges.lo FROM ranges, "
     + _arrays("lease", LEASE_TYPES, 1)
@@ -132,9 +132,9 @@ def commit(
     deletes: bool,
     outbox: bool = False,
 ) -> str:
-    """Return the statement that writes these parts of a batch, if all leases are held. Its one value says if they were.
+    """Return the statement that writes these parts of a batch if all leases are held. Its one value says if they were.
 
-    Arguments: the columns of the leases, then those of each part that there is.
+    Its arguments are the columns of the leases, then the columns of each part.
     """
     parts, is_kept = [], ""
     first = _LEASE_ARGUMENTS_COUNT + 1
@@ -153,7 +153,7 @@ def commit(
         )
         first += len(types)
     if updates:
-        # An UPDATE that joins would leave it to the planner to read the whole table instead of some rows.
+        # With an UPDATE that joins, the planner could choose to read the whole table instead of some rows.
         state = ", ".join(f"new.{name}" for name in _STATE)
         parts.append(
             f"moved AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
@@ -173,10 +173,12 @@ def commit(
         first += len(types)
     if deletes:
         parts += _deletes(first)
-        is_kept = f" AND run_id <> ALL(${first + _RUN_IDS}::text[])"  # The others go by `deletes`.
+        is_kept = (
+            f" AND run_id <> ALL(${first + _RUN_IDS}::text[])"  # `deletes` deletes these rows.
+        )
         first += len(ExecutionKey._fields)
     if outbox:
-        # In the order of the arrays, which is that of the positions.
+        # The order of the arrays is that of the positions.
         parts.append(
             f"waiting AS (INSERT INTO visibility_outbox ({', '.join(OUTBOX_TYPES)})"
             f" SELECT new.* FROM {_arrays('new', OUTBOX_TYPES, first)} WHERE {_HOLDS})"
@@ -190,7 +192,7 @@ def commit(
 def _deletes(first: int) -> list[str]:
     """Return the parts that delete the runs whose keys are the arrays $first, $first+1 …
 
-    What is deleted is named by arrays and not joined: the planner has no choice but the index then.
+    Arrays name the rows to delete, and no join does: so the planner must use the index.
     """
     shard_keys, run_ids = f"${first}::bigint[]", f"${first + _RUN_IDS}::text[]"
     place = (
@@ -204,26 +206,26 @@ def _deletes(first: int) -> list[str]:
         f" CROSS JOIN LATERAL (SELECT run.run_id {place} OFFSET 0) AS other WHERE NOT place.is_used)"
     )
     return [
-        # Whether a run is left of each workflow id, and which one has the largest number.
+        # Whether a run is left of each business id, and which run has the largest number.
         "places AS MATERIALIZED (SELECT place.*,"
         f" EXISTS (SELECT 1 {place} AND run.status <> {DELETED} AND run.run_id <> ALL({run_ids})) AS is_used,"
         f" (SELECT run.run_id {place} ORDER BY run.run_number DESC LIMIT 1) AS latest"
         " FROM (SELECT DISTINCT shard_key, archetype, namespace_id, business_id"
         f" FROM {_arrays('key', ExecutionKey.__annotations__, first)}) AS place)",
-        f"buried AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
+        f"marked AS (INSERT INTO executions ({_IDENTITY}, {', '.join(_STATE)})"
         f" SELECT old.*, {DELETED}, {NEVER_NS}, ''::bytea, 0 FROM places AS place CROSS JOIN LATERAL"
         f" (SELECT {_IDENTITY} FROM executions AS old WHERE old.shard_key = place.shard_key"
         f" AND old.run_id = place.latest LIMIT 1) AS old WHERE {_HOLDS} AND place.is_used"
         f" AND place.latest = ANY({run_ids})"
         f" ON CONFLICT (shard_key, run_id) DO UPDATE SET {_replace(_STATE)} RETURNING run_id)",
         f"removed AS (DELETE FROM executions WHERE {row.format(ids=dead)}"
-        " AND run_id <> ALL(ARRAY(SELECT run_id FROM buried)))",
+        " AND run_id <> ALL(ARRAY(SELECT run_id FROM marked)))",
         f"forgotten AS (DELETE FROM journal WHERE {row.format(ids=run_ids)})",
         f"hidden AS (DELETE FROM visibility WHERE run_id = ANY({run_ids}) AND {_HOLDS})",
     ]
 
 
-#: A row a key that has a run: its position, the run, and an array a column of the journal rows after the snapshot.
+#: One row for each key that has a run: its position, the run, and an array for each column of the later journal rows.
 LOAD = (
     "SELECT key.position, run.*, journal.* FROM"
     " unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])"
@@ -253,9 +255,9 @@ DUE = (
 
 
 def _bounded(columns: str, rows: str, order: str, size: str, bytes_max: str) -> str:
-    """Return the rows of a statement up to the one with which they have so many bytes.
+    """Return the rows of a statement up to the one with which they reach `bytes_max`.
 
-    The size of what is stored out of line is known without reading it, and the order is that of the rows already.
+    The database knows the size of a value that is stored out of line without reading it. The rows are in order already.
     """
     return (
         f"SELECT {columns} FROM (SELECT *, sum({size}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING)"
@@ -306,7 +308,7 @@ OUTBOX_SIZE = (
     " FROM visibility_outbox"
 )
 TRIM_OUTBOX = "DELETE FROM visibility_outbox WHERE position = ANY($1::bigint[])"
-#: For filters, in one transaction: nobody but the planner knows which way is short, so it must see the values.
+#: Settings for filters, in one transaction: the planner must see the values to find the short way.
 EXPLORING = (
     "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_sort = on;"
     " SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on"
@@ -335,7 +337,7 @@ def filtered_list(
 
 
 def count(namespace_id: str, filter: Filter) -> tuple[str, list[Any]]:
-    """Rows of one value, or of two with `group_by`: the value, and how many there are."""
+    """Return a statement for one count, or for rows of a value and its count with `group_by`."""
     arguments: list[Any] = [namespace_id]
     value, clauses = "", ""
     if filter.group_by is not None:
@@ -387,8 +389,8 @@ RUNS = (
     f"SELECT {_KEY} FROM executions"
     f" WHERE (shard_key, run_id) > ($1, $2) AND status <> {DELETED} ORDER BY shard_key, run_id LIMIT $3"
 )
-LISTS_ELSEWHERE = "SELECT external_visibility FROM cluster"
-SET_LISTS_ELSEWHERE = "UPDATE cluster SET external_visibility = $1"
+EXTERNAL_VISIBILITY = "SELECT external_visibility FROM cluster"
+SET_EXTERNAL_VISIBILITY = "UPDATE cluster SET external_visibility = $1"
 CLUSTER_ID = (
     "INSERT INTO cluster (id, cluster_id) VALUES (1, $1)"
     " ON CONFLICT (id) DO UPDATE SET cluster_id = cluster.cluster_id RETURNING cluster_id"

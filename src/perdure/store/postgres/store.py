@@ -1,7 +1,7 @@
-"""Keeps `port.Store`'s promises with PostgreSQL, for any number of nodes.
+"""Keeps the promises of `port.Store` with PostgreSQL, for any number of nodes.
 
-Each call is one statement of `statements.py`. A commit locks the rows of its leases, as they are now, in the
-transaction that writes: a claim waits for it, and whoever comes after the claim is refused.
+Each call is one statement of `statements.py`. A commit locks the current rows of its leases in the transaction that
+writes. So a claim waits for it, and the database refuses commits under older leases after the claim.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from asyncpg import QueryCanceledError
 
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
+from perdure.store.external_visibility import OutboxSize
 from perdure.store.migrations import check_version
 from perdure.store.port import (
     NEVER_NS,
@@ -29,7 +30,6 @@ from perdure.store.port import (
     LoadedRun,
     NamespaceRow,
     OutboxRow,
-    OutboxSize,
     Unavailable,
     VisibilityRow,
     check_covered,
@@ -49,7 +49,7 @@ from perdure.store.visibility_rows import shown, stored
 
 T = TypeVar("T")
 
-#: Connections that reads leave free: commits and leases must not wait for a long list.
+#: Reads leave so many connections free: commits and leases must not wait for a long list.
 _WRITERS_COUNT = 2
 _CLOSE_TIMEOUT_S = 5.0
 #: From its run id on, an update has the columns of `statements.UPDATE_TYPES`.
@@ -58,7 +58,7 @@ _STATE_FROM = ExecutionUpdate._fields.index("run_id")
 
 class PostgresStore:
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
-        """`pool_size`: connections at most. They are opened when they are needed."""
+        """`pool_size`: connections at most. The store opens them when it needs them."""
         self._url = url
         self._pool_size = pool_size
         self._pool: Pool | None = None
@@ -85,7 +85,7 @@ class PostgresStore:
             pool.terminate()
 
     async def _write(self, work: Callable[[Borrowed], Awaitable[T]]) -> T:
-        """Return what `work` does with a connection. Raises `Unavailable` if that cannot be known."""
+        """Call `work` with a connection and return its result. Raise `Unavailable` if the outcome is unknown."""
         assert self._pool is not None, "not open"
         try:
             with guarded():
@@ -95,16 +95,16 @@ class PostgresStore:
                     except QueryCanceledError:
                         raise
                     except (*GONE, TimeoutError):
-                        # To close it in good order could fail, or hang in a network that swallows everything.
+                        # An orderly close could fail, or hang in a network that swallows everything.
                         connection.terminate()
                         raise
         except Unavailable:
-            # The others may be as dead as this one: who comes next gets a new one.
+            # The other connections may be as dead: the next caller gets a new one.
             await self._pool.expire_connections()
             raise
 
     async def _read(self, work: Callable[[Borrowed], Awaitable[T]]) -> T:
-        """Like `_write`, but try twice: an idle connection may have died without anybody noticing."""
+        """Like `_write`, but try twice: an idle connection may have died unnoticed."""
         async with self._reads:
             try:
                 return await self._write(work)
@@ -159,7 +159,7 @@ class PostgresStore:
             raise _lost(batch.leases)
 
     async def shrink(self) -> bool:
-        """Autovacuum does it: dead rows make room for new ones."""
+        """Return False: autovacuum does it, and dead rows make room for new ones."""
         return False
 
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
@@ -169,7 +169,7 @@ class PostgresStore:
         for position, *found in await self._fetch(statements.LOAD, *_transposed(keys)):
             row = ExecutionRow(*found[: len(ExecutionRow._fields)])
             columns = found[len(ExecutionRow._fields) :]
-            # No rows: no arrays either.
+            # Without rows there are no arrays.
             rows = zip(*columns, strict=True) if columns[0] is not None else ()
             journal = [JournalRow(row.shard_key, row.run_id, *rest) for rest in rows]
             loaded[position - 1] = LoadedRun(row, journal)
@@ -238,13 +238,13 @@ class PostgresStore:
         place = (after.shard_key, after.run_id) if after is not None else (-1, "")
         return [ExecutionKey(*row) for row in await self._fetch(statements.RUNS, *place, limit)]
 
-    async def lists_elsewhere(self) -> bool:
-        rows = await self._fetch(statements.LISTS_ELSEWHERE)
+    async def has_external_visibility(self) -> bool:
+        rows = await self._fetch(statements.EXTERNAL_VISIBILITY)
         return bool(rows and rows[0][0])
 
-    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+    async def set_external_visibility(self, is_external: bool) -> None:
         await self._write(
-            lambda connection: connection.execute(statements.SET_LISTS_ELSEWHERE, are_elsewhere)
+            lambda connection: connection.execute(statements.SET_EXTERNAL_VISIBILITY, is_external)
         )
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
@@ -260,7 +260,7 @@ class PostgresStore:
         )
 
     async def _explore(self, sql: str, arguments: list[Any]) -> list[Any]:
-        """Fetch what a filter asks for: planned for its values, by settings of its own."""
+        """Fetch the rows of a filter, planned for its values by settings of its own."""
 
         async def work(connection: Borrowed) -> list[Any]:
             async with connection.transaction(readonly=True):
@@ -315,17 +315,20 @@ class PostgresStore:
 
 
 def _transposed(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    """Return a list a column; nothing at all for no rows."""
+    """Return one list for each column; none if there are no rows."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], names: Iterable[str]) -> list[list[Any]]:
-    """Return a list a column, empty ones for no rows."""
+    """Return one list for each column; empty ones if there are no rows."""
     return _transposed(rows) or [[] for _ in names]
 
 
 def _folded(batch: Batch) -> tuple[list[ExecutionRow], list[tuple[Any, ...]]]:
-    """Return the new runs and the changes to others: one statement cannot change a row that it inserts."""
+    """Return the new runs as the batch leaves them, and the updates of others.
+
+    One statement cannot update a row that it inserts.
+    """
     new = list(batch.executions)
     positions = {row.run_id: position for position, row in enumerate(new)}
     changes = {}

@@ -1,7 +1,7 @@
-"""Connections to a SQLite database, and what goes wrong with them, in the words of `store.port`.
+"""Opens connections to a SQLite database, and turns their errors into those of `store.port`.
 
-Each connection to a file is on a thread of its own. A database in memory is used on the event loop: a thread would cost
-more than the work.
+Each connection to a file has a thread of its own. A database in memory runs on the event loop: a thread would cost more
+than the work.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from perdure.store.port import Conflict, StoreError, Unavailable
 
 T = TypeVar("T")
 
-#: What `--sqlite-pragma` may change, and what it is otherwise.
+#: The pragmas that `--sqlite-pragma` may change, with their defaults.
 PRAGMAS = {
-    # Incremental, see `_shrink`. It has an effect only before a file has tables: first of all, then.
+    # Incremental, see `transactions.shrink`. It must come first: it has an effect only before a file has tables.
     "auto_vacuum": "2",
     "journal_mode": "wal",
-    # Durable means: on the disk. `normal` would lose the last commits when the machine loses its power.
+    # A durable commit is on the disk. `normal` would lose the last commits when the machine loses power.
     "synchronous": "full",
     "busy_timeout": "5000",
     "temp_store": "memory",
@@ -50,7 +50,7 @@ class Connection:
             raise
 
     async def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what `work` does with the connection. Once begun it is finished, also if the caller is cancelled."""
+        """Call `work` with the connection and return its result. A cancelled caller does not stop it."""
         if self._thread is None:
             return work(self._db)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._db)
@@ -64,7 +64,7 @@ class Connection:
 
 
 async def in_transaction(connection: Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Return what `work` does: all of it, or nothing. Raises `Conflict` or `Unavailable`."""
+    """Call `work` in one transaction and return its result. Raise `Conflict` or `Unavailable`; then nothing is done."""
 
     def transaction(db: sqlite3.Connection) -> T:
         db.execute("BEGIN")
@@ -86,7 +86,7 @@ async def in_transaction(connection: Connection, work: Callable[[sqlite3.Connect
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Return the device of a file and its number there; None if it is not there."""
+    """Return the device of a file and its number there; None if there is no such file."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""How SQLite compares what filters compare. The fields that have an index are columns, computed from the JSON."""
+"""Writes the comparisons of list filters in SQLite's SQL. Fields with an index are columns, computed from the JSON."""
 
 import json
 from typing import Any

@@ -1,6 +1,6 @@
-"""Keeps a database file for one process.
+"""Reserves a database file for one process.
 
-SQLite's own locks would let two servers take turns on a file; each of them would believe that it owns every run.
+SQLite's own locks let two servers take turns on a file, and each of them would believe that it owns every run.
 """
 
 import fcntl
@@ -12,11 +12,11 @@ from perdure.store.port import StoreError
 
 
 class FileLock:
-    """Holds `PATH.lock`. The lock goes with the process, also when that is killed; the file stays."""
+    """Holds `PATH.lock`. The lock ends with the process, even a killed one; the file `PATH.lock` stays."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        # A link to the file is the same file.
+        # A link leads to the same file.
         real = Path(f"{os.path.realpath(path)}.lock")
         try:
             self._file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

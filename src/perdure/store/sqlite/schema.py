@@ -1,4 +1,4 @@
-"""The tables of a SQLite database, brought forward by numbered SQL files. `user_version` holds the number."""
+"""Upgrades the tables of a SQLite database by numbered SQL files. `user_version` holds the number of the last one."""
 
 import sqlite3
 from contextlib import closing
@@ -10,12 +10,12 @@ from perdure.store.sqlite.lock import FileLock
 
 MIGRATIONS = migrations("perdure.store.sqlite")
 NEWEST = len(MIGRATIONS)
-#: "perd": says in the file's header whose file it is.
+#: "perd": marks the file, in its header, as one of perdure.
 APPLICATION_ID = 0x70657264
 
 
 def found_version(db: sqlite3.Connection) -> int | None:
-    """Return the version of the tables; None for an empty database. Raises `StoreError` for somebody else's."""
+    """Return the version of the tables; None for an empty database. Raise `StoreError` for another program's."""
     number: int = db.execute("PRAGMA user_version").fetchone()[0]
     application: int = db.execute("PRAGMA application_id").fetchone()[0]
     tables: int = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -27,7 +27,7 @@ def found_version(db: sqlite3.Connection) -> int | None:
 
 
 def migrate(db: sqlite3.Connection, steps: tuple[Migration, ...] | None = None) -> tuple[int, int]:
-    """Bring the tables to the newest version, each step in a transaction of its own."""
+    """Upgrade the tables to the newest version, each step in a transaction of its own. Return both versions."""
     steps = tuple(MIGRATIONS) if steps is None else steps
     before = found_version(db) or 0
     if before > len(steps):

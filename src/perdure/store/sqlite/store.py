@@ -1,10 +1,10 @@
 """Rows in one SQLite file (WAL, fsync on every commit), or in memory.
 
-A file has two connections: one writes, the other reads, so that a long history does not hold up a commit. A database
-in memory has one.
+A file has two connections: one writes and the other reads, so a long history does not hold up a commit. A database in
+memory has one connection.
 
-**Invariant:** one process has the file (see `lock`), so every claim gets the whole key space, and an epoch is enough
-to fence off what an earlier claim of this process left behind.
+**Invariant:** one process has the file (see `lock`). So every claim gets the whole key space, and the epoch alone
+fences off commits that an earlier claim of this process left behind.
 """
 
 import sqlite3
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
+from perdure.store.external_visibility import OutboxSize
 from perdure.store.filter_sql import group_expression, selected
 from perdure.store.port import (
     DELETED,
@@ -22,62 +23,30 @@ from perdure.store.port import (
     Batch,
     Conflict,
     DueRun,
-    ExecutionRow,
     JournalRow,
     Lease,
-    LeaseLost,
     ListedPlace,
     ListedRun,
     LoadedRun,
     NamespaceRow,
     OutboxRow,
-    OutboxSize,
     StoreError,
     Unavailable,
     VisibilityRow,
-    check_covered,
 )
-from perdure.store.sqlite import schema
+from perdure.store.sqlite import schema, transactions
 from perdure.store.sqlite.connections import PRAGMAS, Connection, identity, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
-from perdure.store.visibility_rows import COLUMNS, WRITTEN, bounded, list_bytes, shown, stored
+from perdure.store.visibility_rows import COLUMNS, bounded, shown
 
 T = TypeVar("T")
 
-#: Pages that are cut off in one transaction, and which part of a file may be free.
-SHRINK_PAGES_MAX = 256
-KEPT_FREE_PART = 4
-_INCREMENTAL = 2
-
-_LEASE = "SELECT 1 FROM cluster WHERE owner = ? AND epoch = ?"
-_KEY = ", ".join(ExecutionKey._fields)
-_EXECUTION = ", ".join(ExecutionRow._fields)
-_INSERT_EXECUTION = (
-    f"INSERT INTO executions ({_EXECUTION}) VALUES ({', '.join('?' * len(ExecutionRow._fields))})"
-)
-_INSERT_JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
-_UPDATE_EXECUTION = "UPDATE executions SET status = ?, due_at_ns = ?, snapshot = ?, snapshot_seq = ? WHERE run_id = ?"
-_BOUND = {"attributes": "nullif(?, '')"}
-_PUT_VISIBILITY = (
-    f"INSERT INTO visibility ({WRITTEN})"
-    f" VALUES ({', '.join(_BOUND.get(name, '?') for name in VisibilityRow._fields)})"
-    f" ON CONFLICT (run_id) DO UPDATE SET"
-    f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
-)
 _OUTBOX = ", ".join(OutboxRow._fields)
 _OUTBOX_SIZE = (
     "SELECT count(*), coalesce((SELECT written_at_ns FROM visibility_outbox ORDER BY position LIMIT 1), 0)"
     " FROM visibility_outbox"
 )
-_PUT_OUTBOX = "INSERT INTO visibility_outbox (run_id, data, written_at_ns) VALUES (?, ?, ?)"
-_BURY = (
-    f"UPDATE executions SET status = {DELETED}, due_at_ns = {NEVER_NS}, snapshot = x'', snapshot_seq = 0"
-    " WHERE run_id = ?"
-)
-_PLACE = "executions WHERE archetype = ? AND namespace_id = ? AND business_id = ?"
-_IS_USED = f"SELECT 1 FROM {_PLACE} AND status <> {DELETED} LIMIT 1"
-_LATEST = f"SELECT run_id FROM {_PLACE} ORDER BY run_number DESC LIMIT 1"
 _ORDER = "ORDER BY close_time_ns DESC, start_time_ns DESC, run_id DESC LIMIT ?"
 
 _LISTED = "archetype, close_time_ns, start_time_ns, run_id"
@@ -89,11 +58,11 @@ _LONGEST_CLOSED = (
 
 class SqliteStore:
     def __init__(self, path: str | None, *, pragmas: Mapping[str, str] | None = None) -> None:
-        """`path` None: in memory. `pragmas` replace those of `PRAGMAS`; an unknown one is refused by `open`."""
+        """`path` None: in memory. `pragmas` replace values of `PRAGMAS`; `open` refuses an unknown pragma."""
         self._path = path
         self._pragmas = PRAGMAS | dict(pragmas or {})
         self._lock: FileLock | None = None
-        #: Of the file: its device and number there.
+        #: The device of the file, and its number there.
         self._identity: tuple[int, int] | None = None
         self._writer: Connection | None = None
         self._reader: Connection | None = None
@@ -133,9 +102,9 @@ class SqliteStore:
         return await in_transaction(self._writer, checked)
 
     def _check_file(self) -> None:
-        """Raise `Unavailable` if the file has gone: SQLite itself would go on writing to it."""
+        """Raise `Unavailable` if the file is gone: SQLite itself would go on writing to it."""
         if self._path is not None and identity(self._path) != self._identity:
-            raise Unavailable(f"{self._path}: the file is not there any more")
+            raise Unavailable(f"{self._path}: the file is gone")
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._reader is not None, "not open"
@@ -153,7 +122,7 @@ class SqliteStore:
         return await self._write(work)
 
     async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
-        await self._write(lambda db: _check_leases(db, leases))
+        await self._write(lambda db: transactions.check_leases(db, leases))
 
     async def release(self, leases: Sequence[Lease]) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -168,22 +137,22 @@ class SqliteStore:
     # The journal
 
     async def commit(self, batch: Batch) -> None:
-        await self._write(lambda db: _commit(db, batch))
+        await self._write(lambda db: transactions.commit(db, batch))
 
     async def shrink(self) -> bool:
         assert self._writer is not None, "not open"
         try:
-            return await self._writer.use(_shrink)
+            return await self._writer.use(transactions.shrink)
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
 
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
-        return await self._read(lambda db: [_load(db, key) for key in keys])
+        return await self._read(lambda db: [transactions.load(db, key) for key in keys])
 
     async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
         def work(db: sqlite3.Connection) -> list[DueRun]:
             rows = db.execute(
-                f"SELECT due_at_ns, {_KEY} FROM executions"
+                f"SELECT due_at_ns, {transactions.KEY} FROM executions"
                 f" WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
                 " AND shard_key >= ?3 AND shard_key < ?4"
                 " AND due_at_ns <= min(?2, coalesce((SELECT due_at_ns FROM executions"
@@ -241,7 +210,8 @@ class SqliteStore:
         arguments += [*(after or ()), limit]
 
         def work(db: sqlite3.Connection) -> list[VisibilityRow]:
-            return list(bounded(map(shown, db.execute(sql, arguments)), bytes_max, list_bytes))
+            rows = map(shown, db.execute(sql, arguments))
+            return list(bounded(rows, bytes_max, lambda row: row.large_bytes))
 
         return await self._read(work)
 
@@ -284,20 +254,20 @@ class SqliteStore:
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         sql = (
-            f"SELECT {_KEY} FROM executions"
+            f"SELECT {transactions.KEY} FROM executions"
             f" WHERE run_id > ? AND status <> {DELETED} ORDER BY run_id LIMIT ?"
         )
         last = after.run_id if after is not None else ""
         rows = await self._read(lambda db: db.execute(sql, (last, limit)).fetchall())
         return [ExecutionKey(*row) for row in rows]
 
-    async def lists_elsewhere(self) -> bool:
+    async def has_external_visibility(self) -> bool:
         sql = "SELECT external_visibility FROM cluster"
         return bool(await self._read(lambda db: db.execute(sql).fetchone()[0]))
 
-    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
+    async def set_external_visibility(self, is_external: bool) -> None:
         sql = "UPDATE cluster SET external_visibility = ?"
-        await self._write(lambda db: db.execute(sql, (are_elsewhere,)))
+        await self._write(lambda db: db.execute(sql, (is_external,)))
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
         sql = f"SELECT {_OUTBOX} FROM visibility_outbox ORDER BY position LIMIT ?"
@@ -372,88 +342,3 @@ class SqliteStore:
             return found
 
         return await self._write(work)
-
-
-def _check_leases(db: sqlite3.Connection, leases: Sequence[Lease]) -> None:
-    for lease in leases:
-        if db.execute(_LEASE, (lease.owner, lease.epoch)).fetchone() is None:
-            raise LeaseLost(f"{lease.owner} has not the epoch {lease.epoch} any more")
-
-
-def _commit(db: sqlite3.Connection, batch: Batch) -> None:
-    check_covered(batch)
-    _check_leases(db, batch.leases)
-    if batch.executions:
-        db.executemany(_INSERT_EXECUTION, batch.executions)
-    if batch.journal:
-        db.executemany(_INSERT_JOURNAL, [row[1:] for row in batch.journal])
-    if batch.updates:
-        db.executemany(
-            _UPDATE_EXECUTION,
-            [
-                (row.status, row.due_at_ns, row.snapshot, row.snapshot_seq, row.run_id)
-                for row in batch.updates
-            ],
-        )
-    if batch.visibility:
-        db.executemany(_PUT_VISIBILITY, [stored(row) for row in batch.visibility])
-    if batch.outbox:
-        db.executemany(
-            "DELETE FROM visibility WHERE run_id = ?", [(row.run_id,) for row in batch.outbox]
-        )
-        db.executemany(_PUT_OUTBOX, [row[1:] for row in batch.outbox])
-    if batch.deletes:
-        _delete(db, batch.deletes)
-
-
-def _delete(db: sqlite3.Connection, keys: Sequence[ExecutionKey]) -> None:
-    run_ids = [(key.run_id,) for key in keys]
-    db.executemany("DELETE FROM journal WHERE run_id = ?", run_ids)
-    db.executemany("DELETE FROM visibility WHERE run_id = ?", run_ids)
-    db.executemany(_BURY, run_ids)
-    kept = set()
-    for place in {key.business_key for key in keys}:
-        if db.execute(_IS_USED, place).fetchone() is None:
-            db.execute(f"DELETE FROM {_PLACE}", place)
-        else:
-            kept.add(db.execute(_LATEST, place).fetchone())
-    db.executemany(
-        "DELETE FROM executions WHERE run_id = ?", [each for each in run_ids if each not in kept]
-    )
-
-
-def _shrink(db: sqlite3.Connection) -> bool:
-    """Cut free pages off the file. Some stay: rows to come will need them, and a file that is cut grows again."""
-    kind, free, pages = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("auto_vacuum", "freelist_count", "page_count")
-    )
-    surplus = free - pages // KEPT_FREE_PART
-    if kind != _INCREMENTAL or surplus <= 0:
-        return False
-    # Only a script runs the pragma to its end; it is a transaction of its own.
-    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, SHRINK_PAGES_MAX)})")
-    return surplus > SHRINK_PAGES_MAX
-
-
-def _load(db: sqlite3.Connection, key: ExecutionKey) -> LoadedRun | None:
-    if key.run_id:
-        found = db.execute(
-            f"SELECT {_EXECUTION} FROM executions"
-            " WHERE run_id = ? AND archetype = ? AND namespace_id = ? AND business_id = ?",
-            (key.run_id, *key.business_key),
-        ).fetchone()
-    else:
-        found = db.execute(
-            f"SELECT {_EXECUTION} FROM {_PLACE} ORDER BY run_number DESC LIMIT 1",
-            key.business_key,
-        ).fetchone()
-    if found is None:
-        return None
-    row = ExecutionRow(*found)
-    journal = db.execute(
-        "SELECT run_id, seq, first_event_id, event_count, events, internal FROM journal"
-        " WHERE run_id = ? AND seq > ? ORDER BY seq",
-        (row.run_id, row.snapshot_seq),
-    )
-    return LoadedRun(row, [JournalRow(row.shard_key, *rest) for rest in journal])

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
+from perdure.store.external_visibility import OutboxSize
 from perdure.store.memory import MemoryStore
 from perdure.store.port import (
     UNBOUNDED,
@@ -25,7 +26,6 @@ from perdure.store.port import (
     LoadedRun,
     NamespaceRow,
     OutboxRow,
-    OutboxSize,
     Unavailable,
     VisibilityRow,
 )
@@ -65,7 +65,7 @@ class Faults:
 
 
 class FaultyStore:
-    """A `store.port.OutboxStore`. Make it outside of any process: what it does for a node goes on without the node."""
+    """An `OutboxStore`. Make it outside of any process: what it does for a node goes on without the node."""
 
     def __init__(self, store: MemoryStore, faults: Faults) -> None:
         self._store = store
@@ -238,11 +238,11 @@ class FaultyStore:
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         return await self._call(lambda: self._store.runs(after, limit))
 
-    async def lists_elsewhere(self) -> bool:
-        return await self._call(self._store.lists_elsewhere)
+    async def has_external_visibility(self) -> bool:
+        return await self._call(self._store.has_external_visibility)
 
-    async def set_lists_elsewhere(self, are_elsewhere: bool) -> None:
-        await self._call(lambda: self._store.set_lists_elsewhere(are_elsewhere))
+    async def set_external_visibility(self, is_external: bool) -> None:
+        await self._call(lambda: self._store.set_external_visibility(is_external))
 
     async def outbox(self, limit: int) -> list[OutboxRow]:
         return await self._call(lambda: self._store.outbox(limit))

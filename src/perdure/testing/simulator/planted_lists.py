@@ -7,10 +7,9 @@ from typing import Any
 from unittest.mock import patch
 
 from perdure.core.workflow.step import Step
-from perdure.runtime.maintenance import visibility_replicator
 from perdure.runtime.maintenance.visibility_replicator import ROWS_AT_ONCE_MAX, VisibilityReplicator
 from perdure.store.port import Batch, OutboxRow, StoreError
-from perdure.store.split import SplitStore, list_changes
+from perdure.store.split import SplitStore
 
 Plant = Callable[[], Any]
 
@@ -45,7 +44,7 @@ def _trimmed_before_it_is_written() -> Any:
         leases = await self._claimed()
         rows = await self._store.outbox(ROWS_AT_ONCE_MAX)
         if rows:
-            written, gone = list_changes(rows)
+            written, gone = self._store.changes(rows)
             await self._store.trim_outbox([row.position for row in rows])
             second = await self._store.second()
             await second.commit(Batch(leases, visibility=written, deletes=gone))
@@ -55,17 +54,18 @@ def _trimmed_before_it_is_written() -> Any:
 
 
 def _deletions_are_not_followed() -> Any:
-    def changes(rows: Sequence[OutboxRow]) -> Any:
-        return list_changes(rows)[0], []
+    original = SplitStore.changes
 
-    return patch.object(visibility_replicator, "list_changes", changes)
+    def changes(self: SplitStore, rows: Sequence[OutboxRow]) -> Any:
+        return original(self, rows)[0], []
+
+    return patch.object(SplitStore, "changes", changes)
 
 
 def _first_row_counts() -> Any:
     """Of several rows of one run that wait, the oldest is written."""
-    return patch.object(
-        visibility_replicator, "list_changes", lambda rows: list_changes(rows[::-1])
-    )
+    original = SplitStore.changes
+    return patch.object(SplitStore, "changes", lambda self, rows: original(self, rows[::-1]))
 
 
 def _follower_gives_up() -> Any:

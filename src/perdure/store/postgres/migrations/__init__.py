@@ -1,4 +1,4 @@
-"""The tables of a PostgreSQL database, brought forward by numbered SQL files. `schema_version` holds the number."""
+"""Upgrades the tables of a PostgreSQL database by numbered SQL files. `schema_version` holds their numbers."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from perdure.store.postgres.connections import Borrowed, Connection, connect, gu
 
 MIGRATIONS = migrations("perdure.store.postgres")
 NEWEST = len(MIGRATIONS)
-#: "perd": two upgrades of one database must not run at once.
+#: "perd": the lock that keeps two upgrades of one database apart.
 _LOCK = 0x70657264
 _BOOK = "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)"
 
 
 async def version(url: str) -> int | None:
-    """Return the version of the tables in the database; None if it has none. Raises `StoreError`."""
+    """Return the version of the tables; None if the database has none. Raise `StoreError`."""
     connection = await connect(url)
     try:
         with guarded():
@@ -33,7 +33,7 @@ async def found_version(connection: "Connection | Borrowed") -> int | None:
 
 
 async def upgrade(url: str, steps: Sequence[Migration] = MIGRATIONS) -> tuple[int, int]:
-    """Apply what is missing, all or nothing. Return the versions before (0: no tables) and after."""
+    """Apply the missing migrations, all or none. Return the versions before (0: no tables) and after."""
     connection = await connect(url)
     try:
         with guarded():

@@ -5,7 +5,7 @@ ALTER TABLE executions ADD COLUMN archetype INTEGER NOT NULL DEFAULT 0;
 DROP INDEX executions_by_workflow;
 CREATE UNIQUE INDEX executions_by_business_id ON executions (namespace_id, archetype, business_id, run_number);
 
--- Each list is of one archetype: in every index it comes after the namespace, so a list passes none of the others.
+-- A list shows one archetype. Every index has it after the namespace, so a list passes no rows of other archetypes.
 ALTER TABLE visibility ADD COLUMN archetype INTEGER NOT NULL DEFAULT 0;
 DROP INDEX visibility_listed;
 CREATE INDEX visibility_listed ON visibility (namespace_id, archetype, close_time_ns, start_time_ns, run_id);
