@@ -10,7 +10,7 @@ from tests.house.sources import CONCEPTS, name_of, text_of, tree_of
 
 RULES = sorted(path for path in CONCEPTS.rglob("*.py") if path.name != "__init__.py")
 #: The engine itself: applying is its work (`apply`, `fold`), and so is taking a step back (`roll_back`).
-ENGINE = {"machine.py", "step.py", "state.py", "records.py"}
+ENGINE = {"machine.py", "history_step.py", "state.py", "records.py"}
 SECTIONS = [
     "# What can be asked",
     "# What a worker can command",

@@ -38,10 +38,10 @@ from perdure.core.workflow.effects import (
     StartChild,
     TellParent,
 )
+from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.lifecycle.reset import Rebuild
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
-from perdure.core.workflow.step import HISTORY_SERVICE
 from tests.core.workflow.run import T0_NS, OneRun
 from tests.differential.wire import Refusal
 from tests.stories.core_calls import CALLS, NOTHING_TO_DO

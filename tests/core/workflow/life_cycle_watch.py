@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from perdure.core.execution.step import Checkpoint
 from perdure.core.workflow import machine
 from perdure.core.workflow.completion import CompleteWorkflowTask
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.life_cycles import (
     ANYTHING,
     LIFE_CYCLES,
@@ -16,7 +18,6 @@ from perdure.core.workflow.life_cycles import (
 )
 from perdure.core.workflow.records import Record
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Checkpoint, Step
 from perdure.core.workflow.tasks.fail import FailWorkflowTask
 
 #: By the name of the life cycle: every row that was seen since the process began.
@@ -73,7 +74,7 @@ class _Watch:
 def watched(run: Run, request: object) -> Iterator[None]:
     """Check what the step in the body does."""
     watch = _Watch(run, request)
-    apply, roll_back = machine.apply, Step.roll_back
+    apply, roll_back = machine.apply, HistoryStep.roll_back
 
     def applied(state: RunState, record: Record) -> None:
         is_live = state is run.state
@@ -83,14 +84,14 @@ def watched(run: Run, request: object) -> Iterator[None]:
         if is_live:
             watch.note(cause_of(record))
 
-    def rolled_back(step: Step, checkpoint: Checkpoint) -> None:
+    def rolled_back(step: HistoryStep, checkpoint: Checkpoint) -> None:
         roll_back(step, checkpoint)
         watch.roll_back()
 
     try:
-        machine.apply, Step.roll_back = applied, rolled_back  # type: ignore[method-assign]
+        machine.apply, HistoryStep.roll_back = applied, rolled_back  # type: ignore[method-assign]
         yield
     finally:
-        machine.apply, Step.roll_back = apply, roll_back  # type: ignore[method-assign]
+        machine.apply, HistoryStep.roll_back = apply, roll_back  # type: ignore[method-assign]
     watch.without_a_record()
     watch.check()

@@ -16,10 +16,10 @@ from perdure.core.execution.outcome import Effect, Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.limits import Limits
 from perdure.core.workflow.effects import InvokeCallback
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.nexus_completion import completion
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import CompletionCallback, Run, RunState
-from perdure.core.workflow.step import Step
 
 _BACKOFF_COEFFICIENT = 2
 #: Temporal: which part of an interval is left to chance.
@@ -42,7 +42,7 @@ class RecordAttempt(Request[None]):
     chance: float
 
 
-def record_attempt(step: Step, request: RecordAttempt) -> None:
+def record_attempt(step: HistoryStep, request: RecordAttempt) -> None:
     state = step.state
     if request.number >= len(state.callbacks):
         return
@@ -75,7 +75,7 @@ def _interval_ns(attempt: int, chance: float, limits: Limits) -> int:
     return int(longest * (1 - _JITTER + _JITTER * chance))
 
 
-def retry(step: Step, timer: Timer) -> None:
+def retry(step: HistoryStep, timer: Timer) -> None:
     state, number = step.state, timer.event_id
     if number >= len(state.callbacks) or not is_due(state, state.callbacks[number]):
         return
@@ -113,14 +113,14 @@ def end_update(state: RunState, update_id: str, outcome: bytes, at_ns: int = 0) 
             callback.outcome, callback.outcome_at_ns = outcome, at_ns
 
 
-def tell_of_update(step: Step, update_id: str) -> None:
+def tell_of_update(step: HistoryStep, update_id: str) -> None:
     """An update has come to an end: invoke what waits for that."""
     for number, callback in enumerate(step.state.callbacks):
         if callback.update_id == update_id and not (callback.attempt or callback.is_done):
             step.emit(completion(step.state, number))
 
 
-def on_close(step: Step) -> None:
+def on_close(step: HistoryStep) -> None:
     """The run has closed."""
     for number in _owed_numbers(step.state, step.now_ns):
         if not step.state.callbacks[number].outcome:  # Else it was sent when that was known.
@@ -200,7 +200,7 @@ def size(run: Run) -> int:
     )
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "callbacks",
     check=check,
     requests={RecordAttempt: record_attempt},

@@ -8,10 +8,11 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle.execution import check_first_run
 from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
@@ -31,7 +32,7 @@ class RequestCancel(Request[None]):
     child_only: bool = False
 
 
-def request_cancel(step: Step, request: RequestCancel) -> None:
+def request_cancel(step: HistoryStep, request: RequestCancel) -> None:
     state = step.state
     # Temporal: asking a closed run, or asking twice, is a success that changes nothing.
     if not state.is_open:
@@ -67,7 +68,7 @@ def check(run: Run) -> None:
     assert run.state.exists or not run.state.cancel_requested
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "cancellation",
     check=check,
     requests={RequestCancel: request_cancel},

@@ -14,8 +14,8 @@ from perdure.core.limits import Limits
 from perdure.core.search_attributes import drop_nothing
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.times import duration_ns, set_duration
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.reach import reached_namespace_id
-from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.validation import (
     NUL,
     check_size,
@@ -29,7 +29,7 @@ CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECU
 COMMAND = "StartChildWorkflowExecutionCommand"
 
 
-def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> str:
+def check_command(step: HistoryStep, wanted: StartChildWorkflowExecutionCommandAttributes) -> str:
     """Refuse what the real server refuses, in its order; fill in what is inherited.
 
     Return the id of the namespace that the child is to be in.
@@ -98,7 +98,7 @@ def check_command(step: Step, wanted: StartChildWorkflowExecutionCommandAttribut
     return namespace_id
 
 
-def _check_names(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+def _check_names(step: HistoryStep, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
     workflow_id, kind, namespace = wanted.workflow_id, wanted.workflow_type.name, wanted.namespace
     limit = step.environment.limits.max_id_length
     for name, value in (("WorkflowId", workflow_id), ("WorkflowType", kind)):
@@ -120,7 +120,7 @@ def _check_names(step: Step, wanted: StartChildWorkflowExecutionCommandAttribute
         )
 
 
-def _check_room(step: Step, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
+def _check_room(step: HistoryStep, wanted: StartChildWorkflowExecutionCommandAttributes) -> None:
     limits = step.environment.limits
     for part, size in (("Input", limits.blob_size), ("Memo", limits.memo_size)):
         message = f"{COMMAND}Attributes. {part} exceeds size limit."

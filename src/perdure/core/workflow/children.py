@@ -37,9 +37,10 @@ from perdure.core.workflow.effects import (
     StartChild,
     TellParent,
 )
+from perdure.core.workflow.events import attributes_of, new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
 from perdure.core.workflow.state import PendingChild, Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 _CHILD_BYTES = 120
@@ -89,7 +90,7 @@ class AcknowledgeChildReleased(Request[None]):
     initiated_event_id: int
 
 
-def child_started(step: Step, request: RecordChildStarted) -> None:
+def child_started(step: HistoryStep, request: RecordChildStarted) -> None:
     child = step.state.children.get(request.initiated_event_id)
     if not step.state.is_open or child is None or child.run_id:
         return
@@ -99,13 +100,13 @@ def child_started(step: Step, request: RecordChildStarted) -> None:
     ensure_scheduled(step)
 
 
-def child_open(step: Step, request: AcknowledgeChildOpen) -> None:
+def child_open(step: HistoryStep, request: AcknowledgeChildOpen) -> None:
     child = step.state.children.get(request.initiated_event_id)
     if child is not None and child.to_be_asked:
         step.record_internal(ChildOpen(request.initiated_event_id))
 
 
-def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
+def child_not_started(step: HistoryStep, request: RecordChildNotStarted) -> None:
     child = step.state.children.get(request.initiated_event_id)
     if not step.state.is_open or child is None or child.run_id:
         return
@@ -123,7 +124,7 @@ def child_not_started(step: Step, request: RecordChildNotStarted) -> None:
     ensure_scheduled(step)
 
 
-def child_closed(step: Step, request: RecordChildClosed) -> str:
+def child_closed(step: HistoryStep, request: RecordChildClosed) -> str:
     """Nothing happens if the parent does not wait for this child any more.
 
     Reply with the run that is to be told instead, if the parent has gone on as that one since it was reset.
@@ -152,12 +153,12 @@ def child_closed(step: Step, request: RecordChildClosed) -> str:
     return ""
 
 
-def parent_told(step: Step, request: AcknowledgeParentTold) -> None:
+def parent_told(step: HistoryStep, request: AcknowledgeParentTold) -> None:
     if step.state.parent is not None and not step.state.parent_told:
         step.record_internal(ParentTold())
 
 
-def released(step: Step, request: AcknowledgeChildReleased) -> None:
+def released(step: HistoryStep, request: AcknowledgeChildReleased) -> None:
     if request.initiated_event_id in step.state.children and not step.state.is_open:
         step.record_internal(ChildReleased(request.initiated_event_id))
 
@@ -165,7 +166,7 @@ def released(step: Step, request: AcknowledgeChildReleased) -> None:
 # What a worker can command
 
 
-def start_child(step: Step, command: Command, completed_event_id: int) -> None:
+def start_child(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     if not command.HasField("start_child_workflow_execution_command_attributes"):
         raise BadCommand(CAUSE, f"{COMMAND}Attributes is not set on {COMMAND}.")
     wanted = StartChildWorkflowExecutionCommandAttributes()
@@ -234,7 +235,7 @@ def with_parent(
     attributes.root_workflow_execution.run_id = outgoing.root_run_id
 
 
-def on_close(step: Step) -> None:
+def on_close(step: HistoryStep) -> None:
     """The run has closed: tell the parent, and the children what the policy says."""
     for effect in effects_of(step.state):
         step.emit(effect)
@@ -279,7 +280,7 @@ def effects_of(state: RunState) -> list[Effect]:
 # What is recorded on the way
 
 
-def _record_started(step: Step, child: PendingChild, run_id: str) -> None:
+def _record_started(step: HistoryStep, child: PendingChild, run_id: str) -> None:
     initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(child.attributes)
     event = new_event(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     attributes = event.child_workflow_execution_started_event_attributes
@@ -441,7 +442,7 @@ def _start(state: RunState, child: PendingChild) -> StartChild:
     )
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "children",
     check=check,
     requests={

@@ -28,10 +28,11 @@ from perdure.core.workflow.activities import commands as activity_commands
 from perdure.core.workflow.activities.attempt_records import offer
 from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity, eager_request_id
 from perdure.core.workflow.completion_pages import Page, PageKept
+from perdure.core.workflow.events import HISTORY_SERVICE
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle import execution
 from perdure.core.workflow.records import StickySet
 from perdure.core.workflow.state import ResetPoint, Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, BadCommand, Step
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
 from perdure.core.workflow.tasks.schedule import (
@@ -103,7 +104,9 @@ class CompleteWorkflowTask(Request[TaskCompleted | PageKept]):
     page: Page | None = None
 
 
-def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageKept | Rejected:
+def complete(
+    step: HistoryStep, request: CompleteWorkflowTask
+) -> TaskCompleted | PageKept | Rejected:
     """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
     task, started = held(step, request.ref)
     if request.force_new_task and step.state.is_paused:
@@ -159,7 +162,7 @@ def complete(step: Step, request: CompleteWorkflowTask) -> TaskCompleted | PageK
 
 
 def _take_page(
-    step: Step, request: CompleteWorkflowTask, page: Page, identity: str
+    step: HistoryStep, request: CompleteWorkflowTask, page: Page, identity: str
 ) -> CompleteWorkflowTask | PageKept | Rejected:
     """Return the whole request, if this page is the last one. Refusals are replies: they forget the pages before."""
     if not step.environment.limits.completion_pages:
@@ -186,7 +189,7 @@ def _who(request: CompleteWorkflowTask) -> tuple[str, WorkerVersionStamp | None]
     return attributes.identity, attributes.worker_version if says else None
 
 
-def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
+def _leaves_no_trace(step: HistoryStep, request: CompleteWorkflowTask) -> bool:
     """Whether the task can be forgotten: it was only for updates, and the worker rejected them all."""
     if step.in_flight.speculative is None or request.commands or request.force_new_task:
         return False
@@ -197,7 +200,9 @@ def _leaves_no_trace(step: Step, request: CompleteWorkflowTask) -> bool:
     return updates.only_rejects(request.messages)
 
 
-def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCompleted | Rejected:
+def _discard(
+    step: HistoryStep, request: CompleteWorkflowTask, identity: str
+) -> TaskCompleted | Rejected:
     speculative, step.in_flight.speculative = step.in_flight.speculative, None
     checkpoint = step.checkpoint()
     inbox = Inbox(request.messages)
@@ -221,7 +226,7 @@ def _discard(step: Step, request: CompleteWorkflowTask, identity: str) -> TaskCo
     return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)
 
 
-def _check_sequence(step: Step, request: CompleteWorkflowTask) -> None:
+def _check_sequence(step: HistoryStep, request: CompleteWorkflowTask) -> None:
     """Temporal: a wrong order is refused outright; the worker keeps the task."""
     commands = request.commands
     if not all(message.HasField("body") for message in request.messages):
@@ -248,7 +253,9 @@ def _check_binary(request: CompleteWorkflowTask) -> None:
         )
 
 
-def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[ActivityTask]:
+def _carry_out(
+    step: HistoryStep, request: CompleteWorkflowTask, inbox: Inbox
+) -> list[ActivityTask]:
     event = HistoryEvent()
     event.CopyFrom(request.event)
     attributes = event.workflow_task_completed_event_attributes
@@ -284,7 +291,7 @@ def _carry_out(step: Step, request: CompleteWorkflowTask, inbox: Inbox) -> list[
 
 
 def _eager_tasks(
-    step: Step, event_ids: list[int], request: CompleteWorkflowTask
+    step: HistoryStep, event_ids: list[int], request: CompleteWorkflowTask
 ) -> list[ActivityTask]:
     """Start activities for the worker that completed the workflow task, as far as its answer has room for them."""
     tasks: list[ActivityTask] = []
@@ -303,7 +310,7 @@ def _eager_tasks(
     return tasks
 
 
-def _label(step: Step, command: Command, event_id: int) -> None:
+def _label(step: HistoryStep, command: Command, event_id: int) -> None:
     """Keep what the worker says about its command with the event that the command became, if there is one."""
     if not command.event_group_markers and not command.HasField("user_metadata"):
         return
@@ -315,7 +322,7 @@ def _label(step: Step, command: Command, event_id: int) -> None:
     event.event_group_markers.extend(command.event_group_markers)
 
 
-def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
+def _take_message(step: HistoryStep, command: Command, inbox: Inbox) -> None:
     if not command.HasField("protocol_message_command_attributes"):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE,
@@ -324,14 +331,14 @@ def _take_message(step: Step, command: Command, inbox: Inbox) -> None:
     inbox.take(step, command.protocol_message_command_attributes.message_id)
 
 
-def _eager_start(step: Step, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
+def _eager_start(step: HistoryStep, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
     attributes = request.event.workflow_task_completed_event_attributes
     request_id = eager_request_id(request.completion_id or step.environment.fresh_id(), event_id)
     return StartActivity(event_id, 1, attributes.identity, request_id)
 
 
 def _next_task(
-    step: Step, request: CompleteWorkflowTask, original_scheduled_at_ns: int
+    step: HistoryStep, request: CompleteWorkflowTask, original_scheduled_at_ns: int
 ) -> TaskStarted | None:
     only_updates = not request.force_new_task and not step.state.buffered
     dispatch = not request.return_new_task_nonce
@@ -363,7 +370,7 @@ def _next_task(
 
 
 def _refuse(
-    step: Step, request: CompleteWorkflowTask, error: BadCommand, identity: str
+    step: HistoryStep, request: CompleteWorkflowTask, error: BadCommand, identity: str
 ) -> Rejected:
     unhandled = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
     name = _camel(WorkflowTaskFailedCause, error.cause)
@@ -396,7 +403,7 @@ def _refuse(
     return refusal
 
 
-def _give_up_heartbeats(step: Step) -> Rejected:
+def _give_up_heartbeats(step: HistoryStep) -> Rejected:
     record_timed_out(step, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)
     release(step)
     schedule(step)
@@ -465,7 +472,7 @@ def check(run: Run) -> None:
     assert run.state.previous_started_event_id < run.state.next_event_id
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "workflow task completion",
     check=check,
     requests={CompleteWorkflowTask: complete},

@@ -12,8 +12,8 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.errordetails.v1 import WorkflowTaskCompletionBufferLostFailure
 
 from perdure.core.errors import Code, Rejected, invalid_argument
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.started_task import Pages
-from perdure.core.workflow.step import BadCommand, Step
 
 #: Temporal: of one completion.
 PAGES_MAX = 1024
@@ -36,7 +36,7 @@ class PageKept:
     pages: Pages
 
 
-def keep(step: Step, page: Page, commands: Sequence[Command]) -> PageKept:
+def keep(step: HistoryStep, page: Page, commands: Sequence[Command]) -> PageKept:
     """Keep one that is not the last. Raises `Rejected`, or `BadCommand` if it is too much for one task."""
     started = step.in_flight.started
     assert started is not None
@@ -68,7 +68,7 @@ def keep(step: Step, page: Page, commands: Sequence[Command]) -> PageKept:
     return PageKept(pages)
 
 
-def together(step: Step, page: Page, commands: Sequence[Command]) -> tuple[Command, ...]:
+def together(step: HistoryStep, page: Page, commands: Sequence[Command]) -> tuple[Command, ...]:
     """Return the commands of all pages, of which this is the last. Raises `Rejected`."""
     task, started = step.run.pending_task, step.in_flight.started
     assert task is not None

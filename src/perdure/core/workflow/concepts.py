@@ -18,12 +18,12 @@ from perdure.core.workflow import (
 )
 from perdure.core.workflow.activities import attempts, control, option_changes, timeouts
 from perdure.core.workflow.activities import commands as activity_commands
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle import continue_as_new, deletion, execution, pause, reset
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import Step
 from perdure.core.workflow.tasks import fail, reported_problems, schedule, start
 
-CONCEPTS: tuple[Concept[Step, Run], ...] = (
+CONCEPTS: tuple[Concept[HistoryStep, Run], ...] = (
     execution.CONCEPT,
     schedule.CONCEPT,
     fail.CONCEPT,
@@ -52,4 +52,4 @@ CONCEPTS: tuple[Concept[Step, Run], ...] = (
     queries.CONCEPT,
     deletion.CONCEPT,
 )
-RULES: Rules[Step, Run] = Rules(CONCEPTS)
+RULES: Rules[HistoryStep, Run] = Rules(CONCEPTS)

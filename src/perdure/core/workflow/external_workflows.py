@@ -24,10 +24,11 @@ from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect
 from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import CancelExternal, SignalExternal
+from perdure.core.workflow.events import attributes_of, new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.records import ExternalRequested
 from perdure.core.workflow.state import PendingExternal, Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_size, is_uuid
 
@@ -59,7 +60,7 @@ class RecordExternalCancelRequested(Request[None]):
     cause: CancelExternalWorkflowExecutionFailedCause.ValueType
 
 
-def signaled(step: Step, request: RecordExternalSignaled) -> None:
+def signaled(step: HistoryStep, request: RecordExternalSignaled) -> None:
     pending = step.state.externals.get(request.initiated_event_id)
     if not step.state.is_open or pending is None:
         return
@@ -83,7 +84,7 @@ def signaled(step: Step, request: RecordExternalSignaled) -> None:
     ensure_scheduled(step)
 
 
-def cancel_requested(step: Step, request: RecordExternalCancelRequested) -> None:
+def cancel_requested(step: HistoryStep, request: RecordExternalCancelRequested) -> None:
     pending = step.state.externals.get(request.initiated_event_id)
     if not step.state.is_open or pending is None:
         return
@@ -108,7 +109,7 @@ def cancel_requested(step: Step, request: RecordExternalCancelRequested) -> None
 
 
 def _namespace(
-    step: Step,
+    step: HistoryStep,
     wanted: SignalExternalWorkflowExecutionInitiatedEventAttributes
     | RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
 ) -> str:
@@ -120,7 +121,7 @@ def _namespace(
 # What a worker can command
 
 
-def signal_external(step: Step, command: Command, completed_event_id: int) -> None:
+def signal_external(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     if not command.HasField("signal_external_workflow_execution_command_attributes"):
         raise BadCommand(_BAD_SIGNAL, f"{_SIGNAL}Attributes is not set on {_SIGNAL}.")
     wanted = command.signal_external_workflow_execution_command_attributes
@@ -158,7 +159,7 @@ def signal_external(step: Step, command: Command, completed_event_id: int) -> No
     _initiate(step, event)
 
 
-def cancel_external(step: Step, command: Command, completed_event_id: int) -> None:
+def cancel_external(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     if not command.HasField("request_cancel_external_workflow_execution_command_attributes"):
         raise BadCommand(_BAD_CANCEL, f"{_CANCEL}Attributes is not set on {_CANCEL}.")
     wanted = command.request_cancel_external_workflow_execution_command_attributes
@@ -189,7 +190,7 @@ def cancel_external(step: Step, command: Command, completed_event_id: int) -> No
 
 
 def _check_target(
-    step: Step,
+    step: HistoryStep,
     target: WorkflowExecution,
     cause: WorkflowTaskFailedCause.ValueType,
     command: str,
@@ -214,7 +215,7 @@ def _check_target(
         )
 
 
-def _check_count(step: Step, what: str, limit: int, *, is_signal: bool) -> None:
+def _check_count(step: HistoryStep, what: str, limit: int, *, is_signal: bool) -> None:
     count = sum(each.is_signal == is_signal for each in step.state.externals.values())
     if not 0 < limit <= count:
         return
@@ -231,7 +232,7 @@ def _check_count(step: Step, what: str, limit: int, *, is_signal: bool) -> None:
     )
 
 
-def _initiate(step: Step, event: HistoryEvent) -> None:
+def _initiate(step: HistoryStep, event: HistoryEvent) -> None:
     step.record(event)
     step.record_internal(ExternalRequested(event.event_id, step.environment.fresh_id()))
     step.emit(_effect(step.state.externals[event.event_id]))
@@ -292,7 +293,7 @@ def _effect(pending: PendingExternal) -> SignalExternal | CancelExternal:
     return make(pending.initiated_event_id, pending.request_id, pending.attributes)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "external workflows",
     check=check,
     requests={

@@ -13,10 +13,12 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected, invalid_argument
+from perdure.core.execution.step import Checkpoint
+from perdure.core.workflow.events import HISTORY_SERVICE
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle.execution import record_terminated
 from perdure.core.workflow.state import InFlight
 from perdure.core.workflow.state_size import approximate_size, may_exceed
-from perdure.core.workflow.step import HISTORY_SERVICE, Checkpoint, Step
 from perdure.core.workflow.tasks.fail import record_failed
 from perdure.core.workflow.tasks.schedule import schedule_again
 
@@ -39,7 +41,7 @@ class Guard:
     size_bytes: int
 
 
-def guard(step: Step, request: object) -> Guard | None:
+def guard(step: HistoryStep, request: object) -> Guard | None:
     """Return how the run is before a step; None, as a rule, if it is far from its limits."""
     state, limits = step.state, step.environment.limits
     event_count = state.next_event_id - 1
@@ -54,7 +56,7 @@ def guard(step: Step, request: object) -> Guard | None:
     return Guard(step.checkpoint(), deepcopy(step.in_flight), event_count, state.history_size_bytes)
 
 
-def enforce(step: Step, before: Guard) -> Rejected | None:
+def enforce(step: HistoryStep, before: Guard) -> Rejected | None:
     """If the run is too large now, undo the step and terminate it; return what to answer then."""
     limits = step.environment.limits
     handed_out = step.in_flight.started if before.in_flight.started is None else None
@@ -82,7 +84,7 @@ def enforce(step: Step, before: Guard) -> Rejected | None:
     return invalid_argument(reason)
 
 
-def bound_buffer(step: Step) -> None:
+def bound_buffer(step: HistoryStep) -> None:
     """Take the workflow task away from the worker that holds it, if too many events wait for that."""
     buffered, limits = step.state.buffered, step.environment.limits
     if step.in_flight.started is None or not (

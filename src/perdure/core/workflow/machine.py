@@ -13,10 +13,10 @@ from perdure.core.workflow import history_limits, state_size
 from perdure.core.workflow.concepts import RULES
 from perdure.core.workflow.effects import DispatchWorkflowTask
 from perdure.core.workflow.external_payloads import external_payloads
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle import reset, start_policy
 from perdure.core.workflow.records import Buffered, Parted, Record, decode_row
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step
 
 REQUESTS = RULES.requests
 COMMANDS = RULES.commands
@@ -34,7 +34,7 @@ def transition(
     The same arguments always give the same outcome. If this raises anything but `Rejected`, `run` may be half
     changed and must be thrown away; the stored run is intact.
     """
-    step = Step(run, now_ns, environment, apply, COMMANDS)
+    step = HistoryStep(run, now_ns, environment, apply, COMMANDS)
     was_open = run.state.is_open
     guard = history_limits.guard(step, request) if was_open else None
     if type(request) is Timer:
@@ -70,7 +70,7 @@ def _after(state: RunState, new_run: NewRun) -> NewRun:
     return NewRun(new_run.run_id, replace(start, after_task_id=state.last_task_id))
 
 
-def _rely_on_what_was_taken_over(step: Step) -> None:
+def _rely_on_what_was_taken_over(step: HistoryStep) -> None:
     """Ask for what the history of another run asks for: nobody has done that on behalf of this one."""
     for timer in pending_timers(step.run, step.now_ns):
         step.set_timer(timer)

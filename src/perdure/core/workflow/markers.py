@@ -4,14 +4,15 @@ from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CommandType, EventType, WorkflowTaskFailedCause
 
 from perdure.core.execution.concept import Concept
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import check_id, check_size
 
 # What a worker can command
 
 
-def record(step: Step, command: Command, completed_event_id: int) -> None:
+def record(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
     if not command.HasField("record_marker_command_attributes"):
         raise BadCommand(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
@@ -50,7 +51,7 @@ def check(run: Run) -> None:
     """Nothing: a marker is no state."""
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "markers",
     check=check,
     commands={CommandType.COMMAND_TYPE_RECORD_MARKER: record},

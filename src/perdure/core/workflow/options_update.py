@@ -12,8 +12,9 @@ from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.callbacks import attached, check_count
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.versioning import check_override, recorded
 
 # What can be asked
@@ -38,7 +39,7 @@ class AttachRequest(Request[None]):
     links: tuple[Link, ...] = ()
 
 
-def update(step: Step, request: UpdateOptions) -> WorkflowExecutionOptions:
+def update(step: HistoryStep, request: UpdateOptions) -> WorkflowExecutionOptions:
     state, wanted = step.state, request.options.priority
     step.check_open()
     priority = Priority.FromString(state.priority) if state.has_priority else None
@@ -82,7 +83,7 @@ def _override(state: RunState) -> VersioningOverride | None:
     return VersioningOverride.FromString(stored) if stored else None
 
 
-def attach_request(step: Step, request: AttachRequest) -> None:
+def attach_request(step: HistoryStep, request: AttachRequest) -> None:
     if request.request_id and request.request_id in step.state.request_ids:
         return
     check_count(step.state, len(request.callbacks), step.environment.limits)
@@ -150,7 +151,7 @@ def check(run: Run) -> None:
     assert run.state.has_priority or not run.state.priority
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "options update",
     check=check,
     requests={UpdateOptions: update, AttachRequest: attach_request},

@@ -14,8 +14,8 @@ from perdure.core.errors import Code, Rejected, busy_workflow, invalid_argument
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step
 
 #: Temporal: a workflow whose task keeps failing cannot answer; waiting would only time out.
 _FAIL_FAST_ATTEMPT = 3
@@ -40,7 +40,7 @@ class AbandonQuery(Request[None]):
     query_id: str
 
 
-def query(step: Step, request: Query) -> QueryRejected | None:
+def query(step: HistoryStep, request: Query) -> QueryRejected | None:
     """Reply: why the query is rejected as the caller wished, or None: an `AnswerQuery` or `DispatchQuery` follows."""
     state = step.state
     rejected = _rejected(state, request.reject_condition)
@@ -71,7 +71,7 @@ def query(step: Step, request: Query) -> QueryRejected | None:
     return None
 
 
-def abandon(step: Step, request: AbandonQuery) -> None:
+def abandon(step: HistoryStep, request: AbandonQuery) -> None:
     step.in_flight.queries.pop(request.query_id, None)
 
 
@@ -95,7 +95,7 @@ def _rejected(state: RunState, condition: QueryRejectCondition.ValueType) -> Que
 # What other concepts use
 
 
-def answer(step: Step, results: dict[str, bytes]) -> None:
+def answer(step: HistoryStep, results: dict[str, bytes]) -> None:
     """The worker answered queries along with its task; `results` are serialized `WorkflowQueryResult`s."""
     for query_id, result in results.items():
         if step.in_flight.queries.pop(query_id, None) is not None:
@@ -109,14 +109,14 @@ def _size_fault(result: bytes, limit: int) -> Rejected | None:
     return None
 
 
-def release_unanswered(step: Step) -> None:
+def release_unanswered(step: HistoryStep) -> None:
     """No workflow task is pending any more: what still waits can be dispatched by itself."""
     for query_id, encoded in step.in_flight.queries.items():
         step.emit(_dispatch(step, query_id, encoded))
     step.in_flight.queries.clear()
 
 
-def on_close(step: Step) -> None:
+def on_close(step: HistoryStep) -> None:
     """The run has closed while queries waited for its next task: a worker answers from history, if one ever saw it."""
     if step.state.previous_started_event_id:
         release_unanswered(step)
@@ -126,7 +126,7 @@ def on_close(step: Step) -> None:
     step.in_flight.queries.clear()
 
 
-def _dispatch(step: Step, query_id: str, encoded: bytes) -> DispatchQuery:
+def _dispatch(step: HistoryStep, query_id: str, encoded: bytes) -> DispatchQuery:
     state = step.state
     is_cached = state.previous_started_event_id and step.environment.limits.sticky_queries
     sticky = state.sticky_queue if is_cached else ""
@@ -143,7 +143,7 @@ def check(run: Run) -> None:
         assert run.pending_task is not None or state.buffered
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "queries",
     check=check,
     requests={Query: query, AbandonQuery: abandon},

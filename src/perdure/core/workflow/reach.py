@@ -2,10 +2,12 @@
 
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
-from perdure.core.workflow.step import BadCommand, Step
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 
 
-def reached_namespace_id(step: Step, name: str, cause: WorkflowTaskFailedCause.ValueType) -> str:
+def reached_namespace_id(
+    step: HistoryStep, name: str, cause: WorkflowTaskFailedCause.ValueType
+) -> str:
     """Return the id of the namespace that a command names; an empty name is the workflow's own. Raises `BadCommand`."""
     state = step.state
     if not name or name == state.namespace:

@@ -7,12 +7,11 @@ A row's `internal` bytes are a list of (position, record): the record was made a
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
-from google.protobuf.message import Message
 from temporalio.api.history.v1 import History, HistoryEvent
 
+from perdure.core.execution.journal import Codec
 from perdure.core.workflow.state import RequestIdInfo, RunState
 
 
@@ -271,23 +270,10 @@ Part = tuple[int, bytes, bytes]
 PART_BYTES_MAX = 1024 * 1024
 
 
-def _encode_message(value: Any) -> bytes:
-    assert isinstance(value, Message), type(value)
-    return value.SerializeToString()
-
-
-def _decode_message(kind: type[Any], value: Any) -> Any:
-    assert issubclass(kind, Message), kind
-    return kind.FromString(value)
-
-
-_internal_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_message)
-_internal_decoder = msgspec.msgpack.Decoder(list[tuple[int, Internal]], dec_hook=_decode_message)
-_state_decoder = msgspec.msgpack.Decoder(RunState, dec_hook=_decode_message)
-
-
-def encode_internal(records: Sequence[tuple[int, Internal]]) -> bytes:
-    return _internal_encoder.encode(records) if records else b""
+CODEC = Codec(RunState, Internal)
+encode_internal = CODEC.encode_internal
+encode_state = CODEC.encode_state
+decode_state = CODEC.decode_state
 
 
 def encode_events(events: Sequence[HistoryEvent]) -> bytes:
@@ -323,7 +309,7 @@ def in_parts(events: bytes, internal: bytes, bytes_max: int = PART_BYTES_MAX) ->
     One row, if it is not large. Who reads a page of history must not have to read many pages for it.
     """
     ends = [0, *ends_of_events(events)]
-    inner = _internal_decoder.decode(internal) if internal else []
+    inner = CODEC.decode_internal(internal)
     first = 0
     for last in range(1, len(ends)):
         is_last = last == len(ends) - 1
@@ -341,19 +327,10 @@ def in_parts(events: bytes, internal: bytes, bytes_max: int = PART_BYTES_MAX) ->
 def decode_row(events: bytes, internal: bytes) -> Iterator[Record]:
     """Yield the records of one journal row in the order in which they were made."""
     history = History.FromString(events).events if events else ()
-    inner = _internal_decoder.decode(internal) if internal else []
+    inner = CODEC.decode_internal(internal)
     position = 0
     for at, record in inner:
         yield from history[position:at]
         position = at
         yield record
     yield from history[position:]
-
-
-def encode_state(state: RunState) -> bytes:
-    return _internal_encoder.encode(state)
-
-
-def decode_state(snapshot: bytes) -> RunState:
-    """Raise `msgspec.DecodeError` if `snapshot` is not one that `encode_state` made."""
-    return _state_decoder.decode(snapshot)

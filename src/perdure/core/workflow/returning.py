@@ -14,9 +14,9 @@ from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import begin_after_reset, offer, timeouts
 from perdure.core.workflow.activities.attempts import eager_request_id
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import ActivityReturned
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Step
 from perdure.core.workflow.tasks import schedule
 from perdure.core.workflow.tasks.timers import task_timers
 
@@ -47,7 +47,7 @@ class ReturnEagerActivities(Request[None]):
 Return = ReturnWorkflowTask | ReturnActivity | ReturnEagerActivities
 
 
-def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
+def return_workflow_task(step: HistoryStep, request: ReturnWorkflowTask) -> None:
     """Changes memory only, unless events have come meanwhile: those are history before the task is started again."""
     step.check_open()
     started = step.in_flight.started
@@ -63,18 +63,18 @@ def return_workflow_task(step: Step, request: ReturnWorkflowTask) -> None:
         step.emit(effect)
 
 
-def return_activity(step: Step, request: ReturnActivity) -> None:
+def return_activity(step: HistoryStep, request: ReturnActivity) -> None:
     _return_activities(step, lambda activity: request.request_id)
 
 
-def return_eager_activities(step: Step, request: ReturnEagerActivities) -> None:
+def return_eager_activities(step: HistoryStep, request: ReturnEagerActivities) -> None:
     _return_activities(
         step,
         lambda activity: eager_request_id(request.completion_id, activity.scheduled_event_id),
     )
 
 
-def _return_activities(step: Step, started_by: Callable[[PendingActivity], str]) -> None:
+def _return_activities(step: HistoryStep, started_by: Callable[[PendingActivity], str]) -> None:
     """Return each activity that was started by the request id that `started_by` gives for it."""
     step.check_open()
     for activity in step.state.activities.values():
@@ -106,7 +106,7 @@ def check(run: Run) -> None:
         assert activity.request_id == "" or activity.started_at_ns
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "returning",
     check=check,
     requests={

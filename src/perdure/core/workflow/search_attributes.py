@@ -11,14 +11,15 @@ from perdure.core.execution.concept import Concept
 from perdure.core.search_attributes import fault, is_nothing, with_types
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.activities.control import PAUSE_INFO
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
 
 
-def upsert(step: Step, command: Command, completed_event_id: int) -> None:
+def upsert(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES
     name = "UpsertWorkflowSearchAttributesCommand"
     if not command.HasField("upsert_workflow_search_attributes_command_attributes"):
@@ -47,7 +48,7 @@ def upsert(step: Step, command: Command, completed_event_id: int) -> None:
     step.record(event)
 
 
-def modify_properties(step: Step, command: Command, completed_event_id: int) -> None:
+def modify_properties(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     cause = (
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES
     )
@@ -117,7 +118,7 @@ def size(run: Run) -> int:
     )
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "search attributes",
     check=check,
     size=size,

@@ -9,8 +9,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected, closing
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 # What can be asked
@@ -33,7 +34,7 @@ class Signal(Request[None]):
     skips_delay: bool = False
 
 
-def signal(step: Step, request: Signal) -> None:
+def signal(step: HistoryStep, request: Signal) -> None:
     state = step.state
     # Known ids come first: a client may retry a signal after the run it reached has closed.
     if request.request_id and request.request_id in state.signals:
@@ -60,7 +61,7 @@ def check_parent(state: RunState, sender: WorkflowExecution | None) -> None:
         raise Rejected(Code.NOT_FOUND, "workflow parent does not match")
 
 
-def record_signal(step: Step, request: Signal) -> None:
+def record_signal(step: HistoryStep, request: Signal) -> None:
     if 0 < step.environment.limits.max_signals_per_execution <= step.state.signal_count:
         raise Rejected(Code.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events")
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
@@ -106,7 +107,7 @@ def size(run: Run) -> int:
     return sum(map(len, run.state.signals))
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "signals",
     check=check,
     size=size,

@@ -7,9 +7,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.times import duration_ns, timestamp_ns
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.records import Unbuffered
 from perdure.core.workflow.state import PendingTimer, Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_id, duration_fault
 
@@ -19,7 +20,7 @@ _TIMER_BYTES = 40
 # What can be asked
 
 
-def fire(step: Step, timer: Timer) -> None:
+def fire(step: HistoryStep, timer: Timer) -> None:
     """Temporal: one that is due takes with it all that are due by now, and one workflow task tells of them."""
     due = _due(step.state, max(step.now_ns, timer.fire_at_ns))
     if all(event_id != timer.event_id for _, event_id, _ in due):
@@ -36,7 +37,7 @@ def fire(step: Step, timer: Timer) -> None:
 # What a worker can command
 
 
-def start(step: Step, command: Command, completed_event_id: int) -> None:
+def start(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     wanted = command.start_timer_command_attributes
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES
     if not command.HasField("start_timer_command_attributes"):
@@ -72,7 +73,7 @@ def start(step: Step, command: Command, completed_event_id: int) -> None:
     step.set_timer(_timer_of(step.state.timers[wanted.timer_id]))
 
 
-def cancel(step: Step, command: Command, completed_event_id: int) -> None:
+def cancel(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     wanted = command.cancel_timer_command_attributes
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES
     if not command.HasField("cancel_timer_command_attributes"):
@@ -170,7 +171,7 @@ def _timer_of(timer: PendingTimer) -> Timer:
     return Timer(timer.fire_at_ns, TimerKind.USER_TIMER, timer.started_event_id, 0)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "timers",
     check=check,
     commands={

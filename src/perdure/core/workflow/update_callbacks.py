@@ -12,11 +12,12 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.callbacks import check_count
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.state import AdmittedUpdate
-from perdure.core.workflow.step import Step, new_event
 
 
-def check_room(step: Step, update_id: str, more: int) -> None:
+def check_room(step: HistoryStep, update_id: str, more: int) -> None:
     """Refuse to attach `more` callbacks if the run, or the update, would have too many."""
     if not more:
         return
@@ -34,7 +35,9 @@ def check_room(step: Step, update_id: str, more: int) -> None:
         )
 
 
-def attach(step: Step, update_id: str, request_id: str, callbacks: Sequence[Callback]) -> None:
+def attach(
+    step: HistoryStep, update_id: str, request_id: str, callbacks: Sequence[Callback]
+) -> None:
     """Attach them to an update that is known and not completed. What a client sends again is attached once."""
     if not callbacks or request_id in step.state.request_ids:
         return
@@ -48,7 +51,7 @@ def attach(step: Step, update_id: str, request_id: str, callbacks: Sequence[Call
         admitted.callback_count += len(callbacks)
 
 
-def record_attached(step: Step, update_id: str, admitted: AdmittedUpdate) -> None:
+def record_attached(step: HistoryStep, update_id: str, admitted: AdmittedUpdate) -> None:
     """The update has been accepted: what was attached to it meanwhile goes to the history, too."""
     for request_id, callbacks in admitted.attached.items():
         if request_id not in step.state.request_ids:

@@ -31,11 +31,12 @@ from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow import callbacks, update_callbacks
 from perdure.core.workflow.effects import AnswerUpdate
+from perdure.core.workflow.events import new_event
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle.execution import check_first_run, ids_size
 from perdure.core.workflow.records import UpdateDropped
 from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.tasks.schedule import schedule_speculative
 from perdure.core.workflow.tasks.start import message_id
 
@@ -74,7 +75,7 @@ class AdmitUpdate(Request[UpdateStatus]):
     callbacks: tuple[Callback, ...] = ()
 
 
-def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
+def admit(step: HistoryStep, request: AdmitUpdate) -> UpdateStatus:
     state, in_flight = step.state, step.in_flight
     check_first_run(state, request.first_execution_run_id)
     known = status(step.run, request.update_id)
@@ -105,7 +106,7 @@ def admit(step: Step, request: AdmitUpdate) -> UpdateStatus:
     return UpdateStatus(ADMITTED)
 
 
-def _check_limits(step: Step, size: int) -> None:
+def _check_limits(step: HistoryStep, size: int) -> None:
     state, limits = step.state, step.environment.limits
     accepted = sum(not update.completed_event_id for update in state.updates.values())
     if 0 < limits.max_in_flight_updates <= len(step.in_flight.updates) + accepted:
@@ -176,7 +177,7 @@ class Inbox:
         self._left = {message.id: message for message in messages}
         self.news = News()
 
-    def take(self, step: Step, wanted_id: str) -> None:
+    def take(self, step: HistoryStep, wanted_id: str) -> None:
         if not wanted_id:
             raise BadCommand(_CAUSE, "MessageID is not set on ProtocolMessageCommand.")
         message = self._left.pop(wanted_id, None)
@@ -186,7 +187,7 @@ class Inbox:
             )
         _handle(step, message, self.news)
 
-    def take_rest(self, step: Step) -> None:
+    def take_rest(self, step: HistoryStep) -> None:
         for message in self._left.values():
             # Temporal: once the commands have closed the run, only a rejection counts: it leaves no event.
             if step.state.is_open or message.body.Is(Rejection.DESCRIPTOR):
@@ -194,7 +195,7 @@ class Inbox:
         self._left.clear()
 
 
-def conclude(step: Step, news: News, *, is_heartbeat: bool) -> None:
+def conclude(step: HistoryStep, news: News, *, is_heartbeat: bool) -> None:
     """Tell the callers. Temporal: what was sent with the task and is not mentioned counts as rejected."""
     updates = step.in_flight.updates
     for update_id, (stage, outcome) in news.settled.items():
@@ -212,7 +213,7 @@ def conclude(step: Step, news: News, *, is_heartbeat: bool) -> None:
         step.emit(AnswerUpdate(update_id, COMPLETED, _UNPROCESSED))
 
 
-def task_failed(step: Step) -> None:
+def task_failed(step: HistoryStep) -> None:
     """What the worker answered was refused. Temporal: what it had been sent is not tried again."""
     refusal = Rejected(
         Code.FAILED_PRECONDITION,
@@ -226,7 +227,7 @@ def task_failed(step: Step) -> None:
         step.emit(AnswerUpdate(update_id, ADMITTED, b"", refusal))
 
 
-def on_close(step: Step) -> None:
+def on_close(step: HistoryStep) -> None:
     """The run has closed."""
     continues = bool(step.state.new_run_id)
     for update_id in (*step.in_flight.updates, *step.state.admitted_updates):
@@ -245,7 +246,7 @@ def on_close(step: Step) -> None:
 # What is recorded on the way
 
 
-def _handle(step: Step, message: Message, news: News) -> None:
+def _handle(step: HistoryStep, message: Message, news: News) -> None:
     kind = message.body.type_url.rpartition("/")[2]
     protocol = kind.rpartition(".")[0]
     if protocol != _PROTOCOL:
@@ -269,7 +270,7 @@ def _handle(step: Step, message: Message, news: News) -> None:
         raise BadCommand(_CAUSE, message_text) from error
 
 
-def _place(step: Step, update_id: str, news: News) -> str:
+def _place(step: HistoryStep, update_id: str, news: News) -> str:
     """Return how far the update is, in the words of Temporal's error texts; empty if it is not known."""
     if update_id in news.settled:
         is_completed = news.settled[update_id][0] == COMPLETED
@@ -298,7 +299,9 @@ def _check_set(kind: str, **fields: object) -> None:
             raise BadCommand(_CAUSE, f"invalid *update.{kind}: {name} is not set")
 
 
-def _accept(step: Step, update_id: str, place: str, acceptance: Acceptance, news: News) -> None:
+def _accept(
+    step: HistoryStep, update_id: str, place: str, acceptance: Acceptance, news: News
+) -> None:
     admitted = step.in_flight.updates.get(update_id)
     if place:
         _check_place(update_id, place, "Acceptance", "Sent", "Admitted")
@@ -330,7 +333,9 @@ def _accept(step: Step, update_id: str, place: str, acceptance: Acceptance, news
     news.settled[update_id] = (ACCEPTED, b"")
 
 
-def _complete(step: Step, update_id: str, place: str, response: Response, news: News) -> None:
+def _complete(
+    step: HistoryStep, update_id: str, place: str, response: Response, news: News
+) -> None:
     _check_place(update_id, place, "Response", "Accepted", "ProvisionallyAccepted")
     _check_set("Response", meta=response.HasField("meta"))
     told_id = response.meta.update_id
@@ -348,7 +353,9 @@ def _complete(step: Step, update_id: str, place: str, response: Response, news: 
     news.settled[update_id] = (COMPLETED, response.outcome.SerializeToString())
 
 
-def _reject(step: Step, update_id: str, place: str, rejection: Rejection, news: News) -> None:
+def _reject(
+    step: HistoryStep, update_id: str, place: str, rejection: Rejection, news: News
+) -> None:
     if place:
         _check_place(update_id, place, "Rejection", "Sent", "Admitted")
     elif not rejection.HasField("rejected_request"):
@@ -359,7 +366,7 @@ def _reject(step: Step, update_id: str, place: str, rejection: Rejection, news: 
     news.settled[update_id] = (COMPLETED, outcome)
 
 
-def _drop(step: Step, update_id: str, outcome: bytes) -> None:
+def _drop(step: HistoryStep, update_id: str, outcome: bytes) -> None:
     """Give up an update that an event had admitted."""
     step.record_internal(UpdateDropped(update_id, outcome))
     callbacks.tell_of_update(step, update_id)
@@ -460,7 +467,7 @@ def size(run: Run) -> int:
     return ids_size(run.state.updates) + ids_size(run.state.admitted_updates)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "updates",
     check=check,
     size=size,

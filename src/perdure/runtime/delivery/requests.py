@@ -49,6 +49,7 @@ from perdure.core.workflow.effects import (
     StartChild,
     TellParent,
 )
+from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.external_workflows import (
     RecordExternalCancelRequested,
     RecordExternalSignaled,
@@ -61,7 +62,6 @@ from perdure.core.workflow.lifecycle.start_policy import (
     started_attributes,
 )
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.step import HISTORY_SERVICE
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.engine import Engine
 from perdure.runtime.shard.journal import last_events

@@ -27,8 +27,8 @@ from perdure.core.workflow import (
 )
 from perdure.core.workflow.activities import attempts
 from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle import next_run, start_policy
-from perdure.core.workflow.step import Step
 from perdure.runtime.delivery.queries import Queries
 from perdure.runtime.delivery.requests import OutgoingRequests
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
@@ -191,13 +191,13 @@ def _activity_start_is_not_persisted() -> Any:
 
 def _buffered_events_are_lost() -> Any:
     """A flush keeps the first only."""
-    original = Step.flush
+    original = HistoryStep.flush
 
-    def flush(self: Step) -> bool:
+    def flush(self: HistoryStep) -> bool:
         del self.state.buffered[1:]
         return original(self)
 
-    return patch.object(Step, "flush", flush)
+    return patch.object(HistoryStep, "flush", flush)
 
 
 def _starts_come_twice() -> Any:

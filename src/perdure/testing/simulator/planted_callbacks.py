@@ -9,11 +9,11 @@ from perdure.core.execution.outcome import Outcome, TimerKind
 from perdure.core.workflow import callbacks, concepts, machine, options_update
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle import next_run
 from perdure.core.workflow.nexus_completion import Verdict
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import Step
 from perdure.runtime.delivery.circuit_breaker import Breaker
 from perdure.runtime.delivery.outbound import Callbacks
 from perdure.runtime.shard.cached import CachedExecution
@@ -50,7 +50,7 @@ def _one_attempt_is_enough() -> Any:
     """Whoever does not take it is given up."""
     original = machine.REQUESTS[RecordAttempt]
 
-    def record(step: Step, request: RecordAttempt) -> Any:
+    def record(step: HistoryStep, request: RecordAttempt) -> Any:
         return original(
             step,
             RecordAttempt(request.number, request.attempt, request.failure, False, request.chance),

@@ -16,11 +16,11 @@ from perdure.core.workflow.activities.control import PauseActivities
 from perdure.core.workflow.activities.option_changes import ChangeActivities
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle import pause
 from perdure.core.workflow.records import ActivityChanged, ActivityUnpaused
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import Step
 from perdure.core.workflow.tasks import schedule
 from perdure.core.workflow.tasks.start import StartWorkflowTask
 from perdure.core.workflow.tasks.timers import dispatch_of
@@ -87,7 +87,7 @@ def _paused_activity_is_handed_out() -> Any:
     """Neither the end of its retry's wait nor a poll sees that it is paused."""
 
     @contextmanager
-    def not_seen(step: Step, scheduled_event_id: int) -> Iterator[None]:
+    def not_seen(step: HistoryStep, scheduled_event_id: int) -> Iterator[None]:
         activity = step.state.activities.get(scheduled_event_id)
         if activity is None:
             yield
@@ -98,11 +98,11 @@ def _paused_activity_is_handed_out() -> Any:
         finally:
             activity.paused_at_ns = at_ns
 
-    def start(step: Step, request: StartActivity) -> Any:
+    def start(step: HistoryStep, request: StartActivity) -> Any:
         with not_seen(step, request.scheduled_event_id):
             return attempts.start(step, request)
 
-    def retry_due(step: Step, timer: Timer) -> None:
+    def retry_due(step: HistoryStep, timer: Timer) -> None:
         with not_seen(step, timer.event_id):
             attempts.retry_due(step, timer)
 
@@ -161,7 +161,7 @@ def _as_if_running(state: RunState) -> Iterator[None]:
 def _hands_out_what_is_paused(kind: type) -> Any:
     original = machine.REQUESTS[kind]
 
-    def start(step: Step, request: Any) -> Any:
+    def start(step: HistoryStep, request: Any) -> Any:
         with _as_if_running(step.state):
             return original(step, request)
 
@@ -171,7 +171,7 @@ def _hands_out_what_is_paused(kind: type) -> Any:
 def _activities_of_a_paused_run_are_handed_out() -> Any:
     original = machine.TIMERS[TimerKind.ACTIVITY_RETRY]
 
-    def retry_due(step: Step, timer: Timer) -> None:
+    def retry_due(step: HistoryStep, timer: Timer) -> None:
         with _as_if_running(step.state):
             original(step, timer)
 

@@ -7,8 +7,8 @@ from unittest.mock import patch
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow import machine
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import DeletionRequested
-from perdure.core.workflow.step import Step
 from perdure.runtime.maintenance.namespace_deletion import NamespaceDeletion
 from perdure.runtime.maintenance.retention import Retention
 from perdure.runtime.namespaces import Namespaces
@@ -71,7 +71,7 @@ def _first_task_never_times_out() -> Any:
     """Who gets it with the answer to a start may lose it."""
     original = machine.TIMERS[TimerKind.WORKFLOW_TASK_TIMEOUT]
 
-    def time_out(step: Step, timer: Timer) -> None:
+    def time_out(step: HistoryStep, timer: Timer) -> None:
         if (timer.event_id, timer.attempt) != (2, 1):
             original(step, timer)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from perdure.core.workflow.step import Step
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.runtime.maintenance.visibility_replicator import ROWS_AT_ONCE_MAX, VisibilityReplicator
 from perdure.store.port import Batch, OutboxRow, StoreError
 from perdure.store.split import SplitStore
@@ -16,14 +16,14 @@ Plant = Callable[[], Any]
 
 def _not_shown() -> Any:
     """What changes in an open run is not written."""
-    original = Step.finish
+    original = HistoryStep.finish
 
-    def finish(self: Step, reply: object) -> Any:
+    def finish(self: HistoryStep, reply: object) -> Any:
         outcome = original(self, reply)
         outcome.shows = False
         return outcome
 
-    return patch.object(Step, "finish", finish)
+    return patch.object(HistoryStep, "finish", finish)
 
 
 def _written_beside_the_outbox() -> Any:

@@ -10,7 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow import completion
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.step import Step
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.tasks.start import held_back_of
 from perdure.runtime import resets
 from perdure.runtime.resets import Resets
@@ -25,7 +25,7 @@ def _nobody_is_woken() -> Any:
     """What comes while a worker holds the task brings about no other one."""
     original = completion._next_task
 
-    def next_task(step: Step, request: CompleteWorkflowTask, at_ns: int) -> Any:
+    def next_task(step: HistoryStep, request: CompleteWorkflowTask, at_ns: int) -> Any:
         if request.force_new_task or step.in_flight.updates:
             return original(step, request, at_ns)
         step.flush()

@@ -8,10 +8,11 @@ from temporalio.api.failure.v1 import Failure
 
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.workflow.effects import DispatchActivityTask, fairness_of
+from perdure.core.workflow.events import new_event
 from perdure.core.workflow.failures import too_large
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
 from perdure.core.workflow.state import PendingActivity, RunState
-from perdure.core.workflow.step import Step, new_event
 
 #: SDKs send a heartbeat when four fifths of its timeout are over: it has at least this long to arrive.
 _HEARTBEAT_MARGIN_NS = 500_000_000
@@ -25,7 +26,7 @@ ENDS = (
 
 
 def record_started(
-    step: Step,
+    step: HistoryStep,
     activity: PendingActivity,
     *,
     completed_by: str = "",
@@ -54,7 +55,7 @@ def record_started(
 
 
 def record_canceled(
-    step: Step,
+    step: HistoryStep,
     activity: PendingActivity,
     started_event_id: int,
     details: Payloads | None,
@@ -72,7 +73,7 @@ def record_canceled(
     step.record_or_buffer(event)
 
 
-def _kept(step: Step, failure: Failure) -> Failure:
+def _kept(step: HistoryStep, failure: Failure) -> Failure:
     """Return what is remembered of a failure: of a large one, its beginning."""
     limit = step.environment.limits.activity_failure_size
     if failure.ByteSize() <= limit:
@@ -81,7 +82,7 @@ def _kept(step: Step, failure: Failure) -> Failure:
 
 
 def retry(
-    step: Step,
+    step: HistoryStep,
     activity: PendingActivity,
     failure: Failure,
     backoff_ns: int,
@@ -107,7 +108,7 @@ def retry(
 
 
 def note_heartbeat(
-    step: Step, activity: PendingActivity, details: Payloads | None, identity: str
+    step: HistoryStep, activity: PendingActivity, details: Payloads | None, identity: str
 ) -> None:
     step.record_internal(
         ActivityHeartbeat(
@@ -135,7 +136,7 @@ def dispatch(state: RunState, activity: PendingActivity) -> DispatchActivityTask
     )
 
 
-def offer(step: Step, activity: PendingActivity) -> None:
+def offer(step: HistoryStep, activity: PendingActivity) -> None:
     """Have a worker take it, unless the run is paused: then that is made up for when it goes on."""
     if not is_kept_back(step.state, activity):
         step.emit(dispatch(step.state, activity))
@@ -161,7 +162,7 @@ def retry_timer(activity: PendingActivity) -> Timer:
     )
 
 
-def rely_on_timeouts(step: Step, activity: PendingActivity) -> None:
+def rely_on_timeouts(step: HistoryStep, activity: PendingActivity) -> None:
     """Ask for all that can strike it: it has changed, and so may they."""
     for timer in timeouts(activity):
         step.set_timer(timer)

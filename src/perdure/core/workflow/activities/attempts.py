@@ -35,9 +35,10 @@ from perdure.core.workflow.activities.attempt_records import (
 )
 from perdure.core.workflow.activities.retries import verdict
 from perdure.core.workflow.effects import DispatchActivityTask
+from perdure.core.workflow.events import attributes_of, new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import retry_policy
 
@@ -135,7 +136,7 @@ class HeartbeatActivity(Request[HeartbeatReply]):
     identity: str
 
 
-def start(step: Step, request: StartActivity) -> ActivityTask:
+def start(step: HistoryStep, request: StartActivity) -> ActivityTask:
     step.check_open()
     activity = step.state.activities.get(request.scheduled_event_id)
     if (
@@ -163,7 +164,7 @@ def start(step: Step, request: StartActivity) -> ActivityTask:
     )
 
 
-def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> None:
+def hand_out(step: HistoryStep, activity: PendingActivity, request: StartActivity) -> None:
     step.record_internal(
         ActivityStarted(
             activity.scheduled_event_id,
@@ -176,7 +177,7 @@ def hand_out(step: Step, activity: PendingActivity, request: StartActivity) -> N
         step.set_timer(timer)
 
 
-def complete(step: Step, request: CompleteActivity) -> None:
+def complete(step: HistoryStep, request: CompleteActivity) -> None:
     # Temporal: an activity may be completed by its id before any worker has started it.
     activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
     started_event_id = record_started(
@@ -196,7 +197,7 @@ def complete(step: Step, request: CompleteActivity) -> None:
     ensure_scheduled(step)
 
 
-def fail(step: Step, request: FailActivity) -> None:
+def fail(step: HistoryStep, request: FailActivity) -> None:
     activity = _find(step, request.ref)
     if request.last_heartbeat_details is not None:
         note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
@@ -218,7 +219,7 @@ def fail(step: Step, request: FailActivity) -> None:
     ensure_scheduled(step)
 
 
-def cancel(step: Step, request: CancelActivity) -> None:
+def cancel(step: HistoryStep, request: CancelActivity) -> None:
     activity = _find(step, request.ref)
     if not activity.cancel_requested_event_id:
         raise Rejected(
@@ -236,7 +237,7 @@ def cancel(step: Step, request: CancelActivity) -> None:
     ensure_scheduled(step)
 
 
-def heartbeat(step: Step, request: HeartbeatActivity) -> HeartbeatReply:
+def heartbeat(step: HistoryStep, request: HeartbeatActivity) -> HeartbeatReply:
     activity = _find(step, request.ref)
     note_heartbeat(step, activity, request.details, request.identity)
     return HeartbeatReply(
@@ -249,7 +250,7 @@ def heartbeat(step: Step, request: HeartbeatActivity) -> HeartbeatReply:
 _NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
 
 
-def _find(step: Step, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
+def _find(step: HistoryStep, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
     state = step.state
     step.check_open()
     scheduled_event_id = ref.scheduled_event_id
@@ -273,7 +274,7 @@ def _find(step: Step, ref: ActivityRef, *, must_be_started: bool = True) -> Pend
     return activity
 
 
-def retry_due(step: Step, timer: Timer) -> None:
+def retry_due(step: HistoryStep, timer: Timer) -> None:
     activity = step.state.activities.get(timer.event_id)
     if activity is None or activity.attempt != timer.attempt or activity.started_at_ns:
         return
@@ -391,7 +392,7 @@ def size(run: Run) -> int:
     )
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "activity attempts",
     check=check,
     requests={

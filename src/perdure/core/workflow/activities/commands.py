@@ -12,14 +12,15 @@ from perdure.core.workflow.activities.attempt_records import (
     rely_on_timeouts,
 )
 from perdure.core.workflow.activities.options import checked
+from perdure.core.workflow.events import attributes_of, new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.validation import check_size
 
 # What a worker can command
 
 
-def schedule(step: Step, command: Command, completed_event_id: int) -> None:
+def schedule(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     limits = step.environment.limits
     wanted = checked(step.state, command, limits)
     state = step.state
@@ -66,14 +67,14 @@ def schedule(step: Step, command: Command, completed_event_id: int) -> None:
         offer(step, activity)
 
 
-def is_eager(step: Step, wanted: ScheduleActivityTaskCommandAttributes) -> bool:
+def is_eager(step: HistoryStep, wanted: ScheduleActivityTaskCommandAttributes) -> bool:
     """Whether the worker gets the activity with the answer to its workflow task."""
     return (
         wanted.request_eager_execution and step.environment.limits.enable_activity_eager_execution
     )
 
 
-def request_cancel(step: Step, command: Command, completed_event_id: int) -> None:
+def request_cancel(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     wanted = command.request_cancel_activity_task_command_attributes
     cause = (
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES
@@ -120,7 +121,7 @@ def _has_buffered_end(state: RunState, scheduled_event_id: int) -> bool:
     )
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "activity commands",
     commands={
         CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: schedule,

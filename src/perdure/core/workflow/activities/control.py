@@ -18,6 +18,7 @@ from perdure.core.workflow.activities.attempt_records import (
     rely_on_timeouts,
     retry_timer,
 )
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import (
     ActivityChanged,
@@ -27,7 +28,6 @@ from perdure.core.workflow.records import (
     ActivityUnpaused,
 )
 from perdure.core.workflow.state import PendingActivity, Run, RunState
-from perdure.core.workflow.step import Step
 
 PAUSE_INFO = "TemporalPauseInfo"
 _NOT_FOUND = (
@@ -77,7 +77,7 @@ class ResetActivities(Request[None]):
     request_id: str = ""
 
 
-def pause(step: Step, request: PauseActivities) -> None:
+def pause(step: HistoryStep, request: PauseActivities) -> None:
     going: list[PendingActivity] = []
     for activity in _selected(step, request.which):
         if is_known(activity.known_requests, "pause", request.request_id):
@@ -100,7 +100,7 @@ def pause(step: Step, request: PauseActivities) -> None:
     step.make_normal()
 
 
-def unpause(step: Step, request: UnpauseActivities) -> None:
+def unpause(step: HistoryStep, request: UnpauseActivities) -> None:
     for activity in _selected(step, request.which):
         if not activity.paused_at_ns:
             continue
@@ -117,7 +117,7 @@ def unpause(step: Step, request: UnpauseActivities) -> None:
     step.make_normal()
 
 
-def reset(step: Step, request: ResetActivities) -> None:
+def reset(step: HistoryStep, request: ResetActivities) -> None:
     for activity in _selected(step, request.which):
         scheduled_event_id = activity.scheduled_event_id
         if is_known(activity.known_requests, "reset", request.request_id):
@@ -136,12 +136,12 @@ def reset(step: Step, request: ResetActivities) -> None:
             _reschedule(step, activity, 1, at_ns, forget_details=request.reset_heartbeat)
 
 
-def _selected(step: Step, which: Selected) -> list[PendingActivity]:
+def _selected(step: HistoryStep, which: Selected) -> list[PendingActivity]:
     step.check_open()
     return pending(step, which)
 
 
-def pending(step: Step, which: Selected) -> list[PendingActivity]:
+def pending(step: HistoryStep, which: Selected) -> list[PendingActivity]:
     """Return the activities that are meant: refuse if there are none."""
     state = step.state
     if which.activity_id is not None:
@@ -158,13 +158,13 @@ def pending(step: Step, which: Selected) -> list[PendingActivity]:
     return found
 
 
-def _soon(step: Step, activity: PendingActivity, jitter_ns: int, chance: float) -> int:
+def _soon(step: HistoryStep, activity: PendingActivity, jitter_ns: int, chance: float) -> int:
     part = (chance + activity.scheduled_event_id * _GOLDEN_RATIO) % 1
     return step.now_ns + int(jitter_ns * part)
 
 
 def _reschedule(
-    step: Step,
+    step: HistoryStep,
     activity: PendingActivity,
     attempt: int,
     at_ns: int,
@@ -270,7 +270,7 @@ def check(run: Run) -> None:
         assert activity.paused_at_ns or not activity.pause_request_id
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "activity control",
     check=check,
     requests={

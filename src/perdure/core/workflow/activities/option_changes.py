@@ -26,10 +26,10 @@ from perdure.core.workflow.activities.attempt_records import (
 from perdure.core.workflow.activities.control import Selected, pending
 from perdure.core.workflow.activities.options import fill_timeouts
 from perdure.core.workflow.activities.retries import exponential_ns
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import ActivityChanged, ActivityPutOff
 from perdure.core.workflow.state import PendingActivity, RetryPolicy, Run, RunState
-from perdure.core.workflow.step import BadCommand, Step
 from perdure.core.workflow.validation import retry_policy, retry_policy_fault, task_queue_fault
 
 # What can be asked
@@ -47,7 +47,7 @@ class ChangeActivities(Request[ActivityOptions]):
     request_id: str = ""
 
 
-def change(step: Step, request: ChangeActivities) -> ActivityOptions:
+def change(step: HistoryStep, request: ChangeActivities) -> ActivityOptions:
     wanted, fields = request.options, request.fields
     if not request.restores:
         step.check_open()
@@ -78,7 +78,7 @@ def change(step: Step, request: ChangeActivities) -> ActivityOptions:
     return _options(ActivityTaskScheduledEventAttributes.FromString(changed), kind)
 
 
-def _put(step: Step, activity: PendingActivity, attributes: bytes, request_id: str) -> None:
+def _put(step: HistoryStep, activity: PendingActivity, attributes: bytes, request_id: str) -> None:
     """Give `activity` these options; ask again for what they change."""
     policy, stamp = activity.retry_policy, activity.stamp
     step.record_internal(ActivityChanged(activity.scheduled_event_id, attributes, request_id))
@@ -92,7 +92,7 @@ def _put(step: Step, activity: PendingActivity, attributes: bytes, request_id: s
         offer(step, activity)
 
 
-def _put_off(step: Step, activity: PendingActivity, old: RetryPolicy) -> None:
+def _put_off(step: HistoryStep, activity: PendingActivity, old: RetryPolicy) -> None:
     """Have the attempt that waits begin when the retry policy, if that has changed, says so."""
     if activity.attempt == 1 or activity.started_at_ns or activity.paused_at_ns:
         return
@@ -111,7 +111,7 @@ def _put_off(step: Step, activity: PendingActivity, old: RetryPolicy) -> None:
 
 
 def _merged(
-    step: Step, activity: PendingActivity, wanted: ActivityOptions, fields: frozenset[str]
+    step: HistoryStep, activity: PendingActivity, wanted: ActivityOptions, fields: frozenset[str]
 ) -> bytes:
     new = ActivityTaskScheduledEventAttributes.FromString(activity.attributes)
     for path, merge in _MERGES.items():
@@ -267,7 +267,7 @@ def check(run: Run) -> None:
             assert activity.retry_policy == retry_policy(attributes.retry_policy)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "activity options",
     check=check,
     requests={ChangeActivities: change},

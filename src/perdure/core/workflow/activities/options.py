@@ -6,8 +6,8 @@ from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
 
 from perdure.core.limits import Limits
 from perdure.core.times import duration_ns, set_duration
+from perdure.core.workflow.history_step import BadCommand
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import BadCommand
 from perdure.core.workflow.validation import (
     duration_fault,
     retry_policy_fault,

@@ -16,8 +16,9 @@ from perdure.core.workflow.activities.attempt_records import (
     timeouts,
 )
 from perdure.core.workflow.activities.retries import verdict
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES
 
@@ -45,7 +46,7 @@ _ORDER = {
 # What can be asked
 
 
-def time_out(step: Step, timer: Timer) -> None:
+def time_out(step: HistoryStep, timer: Timer) -> None:
     """Temporal: one timeout takes with it all that strike by now, and one workflow task tells of them."""
     activity = step.state.activities.get(timer.event_id)
     if activity is None:
@@ -83,7 +84,7 @@ def _due(state: RunState, now_ns: int) -> list[Timer]:
     return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _ORDER[timer.kind]))
 
 
-def _strike(step: Step, timer: Timer) -> bool:
+def _strike(step: HistoryStep, timer: Timer) -> bool:
     """Give the activity another attempt, or end it. Return whether it has ended."""
     activity = step.state.activities.get(timer.event_id)
     if activity is None or activity.attempt != timer.attempt:
@@ -142,7 +143,7 @@ def pending_timers(run: Run, now_ns: int) -> Iterator[Timer]:
         yield from timeouts(activity)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "activity timeouts",
     check=check,
     timers=dict.fromkeys(_TIMEOUTS, time_out),

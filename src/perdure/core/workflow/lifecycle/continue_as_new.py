@@ -14,10 +14,11 @@ from perdure.core.execution.concept import Concept
 from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.times import duration_ns, set_duration
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle.execution import refuse_unhandled
 from perdure.core.workflow.lifecycle.next_run import first_backoff_ns, follow, inherited
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import BadCommand, Step, new_event
 from perdure.core.workflow.validation import (
     NUL,
     check_size,
@@ -32,7 +33,7 @@ _CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_
 # What a worker can command
 
 
-def continue_as_new(step: Step, command: Command, completed_event_id: int) -> None:
+def continue_as_new(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     refuse_unhandled(step)
     name = "ContinueAsNewWorkflowExecutionCommand"
     if not command.HasField("continue_as_new_workflow_execution_command_attributes"):
@@ -71,7 +72,7 @@ def continue_as_new(step: Step, command: Command, completed_event_id: int) -> No
     follow(step, new_run_id, _new_started_attributes(step, command, new_run_id))
 
 
-def _complete_attributes(step: Step, command: Command) -> None:
+def _complete_attributes(step: HistoryStep, command: Command) -> None:
     """Check the command, and fill in what the new run takes over from this one."""
     state, limits = step.state, step.environment.limits
     wanted = command.continue_as_new_workflow_execution_command_attributes
@@ -137,7 +138,7 @@ def _complete_attributes(step: Step, command: Command) -> None:
 
 
 def _new_started_attributes(
-    step: Step, command: Command, new_run_id: str
+    step: HistoryStep, command: Command, new_run_id: str
 ) -> WorkflowExecutionStartedEventAttributes:
     state = step.state
     wanted = command.continue_as_new_workflow_execution_command_attributes
@@ -174,7 +175,7 @@ def check(run: Run) -> None:
     assert not run.state.new_run_id or not run.state.is_open
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "continue as new",
     check=check,
     commands={

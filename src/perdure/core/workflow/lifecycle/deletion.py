@@ -7,10 +7,11 @@ else must notice that it is gone. Then all its rows go at once, so there is no r
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Delete
 from perdure.core.workflow import children
+from perdure.core.workflow.events import HISTORY_SERVICE
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle.execution import record_terminated
 from perdure.core.workflow.records import DeletionRequested
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Step
 
 #: Temporal: what a parent reads of a child that was open when it was deleted.
 _REASON = "Delete workflow execution"
@@ -18,7 +19,7 @@ _REASON = "Delete workflow execution"
 # What can be asked
 
 
-def delete(step: Step, request: Delete) -> None:
+def delete(step: HistoryStep, request: Delete) -> None:
     if step.state.is_open:
         record_terminated(step, _REASON, None, HISTORY_SERVICE)
     if not step.state.deletion_requested:
@@ -44,7 +45,7 @@ def is_due(state: RunState) -> bool:
     return state.deletion_requested and not children.effects_of(state)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "deletion",
     check=check,
     requests={Delete: delete},

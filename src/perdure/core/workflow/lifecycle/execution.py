@@ -25,6 +25,8 @@ from perdure.core.search_attributes import drop_nothing, with_types
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.callbacks import attached
 from perdure.core.workflow.description import left_pending
+from perdure.core.workflow.events import HISTORY_SERVICE, attributes_of, new_event
+from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle.next_run import (
     after_failure,
     after_success,
@@ -35,7 +37,6 @@ from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.records import Identified, RequestAttached
 from perdure.core.workflow.signals import check_parent, record_signal
 from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, BadCommand, Step, attributes_of, new_event
 from perdure.core.workflow.tasks import fail as workflow_task_failures
 from perdure.core.workflow.tasks.fail import FailWorkflowTask, force_close
 from perdure.core.workflow.tasks.schedule import held, schedule
@@ -69,7 +70,7 @@ class Terminate(Request[None]):
     parent: WorkflowExecution | None = None
 
 
-def start(step: Step, request: Start) -> None:
+def start(step: HistoryStep, request: Start) -> None:
     assert not step.state.exists
     step.begin_task_ids_after(request.after_task_id)
     step.record_internal(
@@ -102,7 +103,7 @@ def start(step: Step, request: Start) -> None:
         step.set_timer(timer)
 
 
-def _schedule_first(step: Step, request: Start) -> None:
+def _schedule_first(step: HistoryStep, request: Start) -> None:
     if not request.attributes.eager_execution_accepted:
         schedule(step)
         return
@@ -121,7 +122,7 @@ def _schedule_first(step: Step, request: Start) -> None:
     )
 
 
-def terminate(step: Step, request: Terminate) -> None:
+def terminate(step: HistoryStep, request: Terminate) -> None:
     state = step.state
     step.check_open()
     check_first_run(state, request.first_execution_run_id)
@@ -137,7 +138,7 @@ def check_first_run(state: RunState, first_execution_run_id: str) -> None:
 
 
 def record_terminated(
-    step: Step,
+    step: HistoryStep,
     reason: str,
     details: Payloads | None,
     identity: str,
@@ -166,7 +167,7 @@ def replaced_by(run_id: str) -> Terminate:
     )
 
 
-def fail_task(step: Step, request: FailWorkflowTask) -> None:
+def fail_task(step: HistoryStep, request: FailWorkflowTask) -> None:
     """Fail the workflow task. A worker that cannot send what it has to say ends the run: it never could."""
     too_large = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE
     if request.cause == too_large and step.state.is_open:
@@ -177,7 +178,7 @@ def fail_task(step: Step, request: FailWorkflowTask) -> None:
         workflow_task_failures.fail(step, request)
 
 
-def time_out(step: Step, timer: Timer) -> None:
+def time_out(step: HistoryStep, timer: Timer) -> None:
     """The run or the whole chain of runs has used up its time."""
     if timer not in _end_timers(step.state):
         return
@@ -197,7 +198,7 @@ def time_out(step: Step, timer: Timer) -> None:
 # What a worker can command
 
 
-def complete(step: Step, command: Command, completed_event_id: int) -> None:
+def complete(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     if not command.HasField("complete_workflow_execution_command_attributes"):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_COMPLETE_WORKFLOW_EXECUTION_ATTRIBUTES,
@@ -224,7 +225,7 @@ def complete(step: Step, command: Command, completed_event_id: int) -> None:
     step.record(event)
 
 
-def fail(step: Step, command: Command, completed_event_id: int) -> None:
+def fail(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     cause = (
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES
     )
@@ -257,7 +258,7 @@ def fail(step: Step, command: Command, completed_event_id: int) -> None:
     step.record(event)
 
 
-def cancel(step: Step, command: Command, completed_event_id: int) -> None:
+def cancel(step: HistoryStep, command: Command, completed_event_id: int) -> None:
     if not command.HasField("cancel_workflow_execution_command_attributes"):
         raise BadCommand(
             WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_WORKFLOW_EXECUTION_ATTRIBUTES,
@@ -273,7 +274,7 @@ def cancel(step: Step, command: Command, completed_event_id: int) -> None:
     step.record(event)
 
 
-def refuse_unhandled(step: Step) -> None:
+def refuse_unhandled(step: HistoryStep) -> None:
     """Temporal: the worker must see what arrived meanwhile before the run may close."""
     if step.arrived_meanwhile:
         raise BadCommand(
@@ -460,7 +461,7 @@ def _end_timers(state: RunState) -> list[Timer]:
     return timers
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "execution",
     check=check,
     requests={

@@ -15,9 +15,9 @@ from perdure.core import cron
 from perdure.core.execution.outcome import NewRun
 from perdure.core.times import set_duration, set_timestamp
 from perdure.core.workflow.activities.retries import Verdict, is_retryable, next_backoff
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.state import RunState
-from perdure.core.workflow.step import Step
 
 _RETRY = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_RETRY
 _CRON = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
@@ -33,7 +33,9 @@ class Successor:
     backoff_ns: int
 
 
-def after_failure(step: Step, failure: Failure) -> tuple[RetryState.ValueType, Successor | None]:
+def after_failure(
+    step: HistoryStep, failure: Failure
+) -> tuple[RetryState.ValueType, Successor | None]:
     """Say what the close event tells of retries, and which run follows one that ends with `failure`."""
     verdict = _verdict(step.state, failure, step.now_ns)
     if verdict.state == RetryState.RETRY_STATE_IN_PROGRESS:
@@ -41,7 +43,7 @@ def after_failure(step: Step, failure: Failure) -> tuple[RetryState.ValueType, S
     return verdict.state, after_success(step)
 
 
-def after_success(step: Step) -> Successor | None:
+def after_success(step: HistoryStep) -> Successor | None:
     """Return the run that the cron schedule asks for, if there is one."""
     state = step.state
     if not state.cron_schedule:
@@ -55,7 +57,7 @@ def after_success(step: Step) -> Successor | None:
 
 
 def begin(
-    step: Step,
+    step: HistoryStep,
     successor: Successor,
     *,
     result: Payloads | None = None,
@@ -88,7 +90,7 @@ def begin(
     follow(step, successor.run_id, new, links)
 
 
-def _forget_removed(step: Step, new: WorkflowExecutionStartedEventAttributes) -> None:
+def _forget_removed(step: HistoryStep, new: WorkflowExecutionStartedEventAttributes) -> None:
     """A search attribute that was removed since this run began is not set again, also if there is one of its name."""
     fields, state = new.search_attributes.indexed_fields, step.state
     for name in list(fields):
@@ -98,14 +100,14 @@ def _forget_removed(step: Step, new: WorkflowExecutionStartedEventAttributes) ->
         new.ClearField("search_attributes")
 
 
-def last_result(step: Step) -> Payloads | None:
+def last_result(step: HistoryStep) -> Payloads | None:
     """Return the last result of the runs before this one."""
     before = WorkflowExecutionStartedEventAttributes.FromString(step.state.started_attributes)
     return before.last_completion_result if before.HasField("last_completion_result") else None
 
 
 def inherited(
-    step: Step,
+    step: HistoryStep,
     before: WorkflowExecutionStartedEventAttributes,
     new_run_id: str,
     initiator: ContinueAsNewInitiator.ValueType,
@@ -154,7 +156,7 @@ def inherited(
     return new
 
 
-def first_backoff_ns(step: Step, wanted_ns: int) -> int:
+def first_backoff_ns(step: HistoryStep, wanted_ns: int) -> int:
     """Temporal: a run that lived for too short a time is followed by its successor only when that time is over."""
     state = step.state
     due_ns = state.execution_time_ns
@@ -163,7 +165,7 @@ def first_backoff_ns(step: Step, wanted_ns: int) -> int:
 
 
 def follow(
-    step: Step,
+    step: HistoryStep,
     run_id: str,
     attributes: WorkflowExecutionStartedEventAttributes,
     links: list[Link] | None = None,

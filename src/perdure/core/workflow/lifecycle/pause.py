@@ -15,10 +15,11 @@ from perdure.core.execution.request import Request
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.activities.attempt_records import dispatch, retry_timer
 from perdure.core.workflow.activities.control import show_paused
+from perdure.core.workflow.events import HISTORY_SERVICE, new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import is_known, remember
 from perdure.core.workflow.records import TaskDropped
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Step, new_event
 from perdure.core.workflow.tasks.schedule import ensure_scheduled, offer_again
 
 # What can be asked
@@ -38,7 +39,7 @@ class Unpause(Request[None]):
     request_id: str
 
 
-def pause(step: Step, request: Pause) -> None:
+def pause(step: HistoryStep, request: Pause) -> None:
     state = step.state
     step.check_open()
     if is_known(state.known_requests, "pause", request.request_id):
@@ -58,7 +59,7 @@ def pause(step: Step, request: Pause) -> None:
     step.record_or_buffer(event)
 
 
-def _fail_waiting_task(step: Step) -> None:
+def _fail_waiting_task(step: HistoryStep) -> None:
     """No worker has the task, and none is to get it."""
     was_speculative = step.in_flight.speculative is not None
     step.make_normal()
@@ -78,7 +79,7 @@ def _fail_waiting_task(step: Step) -> None:
     step.record(event)
 
 
-def _record_started(step: Step, scheduled_event_id: int) -> int:
+def _record_started(step: HistoryStep, scheduled_event_id: int) -> int:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     attributes = event.workflow_task_started_event_attributes
     attributes.scheduled_event_id = scheduled_event_id
@@ -87,7 +88,7 @@ def _record_started(step: Step, scheduled_event_id: int) -> int:
     return step.record(event).event_id
 
 
-def unpause(step: Step, request: Unpause) -> None:
+def unpause(step: HistoryStep, request: Unpause) -> None:
     state = step.state
     step.check_open()
     if is_known(state.known_requests, "unpause", request.request_id):
@@ -161,7 +162,7 @@ def check(run: Run) -> None:
         assert state.is_paused == bool(state.paused_at_ns)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "pause",
     check=check,
     requests={Pause: pause, Unpause: unpause},

@@ -20,6 +20,8 @@ from perdure.core.errors import invalid_argument
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow import children, options_update
+from perdure.core.workflow.events import HISTORY_SERVICE, attributes_of, new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import KNOWN_MAX
 from perdure.core.workflow.records import (
     ExternalRequested,
@@ -30,7 +32,6 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.signals import Signal, record_signal
 from perdure.core.workflow.state import RequestIdInfo, Run, RunState
-from perdure.core.workflow.step import HISTORY_SERVICE, Step, attributes_of, new_event
 from perdure.core.workflow.tasks.schedule import schedule
 
 #: Temporal: the request id of a task that the reset itself has begun.
@@ -81,7 +82,7 @@ class NoteReset(Request[None]):
     request_id: str = ""
 
 
-def rebuild(step: Step, request: Rebuild) -> None:
+def rebuild(step: HistoryStep, request: Rebuild) -> None:
     assert not step.state.exists
     step.record_internal(
         Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
@@ -103,7 +104,7 @@ def rebuild(step: Step, request: Rebuild) -> None:
     schedule(step)
 
 
-def note_reset(step: Step, request: NoteReset) -> None:
+def note_reset(step: HistoryStep, request: NoteReset) -> None:
     step.record_internal(WasReset(request.run_id, request.request_id), with_end=True)
 
 
@@ -140,7 +141,7 @@ def has_pending_children(prefix: Sequence[HistoryEvent]) -> bool:
     return bool(pending)
 
 
-def _fail_task(step: Step, request: Rebuild) -> None:
+def _fail_task(step: HistoryStep, request: Rebuild) -> None:
     """End the workflow task that the history stops at."""
     task = step.state.workflow_task
     assert task is not None
@@ -162,7 +163,7 @@ def _fail_task(step: Step, request: Rebuild) -> None:
     step.record(event)
 
 
-def _record_started(step: Step, scheduled_event_id: int) -> int:
+def _record_started(step: HistoryStep, scheduled_event_id: int) -> int:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     attributes = event.workflow_task_started_event_attributes
     attributes.scheduled_event_id = scheduled_event_id
@@ -178,7 +179,7 @@ def _failure(reason: str) -> Failure:
     return failure
 
 
-def _reapply(step: Step, event: HistoryEvent, excluded: frozenset[int]) -> None:
+def _reapply(step: HistoryStep, event: HistoryEvent, excluded: frozenset[int]) -> None:
     kinds = ResetReapplyExcludeType
     match event.event_type:
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
@@ -221,7 +222,7 @@ _OF_CHILDREN = {
 }
 
 
-def _signal_again(step: Step, event: HistoryEvent) -> None:
+def _signal_again(step: HistoryStep, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_signaled_event_attributes
     if attributes.request_id and attributes.request_id in step.state.signals:
         return  # It reached more than one run of the chain: a client's retry.
@@ -238,7 +239,9 @@ def _signal_again(step: Step, event: HistoryEvent) -> None:
     )
 
 
-def _admit_again(step: Step, request: bytes, origin: UpdateAdmittedEventOrigin.ValueType) -> None:
+def _admit_again(
+    step: HistoryStep, request: bytes, origin: UpdateAdmittedEventOrigin.ValueType
+) -> None:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED)
     attributes = event.workflow_execution_update_admitted_event_attributes
     attributes.request.MergeFromString(request)
@@ -246,7 +249,7 @@ def _admit_again(step: Step, request: bytes, origin: UpdateAdmittedEventOrigin.V
     step.record(event)
 
 
-def _copy(step: Step, event: HistoryEvent) -> None:
+def _copy(step: HistoryStep, event: HistoryEvent) -> None:
     copy = HistoryEvent()
     copy.CopyFrom(event)
     copy.ClearField("event_id")
@@ -304,7 +307,7 @@ def check(run: Run) -> None:
     assert state.run_id not in (state.reset_run_id, *state.base_run_ids) or not state.exists
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "reset",
     check=check,
     requests={Rebuild: rebuild, NoteReset: note_reset},

@@ -13,10 +13,11 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.execution.request import Request
+from perdure.core.workflow.events import HISTORY_SERVICE, new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
 from perdure.core.workflow.state import Run, RunState, WorkflowTask
-from perdure.core.workflow.step import HISTORY_SERVICE, Step, new_event
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.schedule import (
     TaskRef,
@@ -52,7 +53,7 @@ class FailWorkflowTask(Request[None]):
     worker_version: WorkerVersionStamp | None = None
 
 
-def fail(step: Step, request: FailWorkflowTask) -> None:
+def fail(step: HistoryStep, request: FailWorkflowTask) -> None:
     step.check_open()
     held(step, request.ref)
     step.make_normal(request.identity, request.worker_version)
@@ -67,7 +68,7 @@ def fail(step: Step, request: FailWorkflowTask) -> None:
     ensure_scheduled(step)
 
 
-def time_out(step: Step, timer: Timer) -> None:
+def time_out(step: HistoryStep, timer: Timer) -> None:
     task, started = step.run.pending_task, step.in_flight.started
     if task is None or started is None or timeout_timer(task, started.started_at_ns) != timer:
         return
@@ -83,7 +84,7 @@ def time_out(step: Step, timer: Timer) -> None:
         release_unanswered(step)
 
 
-def sticky_time_out(step: Step, timer: Timer) -> None:
+def sticky_time_out(step: HistoryStep, timer: Timer) -> None:
     """No worker took the task in time: try the normal queue, without an end."""
     task = step.run.pending_task
     if task is None or step.in_flight.started is not None:
@@ -100,7 +101,7 @@ def sticky_time_out(step: Step, timer: Timer) -> None:
 
 
 def record_failed(
-    step: Step,
+    step: HistoryStep,
     cause: WorkflowTaskFailedCause.ValueType,
     failure: Failure | None,
     *,
@@ -130,14 +131,14 @@ def record_failed(
     reported_problems.report(step)
 
 
-def _leave_sticky(step: Step) -> None:
+def _leave_sticky(step: HistoryStep) -> None:
     """Temporal: who takes a task of a sticky run from the normal queue ends the stickiness; its failure counts."""
     started = step.in_flight.started
     if started is not None and started.leaves_sticky and step.state.sticky_queue:
         step.record_internal(StickySet())
 
 
-def record_timed_out(step: Step, timeout: TimeoutType.ValueType) -> None:
+def record_timed_out(step: HistoryStep, timeout: TimeoutType.ValueType) -> None:
     started_event_id = 0
     step.make_normal()
     task = step.state.workflow_task
@@ -152,7 +153,7 @@ def record_timed_out(step: Step, timeout: TimeoutType.ValueType) -> None:
     step.record(event)
 
 
-def force_close(step: Step) -> None:
+def force_close(step: HistoryStep) -> None:
     """The run closes while a worker holds its task: end the task, then give buffered events their place.
 
     Temporal: a held task of a run that is terminated or times out fails with this cause.
@@ -228,7 +229,7 @@ def pending_timers(run: Run, now_ns: int) -> list[Timer]:
     return task_timers(run)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "workflow task failures",
     check=check,
     pending_timers=pending_timers,

@@ -6,9 +6,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 
 from perdure.core.execution.concept import Concept
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import ProblemsReported
 from perdure.core.workflow.state import Run, RunState
-from perdure.core.workflow.step import Step
 
 REPORTED = "TemporalReportedProblems"
 
@@ -28,7 +28,7 @@ def failed(cause: WorkflowTaskFailedCause.ValueType) -> tuple[str, ...]:
     return "category=WorkflowTaskFailed", f"cause=WorkflowTaskFailedCause{words}"
 
 
-def report(step: Step) -> None:
+def report(step: HistoryStep) -> None:
     """Another workflow task has failed or timed out.
 
     Temporal: attempts that leave no event count, but the cause that is shown is that of the last event.
@@ -40,7 +40,7 @@ def report(step: Step) -> None:
             step.record_internal(ProblemsReported(values))
 
 
-def forget(step: Step) -> None:
+def forget(step: HistoryStep) -> None:
     """A workflow task was completed."""
     if REPORTED in step.state.search_attributes:
         step.record_internal(ProblemsReported(()))
@@ -70,7 +70,7 @@ def check(run: Run) -> None:
     assert run.state.failed_task_count >= 0
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "reported problems",
     check=check,
     appliers={ProblemsReported: reported},

@@ -22,6 +22,8 @@ from perdure.core.execution.outcome import Effect, Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.effects import DispatchWorkflowTask
+from perdure.core.workflow.events import name_version
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.records import (
     Flushed,
     StickySet,
@@ -31,7 +33,6 @@ from perdure.core.workflow.records import (
 )
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import Run, RunState, Speculative, WorkflowTask
-from perdure.core.workflow.step import Step, name_version
 from perdure.core.workflow.tasks.timers import (
     backoff_ns,
     dispatch_of,
@@ -57,7 +58,7 @@ class ResetSticky(Request[None]):
     """The worker's cache is gone: the next task goes to the normal queue."""
 
 
-def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
+def held(step: HistoryStep, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
     """Return the task that `ref` names, if a worker still holds it."""
     task, started = step.run.pending_task, step.in_flight.started
     if (
@@ -72,7 +73,7 @@ def held(step: Step, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
     return task, started
 
 
-def reset_sticky(step: Step, request: ResetSticky) -> None:
+def reset_sticky(step: HistoryStep, request: ResetSticky) -> None:
     step.check_open()
     if step.state.sticky_queue:
         step.record_internal(StickySet())
@@ -81,7 +82,7 @@ def reset_sticky(step: Step, request: ResetSticky) -> None:
 # What other concepts use
 
 
-def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
+def schedule_speculative(step: HistoryStep, *, dispatch: bool = True) -> None:
     """Schedule a task in memory only. The first event that is recorded after it makes it a normal one."""
     state = step.state
     assert step.run.pending_task is None
@@ -106,7 +107,7 @@ def schedule_speculative(step: Step, *, dispatch: bool = True) -> None:
     _call_back_if_nobody_takes_it(step)
 
 
-def ensure_scheduled(step: Step, *, despite_delay: bool = False) -> None:
+def ensure_scheduled(step: HistoryStep, *, despite_delay: bool = False) -> None:
     """Make sure that a workflow task will show the worker what has just been recorded.
 
     Temporal: what arrives during the start delay waits for its end, but for what is asked for `despite_delay`.
@@ -122,7 +123,9 @@ def ensure_scheduled(step: Step, *, despite_delay: bool = False) -> None:
         schedule(step)
 
 
-def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = True) -> None:
+def schedule(
+    step: HistoryStep, *, original_scheduled_at_ns: int = 0, dispatch: bool = True
+) -> None:
     """Schedule a workflow task; `dispatch` False if the caller hands it out itself."""
     state = step.state
     # Temporal: new events mean that this is not just another attempt of what failed before.
@@ -131,7 +134,7 @@ def schedule(step: Step, *, original_scheduled_at_ns: int = 0, dispatch: bool = 
     _scheduled(step, dispatch=dispatch)
 
 
-def _begin(step: Step, attempt: int, original_scheduled_at_ns: int) -> None:
+def _begin(step: HistoryStep, attempt: int, original_scheduled_at_ns: int) -> None:
     timeout = step.state.workflow_task_timeout_ns
     timeout += backoff_ns(attempt, step.environment.limits.workflow_task_retry_max_interval_ns)
     if attempt == 1:
@@ -142,7 +145,9 @@ def _begin(step: Step, attempt: int, original_scheduled_at_ns: int) -> None:
         )
 
 
-def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_ns: int) -> None:
+def record_scheduled(
+    step: HistoryStep, start_to_close_ns: int, original_scheduled_at_ns: int
+) -> None:
     step.count_all()
     step.record(scheduled_event(step.state, 1, start_to_close_ns))
     if original_scheduled_at_ns != step.now_ns:
@@ -155,19 +160,19 @@ def record_scheduled(step: Step, start_to_close_ns: int, original_scheduled_at_n
         )
 
 
-def offer_again(step: Step) -> None:
+def offer_again(step: HistoryStep) -> None:
     """Dispatch the task that is pending, if no worker holds it."""
     if step.state.workflow_task is not None and step.in_flight.started is None:
         _scheduled(step, dispatch=True)
 
 
-def schedule_again(step: Step) -> None:
+def schedule_again(step: HistoryStep) -> None:
     """Schedule the next attempt of a task that has failed, although new events would make it the first."""
     _begin(step, step.state.workflow_task_attempt, step.now_ns)
     _scheduled(step, dispatch=True)
 
 
-def _scheduled(step: Step, *, dispatch: bool) -> None:
+def _scheduled(step: HistoryStep, *, dispatch: bool) -> None:
     state, task = step.state, step.state.workflow_task
     assert task is not None
     if dispatch:
@@ -175,14 +180,14 @@ def _scheduled(step: Step, *, dispatch: bool) -> None:
     _call_back_if_nobody_takes_it(step)
 
 
-def _call_back_if_nobody_takes_it(step: Step) -> None:
+def _call_back_if_nobody_takes_it(step: HistoryStep) -> None:
     timer = schedule_to_start_timer(step.run)
     if timer is not None:
         step.set_timer(timer)
 
 
 def record_started(
-    step: Step, identity: str = "", worker_version: WorkerVersionStamp | None = None
+    step: HistoryStep, identity: str = "", worker_version: WorkerVersionStamp | None = None
 ) -> tuple[WorkflowTask, int]:
     """Record what was kept in memory while the worker held the task; return the task and its started event's id.
 
@@ -201,13 +206,13 @@ def record_started(
     return task, started.started_event_id
 
 
-def release(step: Step) -> None:
+def release(step: HistoryStep) -> None:
     """No worker holds the task any more."""
     step.in_flight.started = None
     step.in_flight.close_attempted = False
 
 
-def first_task_due(step: Step, timer: Timer) -> None:
+def first_task_due(step: HistoryStep, timer: Timer) -> None:
     # Temporal: an update has brought about a first task, which may yet leave no trace.
     if step.state.waits_for_first_task and step.in_flight.speculative is None:
         ensure_scheduled(step, despite_delay=True)
@@ -318,7 +323,7 @@ def size(run: Run) -> int:
     return sum(event.ByteSize() for event in run.state.buffered)
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "workflow task schedule",
     check=check,
     requests={ResetSticky: reset_sticky},

@@ -16,9 +16,10 @@ from temporalio.api.update.v1 import Request as UpdateRequest
 from perdure.core.errors import no_workflow_task
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
+from perdure.core.workflow.events import new_event
+from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.started_task import StartedTask
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import Step, new_event
 from perdure.core.workflow.tasks.schedule import TaskRef, record_scheduled, transient_event
 from perdure.core.workflow.tasks.timers import name_queue, timeout_timer
 
@@ -69,7 +70,7 @@ class StartWorkflowTask(Request[TaskStarted]):
     version_stamp: bytes | None = None
 
 
-def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
+def start(step: HistoryStep, request: StartWorkflowTask) -> TaskStarted:
     task = step.run.pending_task
     if (
         task is None
@@ -89,7 +90,9 @@ def start(step: Step, request: StartWorkflowTask) -> TaskStarted:
 # What other concepts use
 
 
-def hand_out(step: Step, request: StartWorkflowTask, *, has_updates: bool = False) -> TaskStarted:
+def hand_out(
+    step: HistoryStep, request: StartWorkflowTask, *, has_updates: bool = False
+) -> TaskStarted:
     """Give the scheduled task to a worker. It `has_updates` if it still has those that were sent to it before.
 
     Changes memory only, unless events came since a transient task was scheduled.
@@ -124,6 +127,28 @@ def hand_out(step: Step, request: StartWorkflowTask, *, has_updates: bool = Fals
     attributes.history_size_bytes = state.history_size_bytes
     if request.version_stamp is not None and not events:  # See `record_started`.
         attributes.worker_version.CopyFrom(WorkerVersionStamp.FromString(request.version_stamp))
+    _suggest_continue_as_new(step, started)
+    events.append(started)
+    in_flight = step.in_flight
+    in_flight.started = StartedTask(
+        events=tuple(events),
+        started_event_id=started.event_id,
+        started_at_ns=step.now_ns,
+        nonce=request.nonce,
+        identity=request.identity,
+        request_id=request.request_id,
+        queries=frozenset(in_flight.queries),
+        leaves_sticky=leaves_sticky,
+    )
+    step.set_timer(timeout_timer(task, step.now_ns))
+    task_started = held_task(step.run, request.queue, has_updates=has_updates)
+    assert task_started is not None
+    return task_started
+
+
+def _suggest_continue_as_new(step: HistoryStep, started: HistoryEvent) -> None:
+    """Have the started event advise the workflow to go on as a new run, if this one has become large."""
+    state, attributes = step.state, started.workflow_task_started_event_attributes
     limits = step.environment.limits
     if state.history_size_bytes >= limits.suggest_continue_as_new_size:
         attributes.suggest_continue_as_new = True
@@ -142,22 +167,6 @@ def hand_out(step: Step, request: StartWorkflowTask, *, has_updates: bool = Fals
         attributes.suggest_continue_as_new_reasons.append(
             SuggestContinueAsNewReason.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_UPDATES
         )
-    events.append(started)
-    in_flight = step.in_flight
-    in_flight.started = StartedTask(
-        events=tuple(events),
-        started_event_id=started.event_id,
-        started_at_ns=step.now_ns,
-        nonce=request.nonce,
-        identity=request.identity,
-        request_id=request.request_id,
-        queries=frozenset(in_flight.queries),
-        leaves_sticky=leaves_sticky,
-    )
-    step.set_timer(timeout_timer(task, step.now_ns))
-    task_started = held_task(step.run, request.queue, has_updates=has_updates)
-    assert task_started is not None
-    return task_started
 
 
 def held_task(run: Run, queue: str = "", *, has_updates: bool = False) -> TaskStarted | None:
@@ -252,7 +261,7 @@ def check(run: Run) -> None:
         assert started.events[0].event_id == run.state.next_event_id
 
 
-CONCEPT: Concept[Step, Run] = Concept(
+CONCEPT: Concept[HistoryStep, Run] = Concept(
     "workflow task start",
     check=check,
     requests={StartWorkflowTask: start},

@@ -1,9 +1,8 @@
-"""The verbs that the rules are written in."""
+"""The verbs of a machine with a history: events, those that must wait for the worker, and speculative tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import WorkerVersionStamp
@@ -13,13 +12,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.outcome import (
-    Effect,
-    NewRun,
     Outcome,
-    Timer,
 )
+from perdure.core.execution.step import Checkpoint, Step
 from perdure.core.workflow.effects import OUTGOING_REQUESTS
+from perdure.core.workflow.events import attributes_of, name_version
 from perdure.core.workflow.records import (
+    CODEC,
     ActivityPaused,
     ActivityUnpaused,
     Buffered,
@@ -28,21 +27,10 @@ from perdure.core.workflow.records import (
     ProblemsReported,
     Record,
     TaskConverted,
-    decode_state,
     encode_events,
-    encode_internal,
-    encode_state,
 )
 from perdure.core.workflow.state import InFlight, Run, RunState
 
-#: Temporal: who does what the server does by itself.
-HISTORY_SERVICE = "history-service"
-
-#: Event type → what its attributes are called.
-_ATTRIBUTES = {
-    number: f"{name.removeprefix('EVENT_TYPE_').lower()}_event_attributes"
-    for name, number in EventType.items()
-}
 #: Events that start an activity or child → what they call the id of the event that asked for it.
 _STARTS = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: "scheduled_event_id",
@@ -75,7 +63,7 @@ _SHOWN_RECORDS = (ActivityPaused, ActivityUnpaused, ProblemsReported)
 
 
 #: A command gets the id of the `WorkflowTaskCompleted` event that it came with.
-Commands = dict[CommandType.ValueType, Callable[["Step", Command, int], None]]
+Commands = dict[CommandType.ValueType, Callable[["HistoryStep", Command, int], None]]
 
 
 class BadCommand(Exception):
@@ -91,40 +79,19 @@ class BadCommand(Exception):
         self.is_final = is_final
 
 
-class Checkpoint(NamedTuple):
-    """The state, encoded, and how much had been decided by then."""
-
-    state: bytes
-    events: int
-    internal: int
-    timers: int
-    effects: int
-
-
-class Step:
-    """One step of one run: the state so far, and what has been decided so far.
-
-    A rule reads `state` and `in_flight` and calls the verbs. It never writes the state: records do.
-    """
+class HistoryStep(Step[RunState]):
+    """One step of one run. A rule reads `state` and `in_flight`, and writes what is in flight only."""
 
     __slots__ = (
-        "_apply",
         "_bufferable_count",
         "_builds",
-        "_effects",
         "_events",
         "_first_event_id",
-        "_internal",
         "_task_ids_after",
-        "_timers",
         "arrived_meanwhile",
         "commands",
-        "environment",
         "in_flight",
-        "new_run",
-        "now_ns",
         "run",
-        "state",
     )
 
     def __init__(
@@ -135,25 +102,18 @@ class Step:
         apply: Callable[[RunState, Record], None],
         commands: Commands,
     ) -> None:
+        super().__init__(run.state, now_ns, environment, apply, CODEC)
         self.run = run
-        self.state: RunState = run.state
         self.in_flight: InFlight = run.in_flight
-        self.now_ns = now_ns
-        self.environment = environment
         #: What a worker can command.
         self.commands = commands
-        self.new_run: NewRun | None = None
         #: Events that the worker has not seen arrived while it held the task that it completes now.
         self.arrived_meanwhile = False
-        self._apply = apply
         self._first_event_id = run.state.next_event_id
         self._builds = _builds(run.state)
         self._bufferable_count = 0
         self._task_ids_after = 0
         self._events: list[HistoryEvent] = []
-        self._internal: list[tuple[int, Internal]] = []
-        self._timers: list[Timer] = []
-        self._effects: list[Effect] = []
 
     def check_open(self) -> None:
         """Raise `Rejected` if the run has closed."""
@@ -282,50 +242,30 @@ class Step:
     # Undoing
 
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(
-            encode_state(self.state),
-            len(self._events),
-            len(self._internal),
-            len(self._timers),
-            len(self._effects),
-        )
+        return super().checkpoint()._replace(events=len(self._events))
 
     def roll_back(self, checkpoint: Checkpoint) -> None:
-        """Take back everything since `checkpoint`."""
-        self.run.state = self.state = decode_state(checkpoint.state)
+        super().roll_back(checkpoint)
+        self.run.state = self.state
         del self._events[checkpoint.events :]
-        del self._internal[checkpoint.internal :]
-        del self._timers[checkpoint.timers :]
-        del self._effects[checkpoint.effects :]
-        self.new_run = None
 
     # Asking for things
-
-    def set_timer(self, timer: Timer) -> None:
-        self._timers.append(timer)
-
-    def emit(self, effect: Effect) -> None:
-        self._effects.append(effect)
 
     def keep_outgoing_requests_back(self) -> None:
         """Temporal: what a run asks for in the step that closes it does not happen."""
         self._effects = [each for each in self._effects if not isinstance(each, OUTGOING_REQUESTS)]
 
     def finish(self, reply: object) -> Outcome:
-        events = encode_events(self._events)
-        return Outcome(
-            first_event_id=self._first_event_id,
-            event_count=len(self._events),
-            events=events,
-            internal=encode_internal(self._internal),
-            timers=self._timers,
-            effects=self._effects,
-            reply=reply,
-            new_run=self.new_run,
-            shows=any(event.event_type in _SHOWN for event in self._events)
+        outcome = super().finish(reply)
+        outcome.first_event_id = self._first_event_id
+        outcome.event_count = len(self._events)
+        outcome.events = encode_events(self._events)
+        outcome.shows = (
+            any(event.event_type in _SHOWN for event in self._events)
             or any(_shows(record) for _, record in self._internal)
-            or _builds(self.state) != self._builds,
+            or _builds(self.state) != self._builds
         )
+        return outcome
 
 
 def _builds(state: RunState) -> tuple[object, ...]:
@@ -337,23 +277,3 @@ def _shows(record: Internal) -> bool:
     if isinstance(record, Buffered):
         return record.event.event_type in _SHOWN
     return isinstance(record, _SHOWN_RECORDS)
-
-
-def name_version(event: HistoryEvent, worker_version: WorkerVersionStamp | None) -> None:
-    """Have a workflow task's started event name the version of a worker.
-
-    Temporal: a version with rules of its own (`use_versioning`) is left out.
-    """
-    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED or worker_version is None:
-        return
-    if not worker_version.use_versioning:
-        event.workflow_task_started_event_attributes.worker_version.CopyFrom(worker_version)
-
-
-def attributes_of(event: HistoryEvent) -> Any:
-    """Return the attributes of an event, whatever its type."""
-    return getattr(event, _ATTRIBUTES[event.event_type])
-
-
-def new_event(event_type: EventType.ValueType) -> HistoryEvent:
-    return HistoryEvent(event_type=event_type)
