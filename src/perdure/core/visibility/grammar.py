@@ -13,7 +13,7 @@ _ABSENT = ("==", "GLOB", "XOR", "!", "ILIKE", "UNKNOWN")
 _NOT_NULL = [TokenType.NOT, TokenType.NULL]
 
 
-class StartsWith(exp.Expression, exp.Binary):
+class StartsWithNode(exp.Expression, exp.Binary):
     """`a STARTS_WITH 'b'`."""
 
 
@@ -29,7 +29,7 @@ class _Tokenizer(MySQL.Tokenizer):
 class _Parser(MySQLParser):
     RANGE_PARSERS = dict(MySQLParser.RANGE_PARSERS)  # noqa: RUF012
     RANGE_PARSERS[_PREFIX_TOKEN] = lambda self, this: self.expression(
-        StartsWith(this=this, expression=self._parse_bitwise())
+        StartsWithNode(this=this, expression=self._parse_bitwise())
     )
 
     def _parse_range(self, this: exp.Expr | None = None, parse_is: bool = False) -> exp.Expr | None:
@@ -39,7 +39,7 @@ class _Parser(MySQLParser):
         return super()._parse_range(this, parse_is)
 
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
-        if isinstance(this, StartsWith):
+        if isinstance(this, StartsWithNode):
             this.set("negate", True)
         return super()._negate_range(this)
 
@@ -51,4 +51,4 @@ class ListFilters(MySQL):
     Parser = _Parser
 
 
-__all__ = ["ListFilters", "ParseError", "SqlglotError", "StartsWith", "exp", "parse"]
+__all__ = ["ListFilters", "ParseError", "SqlglotError", "StartsWithNode", "exp", "parse"]

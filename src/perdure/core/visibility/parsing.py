@@ -88,7 +88,7 @@ class _Reader:
             exp.Is: self._is,
             exp.In: self._in,
             exp.Between: self._between,
-            grammar.StartsWith: self._prefix,
+            grammar.StartsWithNode: self._prefix,
         }
         for kind, operator in (
             (exp.EQ, Operator.EQUAL),
