@@ -38,6 +38,7 @@ from tests.core.workflow.run import OneRun
 if TYPE_CHECKING:
     from tests.stories.core_stage import CoreServer
 
+NAMESPACE_ID = "ns-id"
 CLOSE_EVENT = HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
 Answer = Callable[["CoreServer", Any], Awaitable[Message]]
 
@@ -55,7 +56,14 @@ async def start(server: "CoreServer", request: Any) -> Message:
     run_id = server.fresh_id()
     attributes = started_attributes(request, run_id, now_ns=server.now_ns, limits=server.limits)
     server.begin(
-        Start("ns-id", "default", request.workflow_id, run_id, attributes, request.request_id)
+        Start(
+            NAMESPACE_ID,
+            request.namespace,
+            request.workflow_id,
+            run_id,
+            attributes,
+            request.request_id,
+        )
     )
     return api.StartWorkflowExecutionResponse(run_id=run_id)
 

@@ -44,10 +44,9 @@ from perdure.core.workflow.lifecycle.reset import Rebuild
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from tests.core.workflow.run import T0_NS, OneRun
 from tests.differential.wire import Refusal
-from tests.stories.core_calls import CALLS, NOTHING_TO_DO
+from tests.stories.core_calls import CALLS, NAMESPACE_ID, NOTHING_TO_DO
 
 T = TypeVar("T")
-NAMESPACE_ID = "ns-id"
 
 
 class CoreServer:

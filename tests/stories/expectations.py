@@ -57,8 +57,10 @@ def check_history(
             _check_time(events[each.event_id - 2], event, each, exact_s)
 
 
-def check_message(message: Message, expected: str, names: Names) -> None:
-    fields = dict(_pair(token) for token in shlex.split(expected))
+def check_message(message: Message, expected: str, names: Names, of: str = "") -> None:
+    """Expect these fields; `of` is the path to the part of the message that has them."""
+    within = f"{of}." if of else ""
+    fields = dict(_pair(within + token) for token in shlex.split(expected))
     _check_fields(message, fields, names, type(message).__name__)
 
 

@@ -87,9 +87,9 @@ class Scene(world.World):
         else:
             raise AssertionError(f"it was not refused, but answered: {reply}")
 
-    def tells(self, reply: Message, expected: str) -> None:
-        """Expect fields of an answer: "a.b=value c=value"."""
-        check_message(reply, expected, self._names())
+    def tells(self, reply: Message, expected: str, *, of: str = "") -> None:
+        """Expect fields of an answer, or `of` a part of it: "a.b=value c=value"."""
+        check_message(reply, expected, self._names(), of)
 
     def named(self, text: str) -> str:
         return with_names(text, self._names())
@@ -168,6 +168,6 @@ class StoryWorkflow(world.Workflow):
         run_id = self.run_ids[run - 1]
         await self.world.check_history(self.execution(run_id), expected)
 
-    async def tells(self, expected: str) -> None:
-        """Expect fields of its description."""
-        self.world.tells(await self.describe(), expected)
+    async def tells(self, expected: str, *, of: str = "") -> None:
+        """Expect fields of its description, or `of` a part of it."""
+        self.world.tells(await self.describe(), expected, of=of)

@@ -13,6 +13,7 @@ from tests.stories.language import Scene, story
 GONE = (
     "NOT_FOUND: invalid activityID or activity already timed out or invoking workflow is completed"
 )
+ACTIVITY = "pending_activities.0"
 ONCE = {"maximum_attempts": 1}
 TIMED_OUT = EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT
 
@@ -25,18 +26,16 @@ async def an_activity_is_tried_again_until_its_last_attempt(scene: Scene) -> Non
     await workflow.work(schedule_activity("a", workflow.task_queue, **wanted))
     first = await workflow.take_activity()
     await first.heartbeat("half way")
-    await workflow.tells("pending_activities.0.heartbeat_details='half way'")
+    await workflow.tells("heartbeat_details='half way'", of=ACTIVITY)
     await first.fail(failure("first", type="Broken"))
-    await workflow.tells(
-        """pending_activities.0.state=SCHEDULED pending_activities.0.attempt=2
-        pending_activities.0.current_retry_interval=1s pending_activities.0.last_failure.message=first"""
-    )
+    backs_off = "state=SCHEDULED attempt=2 current_retry_interval=1s last_failure.message=first"
+    await workflow.tells(backs_off, of=ACTIVITY)
     await workflow.shows("5 ActivityTaskScheduled")
     await scene.refused(first.heartbeat(label="while backing off"), GONE)
     await scene.refused(first.complete(label="while backing off"), GONE)
     second = await workflow.take_activity()
     scene.tells(second.reply, "attempt=2 heartbeat_details='half way'")
-    await workflow.tells("pending_activities.0.state=STARTED pending_activities.0.attempt=2")
+    await workflow.tells("state=STARTED attempt=2", of=ACTIVITY)
     await second.fail(failure("second", type="Other"))
     await workflow.describe("failed")
     await workflow.shows(
@@ -98,7 +97,7 @@ async def a_worker_learns_from_its_heartbeat_that_it_should_stop(scene: Scene) -
     scene.tells(await activity.heartbeat(label="before"), "cancel_requested=False")
     await workflow.signal()
     await workflow.work(cancel_activity(5))
-    await workflow.tells("pending_activities.0.state=CANCEL_REQUESTED")
+    await workflow.tells("state=CANCEL_REQUESTED", of=ACTIVITY)
     scene.tells(await activity.heartbeat(label="after"), "cancel_requested=True")
     await workflow.shows("9 WorkflowTaskCompleted 10 ActivityTaskCancelRequested")
     await activity.canceled("as you wish")

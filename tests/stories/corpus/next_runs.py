@@ -23,9 +23,7 @@ async def a_run_ends_and_another_begins(scene: Scene) -> None:
         run=1,
     )
     await workflow.history("the end", run_id=first, history_event_filter_type=2)
-    await workflow.tells(
-        "workflow_execution_info.status=RUNNING workflow_execution_info.first_run_id=workflow/1"
-    )
+    await workflow.tells("status=RUNNING first_run_id=workflow/1", of="workflow_execution_info")
     await workflow.shows(
         """1 WorkflowExecutionStarted continued_execution_run_id=workflow/1
         first_execution_run_id=workflow/1 original_execution_run_id=workflow/2
@@ -55,5 +53,5 @@ async def a_run_is_taken_back_to_one_of_its_tasks(scene: Scene) -> None:
         base_run_id=workflow/1 new_run_id=workflow/2
         5 WorkflowExecutionSignaled signal_name=kept 6 WorkflowTaskScheduled"""
     )
-    await workflow.tells("workflow_execution_info.first_run_id=workflow/1")
+    await workflow.tells("first_run_id=workflow/1", of="workflow_execution_info")
     await workflow.work(complete_workflow())
