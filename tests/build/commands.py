@@ -82,6 +82,33 @@ def start_child(workflow_id: str, queue: str, /, **fields: Any) -> Command:
     return command("START_CHILD_WORKFLOW_EXECUTION", **wanted)
 
 
+def signal_external(
+    workflow_id: str, name: str = "hello", /, *, run_id: str = "", **fields: Any
+) -> Command:
+    execution = {"workflow_id": workflow_id, "run_id": run_id}
+    wanted: dict[str, Any] = {"execution": execution, "signal_name": name} | fields
+    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", **wanted)
+
+
+def cancel_external(workflow_id: str, /, **fields: Any) -> Command:
+    return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", workflow_id=workflow_id, **fields)
+
+
+def upsert_memo(**fields: Any) -> Command:
+    """Change these fields of the memo to payloads in the JSON form of the API."""
+    return command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": fields})
+
+
+def upsert_search_attributes(**fields: Any) -> Command:
+    """Change these search attributes to payloads in the JSON form of the API, see `search_attribute`."""
+    wanted = {"indexed_fields": fields}
+    return command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", search_attributes=wanted)
+
+
+def protocol_message(message_id: str) -> Command:
+    return command("PROTOCOL_MESSAGE", message_id=message_id)
+
+
 def payload(text: str) -> Payload:
     return Payload(metadata={"encoding": b"json/plain"}, data=f'"{text}"'.encode())
 

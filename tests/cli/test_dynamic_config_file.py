@@ -10,21 +10,17 @@ import structlog
 
 from perdure.core.limits import Limits
 from perdure.server import Server, StartupError
-from perdure.settings import ServerSettings, Settings, StoreSettings
+from tests.served import server_of
 
 DEFAULT = Limits().blob_size
 WITHIN_S = 20
 
 
 def server(path: Path) -> Server:
-    return Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-            dynamic_config={"limit.memoSize.error": 3000, "limit.blobSize.error": 600000},
-            dynamic_config_file=str(path),
-            dynamic_config_poll_seconds=0.01,
-        )
+    return server_of(
+        dynamic_config={"limit.memoSize.error": 3000, "limit.blobSize.error": 600000},
+        dynamic_config_file=str(path),
+        dynamic_config_poll_seconds=0.01,
     )
 
 

@@ -6,43 +6,35 @@ import pytest
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from perdure.rebuild import rebuild_lists_of
-from perdure.server import Server, StartupError
-from perdure.settings import ServerSettings, Settings, StoreSettings
+from perdure.server import StartupError
+from perdure.settings import StoreSettings
 from perdure.store import schema
 from perdure.store.open import open_store
 from perdure.store.port import StoreError
 from tests.build.commands import memo
+from tests.build.requests import start_request
 from tests.differential.wire import Wire
 from tests.postgres import postgres
+from tests.served import serving
 
 __all__ = ["postgres"]
 
 
 @asynccontextmanager
-async def serving(url, lists=""):
-    settings = Settings(
-        server=ServerSettings(port=0, http_port=0, metrics_port=0),
-        store=StoreSettings(url=url, visibility_url=lists),
-    )
-    server = Server(settings)
-    await server.start()
-    wire = Wire(f"127.0.0.1:{server.address[1]}")
-    try:
-        yield wire
-    finally:
-        await wire.close()
-        await server.stop(1)
+async def wired(url, lists=""):
+    """Yield a connection to a server on this database."""
+    store = StoreSettings(url=url, visibility_url=lists)
+    async with serving(store, grace_s=1) as server:
+        wire = Wire("{}:{}".format(*server.address))
+        try:
+            yield wire
+        finally:
+            await wire.close()
 
 
 async def start(wire, workflow_id):
-    request = api.StartWorkflowExecutionRequest(
-        namespace="default",
-        workflow_id=workflow_id,
-        request_id=workflow_id,
-        memo=memo(about=workflow_id),
-    )
-    request.workflow_type.name = "T"
-    request.task_queue.name = "q"
+    request = start_request(workflow_id, namespace="default", request_id=workflow_id)
+    request.memo.CopyFrom(memo(about=workflow_id))
     await wire.call(request, timeout=10)
 
 
@@ -73,19 +65,19 @@ async def urls(request, tmp_path):
 
 async def test_lists_are_made_again_from_the_executions(urls):
     main, lists = urls
-    async with serving(main) as wire:
+    async with wired(main) as wire:
         await start(wire, "before")
-    async with serving(main, lists) as wire:
+    async with wired(main, lists) as wire:
         for name in ("open", "closed", "deleted"):
             await start(wire, name)
         await ask(wire, api.TerminateWorkflowExecutionRequest, "closed")
         await ask(wire, api.DeleteWorkflowExecutionRequest, "deleted")
         await ask(wire, api.SignalWorkflowExecutionRequest, "open", signal_name="s")
     with pytest.raises(StartupError, match="perdure schema rebuild-lists"):
-        async with serving(main):
+        async with wired(main):
             raise AssertionError
     assert await rebuild_lists_of(main) == 3
-    async with serving(main) as wire:
+    async with wired(main) as wire:
         assert await listed(wire) == [
             ("before", 1, b'"before"'),
             ("closed", 5, b'"closed"'),
@@ -98,18 +90,18 @@ async def test_lists_are_made_again_from_the_executions(urls):
             await store.close()
         with pytest.raises(StoreError):
             await rebuild_lists_of(main)
-    async with serving(main, lists) as wire:
+    async with wired(main, lists) as wire:
         await start(wire, "again")
     with pytest.raises(StartupError, match="visibility_url"):
-        async with serving(main):
+        async with wired(main):
             raise AssertionError
 
 
 async def test_the_second_database_need_not_be_there_and_twice_is_as_good(urls):
     main, lists = urls
-    async with serving(main, lists) as wire:
+    async with wired(main, lists) as wire:
         await start(wire, "w")
     assert await rebuild_lists_of(main) == 1
     assert await rebuild_lists_of(main) == 1
-    async with serving(main) as wire:
+    async with wired(main) as wire:
         assert await listed(wire) == [("w", 1, b'"w"')]

@@ -3,26 +3,23 @@
 Only what clients and workers would send; that a message is wrong is up to the script.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import (
-    Acceptance,
     Input,
     Meta,
-    Outcome,
-    Rejection,
     Request,
-    Response,
     UpdateRef,
     WaitPolicy,
 )
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
-from tests.build.commands import command, failure, payloads
+from tests.build.commands import payloads
+from tests.build.updates import accepts, completes, message_commands
 from tests.differential.world import Workflow, WorkflowTask
 
 # The client's side
@@ -76,61 +73,6 @@ async def poll_update(
 
 
 # The worker's side
-
-
-def message(asked: Message | str, body: Any, kind: str) -> Message:
-    """A message about the update that `asked` is about, or that has this id."""
-    update_id = asked if isinstance(asked, str) else asked.protocol_instance_id
-    built = Message(id=f"{update_id}/{kind}", protocol_instance_id=update_id)
-    built.body.Pack(body)
-    return built
-
-
-def request_of(asked: Message) -> Request:
-    request = Request()
-    assert asked.body.Unpack(request)
-    return request
-
-
-def accepts(asked: Message) -> Message:
-    body = Acceptance(
-        accepted_request_message_id=asked.id,
-        accepted_request_sequencing_event_id=asked.event_id,
-        accepted_request=request_of(asked),
-    )
-    return message(asked, body, "accept")
-
-
-def rejects(asked: Message, why: str = "no") -> Message:
-    body = Rejection(
-        rejected_request_message_id=asked.id,
-        rejected_request_sequencing_event_id=asked.event_id,
-        rejected_request=request_of(asked),
-        failure=failure(why),
-    )
-    return message(asked, body, "reject")
-
-
-def completes(asked: Message | str, result: str = "done") -> Message:
-    return message(asked, _response(asked, Outcome(success=payloads(result))), "complete")
-
-
-def fails(asked: Message | str, why: str = "failed") -> Message:
-    return message(asked, _response(asked, Outcome(failure=failure(why))), "complete")
-
-
-def _response(asked: Message | str, outcome: Outcome) -> Response:
-    update_id = asked if isinstance(asked, str) else asked.protocol_instance_id
-    return Response(meta=Meta(update_id=update_id, identity="client"), outcome=outcome)
-
-
-def message_commands(messages: Iterable[Message]) -> list[Command]:
-    """The commands that say when each of the messages is due; a rejection has none."""
-    return [
-        command("PROTOCOL_MESSAGE", message_id=message.id)
-        for message in messages
-        if not message.body.Is(Rejection.DESCRIPTOR)
-    ]
 
 
 async def respond(

@@ -2,11 +2,8 @@
 
 import asyncio
 
-import grpc
-import pytest
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Memo, Payload, Payloads, WorkflowExecution
-from temporalio.api.enums.v1 import CommandType
 from temporalio.api.history.v1 import History, HistoryEvent
 from temporalio.api.update.v1 import Request
 from temporalio.api.workflowservice.v1 import (
@@ -17,7 +14,6 @@ from temporalio.api.workflowservice.v1 import (
     ListOpenWorkflowExecutionsRequest,
     ListWorkflowExecutionsRequest,
     PollActivityTaskQueueRequest,
-    PollWorkflowTaskQueueRequest,
     RegisterNamespaceRequest,
     ResetWorkflowExecutionRequest,
     RespondWorkflowTaskCompletedRequest,
@@ -27,38 +23,14 @@ from temporalio.api.workflowservice.v1 import (
     TerminateWorkflowExecutionRequest,
     UpdateWorkflowExecutionRequest,
 )
-from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure.dynamic_config import DynamicConfig
-from perdure.server import Server
-from perdure.settings import ServerSettings, Settings, StoreSettings
+from tests.build.commands import schedule_activity
+from tests.build.requests import poll_request, start_request
 
 #: The largest message that gRPC takes by default.
 TAKEN_BYTES = 4 * 1024 * 1024
 LARGE = 700_000
-
-
-@pytest.fixture
-async def server():
-    server = Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-        )
-    )
-    await server.start()
-    yield server
-    await server.stop(0)
-
-
-@pytest.fixture
-async def stub(server: Server):
-    async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
-        stub = WorkflowServiceStub(channel)
-        request = RegisterNamespaceRequest(namespace="ns")
-        request.workflow_execution_retention_period.FromSeconds(86400)
-        await stub.RegisterNamespace(request)
-        yield stub
 
 
 def large(number: int, size: int = LARGE) -> Payload:
@@ -70,32 +42,22 @@ def inputs(number: int, size: int = LARGE) -> Payloads:
 
 
 async def start(stub, workflow_id: str, **more) -> WorkflowExecution:
-    request = StartWorkflowExecutionRequest(
-        namespace="ns", workflow_id=workflow_id, request_id=workflow_id, **more
-    )
-    request.workflow_type.name, request.task_queue.name = "T", "q"
     # No task times out while its history is read.
-    request.workflow_task_timeout.FromSeconds(120)
+    request = start_request(workflow_id, request_id=workflow_id, workflow_task_timeout="120s")
+    request.MergeFrom(StartWorkflowExecutionRequest(**more))
     reply = await stub.StartWorkflowExecution(request)
     return WorkflowExecution(workflow_id=workflow_id, run_id=reply.run_id)
 
 
 async def poll(stub):
-    request = PollWorkflowTaskQueueRequest(namespace="ns")
-    request.task_queue.name = "q"
-    reply = await stub.PollWorkflowTaskQueue(request, timeout=60)
+    reply = await stub.PollWorkflowTaskQueue(poll_request(), timeout=60)
     assert reply.task_token
     return reply
 
 
 def activity(number: int, **more) -> Command:
-    command = Command(command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK)
-    wanted = command.schedule_activity_task_command_attributes
-    wanted.activity_id, wanted.activity_type.name, wanted.task_queue.name = str(number), "A", "q"
-    wanted.start_to_close_timeout.FromSeconds(600)
-    wanted.input.CopyFrom(inputs(number))
-    for name, value in more.items():
-        setattr(wanted, name, value)
+    command = schedule_activity(str(number), "q", start_to_close_timeout="600s", **more)
+    command.schedule_activity_task_command_attributes.input.CopyFrom(inputs(number))
     return command
 
 

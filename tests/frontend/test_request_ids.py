@@ -14,9 +14,8 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 from temporalio.api.workflowservice.v1.service_pb2 import DESCRIPTOR
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
-from perdure.server import Server
-from perdure.settings import ServerSettings, Settings, StoreSettings
 from tests.build.commands import failure, schedule_activity
+from tests.served import client_of, serving
 
 _METHODS = {
     method.name: method
@@ -78,22 +77,9 @@ class Client:
 
 @pytest.fixture
 async def client():
-    server = Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-            dynamic_config={"frontend.WorkflowPauseEnabled": True},
-        )
-    )
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
-            client = Client(WorkflowServiceStub(channel))
-            retention = {"workflow_execution_retention_period": "86400s"}
-            await client.call("RegisterNamespace", **retention)
-            yield client
-    finally:
-        await server.stop(0)
+    pausing = {"frontend.WorkflowPauseEnabled": True}
+    async with serving(dynamic_config=pausing) as server, client_of(server) as stub:
+        yield Client(stub)
 
 
 Again = Callable[[], Awaitable[Any]]

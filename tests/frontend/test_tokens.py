@@ -11,7 +11,8 @@ import pytest
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from perdure.frontend.registry import SERVICES
-from tests.frontend.transport.test_grpc import server, stub  # noqa: F401
+from tests.build.requests import start_request
+from tests.served import channel_to, register
 
 #: They list the same things in the same order, so a token says the same to each of them.
 LISTS = (
@@ -87,19 +88,15 @@ class Caller:
 
 
 @pytest.fixture
-async def caller(server, stub):  # noqa: F811
-    for number in range(1, 5):
-        request = api.StartWorkflowExecutionRequest(namespace="ns", workflow_id=f"w{number}")
-        request.workflow_type.name, request.task_queue.name = "T", "q"
-        await stub.StartWorkflowExecution(request)
-        if number > 2:
+async def caller(server, stub):
+    for workflow_id in ("w", "w1", "w2", "closed1", "closed2"):
+        await stub.StartWorkflowExecution(start_request(workflow_id))
+        if workflow_id.startswith("closed"):
             ended = api.TerminateWorkflowExecutionRequest(namespace="ns")
-            ended.workflow_execution.workflow_id = request.workflow_id
+            ended.workflow_execution.workflow_id = workflow_id
             await stub.TerminateWorkflowExecution(ended)
-    second = api.RegisterNamespaceRequest(namespace="second")
-    second.workflow_execution_retention_period.FromSeconds(86400)
-    await stub.RegisterNamespace(second)
-    async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
+    await register(stub, "second")
+    async with channel_to(server) as channel:
         yield Caller(channel)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.lifecycle.execution import Terminate
@@ -14,6 +13,7 @@ from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
+from tests.build.requests import start_request
 
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
@@ -93,16 +93,14 @@ async def started_node(store, clock, owner: str = "node-1") -> Node:
 
 
 async def start(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
-    request = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
-    request.workflow_type.name, request.task_queue.name = "T", "q"
+    request = start_request(workflow_id)
     reply = await node.starts.start(namespace_id, request, reuse=ALLOW, conflict=FAIL)
     return node.engine.key(namespace_id, workflow_id, reply.run_id)
 
 
 async def start_child(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
     """Start a run that has a parent to tell when it closes. There is no such parent, which it has to find out."""
-    wanted, run_id = StartWorkflowExecutionRequest(), node.fresh_id()
-    wanted.workflow_id, wanted.workflow_type.name, wanted.task_queue.name = workflow_id, "T", "q"
+    wanted, run_id = start_request(workflow_id), node.fresh_id()
     attributes = started_attributes(
         wanted, run_id, now_ns=node.clock.now_ns(), limits=node.limits.of("ns")
     )

@@ -3,9 +3,7 @@
 import asyncio
 
 import pytest
-from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import (
-    CommandType,
     EventType,
     QueryRejectCondition,
     UpdateWorkflowExecutionLifecycleStage,
@@ -13,7 +11,6 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Request
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.matching.task_queue import PollerInfo
@@ -26,7 +23,9 @@ from perdure.runtime.node import Node
 from perdure.runtime.replies import QueryTaskReply, StartFailed
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
-from tests.core.workflow.run import update_messages
+from tests.build.commands import protocol_message
+from tests.build.requests import start_request
+from tests.build.updates import update_messages
 from tests.runtime.nodes import ALLOW, FAIL, SetClock, start, started_node
 
 QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
@@ -124,11 +123,8 @@ async def test_nobody_hears_that_an_update_was_accepted_before_that_is_durable(
     )
     task = await poll(node)
     store.may_commit.clear()
-    accept = Command(command_type=CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE)
-    accept.protocol_message_command_attributes.message_id = "u/0"
-    completion = asyncio.create_task(
-        complete(node, task, [accept], update_messages("u", ACCEPTANCE))
-    )
+    accepted = [protocol_message("u/0")], update_messages("u", ACCEPTANCE)
+    completion = asyncio.create_task(complete(node, task, *accepted))
     await turns()
     has_ended.set()
     await turns()
@@ -142,8 +138,7 @@ async def test_a_refused_start_of_update_with_start_waits_for_the_run_that_it_re
     store.may_commit.clear()
     first = asyncio.create_task(start(node, "ns", "w"))
     await turns()
-    again = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns", request_id="again")
-    again.workflow_type.name, again.task_queue.name = "T", "q"
+    again = start_request(request_id="again")
     request = Request()
     request.meta.update_id, request.input.name = "u", "update"
     refused = asyncio.create_task(

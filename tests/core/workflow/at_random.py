@@ -10,14 +10,16 @@ from tests.build.commands import (
     cancel_activity,
     cancel_timer,
     cancel_workflow,
-    command,
     complete_workflow,
     continue_as_new,
     fail_workflow,
     failure,
     record_marker,
     schedule_activity,
+    signal_external,
+    start_child,
     start_timer,
+    upsert_memo,
 )
 
 
@@ -36,23 +38,15 @@ def some_activity(rnd: Random) -> Command:
 
 
 def some_child(rnd: Random) -> Command:
-    return command(
-        "START_CHILD_WORKFLOW_EXECUTION",
-        workflow_id=rnd.choice("abcdef"),
-        workflow_type={"name": "C"},
-        task_queue={"name": "q"},
-        parent_close_policy=rnd.choice([0, 1, 2, 3]),
-    )
+    return start_child(rnd.choice("abcdef"), "q", parent_close_policy=rnd.choice([0, 1, 2, 3]))
 
 
 def some_signal(rnd: Random) -> Command:
-    execution = {"workflow_id": rnd.choice("xy")}
-    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=execution, signal_name="s")
+    return signal_external(rnd.choice("xy"), "s")
 
 
 def some_memo(rnd: Random) -> Command:
-    fields = {rnd.choice("kl"): {"data": rnd.choice(["", "MQ=="])}}
-    return command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": fields})
+    return upsert_memo(**{rnd.choice("kl"): {"data": rnd.choice(["", "MQ=="])}})
 
 
 def some_command(rnd: Random, state: RunState) -> Command:

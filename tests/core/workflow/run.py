@@ -13,20 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType, IndexedValueType, QueryRejectCondition
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQuery
-from temporalio.api.update.v1 import Acceptance, Rejection, Response
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
-    StartWorkflowExecutionRequest,
 )
 
 from perdure.core.errors import Rejected
@@ -65,6 +61,7 @@ from perdure.core.workflow.tasks.schedule import TaskRef
 from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, unrecorded
 from perdure.runtime.visibility import visibility_row
 from perdure.store.port import VisibilityRow
+from tests.build.requests import start_request
 from tests.core.workflow.life_cycle_watch import watched
 from tests.core.workflow.promises import Journal, check_between_steps, memory_of
 
@@ -107,14 +104,8 @@ class OneRun:
         self.ask(started if started is not None else self._start(fields))
 
     def _start(self, fields: dict[str, Any]) -> Start:
-        wanted = {
-            "workflow_id": "w",
-            "request_id": "start-id",
-            "identity": "client",
-            "workflow_type": {"name": "T"},
-            "task_queue": {"name": "q"},
-        }
-        request = ParseDict(wanted | fields, StartWorkflowExecutionRequest())
+        wanted = {"request_id": "start-id", "identity": "client"} | fields
+        request = start_request(**wanted)
         attributes = started_attributes(request, "run-1", now_ns=self.now_ns, limits=self.limits)
         return Start("ns-id", "ns", "w", "run-1", attributes, request.request_id)
 
@@ -312,16 +303,6 @@ class OneRun:
     def at(self) -> float:
         """Return the seconds since the script began."""
         return (self.now_ns - T0_NS) / SECOND_NS
-
-
-def update_messages(update_id: str, *bodies: Acceptance | Rejection | Response) -> list[Message]:
-    """Return what a worker says of an update."""
-    messages = []
-    for number, body in enumerate(bodies):
-        message = Message(id=f"{update_id}/{number}", protocol_instance_id=update_id)
-        message.body.Pack(body)
-        messages.append(message)
-    return messages
 
 
 def name_of(event: HistoryEvent) -> str:

@@ -1,20 +1,13 @@
 """Completions that come in pages: what is kept, and for how long."""
 
-from temporalio.api.command.v1 import Command
-from temporalio.api.enums.v1 import CommandType, EventType
+from temporalio.api.enums.v1 import EventType
 
 from perdure.core.limits import Limits
 from perdure.core.workflow.completion_pages import Page, PageKept
+from tests.build.commands import start_timer
 from tests.core.workflow.run import OneRun
 
 _LOST = "ABORTED: workflow task completion buffer"
-
-
-def _timer(name: str) -> Command:
-    command = Command(command_type=CommandType.COMMAND_TYPE_START_TIMER)
-    command.start_timer_command_attributes.timer_id = name
-    command.start_timer_command_attributes.start_to_fire_timeout.seconds = 60
-    return command
 
 
 def _run(size_max: int = 1000) -> OneRun:
@@ -24,7 +17,9 @@ def _run(size_max: int = 1000) -> OneRun:
 
 
 def _page(run: OneRun, number: int, name: str, room: int | None = None) -> PageKept:
-    reply = run.ask(run.completion(_timer(name), page=Page(number, is_last=False, room=room)))
+    reply = run.ask(
+        run.completion(start_timer(name, 60), page=Page(number, is_last=False, room=room))
+    )
     assert isinstance(reply, PageKept)
     return reply
 
@@ -33,7 +28,7 @@ def test_all_pages_are_carried_out_in_their_order() -> None:
     run = _run()
     _page(run, 1, "b")
     _page(run, 0, "a")
-    run.complete(_timer("c"), page=Page(2, is_last=True))
+    run.complete(start_timer("c", 60), page=Page(2, is_last=True))
     assert list(run.state.timers) == ["a", "b", "c"]
 
 
@@ -42,7 +37,7 @@ def test_a_crash_loses_them_and_the_worker_is_told() -> None:
     _page(run, 0, "a")
     run.crash()
     run.take()
-    last = run.completion(_timer("b"), page=Page(1, is_last=True))
+    last = run.completion(start_timer("b", 60), page=Page(1, is_last=True))
     assert run.refused(last) == f"{_LOST} lost for scheduled event 2 attempt 1"
     _page(run, 0, "a")
     run.ask(last)
@@ -52,19 +47,19 @@ def test_a_crash_loses_them_and_the_worker_is_told() -> None:
 def test_what_finds_no_room_is_sent_again() -> None:
     run = _run()
     size = _page(run, 0, "a").pages.size
-    request = run.completion(_timer("b"), page=Page(1, is_last=False, room=size - 1))
+    request = run.completion(start_timer("b", 60), page=Page(1, is_last=False, room=size - 1))
     assert run.refused(request) == f"{_LOST} memory limit reached while buffering page 1"
-    last = run.completion(_timer("c"), page=Page(1, is_last=True))
+    last = run.completion(start_timer("c", 60), page=Page(1, is_last=True))
     assert run.refused(last) == f"{_LOST} lost for scheduled event 2 attempt 1"
     _page(run, 0, "a", room=size)
 
 
 def test_too_much_for_one_task_ends_the_run() -> None:
-    size = _timer("a").ByteSize()
+    size = start_timer("a", 60).ByteSize()
     run = _run(size_max=2 * size)
     _page(run, 0, "a")
     _page(run, 1, "b")
-    refusal = run.refused(run.completion(_timer("c"), page=Page(2, is_last=False)))
+    refusal = run.refused(run.completion(start_timer("c", 60), page=Page(2, is_last=False)))
     assert refusal.startswith("INVALID_ARGUMENT: RequestTooLarge: ")
     assert not run.state.is_open
     kinds = [event.event_type for event in run.journal.events]

@@ -6,12 +6,12 @@ from perdure.core.errors import Rejected
 from perdure.core.limits import Limits
 from perdure.core.workflow.state_size import approximate_size
 from tests.build.commands import (
-    command,
     complete_workflow,
     json_payloads,
     payloads,
     record_marker,
     schedule_activity,
+    upsert_memo,
 )
 from tests.core.workflow.run import OneRun
 from tests.differential.scripts.limits import json_fields
@@ -53,7 +53,7 @@ def test_what_is_let_go_of_makes_room() -> None:
 def test_what_closes_the_run_happens_and_is_refused() -> None:
     run = OneRun(limits=LIMITS)
     run.take()
-    memo = command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": json_fields(LARGE)})
+    memo = upsert_memo(**json_fields(LARGE))
     with pytest.raises(Rejected, match=TOO_LARGE):
         run.complete(memo, complete_workflow())
     assert run.history().endswith(" WorkflowExecutionCompleted")

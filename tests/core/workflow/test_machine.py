@@ -68,8 +68,9 @@ from perdure.core.workflow.updates import COMPLETED, AdmitUpdate
 from tests.build.commands import (
     payloads,
 )
+from tests.build.updates import update_messages
 from tests.core.workflow.at_random import some_commands, some_failure
-from tests.core.workflow.run import OneRun, update_messages
+from tests.core.workflow.run import OneRun
 
 SEEDS = st.integers(0, 2**32 - 1)
 CALLBACK = Callback(nexus=Callback.Nexus(url="http://attached/"))

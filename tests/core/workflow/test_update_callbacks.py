@@ -9,8 +9,9 @@ from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.updates import AdmitUpdate
 from tests.build.commands import continue_as_new, payloads
+from tests.build.updates import update_messages
 from tests.core.workflow.lifecycle.test_reset import reset
-from tests.core.workflow.run import OneRun, update_messages
+from tests.core.workflow.run import OneRun
 
 _ACCEPT = Acceptance(
     accepted_request_message_id="u/request", accepted_request_sequencing_event_id=5

@@ -9,8 +9,14 @@ from perdure.core.times import SECOND_NS
 from perdure.core.workflow.effects import AnswerUpdate
 from perdure.core.workflow.tasks.start import MESSAGES_BYTES_MAX
 from perdure.core.workflow.updates import ACCEPTED, COMPLETED, AdmitUpdate
-from tests.build.commands import command, complete_workflow, schedule_activity, start_timer
-from tests.core.workflow.run import OneRun, update_messages
+from tests.build.commands import (
+    complete_workflow,
+    protocol_message,
+    schedule_activity,
+    start_timer,
+)
+from tests.build.updates import update_messages
+from tests.core.workflow.run import OneRun
 
 ACCEPT = Acceptance(accepted_request_message_id="u/request", accepted_request_sequencing_event_id=5)
 REJECT = Rejection()
@@ -61,7 +67,7 @@ def test_an_accepted_update_outlives_a_crash() -> None:
 
 def test_commands_say_where_the_news_of_an_update_belong() -> None:
     run = asked()
-    accepted = command("PROTOCOL_MESSAGE", message_id="u/0")
+    accepted = protocol_message("u/0")
     run.complete(start_timer("a", 5), accepted, start_timer("b", 5), messages=says(ACCEPT, RESPOND))
     assert run.news().endswith(
         "8 TimerStarted 9 WorkflowExecutionUpdateAccepted 10 TimerStarted"
@@ -246,7 +252,7 @@ def test_what_is_noted_makes_the_task_of_an_update_a_normal_one() -> None:
 
 def test_more_is_told_than_that_an_update_is_accepted_when_its_run_ends() -> None:
     run = asked()
-    accepted = command("PROTOCOL_MESSAGE", message_id="u/0")
+    accepted = protocol_message("u/0")
     run.complete(accepted, complete_workflow(), messages=says(ACCEPT))
     [settled] = told(run)
     assert settled.stage == COMPLETED

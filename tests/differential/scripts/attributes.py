@@ -1,14 +1,14 @@
 """A workflow describes itself: markers, memo, search attributes."""
 
 import base64
-from typing import Any
 
 from tests.build.commands import (
-    command,
     complete_workflow,
     json_payloads,
     record_marker,
     search_attribute,
+    upsert_memo,
+    upsert_search_attributes,
 )
 from tests.differential.registry import script
 from tests.differential.world import World
@@ -16,15 +16,6 @@ from tests.differential.world import World
 _ONE = json_payloads("one")["payloads"][0]
 _TWO = json_payloads("two")["payloads"][0]
 _NULL = {"metadata": {"encoding": base64.b64encode(b"binary/null").decode()}}
-
-
-def _upsert_memo(**fields: Any) -> Any:
-    return command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": fields})
-
-
-def _upsert(**fields: Any) -> Any:
-    attributes = {"indexed_fields": fields}
-    return command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", search_attributes=attributes)
 
 
 @script
@@ -48,10 +39,10 @@ async def memo_is_changed(world: World) -> None:
     workflow = world.workflow()
     await workflow.start(memo={"fields": {"kept": _ONE, "changed": _ONE, "removed": _ONE}})
     await workflow.describe("as started")
-    await workflow.poll_and_complete(_upsert_memo(changed=_TWO, added=_TWO, removed=_NULL))
+    await workflow.poll_and_complete(upsert_memo(changed=_TWO, added=_TWO, removed=_NULL))
     await workflow.describe("changed")
     await workflow.signal()
-    await workflow.poll_and_complete(_upsert_memo(last={}))
+    await workflow.poll_and_complete(upsert_memo(last={}))
 
 
 @script
@@ -64,11 +55,11 @@ async def search_attributes_are_set(world: World) -> None:
     )
     await workflow.describe("as started")
     await workflow.poll_and_complete(
-        _upsert(TemporalChangeVersion=search_attribute('["a","b"]', "KeywordList"))
+        upsert_search_attributes(TemporalChangeVersion=search_attribute('["a","b"]', "KeywordList"))
     )
     await workflow.describe("changed")
     await workflow.signal()
-    await workflow.poll_and_complete(_upsert(TemporalChangeVersion=_NULL))
+    await workflow.poll_and_complete(upsert_search_attributes(TemporalChangeVersion=_NULL))
 
 
 @script
@@ -78,7 +69,8 @@ async def search_attributes_without_a_type(world: World) -> None:
         search_attributes={"indexed_fields": {"TemporalChangeVersion": search_attribute('["a"]')}}
     )
     await workflow.poll_and_complete(
-        _upsert(TemporalChangeVersion=search_attribute('["b"]')), complete_workflow()
+        upsert_search_attributes(TemporalChangeVersion=search_attribute('["b"]')),
+        complete_workflow(),
     )
 
 
@@ -87,4 +79,6 @@ async def search_attributes_of_the_wrong_kind(world: World) -> None:
     for name, value in (("object", "{}"), ("number", "1"), ("text", '"a"')):
         workflow = world.workflow(name)
         await workflow.start()
-        await workflow.poll_and_complete(_upsert(TemporalChangeVersion=search_attribute(value)))
+        await workflow.poll_and_complete(
+            upsert_search_attributes(TemporalChangeVersion=search_attribute(value))
+        )

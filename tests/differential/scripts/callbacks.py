@@ -5,7 +5,6 @@ from typing import Any
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.enums.v1 import CallbackState, EventType
-from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
     cancel_workflow,
@@ -18,6 +17,7 @@ from tests.build.commands import (
 )
 from tests.differential.receiver import Receiver, callbacks, receiving
 from tests.differential.registry import add, script
+from tests.differential.scripts.resetting import reset
 from tests.differential.world import Workflow, World
 
 _OVER = (CallbackState.CALLBACK_STATE_SUCCEEDED, CallbackState.CALLBACK_STATE_FAILED)
@@ -183,30 +183,14 @@ async def callback_after_reset(world: World) -> None:
         await workflow.start(completion_callbacks=callbacks(receiver.url("start")))
         await workflow.poll_and_complete(start_timer("t", 100))
         await _attach(workflow, "attached", receiver)
-        reset = await world.do(
-            api.ResetWorkflowExecutionRequest(workflow_execution=workflow.execution()),
-            workflow_task_finish_event_id=4,
-            request_id="reset",
-            reason="reason",
-        )
-        workflow.saw_run(reset.run_id)
+        await reset(workflow, 4)
         await workflow.until(
             EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, run_id=workflow.run_ids[0]
         )
         await workflow.poll_and_complete(complete_workflow())
         world.note("told of the start", await receiver.received("start"))
         world.note("told of what was attached", await receiver.received("attached"))
-        await settled(workflow, run_id=reset.run_id)
-
-
-async def _reset(workflow: Workflow, run_id: str) -> None:
-    reply = await workflow.world.do(
-        api.ResetWorkflowExecutionRequest(workflow_execution=workflow.execution(run_id)),
-        workflow_task_finish_event_id=4,
-        request_id="reset",
-        reason="reason",
-    )
-    workflow.saw_run(reply.run_id)
+        await settled(workflow, run_id=workflow.run_id)
 
 
 @script
@@ -222,7 +206,7 @@ async def callback_of_a_run_that_makes_way_for_a_reset_of_another(world: World) 
         )
         await workflow.poll_and_complete(start_timer("t", 100))
         await _attach(workflow, "attached", receiver)
-        await _reset(workflow, older)
+        await reset(workflow, 4, run_id=older)
         world.note("told of the current", await receiver.received("current"))
         world.note("told of what was attached", await receiver.received("attached"))
         await settled(workflow, run_id=current)
@@ -244,7 +228,7 @@ async def callback_of_a_chain_whose_first_run_is_reset(world: World) -> None:
         second = workflow.run_id
         await _attach(workflow, "twice", receiver)
         await _attach(workflow, "once", receiver)
-        await _reset(workflow, first)
+        await reset(workflow, 4, run_id=first)
         world.note("told of the start", await receiver.received("start"))
         await settled(workflow, run_id=second)
         await workflow.poll_and_complete(complete_workflow("second"))

@@ -5,13 +5,14 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
+    cancel_external,
     cancel_workflow,
-    command,
     complete_workflow,
     continue_as_new,
     fail_workflow,
     json_payloads,
     search_attribute,
+    signal_external,
     start_child,
     start_timer,
 )
@@ -22,19 +23,6 @@ from tests.differential.world import Workflow, World
 _STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 _NOT_STARTED = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED
 _TERMINATED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED
-
-
-def _signal(workflow: Workflow, **fields: Any) -> Any:
-    return command(
-        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-        execution={"workflow_id": workflow.id},
-        signal_name="hello",
-        **fields,
-    )
-
-
-def _cancel(workflow: Workflow, **fields: Any) -> Any:
-    return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", workflow_id=workflow.id, **fields)
 
 
 async def _see(workflow: Workflow) -> None:
@@ -205,7 +193,7 @@ async def child_cancelled_before_the_parent_knows_it(world: World) -> None:
     )
     await _see(child)
     await world.settle()
-    await task.complete(_cancel(child, child_workflow_only=True))
+    await task.complete(cancel_external(child.id, child_workflow_only=True))
     await child.until(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     await child.poll_and_complete(cancel_workflow())
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED)
@@ -218,7 +206,9 @@ async def signal_and_close(world: World) -> None:
     await other.start()
     await third.start()
     await one.start()
-    await one.poll_and_complete(_signal(other), _cancel(third), complete_workflow())
+    await one.poll_and_complete(
+        signal_external(other.id), cancel_external(third.id), complete_workflow()
+    )
     await world.wait(1)
     for workflow in (other, third):
         await workflow.history("what arrived")
@@ -229,7 +219,7 @@ async def signal_and_continue(world: World) -> None:
     one, other = world.workflow("one"), world.workflow("other")
     await other.start()
     await one.start()
-    await one.poll_and_complete(_signal(other), continue_as_new())
+    await one.poll_and_complete(signal_external(other.id), continue_as_new())
     await world.wait(1)
     await other.history("what arrived")
 
@@ -239,9 +229,9 @@ async def signal_what_waits_for_its_start(world: World) -> None:
     one, other = world.workflow("one"), world.workflow("other")
     await other.start(workflow_start_delay="100s")
     await one.start()
-    await one.poll_and_complete(_signal(other))
+    await one.poll_and_complete(signal_external(other.id))
     await one.until(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED)
-    await one.poll_and_complete(_cancel(other))
+    await one.poll_and_complete(cancel_external(other.id))
     await one.until(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
 
 
@@ -252,12 +242,9 @@ async def signal_an_older_run(world: World) -> None:
     old = other.run_id
     await other.poll_and_complete(continue_as_new())
     await one.start()
-    execution = {"workflow_id": other.id, "run_id": old}
-    await one.poll_and_complete(
-        command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=execution, signal_name="hello")
-    )
+    await one.poll_and_complete(signal_external(other.id, run_id=old))
     await one.until(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
-    await one.poll_and_complete(_cancel(other, run_id=old))
+    await one.poll_and_complete(cancel_external(other.id, run_id=old))
     await one.until(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
 
 
@@ -270,15 +257,8 @@ async def commands_for_another_namespace(world: World) -> None:
     await world.own_namespace()
     for name, wanted in {
         "child": start_child("x", "queue", namespace="default"),
-        "signal": command(
-            "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-            namespace="default",
-            execution={"workflow_id": "x"},
-            signal_name="s",
-        ),
-        "cancel": command(
-            "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", namespace="default", workflow_id="x"
-        ),
+        "signal": signal_external("x", "s", namespace="default"),
+        "cancel": cancel_external("x", namespace="default"),
     }.items():
         workflow = world.workflow(name)
         await workflow.start()
@@ -393,7 +373,7 @@ async def child_started_and_cancelled_in_one_task(world: World) -> None:
     parent, child = world.workflow("parent"), world.workflow("child")
     await parent.start()
     task = await parent.poll()
-    await task.complete(start_child(child.id, child.task_queue), _cancel(child))
+    await task.complete(start_child(child.id, child.task_queue), cancel_external(child.id))
 
 
 @script
@@ -407,9 +387,9 @@ async def child_that_parents_share(world: World) -> None:
     await _see(child)
     await two.poll_and_complete(start_child(child.id, child.task_queue))
     await two.until(_NOT_STARTED)
-    await two.poll_and_complete(_signal(child, child_workflow_only=True))
+    await two.poll_and_complete(signal_external(child.id, child_workflow_only=True))
     await two.until(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
-    await two.poll_and_complete(_cancel(child, child_workflow_only=True))
+    await two.poll_and_complete(cancel_external(child.id, child_workflow_only=True))
     await two.until(EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
 
 
@@ -432,7 +412,7 @@ async def child_of_a_workflow_that_went_on(world: World) -> None:
 @script
 async def parent_cancels_its_child_and_ends(world: World) -> None:
     parent, child = await _family(world)
-    await parent.poll_and_complete(_cancel(child, child_workflow_only=True))
+    await parent.poll_and_complete(cancel_external(child.id, child_workflow_only=True))
     await child.until(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     await child.poll_and_complete(cancel_workflow())
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED)

@@ -8,9 +8,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 
 from tests.build.commands import (
+    cancel_external,
     cancel_workflow,
     command,
     complete_workflow,
+    signal_external,
     start_child,
 )
 from tests.differential.compare import Intended
@@ -141,29 +143,21 @@ async def signals_and_cancels_to_another_namespace(world: World) -> None:
     with _inside(world, other):
         await there.start()
     await one.start(quiet=True)
-    execution = {"workflow_id": there.id}
-
-    def signal(**fields: Any) -> Any:
-        wanted: dict[str, Any] = {"execution": execution, "signal_name": "hello"}
-        return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", **(wanted | fields))
-
-    def cancel(**fields: Any) -> Any:
-        name = "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION"
-        return command(name, workflow_id=there.id, **fields)
-
-    await one.poll_and_complete(signal(namespace=other, control="control"))
+    await one.poll_and_complete(signal_external(there.id, namespace=other, control="control"))
     await one.until(_SIGNALED)
-    await one.poll_and_complete(signal())
+    await one.poll_and_complete(signal_external(there.id))
     await one.until(_NOT_SIGNALED)
-    await one.poll_and_complete(signal(namespace=other, child_workflow_only=True))
+    await one.poll_and_complete(
+        signal_external(there.id, namespace=other, child_workflow_only=True)
+    )
     await one.until(_NOT_SIGNALED, _NOT_SIGNALED)
-    await one.poll_and_complete(cancel(namespace=other, reason="why"))
+    await one.poll_and_complete(cancel_external(there.id, namespace=other, reason="why"))
     await one.until(_ASKED)
     # The same id, there: it is not itself.
     namesake = Workflow(world, "one")
     with _inside(world, other):
         await namesake.start()
-    await one.poll_and_complete(signal(namespace=other, execution={"workflow_id": one.id}))
+    await one.poll_and_complete(signal_external(one.id, namespace=other))
     await one.until(_SIGNALED, _SIGNALED)
     await one.poll_and_complete(complete_workflow())
     with _inside(world, other):
@@ -189,16 +183,9 @@ async def children_in_another_namespace_that_are_refused(world: World) -> None:
     }.items():
         parent = world.workflow(name.replace(" ", "-"))
         await parent.start(quiet=True)
-        wanted: dict[str, Any] = {
-            "workflow_id": "child",
-            "workflow_type": {"name": "Child"},
-            "task_queue": {"name": "queue"},
-            "namespace": other,
-        }
         task = await parent.poll(quiet=True)
-        await task.complete(
-            command("START_CHILD_WORKFLOW_EXECUTION", **(wanted | fields)), label=name
-        )
+        wanted = {"namespace": other} | fields
+        await task.complete(start_child("child", "queue", **wanted), label=name)
 
 
 @script(

@@ -13,6 +13,7 @@ from tests.build.commands import (
     json_payloads,
     search_attribute,
     start_child,
+    upsert_memo,
 )
 from tests.differential.registry import script
 from tests.differential.wire import Refusal
@@ -172,6 +173,6 @@ async def nothing_in_a_memo(world: World) -> None:
         workflow = world.workflow(label)
         fields = {"m": value, "n": json_payloads("one")["payloads"][0]}
         await workflow.start(memo={"fields": fields}, label=label)
-        modify = command("MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": {"n": value}})
+        modify = upsert_memo(n=value)
         task = await workflow.poll(quiet=True)
         await task.complete(modify, label=label)

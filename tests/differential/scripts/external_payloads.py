@@ -13,11 +13,13 @@ from tests.build.commands import (
     complete_workflow,
     continue_as_new,
     schedule_activity,
+    signal_external,
     start_child,
     start_timer,
 )
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
+from tests.differential.scripts.resetting import reset
 from tests.differential.updates import accept_and_complete, update_request
 from tests.differential.world import Workflow, World
 
@@ -98,13 +100,7 @@ _COMMANDS = {
     "child": start_child(
         "no-child", "queue", input=_payloads(1), header=_fields(2), memo=_fields(3)
     ),
-    "signal": command(
-        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-        execution={"workflow_id": "nobody"},
-        signal_name="s",
-        input=_payloads(1),
-        header=_fields(2),
-    ),
+    "signal": signal_external("nobody", "s", input=_payloads(1), header=_fields(2)),
     "completion": command("COMPLETE_WORKFLOW_EXECUTION", result=_payloads(1, 2)),
     "failure": command("FAIL_WORKFLOW_EXECUTION", failure=_BROKEN),
     "cancellation": command("CANCEL_WORKFLOW_EXECUTION", details=_payloads(1)),
@@ -221,14 +217,7 @@ async def payloads_elsewhere_after_a_reset(world: World) -> None:
     await workflow.poll_and_complete(start_timer("t", 100))
     await workflow.signal(input=_payloads(20))
     await workflow.poll_and_complete(schedule_activity("a", "queue", input=_payloads(3)))
-    request = api.ResetWorkflowExecutionRequest(
-        workflow_execution=workflow.execution(),
-        workflow_task_finish_event_id=4,
-        request_id="reset",
-        reason="why",
-    )
-    reply = await world.do(request)
-    workflow.saw_run(reply.run_id)
+    await reset(workflow, 4)
     await workflow.describe("after the reset")
     await workflow.poll_and_complete(complete_workflow())
 

@@ -6,10 +6,12 @@ from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
     bare,
+    cancel_external,
     cancel_workflow,
     command,
     complete_workflow,
     json_payloads,
+    signal_external,
     start_child,
 )
 from tests.differential.compare import Intended
@@ -21,15 +23,6 @@ _NOT_SIGNALED = EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
 _ASKED = EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 _NOT_ASKED = EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
 _NOBODY = "6d1f5a2e-0000-4000-8000-000000000000"
-
-
-def _signal(workflow_id: str, **fields: Any) -> Any:
-    wanted: dict[str, Any] = {"execution": {"workflow_id": workflow_id}, "signal_name": "hello"}
-    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", **(wanted | fields))
-
-
-def _cancel(workflow_id: str, **fields: Any) -> Any:
-    return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", workflow_id=workflow_id, **fields)
 
 
 async def _two(world: World) -> tuple[Workflow, Workflow]:
@@ -44,7 +37,7 @@ async def signal_another_workflow(world: World) -> None:
     one, other = await _two(world)
     note = json_payloads("note")["payloads"][0]
     await one.poll_and_complete(
-        _signal(
+        signal_external(
             other.id,
             input=json_payloads("input"),
             control="control",
@@ -60,7 +53,7 @@ async def signal_another_workflow(world: World) -> None:
 async def signal_a_run_of_another_workflow(world: World) -> None:
     one, other = await _two(world)
     execution = {"workflow_id": other.id, "run_id": other.run_id}
-    await one.poll_and_complete(_signal(other.id, execution=execution, namespace="default"))
+    await one.poll_and_complete(signal_external(other.id, execution=execution, namespace="default"))
     await one.until(_SIGNALED)
     await one.poll_and_complete(complete_workflow())
 
@@ -77,7 +70,7 @@ async def signals_that_reach_nobody(world: World) -> None:
         "no child": {"execution": {"workflow_id": other.id}, "child_workflow_only": True},
     }
     for number, fields in enumerate(targets.values(), 1):
-        await one.poll_and_complete(_signal("", **fields))
+        await one.poll_and_complete(signal_external("", **fields))
         await one.until(*[_NOT_SIGNALED] * number)
     await one.poll_and_complete(complete_workflow())
 
@@ -88,7 +81,7 @@ async def signal_a_child(world: World) -> None:
     await parent.start()
     await parent.poll_and_complete(start_child(child.id, child.task_queue))
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await parent.poll_and_complete(_signal(child.id, child_workflow_only=True))
+    await parent.poll_and_complete(signal_external(child.id, child_workflow_only=True))
     await parent.until(_SIGNALED)
     await child.poll_and_complete(complete_workflow())
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
@@ -97,7 +90,7 @@ async def signal_a_child(world: World) -> None:
 @script
 async def cancel_another_workflow(world: World) -> None:
     one, other = await _two(world)
-    await one.poll_and_complete(_cancel(other.id, reason="why", control="control"))
+    await one.poll_and_complete(cancel_external(other.id, reason="why", control="control"))
     await one.until(_ASKED)
     await one.poll_and_complete(complete_workflow())
     await other.poll_and_complete(cancel_workflow())
@@ -107,16 +100,16 @@ async def cancel_another_workflow(world: World) -> None:
 async def cancel_requests_that_reach_nobody(world: World) -> None:
     one, other = await _two(world)
     targets: list[Any] = [
-        _cancel(world.id("nobody")),
-        _cancel(other.id, run_id=_NOBODY),
-        _cancel(one.id),
-        _cancel(other.id, child_workflow_only=True),
+        cancel_external(world.id("nobody")),
+        cancel_external(other.id, run_id=_NOBODY),
+        cancel_external(one.id),
+        cancel_external(other.id, child_workflow_only=True),
     ]
     for number, wanted in enumerate(targets, 1):
         await one.poll_and_complete(wanted)
         await one.until(*[_NOT_ASKED] * number)
     await other.terminate()
-    await one.poll_and_complete(_cancel(other.id))
+    await one.poll_and_complete(cancel_external(other.id))
     await one.until(_ASKED)
     await one.poll_and_complete(complete_workflow())
 
@@ -133,7 +126,7 @@ async def cancel_requests_that_reach_nobody(world: World) -> None:
 async def cancel_twice(world: World) -> None:
     one, other = await _two(world)
     await other.cancel()
-    await one.poll_and_complete(_cancel(other.id), _cancel(other.id))
+    await one.poll_and_complete(cancel_external(other.id), cancel_external(other.id))
     await one.until(_ASKED, _ASKED)
     await one.poll_and_complete(complete_workflow())
 
@@ -144,7 +137,7 @@ async def cancel_a_child(world: World) -> None:
     await parent.start()
     await parent.poll_and_complete(start_child(child.id, child.task_queue))
     await parent.until(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await parent.poll_and_complete(_cancel(child.id, child_workflow_only=True))
+    await parent.poll_and_complete(cancel_external(child.id, child_workflow_only=True))
     await parent.until(_ASKED)
     await parent.poll_and_complete()
     await child.poll_and_complete(cancel_workflow())
@@ -163,14 +156,16 @@ def _refused(name: str, wanted: Any) -> None:
 
 _refused("signal_without_attributes", bare("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION"))
 _refused("signal_without_execution", command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", signal_name="s"))
-_refused("signal_without_id", _signal(""))
-_refused("signal_without_name", _signal("x", signal_name=""))
-_refused("signal_with_bad_run_id", _signal("x", execution={"workflow_id": "x", "run_id": "junk"}))
-_refused("signal_to_another_namespace", _signal("x", namespace="elsewhere"))
+_refused("signal_without_id", signal_external(""))
+_refused("signal_without_name", signal_external("x", signal_name=""))
+_refused(
+    "signal_with_bad_run_id", signal_external("x", execution={"workflow_id": "x", "run_id": "junk"})
+)
+_refused("signal_to_another_namespace", signal_external("x", namespace="elsewhere"))
 _refused("cancel_without_attributes", bare("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION"))
-_refused("cancel_without_id", _cancel(""))
-_refused("cancel_with_bad_run_id", _cancel("x", run_id="junk"))
-_refused("cancel_in_another_namespace", _cancel("x", namespace="elsewhere"))
+_refused("cancel_without_id", cancel_external(""))
+_refused("cancel_with_bad_run_id", cancel_external("x", run_id="junk"))
+_refused("cancel_in_another_namespace", cancel_external("x", namespace="elsewhere"))
 
 
 @script
@@ -178,4 +173,6 @@ async def refused_cancel_of_what_is_started(world: World) -> None:
     workflow, child = world.workflow(), world.id("child")
     await workflow.start()
     task = await workflow.poll()
-    await task.complete(start_child(child, "queue"), _cancel(child, child_workflow_only=True))
+    await task.complete(
+        start_child(child, "queue"), cancel_external(child, child_workflow_only=True)
+    )

@@ -1,9 +1,10 @@
 """Asking a workflow whose first task is not due yet: the query waits for it, if its caller does."""
 
 from tests.build.commands import fail_workflow, json_payloads
+from tests.build.updates import rejects
 from tests.differential.compare import Intended
 from tests.differential.registry import script
-from tests.differential.updates import rejects, respond, update
+from tests.differential.updates import respond, update
 from tests.differential.world import Workflow, World
 
 _ANSWER = {"result_type": "QUERY_RESULT_TYPE_ANSWERED", "answer": json_payloads("answer")}

@@ -6,9 +6,9 @@ from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
     cancel_activity,
+    cancel_external,
     cancel_timer,
     cancel_workflow,
-    command,
     complete_workflow,
     continue_as_new,
     fail_workflow,
@@ -16,8 +16,11 @@ from tests.build.commands import (
     record_marker,
     schedule_activity,
     search_attribute,
+    signal_external,
     start_child,
     start_timer,
+    upsert_memo,
+    upsert_search_attributes,
 )
 from tests.differential.registry import add, script
 from tests.differential.world import World
@@ -52,17 +55,9 @@ async def groups_of_commands(world: World) -> None:
                 schedule_activity("a", queue),
                 start_child(child.id, child.task_queue),
                 record_marker("m"),
-                command(
-                    "MODIFY_WORKFLOW_PROPERTIES",
-                    upserted_memo={"fields": {"m": json_payloads("m")["payloads"][0]}},
-                ),
-                command(
-                    "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
-                    search_attributes={
-                        "indexed_fields": {
-                            "TemporalChangeVersion": search_attribute('["a"]', "KeywordList")
-                        }
-                    },
+                upsert_memo(m=json_payloads("m")["payloads"][0]),
+                upsert_search_attributes(
+                    TemporalChangeVersion=search_attribute('["a"]', "KeywordList")
                 ),
                 cancel_timer("t"),
                 cancel_activity(6),
@@ -78,13 +73,10 @@ async def groups_of_commands(world: World) -> None:
 async def groups_of_commands_to_others(world: World) -> None:
     workflow = world.workflow()
     await workflow.start()
-    nobody = {"workflow_id": "nobody"}
-    signal = command(
-        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=nobody, signal_name="s", control="control"
-    )
+    signal = signal_external("nobody", "s", control="control")
     await workflow.poll_and_complete(_grouped(signal))
     await workflow.until(EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
-    cancel = command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", **nobody, control="control")
+    cancel = cancel_external("nobody", control="control")
     await workflow.poll_and_complete(_grouped(cancel))
     await workflow.until(EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)
 

@@ -16,6 +16,7 @@ from tests.build.commands import (
     start_timer,
 )
 from tests.differential.registry import add, script
+from tests.differential.scripts.resetting import reset
 from tests.differential.world import ActivityTask, Workflow, World
 
 End = Callable[[Workflow], Awaitable[None]]
@@ -96,14 +97,7 @@ async def _by_a_new_run(workflow: Workflow) -> None:
 
 
 async def _by_a_reset(workflow: Workflow) -> None:
-    request = api.ResetWorkflowExecutionRequest(
-        workflow_execution=workflow.execution(),
-        workflow_task_finish_event_id=4,
-        request_id="reset",
-        reason="why",
-    )
-    reply = await workflow.world.do(request)
-    workflow.saw_run(reply.run_id)
+    await reset(workflow, 4)
 
 
 _ENDS: dict[str, End] = {

@@ -16,8 +16,10 @@ from tests.build.commands import (
     payloads,
     record_marker,
     schedule_activity,
+    signal_external,
     start_child,
     start_timer,
+    upsert_memo,
 )
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
@@ -397,17 +399,10 @@ async def large_commands(world: World) -> None:
             world.id("c3"), world.id("q"), memo={"fields": json_fields("x" * 600)}
         ),
         "memo of the next run": continue_as_new(memo={"fields": json_fields("x" * 600)}),
-        "input of a signal": command(
-            "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-            execution={"workflow_id": world.id("nobody")},
-            signal_name="signal",
-            input=blob,
-        ),
+        "input of a signal": signal_external(world.id("nobody"), "signal", input=blob),
         "marker": record_marker("m", details={"a": blob}, header={"fields": field}),
         "header of a marker": record_marker("m", header={"fields": field}),
-        "memo": command(
-            "MODIFY_WORKFLOW_PROPERTIES", upserted_memo={"fields": json_fields("x" * 600)}
-        ),
+        "memo": upsert_memo(**json_fields("x" * 600)),
         "result": complete_workflow(_LARGE),
     }.items():
         workflow = world.workflow(label.replace(" ", "-"))

@@ -9,17 +9,18 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
     cancel_workflow,
-    command,
     complete_workflow,
     continue_as_new,
     fail_workflow,
     json_payloads,
     record_marker,
     schedule_activity,
+    signal_external,
     start_child,
     start_timer,
 )
 from tests.differential.registry import add, script
+from tests.differential.scripts.resetting import reset
 from tests.differential.world import World
 
 
@@ -52,11 +53,7 @@ async def summaries(world: World) -> None:
                 schedule_activity("a", workflow.task_queue),
                 start_child(child.id, child.task_queue),
                 record_marker("m"),
-                command(
-                    "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-                    execution={"workflow_id": "nobody"},
-                    signal_name="s",
-                ),
+                signal_external("nobody", "s"),
             )
         )
     )
@@ -97,13 +94,7 @@ async def summary_through_a_retry_and_a_reset(world: World) -> None:
     described = await workflow.describe("retried")
     workflow.saw_run(described.workflow_execution_info.execution.run_id)
     await workflow.poll_and_complete(start_timer("t", 100))
-    reply = await world.do(
-        api.ResetWorkflowExecutionRequest(workflow_execution=workflow.execution()),
-        workflow_task_finish_event_id=4,
-        request_id="reset",
-        reason="reason",
-    )
-    workflow.saw_run(reply.run_id)
+    await reset(workflow, 4)
 
 
 @script

@@ -13,13 +13,11 @@ from tests.build.commands import (
     failure,
     start_timer,
 )
+from tests.build.updates import accepts, completes, rejects
 from tests.differential.registry import script
 from tests.differential.updates import (
     accept_and_complete,
-    accepts,
-    completes,
     poll_update,
-    rejects,
     respond,
     update,
     update_request,

@@ -4,22 +4,22 @@ import asyncio
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Rejection
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
-    command,
     complete_workflow,
     failure,
     record_marker,
     schedule_activity,
+    signal_external,
     start_timer,
 )
+from tests.build.updates import accepts, completes, message
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.resetting import LONG, child_of, reset, see_child
-from tests.differential.updates import accepts, completes, poll_update, respond, update
+from tests.differential.updates import poll_update, respond, update
 from tests.differential.wire import Refusal
 from tests.differential.world import Workflow, WorkflowTask, World
 
@@ -157,11 +157,7 @@ async def reset_with_a_signal_under_way(world: World) -> None:
     await workflow.signal("while the task is held")
     await reset(workflow, 3, "nothing yet")
     await workflow.poll_and_complete(
-        command(
-            "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-            execution={"workflow_id": other.id},
-            signal_name="hello",
-        ),
+        signal_external(other.id),
         force_create_new_workflow_task=True,
     )
     await workflow.until(EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED)
@@ -361,12 +357,6 @@ async def _admitted(world: World) -> tuple[Workflow, WorkflowTask]:
     return workflow, await workflow.poll()
 
 
-def _of_the_event(body: Any) -> Message:
-    message = Message(id="answer", protocol_instance_id="one")
-    message.body.Pack(body)
-    return message
-
-
 _KNOWN: dict[str, Any] = {
     "accepted_request_message_id": "one/request",
     "accepted_request_sequencing_event_id": 5,
@@ -376,7 +366,7 @@ _KNOWN: dict[str, Any] = {
 @script
 async def accept_an_update_after_a_reset(world: World) -> None:
     workflow, task = await _admitted(world)
-    accepts = _of_the_event(Acceptance(**_KNOWN))
+    accepts = message("one", Acceptance(**_KNOWN), "answer")
     complete = api.RespondWorkflowTaskCompletedRequest
     await world.attempt(
         complete(task_token=task.reply.task_token, identity="worker", messages=[accepts]), "accepts"
@@ -397,13 +387,12 @@ async def accept_an_update_after_a_reset(world: World) -> None:
 async def refuse_an_update_after_a_reset(world: World) -> None:
     """The worker of the new run rejects what the old one had accepted."""
     workflow, task = await _admitted(world)
-    rejects = _of_the_event(
-        Rejection(
-            rejected_request_message_id="one/request",
-            rejected_request_sequencing_event_id=5,
-            failure=failure("no"),
-        )
+    rejection = Rejection(
+        rejected_request_message_id="one/request",
+        rejected_request_sequencing_event_id=5,
+        failure=failure("no"),
     )
+    rejects = message("one", rejection, "answer")
     async with world.meanwhile(update(workflow, "one")):
         await world.attempt(
             api.RespondWorkflowTaskCompletedRequest(

@@ -3,14 +3,9 @@
 from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import start_timer
+from tests.build.updates import accepts, completes
 from tests.differential.registry import script
-from tests.differential.updates import (
-    accept_and_complete,
-    accepts,
-    completes,
-    respond,
-    update,
-)
+from tests.differential.updates import accept_and_complete, respond, update
 from tests.differential.world import Workflow, World
 
 _TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT

@@ -6,7 +6,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
-    command,
     complete_workflow,
     json_payloads,
     payloads,
@@ -14,6 +13,7 @@ from tests.build.commands import (
     schedule_activity,
     start_child,
     start_timer,
+    upsert_memo,
 )
 from tests.differential.compare import Intended
 from tests.differential.registry import script
@@ -91,10 +91,7 @@ async def state_full_of_buffered_signals(world: World) -> None:
 async def state_full_of_a_memo(world: World) -> None:
     workflow = world.workflow("grown")
     await workflow.start(quiet=True, memo={"fields": json_fields(_PART)})
-    upsert = command(
-        "MODIFY_WORKFLOW_PROPERTIES",
-        upserted_memo={"fields": {f"more{n}": json_fields(_PART)["a"] for n in range(2)}},
-    )
+    upsert = upsert_memo(**{f"more{n}": json_fields(_PART)["a"] for n in range(2)})
     await _completed(workflow, upsert)
     await workflow.describe()
     workflow = world.workflow("from the start")
@@ -113,10 +110,7 @@ async def state_full_as_the_workflow_completes(world: World) -> None:
     workflow = world.workflow("grown")
     await workflow.start(quiet=True)
     task = await workflow.poll()
-    upsert = command(
-        "MODIFY_WORKFLOW_PROPERTIES",
-        upserted_memo={"fields": json_fields(_PART * 3)},
-    )
+    upsert = upsert_memo(**json_fields(_PART * 3))
     await task.complete(upsert, complete_workflow())
     await workflow.describe()
 

@@ -3,10 +3,11 @@
 from temporalio.api.enums.v1 import EventType
 
 from tests.build.commands import (
-    command,
+    cancel_external,
     complete_workflow,
     continue_as_new,
     fail_workflow,
+    signal_external,
     start_child,
     start_timer,
 )
@@ -23,12 +24,8 @@ async def surprise_of_what_is_asked_for_in_the_last_task(world: World) -> None:
     await workflow.start()
     await workflow.poll_and_complete(
         start_child(child.id, child.task_queue, parent_close_policy="PARENT_CLOSE_POLICY_ABANDON"),
-        command(
-            "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-            execution={"workflow_id": other.id},
-            signal_name="s",
-        ),
-        command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", workflow_id=other.id),
+        signal_external(other.id, "s"),
+        cancel_external(other.id),
         complete_workflow(),
     )
     await world.wait(1)
@@ -69,18 +66,8 @@ async def _by_first_run(world: World, *, is_child: bool) -> None:
     first = described.workflow_execution_info.execution.run_id
     await (await child.poll(quiet=True)).complete(continue_as_new())
     await (await parent.poll(quiet=True)).complete(
-        command(
-            "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-            execution={"workflow_id": child.id, "run_id": first},
-            signal_name="s",
-            child_workflow_only=is_child,
-        ),
-        command(
-            "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION",
-            workflow_id=child.id,
-            run_id=first,
-            child_workflow_only=is_child,
-        ),
+        signal_external(child.id, "s", run_id=first, child_workflow_only=is_child),
+        cancel_external(child.id, run_id=first, child_workflow_only=is_child),
         start_timer("t", 100),
     )
     await parent.until(

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 
 from perdure.core.search_attributes import PREDEFINED, SYSTEM, TYPE_NAMES
-from tests.build.commands import command, continue_as_new, start_child, start_timer
+from tests.build.commands import continue_as_new, start_child, start_timer, upsert_search_attributes
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.scripts.multi_operation import update_with_start
@@ -66,7 +66,7 @@ async def _update_with_start(workflow: Workflow, attributes: Fields) -> None:
 async def _upsert(workflow: Workflow, attributes: Fields) -> None:
     await workflow.start(quiet=True)
     task = await workflow.poll(quiet=True)
-    wanted = command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", search_attributes=attributes)
+    wanted = upsert_search_attributes(**attributes["indexed_fields"])
     await task.complete(wanted)
 
 

@@ -13,6 +13,7 @@ from tests.build.commands import (
     start_timer,
 )
 from tests.differential.registry import script
+from tests.differential.scripts.resetting import reset
 from tests.differential.world import Workflow, World
 
 
@@ -86,14 +87,7 @@ async def task_ids_of_a_reset(world: World) -> None:
     await workflow.start()
     await workflow.poll_and_complete(start_timer("t", 100))
     await workflow.signal()
-    request = api.ResetWorkflowExecutionRequest(
-        workflow_execution=workflow.execution(),
-        workflow_task_finish_event_id=4,
-        request_id="reset",
-        reason="why",
-    )
-    reply = await world.do(request)
-    workflow.saw_run(reply.run_id)
+    await reset(workflow, 4)
     await workflow.poll_and_complete(complete_workflow())
     await _note(workflow)
     base, new = [await _events(workflow, run_id) for run_id in workflow.run_ids]

@@ -10,10 +10,11 @@ from tests.build.commands import (
     schedule_activity,
     start_child,
 )
+from tests.build.updates import rejects
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.switched_on import ALL_ON
-from tests.differential.updates import accept_and_complete, rejects, respond, update
+from tests.differential.updates import accept_and_complete, respond, update
 from tests.differential.world import Workflow, World
 
 _NO_HEADER = "the library for gRPC takes no such text; it is in the binary header"

@@ -10,15 +10,12 @@ from tests.build.commands import (
     json_payloads,
     start_timer,
 )
+from tests.build.updates import accepts, completes, fails, rejects
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.updates import (
     accept_and_complete,
-    accepts,
-    completes,
-    fails,
     poll_update,
-    rejects,
     respond,
     update,
     update_request,

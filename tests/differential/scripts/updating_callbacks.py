@@ -3,9 +3,7 @@
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
-from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Acceptance, Rejection
-from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
     complete_workflow,
@@ -13,21 +11,15 @@ from tests.build.commands import (
     fail_workflow,
     failure,
 )
+from tests.build.updates import accepts, completes, fails, message, rejects
 from tests.differential.compare import Intended
 from tests.differential.receiver import Receiver, callbacks, receiving
 from tests.differential.registry import add, script
 from tests.differential.scripts.callbacks import settled
+from tests.differential.scripts.resetting import reset
 from tests.differential.scripts.switched_on import ALL_ON
 from tests.differential.scripts.updating import idle
-from tests.differential.updates import (
-    accept_and_complete,
-    accepts,
-    completes,
-    fails,
-    rejects,
-    respond,
-    update_request,
-)
+from tests.differential.updates import accept_and_complete, respond, update_request
 from tests.differential.world import Workflow, World
 
 _CALLBACK = {"nexus": {"url": "http://127.0.0.1:1/callback"}}
@@ -239,25 +231,6 @@ async def update_callbacks_are_tried_again(world: World) -> None:
         await _over(workflow)
 
 
-async def _reset(workflow: Workflow, event_id: int) -> str:
-    reset = api.ResetWorkflowExecutionRequest(
-        workflow_execution=workflow.execution(workflow.run_id),
-        workflow_task_finish_event_id=event_id,
-        request_id="reset",
-        reason="why",
-    )
-    reply = await workflow.world.do(reset)
-    workflow.saw_run(reply.run_id)
-    return str(reply.run_id)
-
-
-def _of_the_event(body: Any) -> Message:
-    """Return an answer to the update that an event tells the worker of."""
-    message = Message(id=f"answer {type(body).__name__}", protocol_instance_id="one")
-    message.body.Pack(body)
-    return message
-
-
 @script(settings=ALL_ON, intended=_never_numbered("one", "late"))
 async def update_callbacks_after_a_reset(world: World) -> None:
     """An update that was under way is under way again; those that wait for it are told by the new run."""
@@ -268,13 +241,15 @@ async def update_callbacks_after_a_reset(world: World) -> None:
             workflow, "one", "late-request", receiver.url("late"), label="late", wait="ACCEPTED"
         )
         await late
-        await _reset(workflow, 4)
+        await reset(workflow, 4, run_id=workflow.run_id)
         await workflow.describe("after the reset")
         task = await workflow.poll("after the reset")
         acceptance = Acceptance(
             accepted_request_message_id="one/request", accepted_request_sequencing_event_id=5
         )
-        await respond(task, [_of_the_event(acceptance), completes("one")], with_commands=False)
+        await respond(
+            task, [message("one", acceptance, "answer"), completes("one")], with_commands=False
+        )
         world.note("told", await receiver.received("one"))
         await receiver.received("late")
         await _over(workflow)
@@ -286,14 +261,14 @@ async def update_callbacks_after_a_reset_that_rejects(world: World) -> None:
     workflow = await idle(world)
     async with receiving() as receiver:
         await _accepted(workflow, receiver)
-        await _reset(workflow, 4)
+        await reset(workflow, 4, run_id=workflow.run_id)
         task = await workflow.poll("after the reset")
         rejection = Rejection(
             rejected_request_message_id="one/request",
             rejected_request_sequencing_event_id=5,
             failure=failure("no"),
         )
-        await respond(task, [_of_the_event(rejection)])
+        await respond(task, [message("one", rejection, "answer")])
         world.note("told", await receiver.received("one"))
         await _over(workflow)
 
@@ -315,7 +290,7 @@ async def update_callbacks_of_what_was_completed_before_a_reset(world: World) ->
         await settled(workflow)
         await workflow.signal()
         await workflow.poll_and_complete()
-        await _reset(workflow, 13)
+        await reset(workflow, 13, run_id=workflow.run_id)
         await workflow.describe("after the reset")
         await world.wait(1)
         world.note("told", len(await receiver.received("one")))

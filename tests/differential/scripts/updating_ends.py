@@ -5,17 +5,11 @@ from tests.build.commands import (
     continue_as_new,
     fail_workflow,
 )
+from tests.build.updates import accepts, rejects
 from tests.differential.compare import Intended
 from tests.differential.registry import script
 from tests.differential.scripts.updating import LONG, idle
-from tests.differential.updates import (
-    accept_and_complete,
-    accepts,
-    poll_update,
-    rejects,
-    respond,
-    update,
-)
+from tests.differential.updates import accept_and_complete, poll_update, respond, update
 from tests.differential.world import World
 
 _ABORTED = Intended(

@@ -14,18 +14,11 @@ from tests.build.commands import (
     schedule_activity,
     start_timer,
 )
+from tests.build.updates import accepts, completes, rejects
 from tests.differential.registry import script
 from tests.differential.scripts.multi_operation import update_with_start
 from tests.differential.scripts.updating import LONG, idle
-from tests.differential.updates import (
-    accept_and_complete,
-    accepts,
-    completes,
-    poll_update,
-    rejects,
-    respond,
-    update,
-)
+from tests.differential.updates import accept_and_complete, poll_update, respond, update
 from tests.differential.world import World
 
 # Its task fails

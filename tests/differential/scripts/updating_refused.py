@@ -10,22 +10,19 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 
 from tests.build.commands import (
     bare,
-    command,
     complete_workflow,
     continue_as_new,
     failure,
     payloads,
+    protocol_message,
 )
+from tests.build.updates import accepts, completes, message, rejects
 from tests.differential.compare import Intended
 from tests.differential.registry import add, script
 from tests.differential.scripts.updating import LONG, idle
 from tests.differential.updates import (
     accept_and_complete,
-    accepts,
-    completes,
-    message,
     poll_update,
-    rejects,
     respond,
     update,
     update_request,
@@ -162,7 +159,7 @@ def _faults(asked: Message) -> dict[str, tuple[list[Message], list[Any]]]:
     none = Message(id="none", protocol_instance_id=_ONE)
     strange = Message(id="strange", protocol_instance_id=_ONE)
     strange.body.type_url = "type.googleapis.com/no.Such"
-    take = lambda name: command("PROTOCOL_MESSAGE", message_id=name)  # noqa: E731
+    take = protocol_message
     complete = completes(_ONE)
     accept = accepts(asked)
     bare_accept = message(_ONE, Acceptance(), "accept")

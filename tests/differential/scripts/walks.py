@@ -20,17 +20,10 @@ from tests.build.commands import (
     schedule_activity,
     start_timer,
 )
+from tests.build.updates import accepts, completes, fails, rejects
 from tests.differential.registry import add
 from tests.differential.scripts.resetting import reset
-from tests.differential.updates import (
-    accepts,
-    completes,
-    fails,
-    poll_update,
-    rejects,
-    respond,
-    update,
-)
+from tests.differential.updates import poll_update, respond, update
 from tests.differential.wire import Refusal
 from tests.differential.world import ActivityTask, Workflow, WorkflowTask, World
 

@@ -14,47 +14,24 @@ from temporalio.api.workflowservice.v1 import (
     PollActivityTaskQueueRequest,
     PollWorkflowTaskQueueRequest,
     QueryWorkflowRequest,
-    RegisterNamespaceRequest,
-    StartWorkflowExecutionRequest,
     UpdateWorkflowExecutionRequest,
 )
-from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure.core.matching.task_queue import Poller
 from perdure.frontend.call import Call
 from perdure.frontend.visibility import lists
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
-from perdure.server import Server
-from perdure.settings import ServerSettings, Settings, StoreSettings
+from tests.build.requests import start_request
 from tests.runtime.nodes import until
 
 COUNT = 1000
 
 
 @pytest.fixture
-async def server():
-    server = Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-        )
-    )
-    await server.start()
-    yield server
-    await server.stop(0)
-
-
-@pytest.fixture
-async def stub(server):
-    async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
-        stub = WorkflowServiceStub(channel)
-        request = RegisterNamespaceRequest(namespace="ns")
-        request.workflow_execution_retention_period.FromSeconds(86400)
-        await stub.RegisterNamespace(request)
-        start = StartWorkflowExecutionRequest(namespace="ns", workflow_id="w")
-        start.workflow_type.name, start.task_queue.name = "T", "q"
-        await stub.StartWorkflowExecution(start)
-        yield stub
+async def stub(stub):
+    """Return a client when there is a workflow."""
+    await stub.StartWorkflowExecution(start_request())
+    return stub
 
 
 def waiting_calls(stub) -> list[grpc.aio.Call]:

@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import ParseDict
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.lifecycle.execution import Terminate
@@ -19,6 +17,7 @@ from perdure.runtime.delivery.http_client import PostFailed, post
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
+from tests.build.requests import start_request
 from tests.differential.receiver import Receiver, callbacks, receiving
 from tests.ports import free_port
 
@@ -46,16 +45,7 @@ async def serving(store: MemoryStore, config: dict[str, Any] = CONFIG) -> Iterat
 
 async def ended(node: Node, *urls: str) -> ExecutionKey:
     """Start a run with these callbacks, and end it."""
-    request = ParseDict(
-        {
-            "workflow_id": "w",
-            "namespace": "ns",
-            "workflow_type": {"name": "T"},
-            "task_queue": {"name": "q"},
-            "completion_callbacks": callbacks(*urls),
-        },
-        StartWorkflowExecutionRequest(),
-    )
+    request = start_request(completion_callbacks=callbacks(*urls))
     reply = await node.starts.start("ns-id", request, reuse=ALLOW, conflict=FAIL)
     key = node.engine.key("ns-id", "w", reply.run_id)
     await node.engine.ask(key, Terminate("", None, ""))

@@ -12,9 +12,7 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     GetSystemInfoRequest,
-    StartWorkflowExecutionRequest,
 )
-from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
@@ -28,11 +26,11 @@ from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.node import Node
 from perdure.runtime.shard import backlogged, cached, timers
-from perdure.server import Server
-from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
+from tests.build.requests import start_request
 from tests.runtime.nodes import ALLOW, FAIL, SetClock, close, start, started_node, until
+from tests.served import client_of, serving
 
 QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
 ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
@@ -155,9 +153,7 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
     monkeypatch.setattr(backlogged, "STALE_MAX", 8)
     node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
     await node.start()
-    request = StartWorkflowExecutionRequest(workflow_id="w", namespace="ns")
-    request.workflow_type.name, request.task_queue.name = "T", "q"
-    request.workflow_run_timeout.FromSeconds(86400)
+    request = start_request(workflow_run_timeout="86400s")
     await node.starts.start("ns", request, reuse=ALLOW, conflict=FAIL)
     key = node.engine.key("ns", "w")
     cares = node.engine.cache
@@ -240,44 +236,22 @@ def test_names_of_namespaces_that_nobody_has_are_forgotten(monkeypatch):
 
 
 async def test_every_call_of_a_burst_is_answered():
-    server = Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-        )
-    )
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
-            stub = WorkflowServiceStub(channel)
-            calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(3000)]
-            answers = await asyncio.gather(*calls, return_exceptions=True)
-    finally:
-        await server.stop(0)
+    async with serving() as server, client_of(server) as stub:
+        calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(3000)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
     assert not [answer for answer in answers if isinstance(answer, Exception)]
 
 
 async def test_names_of_namespaces_that_nobody_has_are_not_measured():
-    server = Server(
-        Settings(
-            server=ServerSettings(port=0, http_port=0, metrics_port=0),
-            store=StoreSettings(url="sqlite::memory:"),
-        )
-    )
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel("{}:{}".format(*server.address)) as channel:
-            stub = WorkflowServiceStub(channel)
+    async with serving() as server, client_of(server) as stub:
 
-            async def ask() -> int:
-                request = DescribeNamespaceRequest(namespace=str(uuid.uuid4()))
-                with pytest.raises(grpc.aio.AioRpcError):
-                    await stub.DescribeNamespace(request)
-                return len(exposition.text(server.metrics).splitlines())
+        async def ask() -> int:
+            request = DescribeNamespaceRequest(namespace=str(uuid.uuid4()))
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.DescribeNamespace(request)
+            return len(exposition.text(server.metrics).splitlines())
 
-            assert await ask() == await ask()
-    finally:
-        await server.stop(0)
+        assert await ask() == await ask()
 
 
 async def test_a_timer_is_not_missed_when_the_clock_is_set_on(monkeypatch):

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import pytest
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
@@ -18,6 +17,7 @@ from perdure.runtime.node import Node
 from perdure.runtime.shard.group_commit import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
+from tests.build.requests import start_request
 
 PATIENCE_S = 60
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
@@ -55,14 +55,8 @@ async def node(store):
     await node.stop()
 
 
-def request(workflow_id: str = "w") -> StartWorkflowExecutionRequest:
-    wanted = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
-    wanted.workflow_type.name, wanted.task_queue.name = "T", "q"
-    return wanted
-
-
 async def start(node: Node) -> str:
-    reply = await node.starts.start("ns-id", request(), reuse=ALLOW, conflict=FAIL)
+    reply = await node.starts.start("ns-id", start_request(), reuse=ALLOW, conflict=FAIL)
     return reply.run_id
 
 
@@ -123,7 +117,7 @@ async def test_who_asks_while_it_is_deleted_waits(node):
 
 async def test_it_waits_for_its_parent_to_be_told(node, store):
     """Here the parent is gone, which is as good."""
-    wanted, run_id = request(), node.fresh_id()
+    wanted, run_id = start_request(), node.fresh_id()
     attributes = started_attributes(wanted, run_id, now_ns=node.clock.now_ns(), limits=Limits())
     attributes.parent_workflow_execution.workflow_id = "parent"
     attributes.parent_workflow_execution.run_id = node.fresh_id()

@@ -1,7 +1,6 @@
 """A run is deleted when it is closed, and nobody waits to learn of that."""
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.execution.request import Delete
 from perdure.core.limits import Limits
@@ -9,13 +8,12 @@ from perdure.core.workflow.children import AcknowledgeParentTold
 from perdure.core.workflow.effects import TellParent
 from perdure.core.workflow.lifecycle import deletion
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
+from tests.build.requests import start_request
 from tests.core.workflow.run import T0_NS, OneRun
 
 
 def child() -> OneRun:
-    request = StartWorkflowExecutionRequest(workflow_id="w")
-    request.workflow_type.name, request.task_queue.name = "T", "q"
-    attributes = started_attributes(request, "run-1", now_ns=T0_NS, limits=Limits())
+    attributes = started_attributes(start_request(), "run-1", now_ns=T0_NS, limits=Limits())
     attributes.parent_workflow_execution.CopyFrom(
         WorkflowExecution(workflow_id="parent", run_id="parent-run")
     )
