@@ -1,4 +1,6 @@
-"""The same script against the real server and against perdure; what both answer must be the same.
+"""Do the real server and perdure answer the same script of calls alike?
+
+Run: `make test ARGS=tests/differential` (slow), or some scripts by name: `python -m tests.differential NAME-PART …`.
 
 In reading order: `wire` calls a server by request message, `transcript` keeps what was answered, `normalise` takes out of
 it what differs from run to run, `commands` and `world` are what a script is written with, `registry` collects the scripts

@@ -1,1 +1,4 @@
-"""Files that earlier versions of perdure wrote; the present one must open them and go on with what is in them."""
+"""Does this version open the files that earlier ones wrote, and go on with what is in them?
+
+Run: `make test ARGS=tests/older` (slow). `story.py` writes a new file.
+"""

@@ -1,0 +1,1 @@
+"""Are activities scheduled, tried again, timed out, paused and changed as their options say?"""
