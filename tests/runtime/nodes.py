@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.enums.v1 import EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.key import ExecutionKey
+from perdure.core.matching.task_queue import PollerInfo
+from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.node import Node
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
@@ -17,6 +21,7 @@ from tests.build.requests import start_request
 
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
 
 
 class SetClock:
@@ -128,4 +133,73 @@ def rows(store: MemoryStore, run_id: str) -> tuple[bool, bool, bool]:
         any(row.run_id == run_id for row in store.rows()),
         bool(store.journal(run_id)),
         store.shown(run_id) is not None,
+    )
+
+
+class Failing(MemoryStore):
+    """Fails commits and loads while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = False
+        self.may_load = asyncio.Event()
+        self.may_load.set()
+        self.loads = asyncio.Event()
+        self.loads_at_once = 1000
+
+    async def load(self, keys):
+        if len(keys) > self.loads_at_once:
+            raise Unavailable("canceling statement due to statement timeout")
+        if not self.may_load.is_set():
+            self.loads.set()
+            await self.may_load.wait()
+            raise Unavailable("failed on purpose")
+        return await super().load(keys)
+
+    async def commit(self, batch: Batch) -> None:
+        if self.fails:
+            raise Unavailable("failed on purpose")
+        await super().commit(batch)
+
+
+class Slow(MemoryStore):
+    """Keeps commits and histories waiting while it is told to; histories may fail then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_commit, self.may_read = asyncio.Event(), asyncio.Event()
+        self.may_commit.set()
+        self.may_read.set()
+        self.reads_fail = False
+        #: A commit waits.
+        self.commit_waits = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> None:
+        if not self.may_commit.is_set():
+            self.commit_waits.set()
+        await self.may_commit.wait()
+        await super().commit(batch)
+
+    async def history(self, *arguments, **options):
+        await self.may_read.wait()
+        if self.reads_fail:
+            raise Unavailable("failed on purpose")
+        return await super().history(*arguments, **options)
+
+
+def later() -> float:
+    return asyncio.get_running_loop().time() + 60
+
+
+async def poll(node: Node):
+    return await node.poll_workflow_task(
+        QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b"", []
+    )
+
+
+async def complete(node: Node, task, commands=(), messages=()) -> None:
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    await node.engine.ask(
+        task.key,
+        CompleteWorkflowTask(task.task.ref, event, commands, {}, messages=messages),
     )

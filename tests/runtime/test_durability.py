@@ -4,31 +4,32 @@ import asyncio
 
 import pytest
 from temporalio.api.enums.v1 import (
-    EventType,
     QueryRejectCondition,
     UpdateWorkflowExecutionLifecycleStage,
 )
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Request
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.matching.task_queue import PollerInfo
-from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.runtime.delivery.updates import Wait
-from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
-from perdure.runtime.node import Node
 from perdure.runtime.replies import QueryTaskReply, StartFailed
-from perdure.store.memory import MemoryStore
-from perdure.store.port import Batch, Unavailable
 from tests.build.commands import protocol_message
 from tests.build.requests import start_request
 from tests.build.updates import update_messages
-from tests.runtime.nodes import ALLOW, FAIL, SetClock, start, started_node
+from tests.runtime.nodes import (
+    ALLOW,
+    FAIL,
+    SetClock,
+    Slow,
+    complete,
+    later,
+    poll,
+    start,
+    started_node,
+)
 
-QUEUE = QueueName("ns", "q", WORKFLOW_QUEUE)
 ANY = QueryRejectCondition.QUERY_REJECT_CONDITION_NONE
 Stage = UpdateWorkflowExecutionLifecycleStage
 ACCEPTED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
@@ -36,31 +37,6 @@ COMPLETED = Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 ACCEPTANCE = Acceptance(
     accepted_request_message_id="u/request", accepted_request_sequencing_event_id=1
 )
-
-
-class Slow(MemoryStore):
-    """Keeps commits and histories waiting while it is told to; histories may fail then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_commit, self.may_read = asyncio.Event(), asyncio.Event()
-        self.may_commit.set()
-        self.may_read.set()
-        self.reads_fail = False
-        #: A commit waits.
-        self.commit_waits = asyncio.Event()
-
-    async def commit(self, batch: Batch) -> None:
-        if not self.may_commit.is_set():
-            self.commit_waits.set()
-        await self.may_commit.wait()
-        await super().commit(batch)
-
-    async def history(self, *arguments, **options):
-        await self.may_read.wait()
-        if self.reads_fail:
-            raise Unavailable("failed on purpose")
-        return await super().history(*arguments, **options)
 
 
 @pytest.fixture
@@ -74,24 +50,6 @@ async def node(store):
     yield node
     store.may_commit.set()
     await node.stop()
-
-
-def later() -> float:
-    return asyncio.get_running_loop().time() + 60
-
-
-async def poll(node: Node):
-    return await node.poll_workflow_task(
-        QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b"", []
-    )
-
-
-async def complete(node: Node, task, commands=(), messages=()) -> None:
-    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
-    await node.engine.ask(
-        task.key,
-        CompleteWorkflowTask(task.task.ref, event, commands, {}, messages=messages),
-    )
 
 
 async def turns() -> None:

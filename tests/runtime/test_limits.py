@@ -1,10 +1,13 @@
 """Keys of dynamic configuration whose values are tables: what they leave out has its default."""
 
+import gc
+
 import structlog
 
 from perdure.core.limits import Limits, RetryDefaults
 from perdure.dynamic_config import DynamicConfig
-from perdure.runtime.limits import limits_of
+from perdure.runtime import limits
+from perdure.runtime.limits import ConfiguredLimits, limits_of
 
 ACTIVITIES = "history.defaultActivityRetryPolicy"
 BREAKER = "history.outboundQueue.circuitBreakerSettings"
@@ -32,3 +35,15 @@ def test_how_long_a_receiver_is_left_alone() -> None:
     for none in ({"Timeout": 0}, {"MaxRequests": 3}, {}):
         limits = limits_of(DynamicConfig({BREAKER: none}), "")
         assert limits.callback_breaker_open_ns == Limits().callback_breaker_open_ns
+
+
+def test_names_of_namespaces_that_nobody_has_are_forgotten(monkeypatch):
+    monkeypatch.setattr(limits, "KNOWN_MAX", 10)
+    known = ConfiguredLimits()
+    for number in range(100):
+        known.of(f"namespace-{number}")
+    gc.collect()
+    mine = [each for each in gc.get_objects() if type(each) is dict and "namespace-99" in each]
+    assert len(mine) == 1
+    assert len(mine[0]) <= 10
+    assert known.of("namespace-99") == Limits()

@@ -13,8 +13,7 @@ from perdure.runtime.resets import Reset, Resets
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.build.commands import continue_as_new
-from tests.runtime.nodes import SetClock, close, is_there, start, started_node
-from tests.runtime.test_durability import complete, poll
+from tests.runtime.nodes import SetClock, close, complete, is_there, poll, start, started_node
 
 
 class Forgetful(MemoryStore):

@@ -1,7 +1,6 @@
 """Clients that give up leave nothing behind, and code that cannot be loaded now is loaded later."""
 
 import asyncio
-import errno
 import gc
 import logging
 
@@ -9,8 +8,8 @@ import grpc
 import pytest
 from grpc._cython import cygrpc
 from temporalio.api.workflowservice.v1 import (
+    GetSystemInfoRequest,
     GetWorkflowExecutionHistoryRequest,
-    ListWorkflowExecutionsRequest,
     PollActivityTaskQueueRequest,
     PollWorkflowTaskQueueRequest,
     QueryWorkflowRequest,
@@ -19,7 +18,6 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.matching.task_queue import Poller
 from perdure.frontend.call import Call
-from perdure.frontend.visibility import lists
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from tests.build.requests import start_request
 from tests.runtime.nodes import until
@@ -113,25 +111,6 @@ def _waiting(server) -> int:
     )
 
 
-async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub, monkeypatch):
-    load = lists._load_grammar
-    failures = [OSError(errno.EMFILE, "Too many open files")]
-
-    def fails_once() -> None:
-        if failures:
-            raise failures.pop()
-        load()
-
-    monkeypatch.setattr(lists, "_load_grammar", fails_once)
-    request = ListWorkflowExecutionsRequest(namespace="ns", query="WorkflowId = 'w'")
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stub.ListWorkflowExecutions(request)
-    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert "Too many open files" in refused.value.details()
-    [found] = (await stub.ListWorkflowExecutions(request)).executions
-    assert found.execution.workflow_id == "w"
-
-
 def test_the_library_logs_no_error_for_a_client_that_is_gone(server, caplog):
     log = logging.getLogger("grpc._cython.cygrpc")
     for error in (cygrpc.ExecuteBatchError("the client is gone"), ValueError("another")):
@@ -140,3 +119,9 @@ def test_the_library_logs_no_error_for_a_client_that_is_gone(server, caplog):
         except Exception:
             log.exception("raised in core by servicer method")
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
+
+
+async def test_every_call_of_a_burst_is_answered(stub):
+    calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(3000)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]

@@ -12,8 +12,7 @@ from perdure.frontend.registry import rpcs
 from perdure.metrics.registry import Registry
 from perdure.runtime.matching.task_queues import ACTIVITY_QUEUE, QueueName
 from tests.build.commands import schedule_activity
-from tests.runtime.nodes import SetClock, start, started_node
-from tests.runtime.test_durability import QUEUE, Slow, complete, later, poll
+from tests.runtime.nodes import QUEUE, SetClock, Slow, complete, later, poll, start, started_node
 
 ACTIVITIES = QueueName("ns", "q", ACTIVITY_QUEUE)
 

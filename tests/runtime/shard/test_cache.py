@@ -10,6 +10,7 @@ from perdure.runtime.node import Node
 from perdure.runtime.shard.group_commit import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import LoadedRun
+from tests.runtime.nodes import Failing, SetClock, start, started_node
 
 
 class Slow(MemoryStore):
@@ -37,3 +38,15 @@ async def test_a_read_that_ends_does_not_take_another_one_with_it() -> None:
     cache.tombstone(first, OpenBatch())
     store.gates["first"].set()
     assert await reads[0] == []
+
+
+async def test_runs_that_are_too_large_to_load_many_at_once_are_loaded_all_the_same():
+    store, clock = Failing(), SetClock()
+    first = await started_node(store, clock)
+    for number in range(40):
+        await start(first, "ns", f"w{number}")
+    await first.stop()
+    store.loads_at_once = 10
+    node = await started_node(store, clock)
+    assert len(node.engine.cache) == 40
+    await node.stop()

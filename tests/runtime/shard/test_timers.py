@@ -1,13 +1,13 @@
-"""Nobody is woken, and nothing read, for what concerns nobody."""
+"""Timers fire when they are due, and only those that still concern a run."""
 
 import asyncio
 
 import pytest
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import History
 
 from perdure.core.execution.outcome import Timer, TimerKind
-from perdure.core.workflow.signals import Signal
+from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.node import Node
+from perdure.runtime.shard import timers
 from perdure.runtime.shard.timers import Timers
 from perdure.store.memory import MemoryStore
 from tests.runtime.nodes import SetClock, close, start, started_node
@@ -48,44 +48,17 @@ async def test_a_closed_run_waits_for_its_callbacks_only(node, clock):
     timers.close()
 
 
-async def test_who_waits_for_the_end_sleeps_through_the_rest(node):
+async def test_a_timer_is_not_missed_when_the_clock_is_set_on(monkeypatch):
+    monkeypatch.setattr(timers, "LOOK_EVERY_S", 0.01)
+    clock, fired = SetClock(), asyncio.Event()
+    node = Node(MemoryStore(), clock, ConfiguredLimits(), owner="node-1")
+    await node.start()
     key = await start(node, "ns", "w")
-    live, soon = await node.engine.get(key), asyncio.get_running_loop().time() + 60
-    end = asyncio.create_task(node.histories.wait_for_event(live, soon, only_the_end=True))
-    event = asyncio.create_task(node.histories.wait_for_event(live, soon))
-    await asyncio.sleep(0)
-    await node.engine.ask(key, Signal("s", None, "", ""))
-    assert await event
-    assert not end.done()
-    await close(node, key)
-    assert await end
-
-
-async def test_who_waits_for_the_end_learns_that_the_run_is_in_memory_no_more(node):
-    live = await node.engine.get(await start(node, "ns", "w"))
-    soon = asyncio.get_running_loop().time() + 60
-    end = asyncio.create_task(node.histories.wait_for_event(live, soon, only_the_end=True))
-    await asyncio.sleep(0)
-    node.engine.commit_failed([], RuntimeError("failed on purpose"))
-    assert await end
-
-
-@pytest.mark.parametrize("only_the_end", [False, True])
-async def test_who_waits_with_a_run_that_has_left_memory_looks_again(node, only_the_end):
-    """It was parked while the caller waited until what it saw was durable."""
-    live = await node.engine.get(await start(node, "ns", "w"))
-    node.engine.cache._drop(live)
-    soon = asyncio.get_running_loop().time() + 60
-    async with asyncio.timeout(20):
-        assert await node.histories.wait_for_event(live, soon, only_the_end=only_the_end)
-    again = await node.engine.get(live.key)
-    assert again is not live
-
-
-async def test_the_last_event_of_a_run_in_memory_is_not_read(node, monkeypatch):
-    key = await start(node, "ns", "w")
-    await close(node, key)
     live = await node.engine.get(key)
-    monkeypatch.setattr(node.store, "history", None)
-    (event,) = History.FromString(await node.histories.last_event(live)).events
-    assert event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED
+    later = timers.Timers(clock, lambda *_: fired.set())
+    later.ask(live, timers.Timer(clock.now_ns() + 1800 * 10**9, 1, 1, 1))
+    clock.go_on(3600)
+    async with asyncio.timeout(5):
+        await fired.wait()
+    later.close()
+    await node.stop()

@@ -1,0 +1,1 @@
+"""Do clients find the executions that they ask for?"""
