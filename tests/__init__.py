@@ -1,4 +1,4 @@
-"""All tests, by what they ask. `core`, `store`, `runtime` and `frontend` follow the folders and modules of `src/perdure`.
+"""All tests, by what they ask. `core`, `store`, `runtime`, `frontend` and `metrics` follow the folders of `src/perdure`.
 
     house                       do the code and its pages keep the rules of the house?
     core                        do the rules hold, with nothing around them?

@@ -8,7 +8,7 @@ from tests.house.sources import ROOT, SRC, modules, name_of, tree_of
 
 TESTS = ROOT / "tests"
 #: The rooms of the code that have tests of their own.
-ROOMS = ("core", "store", "runtime", "frontend")
+ROOMS = ("core", "store", "runtime", "frontend", "metrics")
 
 #: What no single module promises, and why. A path that ends in "/" stands for its whole folder.
 CROSS_CUTTING = {
