@@ -1,7 +1,8 @@
 """Somebody asks the workflow something, or to change something. Only an update that is accepted leaves a trace."""
 
 from tests.build.commands import start_timer
-from tests.differential.updates import accepts, completes, poll_update, rejects, respond, update
+from tests.build.updates import accepts, completes, rejects
+from tests.differential.updates import poll_update, respond, update
 from tests.stories.language import Scene, StoryWorkflow, story
 
 LONG = start_timer("long", 1000)
