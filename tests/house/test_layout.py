@@ -76,7 +76,7 @@ def test_names_are_compared_with_modules() -> None:
     """The test of the test: what it must notice, and what it must not."""
     folder = TESTS / "core" / "workflow"
     assert follows(folder / "test_timers.py")
-    assert follows(folder / "test_step_buffering.py")
+    assert follows(folder / "test_history_step_buffering.py")
     assert not follows(folder / "test_stepping.py")
     assert not follows(folder / "test_task_queue.py")
 
