@@ -21,6 +21,7 @@ from perdure.core.workflow.records import (
     in_parts,
 )
 from perdure.core.workflow.state import Run, RunState
+from perdure.testing.promises import concept_of
 
 _E = EventType
 TASK_SCHEDULED = _E.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
@@ -145,7 +146,7 @@ def check_between_steps(
     _check_called_back(run, timers, now_ns)
     for effect in pending_effects(run, now_ns):
         assert effect in effects or _is_about_to_be_sent(effect, timers, now_ns), (
-            f"never sent: {effect}"
+            f"{concept_of(effect)}: {effect} is pending, and was never emitted"
         )
     _check_restart(run, journal.folded, now_ns)
     _check_pending(state, journal.events)
@@ -173,14 +174,14 @@ def _is_about_to_be_sent(effect: Effect, timers: list[Timer], now_ns: int) -> bo
 
 def _check_called_back(run: Run, timers: list[Timer], now_ns: int) -> None:
     for needed in pending_timers(run, now_ns):
-        assert not is_stale(run, needed), f"dropped, though needed: {needed}"
+        assert not is_stale(run, needed), f"{concept_of(needed)}: {needed} is pending, and stale"
         assert any(
             (asked.kind, asked.event_id) == (needed.kind, needed.event_id)
             and asked.fire_at_ns <= needed.fire_at_ns
             # The time for all attempts together does not depend on the attempt that asked.
             and (asked.attempt == needed.attempt or asked.kind == _ALL_ATTEMPTS)
             for asked in timers
-        ), f"never asked for: {needed}"
+        ), f"{concept_of(needed)}: {needed} is pending, and was never set"
 
 
 def _check_restart(run: Run, folded: RunState, now_ns: int) -> None:

@@ -31,6 +31,7 @@ from perdure.core.workflow.state import Run, RunState
 from perdure.runtime.matching.task_queues import Offer, activity_offer, workflow_offer
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.store.port import DELETED, NEVER_NS, ExecutionRow
+from perdure.testing.promises import concept_of
 from perdure.testing.simulator import checks_between
 from perdure.testing.simulator.checks_callbacks import CallbackChecks, are_all_told
 from perdure.testing.simulator.checks_gone import Gone, WatchedStore
@@ -180,7 +181,7 @@ class Checks:
         for timer in machine.pending_timers(live.run, engine.clock.now_ns()):
             assert any(
                 each.kind == timer.kind and each.fire_at_ns <= timer.fire_at_ns for each in asked
-            ), f"{live.key}: nobody waits for {timer}; there are {asked}"
+            ), f"{concept_of(timer)}: {live.key} waits for {timer}, and asked for {asked} only"
 
     # Once nothing moves
 
@@ -194,7 +195,9 @@ class Checks:
             waiting = {task for name in queues.names() for task in queues.describe(name).backlog()}
             for live in node.node.engine.cache.runs():
                 for effect in machine.pending_effects(live.run, node.node.clock.now_ns()):
-                    assert _is_seen_to(node, live, effect, waiting), f"nobody sees to {effect}"
+                    assert _is_seen_to(node, live, effect, waiting), (
+                        f"{concept_of(effect)}: nobody sees to {effect}"
+                    )
 
     # When everything has ended
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from perdure.testing.promises import held_to
 from perdure.testing.simulator.virtual_loop import bounded_cpu
 from perdure.testing.simulator.world import simulate
 
@@ -42,7 +43,7 @@ def tried(seed: int) -> tuple[int, str, str]:
     listen()
     _called_bugs.clear()
     try:
-        with bounded_cpu():
+        with bounded_cpu(), held_to(_called_bugs.append):
             summary = simulate(seed)
     except BaseException as error:
         told = "".join(traceback.format_exception(error))
