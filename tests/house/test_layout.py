@@ -34,10 +34,10 @@ def module_names(folder: Path) -> set[str]:
     return files | {path.parent.name for path in folder.glob("*/__init__.py")}
 
 
-def follows(path: Path, source: Path = SRC / "perdure") -> bool:
+def follows(path: Path) -> bool:
     """Say whether a test is called `test_MODULE.py` or `test_MODULE_ASPECT.py`, in the folder of that module."""
     name = path.stem.removeprefix("test_")
-    names = module_names(source / path.relative_to(TESTS).parent)
+    names = module_names(SRC / "perdure" / path.relative_to(TESTS).parent)
     return any(name == module or name.startswith(f"{module}_") for module in names)
 
 
@@ -63,7 +63,8 @@ def test_a_test_lies_in_a_folder_of_the_code() -> None:
 
 
 def test_a_test_is_named_after_a_module_or_says_why_not() -> None:
-    assert [name_of(path) for path in mirrored() if not follows(path) and not reason(path)] == []
+    wrong = [name_of(path) for path in mirrored() if not follows(path) and not reason(path)]
+    assert wrong == [], "rename them test_MODULE.py or test_MODULE_ASPECT.py, or say why not above"
 
 
 def test_no_reason_is_left_over() -> None:

@@ -11,13 +11,14 @@ import grpc
 import grpc.aio
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import CommandType, IndexedValueType
-from temporalio.api.failure.v1 import Failure
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import request_response_pb2 as operator
 from temporalio.api.operatorservice.v1.service_pb2_grpc import OperatorServiceStub
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
+from tests.build.commands import cancel_workflow, command, continue_as_new, fail_workflow
+from tests.build.requests import poll_request, start_request
 from tests.visibility.corpus import ATTRIBUTES, ENDINGS, Execution
 
 NAMESPACE = "default"
@@ -68,11 +69,13 @@ class Asked:
         raise AssertionError("search attributes that were added cannot be used")
 
     async def _start(self, execution: Execution) -> None:
-        request = api.StartWorkflowExecutionRequest(
-            namespace=NAMESPACE, workflow_id=execution.workflow_id, request_id=str(uuid.uuid4())
+        request = start_request(
+            execution.workflow_id,
+            namespace=NAMESPACE,
+            request_id=str(uuid.uuid4()),
+            workflow_type={"name": execution.workflow_type},
+            task_queue={"name": execution.task_queue},
         )
-        request.workflow_type.name = execution.workflow_type
-        request.task_queue.name = execution.task_queue
         if execution.ending == "timed out":
             request.workflow_run_timeout.seconds = 1
         for name, value in execution.attributes.items():
@@ -82,12 +85,10 @@ class Asked:
         await self._service.StartWorkflowExecution(request)
 
     async def _work(self, worked: dict[str, Execution]) -> None:
-        request = api.PollWorkflowTaskQueueRequest(namespace=NAMESPACE)
-        request.task_queue.name = "worked"
+        request = poll_request("worked", namespace=NAMESPACE)
         task = await self._service.PollWorkflowTaskQueue(request, timeout=_WITHIN_S)
-        reply = api.RespondWorkflowTaskCompletedRequest(task_token=task.task_token)
-        command = reply.commands.add()
-        _end(command, worked[task.workflow_execution.workflow_id])
+        last = _end(worked[task.workflow_execution.workflow_id])
+        reply = api.RespondWorkflowTaskCompletedRequest(task_token=task.task_token, commands=[last])
         await self._service.RespondWorkflowTaskCompleted(reply)
 
     async def _until_all_are_listed(self, executions: list[Execution]) -> None:
@@ -172,21 +173,16 @@ _STATUSES = dict(
 )
 
 
-def _end(command: Command, execution: Execution) -> None:
+def _end(execution: Execution) -> Command:
     match execution.ending:
         case "completed":
-            command.command_type = CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION
-            command.complete_workflow_execution_command_attributes.SetInParent()
+            return command("COMPLETE_WORKFLOW_EXECUTION")
         case "failed":
-            command.command_type = CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION
-            failure = Failure(message="no", application_failure_info={})
-            command.fail_workflow_execution_command_attributes.failure.CopyFrom(failure)
+            return fail_workflow("no", application_failure_info={})
         case "canceled":
-            command.command_type = CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION
-            command.cancel_workflow_execution_command_attributes.SetInParent()
+            return cancel_workflow()
         case "continued":
-            command.command_type = CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION
-            attributes = command.continue_as_new_workflow_execution_command_attributes
-            attributes.workflow_type.name = execution.workflow_type
-            # Where nobody works.
-            attributes.task_queue.name = "q0"
+            # On a queue where nobody works.
+            kind = {"name": execution.workflow_type}
+            return continue_as_new(workflow_type=kind, task_queue={"name": "q0"})
+    raise AssertionError(f"a worker does not end {execution}")

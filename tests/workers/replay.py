@@ -13,12 +13,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from temporalio.api.command.v1 import (
     Command,
-    ScheduleActivityTaskCommandAttributes,
-    StartTimerCommandAttributes,
 )
-from temporalio.api.common.v1 import ActivityType, WorkflowExecution, WorkflowType
+from temporalio.api.common.v1 import WorkflowExecution, WorkflowType
 from temporalio.api.enums.v1 import (
-    CommandType,
     TaskQueueKind,
     TaskQueueType,
     UpdateWorkflowExecutionLifecycleStage,
@@ -40,13 +37,14 @@ from temporalio.api.workflowservice.v1 import (
     UpdateWorkflowExecutionRequest,
 )
 
+from tests.build.commands import schedule_activity, start_timer
 from tests.differential.wire import Refusal, Wire
 from tests.workers import kinds
 
 _PATIENCE_S = 60.0
 _TRIES = 20
 _NAMESPACE = "default"
-_A_DAY = Duration(seconds=86400)
+_A_DAY_S = 86400
 
 
 class Scene:
@@ -178,33 +176,21 @@ class Scene:
         await self.complete(await self.poll(), *commands, is_sticky=is_sticky)
 
     async def schedule_activity(self) -> None:
-        attributes = ScheduleActivityTaskCommandAttributes(
-            activity_id="captured",
-            activity_type=ActivityType(name="captured"),
-            task_queue=TaskQueue(name=self.queue),
-            schedule_to_close_timeout=_A_DAY,
-            heartbeat_timeout=_A_DAY,
-        )
-        command = Command(
-            command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
-            schedule_activity_task_command_attributes=attributes,
+        command = schedule_activity(
+            "captured",
+            self.queue,
+            activity_type={"name": "captured"},
+            start_to_close_timeout=None,
+            schedule_to_close_timeout=f"{_A_DAY_S}s",
+            heartbeat_timeout=f"{_A_DAY_S}s",
         )
         await self.begin(command)
-
-
-def _timer(timer_id: str) -> Command:
-    return Command(
-        command_type=CommandType.COMMAND_TYPE_START_TIMER,
-        start_timer_command_attributes=StartTimerCommandAttributes(
-            timer_id=timer_id, start_to_fire_timeout=_A_DAY
-        ),
-    )
 
 
 async def _workflow_task(scene: Scene, request: Any) -> None:
     """Take a task with what the request answers: the timers that it cancels, its update, its queries."""
     timers = [
-        _timer(command.cancel_timer_command_attributes.timer_id)
+        start_timer(command.cancel_timer_command_attributes.timer_id, _A_DAY_S)
         for command in request.commands
         if command.HasField("cancel_timer_command_attributes")
     ]
