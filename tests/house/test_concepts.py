@@ -5,14 +5,21 @@ import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import TimerKind
 from perdure.core.workflow.concepts import CONCEPTS
-from perdure.core.workflow.effects import OUTGOING_REQUESTS
+from perdure.core.workflow.effects import (
+    CALLER_ANSWERS,
+    OUTBOUND_CALLS,
+    OUTGOING_REQUESTS,
+    QUEUE_TASKS,
+    DispatchQuery,
+    Effect,
+)
 from tests.house.sources import SRC, modules, tree_of
 
 
@@ -60,8 +67,14 @@ def test_everything_belongs_to_one_concept() -> None:
     assert len({each.name for each in CONCEPTS}) == len(CONCEPTS) == len(files())
     effects = Counter(kind for each in CONCEPTS for kind in each.effects)
     assert set(effects.values()) == {1}
-    assert set(OUTGOING_REQUESTS) <= set(effects)
+    repeated = {*QUEUE_TASKS, *OUTGOING_REQUESTS, *OUTBOUND_CALLS} - {DispatchQuery}
+    assert set(effects) == repeated, "a query is asked again by its caller, the others by the run"
     assert Counter(kind for each in CONCEPTS for kind in each.timers) == Counter(TimerKind)
+
+
+def test_every_effect_is_of_one_family() -> None:
+    families = [QUEUE_TASKS, OUTGOING_REQUESTS, OUTBOUND_CALLS, CALLER_ANSWERS]
+    assert Counter(kind for family in families for kind in family) == Counter(get_args(Effect))
 
 
 def test_what_a_concept_forgets_is_seen() -> None:

@@ -51,7 +51,7 @@ class Concept(Generic[S, X]):
 
 
 class Rules(Generic[S, X]):
-    """The tables of several concepts as one. What is asked of each in turn is asked in the order of the concepts."""
+    """The tables of several concepts as one. A question to each in turn goes in the order of the concepts."""
 
     def __init__(self, concepts: Iterable[Concept[S, X]]) -> None:
         self.concepts = tuple(concepts)

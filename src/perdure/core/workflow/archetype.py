@@ -10,11 +10,7 @@ from perdure.core.execution.environment import Environment
 from perdure.core.execution.outcome import Effect, Outcome, Timer
 from perdure.core.execution.request import Request
 from perdure.core.workflow import machine, state_size, visibility_fields
-from perdure.core.workflow.effects import (
-    DispatchActivityTask,
-    DispatchQuery,
-    DispatchWorkflowTask,
-)
+from perdure.core.workflow.effects import QUEUE_TASKS
 from perdure.core.workflow.lifecycle import deletion
 from perdure.core.workflow.records import (
     PART_BYTES_MAX,
@@ -37,7 +33,7 @@ class WorkflowArchetype:
             int(WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED),
         )
     )
-    queue_tasks: tuple[type, ...] = (DispatchWorkflowTask, DispatchActivityTask, DispatchQuery)
+    queue_tasks = QUEUE_TASKS
 
     def new(self) -> Run:
         return Run()

@@ -1,6 +1,6 @@
 """Somebody outside wants to know how the workflow ends, and is told once it has: again and again, until he takes it.
 
-A run that goes on as another one hands its callbacks on. What is sent, and what the answer means, is in
+A run that goes on as another one hands its callbacks on. The message, and the meaning of the answer, are in
 `nexus_completion.py`.
 """
 
@@ -134,7 +134,7 @@ def is_triggered(state: RunState) -> bool:
 
 
 def is_due(state: RunState, callback: CompletionCallback) -> bool:
-    """Whether a callback is to be invoked. What waits for an update waits no longer than the run is open."""
+    """Whether a callback is to be invoked. One that waits for an update waits no longer than the run is open."""
     if callback.update_id:
         made_way = state.made_way and not state.made_way_for_another
         return bool(callback.outcome) or (state.exists and not state.is_open and not made_way)

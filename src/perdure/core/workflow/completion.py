@@ -38,13 +38,13 @@ from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
 from perdure.core.workflow.tasks.schedule import (
     TaskRef,
     ensure_scheduled,
-    held,
     record_started,
     release,
+    require_started,
     schedule,
     schedule_speculative,
 )
-from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, hand_out
+from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, start_task
 from perdure.core.workflow.updates import Inbox
 
 #: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
@@ -108,7 +108,7 @@ def complete(
     step: HistoryStep, request: CompleteWorkflowTask
 ) -> TaskCompleted | PageKept | Rejected:
     """Reply `Rejected` where the refusal itself is recorded: it must be durable before the worker learns of it."""
-    task, started = held(step, request.ref)
+    task, started = require_started(step, request.ref)
     if request.force_new_task and step.state.is_paused:
         raise Rejected(
             Code.FAILED_PRECONDITION,
@@ -351,7 +351,7 @@ def _next_task(
     task = step.run.pending_task
     assert task is not None
     identity, version = _who(request)
-    return hand_out(
+    return start_task(
         step,
         StartWorkflowTask(
             scheduled_event_id=task.scheduled_event_id,

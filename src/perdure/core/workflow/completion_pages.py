@@ -1,7 +1,7 @@
 """A worker completes a workflow task in several requests, because its commands are too large for one.
 
 The pages before the last one are kept in memory only, with the task that the worker holds: they are gone when the task
-ends, and after a crash. The worker is told, then, and sends all of them again.
+ends, and after a crash. The worker learns of that, and sends all of them again.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Every concept of workflows, in the order in which their timers and effects are given and the end of a run is told."""
+"""Every concept of workflows, in the order in which they give their timers and effects and learn that a run closes."""
 
 from perdure.core.execution.concept import Concept, Rules
 from perdure.core.workflow import (

@@ -1,4 +1,4 @@
-"""What a client is told of a run: its state in the API's words. Pure: the run is only read."""
+"""The description of a run for clients: its state in the API's words. Pure: the run is only read."""
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp

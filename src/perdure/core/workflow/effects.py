@@ -1,4 +1,4 @@
-"""What must happen once the records of a workflow's transition are durable."""
+"""The effects of a workflow's transition, in four families: they follow once its records are durable."""
 
 from typing import NamedTuple, get_args
 
@@ -107,7 +107,7 @@ class TellParent(NamedTuple):
     first_run_id: str
     #: The serialized last event of this run.
     close_event: bytes
-    #: Of the parent, if that is another one.
+    #: The parent's namespace, if that is another one.
     namespace_id: str = ""
 
 
@@ -121,7 +121,7 @@ class AskChild(NamedTuple):
     workflow_id: str
     #: The child's first run.
     run_id: str
-    #: Of the child, if that is another one.
+    #: The child's namespace, if that is another one.
     namespace_id: str = ""
 
 
@@ -134,12 +134,12 @@ class ReleaseChild(NamedTuple):
     run_id: str
     #: `ParentClosePolicy`.
     policy: int
-    #: Of the child, if that is another one.
+    #: The child's namespace, if that is another one.
     namespace_id: str = ""
 
 
 class SignalExternal(NamedTuple):
-    """Signal another run. To be answered with `externals.RecordExternalSignaled`."""
+    """Signal another run. To be answered with `external_workflows.RecordExternalSignaled`."""
 
     initiated_event_id: int
     request_id: str
@@ -148,7 +148,7 @@ class SignalExternal(NamedTuple):
 
 
 class CancelExternal(NamedTuple):
-    """Ask another run to stop. To be answered with `externals.RecordExternalCancelRequested`."""
+    """Ask another run to stop. To be answered with `external_workflows.RecordExternalCancelRequested`."""
 
     initiated_event_id: int
     request_id: str
@@ -168,17 +168,19 @@ class InvokeCallback(NamedTuple):
     body: bytes
 
 
-#: What one run wants of another: delivered until the answer is recorded.
+#: A task for a queue: a worker polls for it. The entry in the queue is a hint; the run decides.
+QueueTask = DispatchWorkflowTask | DispatchActivityTask | DispatchQuery
+#: A request to another execution: repeated until the answer is recorded.
 OutgoingRequest = (
     StartChild | AskChild | TellParent | ReleaseChild | SignalExternal | CancelExternal
 )
+#: A call to the outside: repeated until the receiver takes it, or refuses it for good.
+OutboundCall = InvokeCallback
+#: An answer to a caller who waits on this node. Nobody repeats it: a caller who has lost it asks again.
+CallerAnswer = AnswerQuery | AnswerUpdate
+Effect = QueueTask | OutgoingRequest | OutboundCall | CallerAnswer
+
+QUEUE_TASKS: tuple[type, ...] = get_args(QueueTask)
 OUTGOING_REQUESTS = get_args(OutgoingRequest)
-Effect = (
-    DispatchWorkflowTask
-    | DispatchActivityTask
-    | DispatchQuery
-    | AnswerQuery
-    | AnswerUpdate
-    | InvokeCallback
-    | OutgoingRequest
-)
+OUTBOUND_CALLS: tuple[type, ...] = (OutboundCall,)
+CALLER_ANSWERS: tuple[type, ...] = get_args(CallerAnswer)

@@ -3,7 +3,7 @@
 That holds for its history, and for what else is kept of it (`state_size`).
 
 The worker or client that asked for too much is refused, nothing of what it asked for is done, and the run has
-terminated. What closes the run is never refused. And no worker holds a task while events without an end wait for it.
+terminated. A request that closes the run is never refused. And no worker holds a task while too many events wait.
 """
 
 from copy import deepcopy
@@ -59,16 +59,16 @@ def guard(step: HistoryStep, request: object) -> Guard | None:
 def enforce(step: HistoryStep, before: Guard) -> Rejected | None:
     """If the run is too large now, undo the step and terminate it; return what to answer then."""
     limits = step.environment.limits
-    handed_out = step.in_flight.started if before.in_flight.started is None else None
-    if not (step.has_recorded or handed_out):
+    started = step.in_flight.started if before.in_flight.started is None else None
+    if not (step.has_recorded or started):
         return None
     is_state_too_large = 0 < limits.state_size < approximate_size(step.run)
     if not step.state.is_open:
         # Temporal: what closes the run happens, and is refused all the same.
         return invalid_argument(_STATE_TOO_LARGE) if is_state_too_large else None
     count = before.event_count + step.own_event_count
-    # Temporal: a task that is handed out has its started event in history.
-    count += len(handed_out.events) if handed_out is not None else 0
+    # Temporal: a task that is started has its started event in history.
+    count += len(started.events) if started is not None else 0
     # Temporal: the size is the one of before, and events that could have been buffered do not count yet.
     if 0 < limits.history_size < before.size_bytes:
         reason = "Workflow history size exceeds limit."

@@ -105,7 +105,7 @@ class HistoryStep(Step[RunState]):
         super().__init__(run.state, now_ns, environment, apply, CODEC)
         self.run = run
         self.in_flight: InFlight = run.in_flight
-        #: What a worker can command.
+        #: The commands that a worker can send.
         self.commands = commands
         #: Events that the worker has not seen arrived while it held the task that it completes now.
         self.arrived_meanwhile = False
@@ -226,7 +226,7 @@ class HistoryStep(Step[RunState]):
 
     @property
     def own_events(self) -> list[HistoryEvent]:
-        """What was recorded so far."""
+        """The events that were recorded so far."""
         return self._events
 
     def own_event(self, event_id: int) -> HistoryEvent | None:

@@ -22,7 +22,7 @@ REQUESTS = RULES.requests
 COMMANDS = RULES.commands
 TIMERS = RULES.timers
 APPLIERS = RULES.appliers
-#: What a buffered event changes when it gets its id: everything else was changed on its arrival.
+#: The appliers of a buffered event that gets its id: everything else changed on its arrival.
 NUMBERED = RULES.numbered
 
 

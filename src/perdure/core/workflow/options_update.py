@@ -1,4 +1,4 @@
-"""What an open run was started with changes: an operator sets its priority or which workers it
+"""The options of an open run change: an operator sets its priority or which workers it
 goes to, or another start is attached to it."""
 
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def updated(state: RunState, event: HistoryEvent) -> None:
 
 
 def numbered(state: RunState, event: HistoryEvent) -> None:
-    """What was buffered has got its id."""
+    """A buffered update has got its id."""
     attributes = event.workflow_execution_options_updated_event_attributes
     ids = [each.attached_request_id for each in attributes.workflow_update_options]
     for request_id in (attributes.attached_request_id, *ids):

@@ -1,4 +1,4 @@
-"""What a journal row holds besides history events, and how a row is encoded.
+"""The internal records, which a journal row holds besides history events, and the encoding of rows.
 
 Internal records are facts that history does not show but a restart must not lose. They are written as MessagePack
 through msgspec; a record keeps its tag and the meaning of its fields for ever, since journals outlive releases.
@@ -16,7 +16,7 @@ from perdure.core.workflow.state import RequestIdInfo, RunState
 
 
 class Identified(msgspec.Struct, frozen=True, tag="id"):
-    """Who the run is. The first record of every journal."""
+    """The ids of the run. The first record of every journal."""
 
     namespace_id: str
     namespace: str
@@ -264,7 +264,7 @@ Internal = (
 )
 Record = HistoryEvent | Internal
 
-#: Of a row: its event count, its events and its internal records.
+#: A row: its event count, its events and its internal records.
 Part = tuple[int, bytes, bytes]
 #: A row with more bytes of events is written in parts.
 PART_BYTES_MAX = 1024 * 1024
@@ -306,7 +306,7 @@ def _end_of_field(data: bytes, at: int) -> int:
 def in_parts(events: bytes, internal: bytes, bytes_max: int = PART_BYTES_MAX) -> Iterator[Part]:
     """Yield the rows that a transition becomes.
 
-    One row, if it is not large. Who reads a page of history must not have to read many pages for it.
+    One row, if it is not large: a reader of one page of history must not have to read many rows' worth for it.
     """
     ends = [0, *ends_of_events(events)]
     inner = CODEC.decode_internal(internal)

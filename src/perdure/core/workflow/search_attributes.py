@@ -109,7 +109,7 @@ def check(run: Run) -> None:
 
 
 def size(run: Run) -> int:
-    # What lists show of pauses follows from records that are smaller than it is.
+    # The value that lists show of pauses follows from records that are smaller than it is.
     return sum(
         len(name) + len(value)
         for fields in (run.state.memo, run.state.search_attributes)

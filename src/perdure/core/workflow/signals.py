@@ -90,7 +90,7 @@ def signaled(state: RunState, event: HistoryEvent) -> None:
 
 
 def numbered(state: RunState, event: HistoryEvent) -> None:
-    """What was buffered has got its id."""
+    """A buffered signal has got its id."""
     request_id = event.workflow_execution_signaled_event_attributes.request_id
     if request_id:
         state.signals[request_id] = event.event_id

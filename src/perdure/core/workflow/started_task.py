@@ -16,7 +16,7 @@ class Pages:
 
 
 class StartedTask:
-    """A worker holds the workflow task. Not durable: after a crash the task is handed out again."""
+    """A worker holds the workflow task. Not durable: after a crash the task is started again."""
 
     __slots__ = (
         "events",
@@ -46,7 +46,7 @@ class StartedTask:
         self.events = events
         self.started_event_id = started_event_id
         self.started_at_ns = started_at_ns
-        #: Drawn anew whenever a task is handed out; the task token carries it.
+        #: Drawn anew whenever a task is started; the task token carries it.
         self.nonce = nonce
         self.identity = identity
         self.request_id = request_id

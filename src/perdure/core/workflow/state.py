@@ -33,7 +33,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
 class WorkflowTask(msgspec.Struct, omit_defaults=True):
     """The workflow task that is scheduled; a worker may hold it (`InFlight.started`)."""
 
-    #: Of the event; of the event to come while `attempt` > 1 (a transient task has no events until it completes).
+    #: The event, or the event to come while `attempt` > 1 (a transient task has no events until it completes).
     scheduled_event_id: int
     attempt: int
     scheduled_at_ns: int
@@ -62,7 +62,7 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     attributes: bytes
     retry_policy: RetryPolicy
     first_scheduled_at_ns: int
-    #: Of this attempt: it is dispatched then. Later than now while a retry backs off.
+    #: The time of this attempt: it is dispatched then. Later than now while a retry backs off.
     scheduled_at_ns: int
     schedule_to_close_ns: int
     schedule_to_start_ns: int
@@ -71,11 +71,11 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     attempt: int = 1
     #: 0 while no worker holds it.
     started_at_ns: int = 0
-    #: Of the poll that it was handed to. Refuses a second start of the same attempt.
+    #: The id of the poll that started it. Refuses a second start of the same attempt.
     request_id: str = ""
-    #: Of the poll; of the last one while none has it.
+    #: The poll's identity; that of the last poll while none has it.
     started_identity: str = ""
-    #: Of a heartbeat or an earlier attempt: shown if the poll had none.
+    #: The identity of a heartbeat or an earlier attempt: shown if the poll had none.
     last_worker_identity: str = ""
     last_heartbeat_at_ns: int = 0
     #: Serialized `Payloads`; outlives the attempt.
@@ -88,7 +88,7 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
     last_attempt_complete_at_ns: int = 0
     #: Between the end of an attempt and `scheduled_at_ns`.
     current_retry_interval_ns: int = 0
-    #: What is to be started must have been offered with this one.
+    #: A start is refused unless its task was offered with this one.
     stamp: int = 0
     #: 0 if it is not paused.
     paused_at_ns: int = 0
@@ -130,7 +130,7 @@ class PendingChild(msgspec.Struct, omit_defaults=True):
     #: Serialized `StartChildWorkflowExecutionInitiatedEventAttributes`; empty once it is started.
     attributes: bytes
     user_metadata: bytes = b""
-    #: Of the start: a second one changes nothing.
+    #: The id of the start: a second one changes nothing.
     request_id: str = ""
     #: The child's first run; empty until it is started.
     run_id: str = ""
@@ -175,7 +175,7 @@ class CompletionCallback(msgspec.Struct, omit_defaults=True):
     #: Serialized `Callback`.
     callback: bytes
     registered_at_ns: int
-    #: Of the request that attached it to an open run; empty: it came with the start.
+    #: The id of the request that attached it to an open run; empty: it came with the start.
     request_id: str = ""
     #: How many attempts have ended.
     attempt: int = 0
@@ -190,7 +190,7 @@ class CompletionCallback(msgspec.Struct, omit_defaults=True):
     update_id: str = ""
     #: Serialized `temporal.api.update.v1.Outcome` of the update; empty until it has come to an end.
     outcome: bytes = b""
-    #: Of the event with the outcome; 0 if there is none.
+    #: The time of the event with the outcome; 0 if there is none.
     outcome_at_ns: int = 0
 
 
@@ -206,7 +206,7 @@ class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LeftPending(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was pending when the run closed. Only descriptions show it: nothing comes of it any more."""
+    """Everything that was pending when the run closed. Only descriptions show it: nothing comes of it any more."""
 
     workflow_task: WorkflowTask | None = None
     activities: tuple[PendingActivity, ...] = ()
@@ -227,10 +227,10 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: `WorkflowExecutionStatus`; 0 before the first event.
     status: int = 0
     next_event_id: int = 1
-    #: Of the last event. 0: no event has one, as all are of a version that gave none.
+    #: The task id of the last event. 0: no event has one, as all are of a version that gave none.
     last_task_id: int = 0
     history_size_bytes: int = 0
-    #: Of payloads in its history that clients keep elsewhere.
+    #: Payloads in its history that clients keep elsewhere.
     external_payload_count: int = 0
     external_payload_size_bytes: int = 0
     #: Transitions that recorded something.
@@ -257,7 +257,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     has_priority: bool = False
     #: Serialized `VersioningOverride`; empty if it was taken away, None if there never was one.
     versioning_override: bytes | None = None
-    #: What the worker that last completed a workflow task said, if it said anything.
+    #: The deployment that the worker named when it last completed a workflow task.
     worker_deployment_name: str = ""
     #: Serialized `Link`s of the start, which the runs that follow take over.
     start_links: list[bytes] = []
@@ -273,7 +273,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
 
     #: At most one, scheduled or started.
     workflow_task: WorkflowTask | None = None
-    #: Of the next workflow task to be scheduled; grows with failures, 1 again after a success or new events.
+    #: The attempt of the next workflow task; grows with failures, 1 again after a success or new events.
     workflow_task_attempt: int = 1
     #: True once a workflow task has been scheduled. Until then the run waits for its start delay.
     has_had_workflow_task: bool = False
@@ -281,7 +281,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     previous_started_event_id: int = 0
     #: Workflow tasks that have failed or timed out since one was completed.
     failed_task_count: int = 0
-    #: What lists will say of it: of the last failure or time-out of a workflow task that has an event.
+    #: Lists will say this of it: about the last failure or time-out of a workflow task that has an event.
     last_problem: tuple[str, ...] = ()
     sticky_queue: str = ""
     sticky_schedule_to_start_ns: int = 0
@@ -416,7 +416,7 @@ class Speculative:
 
 
 class InFlight:
-    """What is known of a run in memory only."""
+    """The part of a run that is in memory only."""
 
     __slots__ = ("close_attempted", "queries", "speculative", "started", "updates")
 

@@ -1,6 +1,6 @@
 """How large a run's state is: what the real server stores of a run besides its history, in about as many bytes.
 
-What history holds (inputs, results, markers) does not count here, although a `RunState` has some of it at hand.
+The contents of history (inputs, results, markers) do not count here, although a `RunState` has some of it at hand.
 """
 
 from perdure.core.execution.outcome import Outcome

@@ -58,7 +58,7 @@ class UpdateStatus:
     """Reply: how far the update has come."""
 
     stage: int
-    #: Of the completed event, whose outcome it is; 0 if there is none.
+    #: The id of the completed event, whose outcome it is; 0 if there is none.
     completed_event_id: int = 0
     #: Serialized `Outcome` where it is not in an event.
     outcome: bytes = b""
@@ -93,7 +93,7 @@ def admit(step: HistoryStep, request: AdmitUpdate) -> UpdateStatus:
     if in_flight.close_attempted and in_flight.started is not None:
         raise closing()
     if known is not None:
-        if known.stage != COMPLETED:  # Else the caller is told at once.
+        if known.stage != COMPLETED:  # A completed one answers the caller at once.
             update_callbacks.attach(step, request.update_id, request.request_id, request.callbacks)
         return known
     _check_limits(step, len(request.request))

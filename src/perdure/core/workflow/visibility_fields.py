@@ -1,4 +1,4 @@
-"""What lists and descriptions show of a run besides plain fields: its memo and search attributes."""
+"""The part of a run that lists and descriptions show: its memo, search attributes and plain fields."""
 
 import json
 from collections.abc import Callable

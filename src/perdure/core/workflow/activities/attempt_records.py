@@ -1,4 +1,4 @@
-"""What is recorded of an attempt at an activity on its way, and when its timeouts strike."""
+"""The records that an attempt at an activity makes on its way, and the times at which its timeouts strike."""
 
 from collections.abc import Iterable
 

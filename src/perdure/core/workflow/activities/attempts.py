@@ -58,7 +58,7 @@ class ActivityRef:
 
 @dataclass(frozen=True, slots=True)
 class ActivityTask:
-    """Reply: what the worker must be told."""
+    """Reply: all that the worker needs."""
 
     #: Serialized `ActivityTaskScheduledEventAttributes`.
     attributes: bytes
@@ -149,7 +149,7 @@ def start(step: HistoryStep, request: StartActivity) -> ActivityTask:
     ):
         raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
     if not activity.started_at_ns:
-        hand_out(step, activity, request)
+        start_attempt(step, activity, request)
     return ActivityTask(
         attributes=activity.attributes,
         scheduled_event_id=activity.scheduled_event_id,
@@ -164,7 +164,7 @@ def start(step: HistoryStep, request: StartActivity) -> ActivityTask:
     )
 
 
-def hand_out(step: HistoryStep, activity: PendingActivity, request: StartActivity) -> None:
+def start_attempt(step: HistoryStep, activity: PendingActivity, request: StartActivity) -> None:
     step.record_internal(
         ActivityStarted(
             activity.scheduled_event_id,

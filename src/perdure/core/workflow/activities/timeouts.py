@@ -29,8 +29,9 @@ _TIMEOUTS = {
     TimerKind.ACTIVITY_HEARTBEAT: TimeoutType.TIMEOUT_TYPE_HEARTBEAT,
 }
 
-#: Of timeouts that strike at once. Temporal: an attempt starts a little after its activity was scheduled, so the time
-#: of all attempts together is over before the time of that one. Here an eager attempt starts at the very same time.
+#: The order of timeouts that strike at once. Temporal: an attempt starts a little after its activity was scheduled, so
+#: the time of all attempts together is over before the time of that one. Here an eager attempt starts at the very same
+#: time.
 _ORDER = {
     kind: place
     for place, kind in enumerate(

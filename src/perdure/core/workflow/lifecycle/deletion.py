@@ -1,6 +1,6 @@
 """The run is to be forgotten: with its history, and with what lists show of it.
 
-An open run is terminated first, and what a closed run still owes to its parent and its children is done first: nobody
+An open run is terminated first, and a closed run first sends what its parent and its children still wait for: nobody
 else must notice that it is gone. Then all its rows go at once, so there is no run that is deleted in part.
 """
 

@@ -39,12 +39,12 @@ from perdure.core.workflow.signals import check_parent, record_signal
 from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
 from perdure.core.workflow.tasks import fail as workflow_task_failures
 from perdure.core.workflow.tasks.fail import FailWorkflowTask, force_close
-from perdure.core.workflow.tasks.schedule import held, schedule
-from perdure.core.workflow.tasks.start import StartWorkflowTask, hand_out
+from perdure.core.workflow.tasks.schedule import require_started, schedule
+from perdure.core.workflow.tasks.start import StartWorkflowTask, start_task
 from perdure.core.workflow.tasks.timers import first_task_timer
 from perdure.core.workflow.validation import check_size, retry_policy
 
-#: Who terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
+#: The identity that terminates a run to make room for a reset one. Temporal: that is how such an end is recognised.
 RESETTER = "history-resetter"
 TIMED_OUT = Failure(
     message="workflow timeout",
@@ -110,7 +110,7 @@ def _schedule_first(step: HistoryStep, request: Start) -> None:
     schedule(step, dispatch=False)
     task = step.run.pending_task
     assert task is not None
-    hand_out(
+    start_task(
         step,
         StartWorkflowTask(
             scheduled_event_id=task.scheduled_event_id,
@@ -171,7 +171,7 @@ def fail_task(step: HistoryStep, request: FailWorkflowTask) -> None:
     """Fail the workflow task. A worker that cannot send what it has to say ends the run: it never could."""
     too_large = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE
     if request.cause == too_large and step.state.is_open:
-        held(step, request.ref)
+        require_started(step, request.ref)
         # Temporal: the reason is the cause, as error texts name it.
         record_terminated(step, "GrpcMessageTooLarge", None, HISTORY_SERVICE)
     else:

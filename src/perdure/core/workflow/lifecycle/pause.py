@@ -1,6 +1,6 @@
 """An operator stops a run without ending it, and lets it go on.
 
-While it is paused neither its workflow tasks nor its activities are given to workers. What a worker holds already may
+While it is paused neither its workflow tasks nor its activities are given to workers. A task that a worker holds may
 end, timers fire, and what arrives is recorded: the workflow sees all of it when it goes on.
 """
 
@@ -144,7 +144,7 @@ def unpaused(state: RunState, event: HistoryEvent) -> None:
 
 
 def _invalidate_activities(state: RunState) -> None:
-    """What was offered to workers until now is stale."""
+    """Every offer to workers until now is stale."""
     for activity in state.activities.values():
         activity.stamp += 1
         activity.is_exempt_from_pause = False

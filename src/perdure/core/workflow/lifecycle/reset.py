@@ -61,7 +61,7 @@ class Rebuild(Request[None]):
     #: The run that the base run itself was a reset of, and so on.
     earlier_run_ids: tuple[str, ...]
     prefix: tuple[HistoryEvent, ...]
-    #: What happened afterwards, oldest first; `reapplied` says what of it counts.
+    #: The events afterwards, oldest first; `reapplied` says what of it counts.
     since: tuple[HistoryEvent, ...]
     excluded: frozenset[int]
     #: That the base run was started by.
@@ -70,7 +70,7 @@ class Rebuild(Request[None]):
     reason: str
     #: `last_task_id` of the current run.
     after_task_id: int = 0
-    #: What is changed in the end.
+    #: The options that are changed in the end.
     operations: tuple[options_update.UpdateOptions, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""What a start request means, given the runs before it: a new run, the one there is, or a refusal."""
+"""The meaning of a start request, given the runs before it: a new run, the one there is, or a refusal."""
 
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ class Start(Request[None]):
     links: tuple[Link, ...] = ()
     #: A signal that arrives together with the start.
     signal: Signal | None = None
-    #: Whoever starts the run takes its first workflow task at once, if the attributes say so.
+    #: The caller who starts the run takes its first workflow task at once, if the attributes say so.
     eager_nonce: int = 0
     #: `last_task_id` of the run before.
     after_task_id: int = 0

@@ -1,6 +1,6 @@
 """A worker does not complete its workflow task: it fails it, is late, or nobody takes it from a sticky queue.
 
-What the task was for is still to be done, so another one is scheduled, unless the run closes.
+The work that the task was for remains, so another one is scheduled, unless the run closes.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.schedule import (
     TaskRef,
     ensure_scheduled,
-    held,
     record_started,
     release,
+    require_started,
 )
 from perdure.core.workflow.tasks.timers import (
     is_over,
@@ -55,7 +55,7 @@ class FailWorkflowTask(Request[None]):
 
 def fail(step: HistoryStep, request: FailWorkflowTask) -> None:
     step.check_open()
-    held(step, request.ref)
+    require_started(step, request.ref)
     step.make_normal(request.identity, request.worker_version)
     record_failed(
         step,

@@ -1,9 +1,9 @@
 """A worker is asked to move the workflow forward: the task is scheduled, and recorded when a worker has done with it.
 
-What happens when a worker completes it is in `completion.py`, and when it does not in `workflow_task_failures.py`.
+`completion.py` has what follows when a worker completes it, `fail.py` when it does not.
 
-The started event is not recorded when the task is handed out, only together with what ends the task: until then a
-crash may forget it, and the task is handed out again. Failing again and again makes no events either: from the second
+The started event is not recorded when the task is started, only together with what ends the task: until then a
+crash may forget it, and the task is started again. Failing again and again makes no events either: from the second
 attempt on a task is *transient*, and its events are written when it completes.
 """
 
@@ -46,7 +46,7 @@ from perdure.core.workflow.tasks.timers import (
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
-    """Which handing-out of which task; from a task token."""
+    """Which start of which task; from a task token."""
 
     scheduled_event_id: int
     attempt: int
@@ -58,7 +58,7 @@ class ResetSticky(Request[None]):
     """The worker's cache is gone: the next task goes to the normal queue."""
 
 
-def held(step: HistoryStep, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
+def require_started(step: HistoryStep, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
     """Return the task that `ref` names, if a worker still holds it."""
     task, started = step.run.pending_task, step.in_flight.started
     if (

@@ -1,7 +1,7 @@
 """A worker is given the workflow task, with the history, queries and updates that go with it.
 
 **Invariant:** this changes memory only. The started event is recorded with what ends the task; until then descriptions
-and history show it from memory, and after a crash the task is handed out again: its token tells the two apart.
+and history show it from memory, and after a crash the task is started again: its token tells the two apart.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from perdure.core.workflow.state import Run
 from perdure.core.workflow.tasks.schedule import TaskRef, record_scheduled, transient_event
 from perdure.core.workflow.tasks.timers import name_queue, timeout_timer
 
-#: What updates bring to a task, besides a single larger one: the answer also holds history, and clients of gRPC take
-#: 4 MiB by default.
+#: The most that updates bring to a task, besides a single larger one: the answer also holds history, and clients of
+#: gRPC take 4 MiB by default.
 MESSAGES_BYTES_MAX = 1024 * 1024
 
 # What can be asked
@@ -32,7 +32,7 @@ MESSAGES_BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """Reply: what the worker must be told."""
+    """Reply: all that the worker needs."""
 
     ref: TaskRef
     workflow_type: str
@@ -84,13 +84,13 @@ def start(step: HistoryStep, request: StartWorkflowTask) -> TaskStarted:
         update.is_sent = (
             False  # To another worker, bit by bit: all of it may be too large for one task.
         )
-    return hand_out(step, request)
+    return start_task(step, request)
 
 
 # What other concepts use
 
 
-def hand_out(
+def start_task(
     step: HistoryStep, request: StartWorkflowTask, *, has_updates: bool = False
 ) -> TaskStarted:
     """Give the scheduled task to a worker. It `has_updates` if it still has those that were sent to it before.
@@ -170,7 +170,7 @@ def _suggest_continue_as_new(step: HistoryStep, started: HistoryEvent) -> None:
 
 
 def held_task(run: Run, queue: str = "", *, has_updates: bool = False) -> TaskStarted | None:
-    """Return what the worker that holds the task was told, or None if nobody holds one. `queue`: that it polled."""
+    """Return what the worker that holds the task was sent, or None if nobody holds one. `queue`: that it polled."""
     task, started, state = run.pending_task, run.in_flight.started, run.state
     if task is None or started is None:
         return None
@@ -206,7 +206,7 @@ def message_id(update_id: str) -> str:
 def _messages(run: Run, started_event_id: int, *, only_new: bool) -> tuple[Message, ...]:
     """Return every update that the worker has not dealt with, also those of an earlier attempt unless `only_new`.
 
-    What would make the task too large for a client waits for the next one.
+    Updates that would make the task too large for a client wait for the next one.
     """
     messages: list[Message] = []
     size = 0

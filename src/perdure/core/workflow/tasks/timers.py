@@ -1,4 +1,4 @@
-"""How a workflow task is scheduled: its event, when it is late, and where it is handed out."""
+"""How a workflow task is scheduled: its event, when it is late, and which queue it goes to."""
 
 from temporalio.api.enums.v1 import EventType, TaskQueueKind
 from temporalio.api.history.v1 import HistoryEvent
