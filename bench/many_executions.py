@@ -22,7 +22,10 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 
 from bench.lab import progress
 from bench.retention import NAMESPACE, closed_run
+from perdure.core.execution.environment import Environment
+from perdure.core.limits import Limits
 from perdure.core.workflow.state import Parent, RunState
+from perdure.core.workflow.visibility_fields import visibility
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.namespaces import DAY_NS, Namespace, aliases
@@ -65,6 +68,7 @@ TAGS = {"normal": 900, "new": 90, "lost": 9, "odd": 1}
 WORDS = ("call", "before", "noon", "gift", "fragile", "leave", "at", "door", "second", "floor")
 
 ValueT = TypeVar("ValueT")
+_ENVIRONMENT = Environment(Limits(), lambda: "")
 
 
 class Filled(NamedTuple):
@@ -124,7 +128,8 @@ async def fill(url: str, count: int) -> Filled:
 async def _copy(connection: Any, templates: _Templates, shown: list[VisibilityRow]) -> None:
     """Write rows as the database keeps them: what is open closes at `NEVER_NS`, and no attributes are NULL."""
     keys = [
-        templates.node.engine.key(row.namespace_id, row.workflow_id, row.run_id) for row in shown
+        templates.node.executions.key(row.namespace_id, row.workflow_id, row.run_id)
+        for row in shown
     ]
     executions = [
         templates.execution._replace(
@@ -175,7 +180,11 @@ def _rows(templates: _Templates, count: int) -> Iterator[VisibilityRow]:
 def _patterns(namespace: Namespace, now_ns: int) -> list[VisibilityRow]:
     random, custom = Random(1), namespace.custom_attributes()
     return [
-        visibility_row(_state(random, namespace.id, now_ns, number), lambda _: custom)
+        visibility_row(
+            0,
+            visibility(_state(random, namespace.id, now_ns, number), _ENVIRONMENT),
+            lambda _: custom,
+        )
         for number in range(PATTERNS_COUNT)
     ]
 

@@ -27,6 +27,7 @@ from bench.report import figure, table
 from bench.servers import Kind, Launch, running
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.namespaces import DAY_NS, Namespace
@@ -149,18 +150,19 @@ async def closed_run(namespace_id: str) -> MemoryStore:
     await node.start()
     request = api.StartWorkflowExecutionRequest(workflow_id="pattern", namespace=NAMESPACE)
     request.workflow_type.name, request.task_queue.name = "Type", "queue"
-    await node.starts.start(
+    key = node.executions.key(namespace_id, "pattern")
+    start = StartWorkflow(
         namespace_id,
         request,
-        reuse=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-        conflict=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+        WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+        WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
     )
-    key = node.engine.key(namespace_id, "pattern")
+    await node.executions.ask(key, start)
     for number in range(SIGNALS_COUNT):
-        await node.engine.ask(
+        await node.executions.ask(
             key, Signal(name="signal", input=None, identity="bench", request_id=str(number))
         )
-    await node.engine.ask(key, Terminate("", None, "bench"))
+    await node.executions.ask(key, Terminate("", None, "bench"))
     await node.stop()
     return store
 
@@ -168,7 +170,7 @@ async def closed_run(namespace_id: str) -> MemoryStore:
 def copy(pattern: MemoryStore, batch: Batch, node: Node, closed_at_ns: int) -> None:
     """Add one more run like `pattern`'s to the batch. Nobody looks into the snapshots of such runs."""
     (row,) = pattern.rows()
-    key = node.engine.key(row.namespace_id, str(uuid.uuid4()), node.fresh_id())
+    key = node.executions.key(row.namespace_id, str(uuid.uuid4()), node.fresh_id())
     shown = pattern.shown(row.run_id)
     assert shown is not None
     batch.executions.append(

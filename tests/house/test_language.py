@@ -47,7 +47,7 @@ OLD_OPENERS_MAX = {
     "tests/core/": 7,
 }
 #: Names that more than one class has. None may be added.
-SHARED_CLASS_NAMES = {"Page", "Server", "Verdict", "_Waiting"}
+SHARED_CLASS_NAMES = {"Page", "Server", "Verdict"}
 
 OPENERS = re.compile(r"(Of|What|Who|Whoever|Else)\b")
 #: Headings of a concept's sections, which are no sentences.

@@ -13,10 +13,14 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core import archetypes
 from perdure.core.errors import Rejected
+from perdure.core.execution.decision import BusinessIdRequest
 from perdure.core.execution.request import Request, View
+from perdure.core.workflow import start_workflow, views
 from perdure.core.workflow.machine import REQUESTS
 
-assert archetypes.ARCHETYPES, "the archetypes are imported: so are all requests and views"
+assert archetypes.ARCHETYPES
+assert start_workflow
+assert views, "these are imported: so are all requests and views"
 
 _PLAIN: dict[Any, Any] = {str: "x", int: 1, bool: True, float: 0.5, bytes: b"x", NoneType: None}
 
@@ -31,8 +35,10 @@ def subclasses(kind: type) -> list[type]:
     ]
 
 
+PARENTS = (Request, BusinessIdRequest, View)
 VALUES = sorted(
-    {*REQUESTS, *subclasses(Request), *subclasses(View)}, key=lambda each: each.__name__
+    {*REQUESTS, *(each for parent in PARENTS for each in subclasses(parent))} - {BusinessIdRequest},
+    key=lambda each: each.__name__,
 )
 
 
@@ -51,7 +57,7 @@ def examples(kind: Any) -> list[Any]:
         return [{examples(inner[0])[0]: examples(inner[1])[0]}]
     if isinstance(kind, type) and issubclass(kind, Message):
         return [kind()]
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         return [built(kind, at) for at in range(most(kind))]
     raise TypeError(f"{kind} cannot be sent to another node")
 

@@ -12,6 +12,7 @@ from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
+from perdure.core.workflow.start_workflow import StartReply, StartWorkflow
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
 from perdure.runtime.node import Node
@@ -97,10 +98,19 @@ async def started_node(store, clock, owner: str = "node-1") -> Node:
     return node
 
 
+async def begin(
+    node: Node, namespace_id: str, request: Any, *, reuse: Any, conflict: Any, **more: Any
+) -> StartReply:
+    """Ask a node to start a workflow as a client's request says."""
+    key = node.executions.key(namespace_id, request.workflow_id)
+    wanted = StartWorkflow(namespace_id, request, reuse, conflict, **more)
+    return (await node.executions.ask(key, wanted)).reply
+
+
 async def start(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
     request = start_request(workflow_id)
-    reply = await node.starts.start(namespace_id, request, reuse=ALLOW, conflict=FAIL)
-    return node.engine.key(namespace_id, workflow_id, reply.run_id)
+    reply = await begin(node, namespace_id, request, reuse=ALLOW, conflict=FAIL)
+    return node.executions.key(namespace_id, workflow_id, reply.run_id)
 
 
 async def start_child(node: Node, namespace_id: str, workflow_id: str) -> ExecutionKey:
@@ -111,8 +121,8 @@ async def start_child(node: Node, namespace_id: str, workflow_id: str) -> Execut
     )
     attributes.parent_workflow_execution.workflow_id = "parent"
     attributes.parent_workflow_execution.run_id = node.fresh_id()
-    key = node.engine.key(namespace_id, workflow_id, run_id)
-    live = node.engine.create(
+    key = node.executions.key(namespace_id, workflow_id, run_id)
+    live = node.engine.begin(
         key, 1, Start(namespace_id, "ns", workflow_id, run_id, attributes, "r")
     )
     await node.engine.until_durable(live)
@@ -120,7 +130,7 @@ async def start_child(node: Node, namespace_id: str, workflow_id: str) -> Execut
 
 
 async def close(node: Node, key: ExecutionKey) -> None:
-    await node.engine.ask(key, Terminate("", None, ""))
+    await node.executions.ask(key, Terminate("", None, ""))
 
 
 async def is_there(node: Node, key: ExecutionKey) -> bool:
@@ -199,7 +209,7 @@ async def poll(node: Node):
 
 async def complete(node: Node, task, commands=(), messages=()) -> None:
     event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
-    await node.engine.ask(
+    await node.executions.ask(
         task.key,
         CompleteWorkflowTask(task.task.ref, event, commands, {}, messages=messages),
     )

@@ -12,7 +12,9 @@ from temporalio.api.update.v1 import Acceptance, Request
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.core.workflow.updates import AdmitUpdate
+from perdure.core.workflow.views import Describe
 from perdure.runtime.delivery.updates import Wait
 from perdure.runtime.replies import QueryTaskReply, StartFailed
 from tests.build.commands import protocol_message
@@ -100,13 +102,12 @@ async def test_a_refused_start_of_update_with_start_waits_for_the_run_that_it_re
     request = Request()
     request.meta.update_id, request.input.name = "u", "update"
     refused = asyncio.create_task(
-        node.starts.update_with_start(
-            "ns",
-            again,
-            reuse=ALLOW,
-            conflict=FAIL,
-            update=AdmitUpdate("u", request.SerializeToString()),
-            wait=Wait(ACCEPTED, later(), later()),
+        node.updates.update_with_start(
+            node.executions.key("ns", "w"),
+            StartWorkflow(
+                "ns", again, ALLOW, FAIL, update=AdmitUpdate("u", request.SerializeToString())
+            ),
+            Wait(ACCEPTED, later(), later()),
         )
     )
     await turns()
@@ -148,15 +149,15 @@ async def test_a_node_that_has_slept_does_not_say_that_there_is_no_such_run(stor
     """Another node may have started it meanwhile."""
     clock = SetClock()
     node = await started_node(store, clock)
-    missing = node.engine.key("ns", "w")
+    missing = node.executions.key("ns", "w")
     with pytest.raises(Rejected) as refusal:
-        await node.engine.ask(missing, Terminate("", None, ""))
+        await node.executions.ask(missing, Terminate("", None, ""))
     assert refusal.value.code is Code.NOT_FOUND
     clock.go_on(60)
     for asked in (
-        node.engine.ask(missing, Terminate("", None, "")),
-        node.engine.read(missing, lambda live: live),
-        node.engine.delete(missing),
+        node.executions.ask(missing, Terminate("", None, "")),
+        node.executions.read(missing, Describe()),
+        node.executions.delete(missing),
     ):
         with pytest.raises(Rejected) as refusal:
             await asked

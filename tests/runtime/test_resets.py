@@ -9,7 +9,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.node import Node
-from perdure.runtime.resets import Reset, Resets
+from perdure.runtime.shard.resets import Reset, Resets
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.build.commands import continue_as_new
@@ -27,12 +27,12 @@ class Forgetful(MemoryStore):
     async def history(self, *arguments, **options) -> list[JournalRow]:
         if self.to_delete is not None:
             key, self.to_delete = self.to_delete, None
-            await self.node.engine.delete(key)
+            await self.node.executions.delete(key)
         if self.node is not None:
             cache = self.node.engine.cache
             for live in list(cache.runs()):
-                if not live.state.is_open:
-                    cache._drop(live)
+                if not live.execution.state.is_open:
+                    cache.drop(live)
         return await super().history(*arguments, **options)
 
 
@@ -56,7 +56,7 @@ async def node(store):
 
 
 async def signal(node: Node, key: ExecutionKey, name: str) -> None:
-    await node.engine.ask(key, Signal(name, None, "", f"{name}-id", None))
+    await node.executions.ask(key, Signal(name, None, "", f"{name}-id", None))
 
 
 async def chain_of(node: Node, count: int) -> list[ExecutionKey]:
@@ -75,12 +75,14 @@ async def chain_of(node: Node, count: int) -> list[ExecutionKey]:
 async def reset(node: Node, key: ExecutionKey) -> ExecutionKey:
     wanted = Reset(3, "why", "request", frozenset())
     async with asyncio.timeout(20):
-        return key._replace(run_id=await node.resets.reset(key, wanted))
+        return key._replace(run_id=await node.executions.reset(key, wanted))
 
 
 async def signals_of(node: Node, key: ExecutionKey) -> list[str]:
     live = await node.engine.get(key)
-    page = await node.histories.page(live, 1, live.state.next_event_id, events_max=999)
+    page = await node.executions.page(
+        live.key, 1, live.execution.state.next_event_id, events_max=999
+    )
     events = History.FromString(page.events).events
     attributes = [event.workflow_execution_signaled_event_attributes for event in events]
     return [each.signal_name for each in attributes if each.signal_name]
@@ -88,10 +90,10 @@ async def signals_of(node: Node, key: ExecutionKey) -> list[str]:
 
 async def test_the_run_that_it_went_on_as_is_deleted(node):
     first, second = await chain_of(node, 2)
-    await node.engine.delete(second)
+    await node.executions.delete(second)
     assert not await is_there(node, second)
     new = await reset(node, first)
-    assert (await node.engine.get(new)).state.base_run_ids == [first.run_id]
+    assert (await node.engine.get(new)).execution.state.base_run_ids == [first.run_id]
     assert await signals_of(node, new) == ["0"]
     assert (await node.engine.get(first._replace(run_id=""))).key == new
 
@@ -99,10 +101,10 @@ async def test_the_run_that_it_went_on_as_is_deleted(node):
 async def test_a_run_in_the_middle_is_deleted(node):
     """The runs after it are not known any more, though the current run is there to be terminated."""
     first, second, third = await chain_of(node, 3)
-    await node.engine.delete(second)
+    await node.executions.delete(second)
     new = await reset(node, first)
     assert await signals_of(node, new) == ["0"]
-    assert not (await node.engine.get(third)).state.is_open
+    assert not (await node.engine.get(third)).execution.state.is_open
 
 
 async def test_a_run_is_deleted_while_it_is_read(node, store):
@@ -124,7 +126,7 @@ async def test_closed_runs_leave_memory_while_others_are_read(node, store):
     store.node = node
     new = await reset(node, keys[0])
     assert await signals_of(node, new) == [str(number) for number in range(12)]
-    assert not (await node.engine.get(keys[-1])).state.is_open
+    assert not (await node.engine.get(keys[-1])).execution.state.is_open
 
 
 async def test_the_whole_chain_has_left_memory(node, store):

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from perdure.core.errors import Code, Rejected
+from perdure.core.workflow import machine
 from perdure.core.workflow.signals import Signal
 from perdure.runtime import namespaces, supervision
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
-from perdure.runtime.shard import cache, engine
+from perdure.runtime.shard import engine, loading, ownership
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, NamespaceRow, Unavailable
 from tests.runtime.nodes import SetClock, start, started_node, until
@@ -50,7 +51,7 @@ class Store(MemoryStore):
 @pytest.fixture
 async def store(monkeypatch):
     monkeypatch.setattr(supervision, "PAUSE_S", 0.001)
-    monkeypatch.setattr(engine, "RETRY_S", 0.001)
+    monkeypatch.setattr(ownership, "RETRY_S", 0.001)
     return Store()
 
 
@@ -71,7 +72,7 @@ async def serves(node: Node) -> None:
 
 async def test_loops_go_on_after_a_bug(store, monkeypatch):
     monkeypatch.setattr(namespaces, "REFRESH_EVERY_S", 0.001)
-    monkeypatch.setattr(cache, "LOOK_AHEAD_EVERY_S", 0.001)
+    monkeypatch.setattr(loading, "LOOK_AHEAD_EVERY_S", 0.001)
     monkeypatch.setattr("perdure.runtime.shard.leases.RENEW_EVERY_S", 0.001)
     clock = SetClock()
     node = await started_node(store, clock)
@@ -93,11 +94,11 @@ async def test_a_bug_while_a_node_recovers_does_not_keep_it_from_serving(store):
     store.bugs_left = {"namespaces": 2, "due": 2}
     store.is_full = True
     with pytest.raises(Rejected):
-        await node.engine.ask(key, signal("s"))
+        await node.executions.ask(key, signal("s"))
     store.is_full = False
     await until(lambda: is_through(store))
     await serves(node)
-    await node.engine.ask(key, signal("s"))
+    await node.executions.ask(key, signal("s"))
     await node.stop()
 
 
@@ -119,11 +120,11 @@ async def test_a_bug_after_a_commit_does_not_stop_commits(store, monkeypatch):
 
     with monkeypatch.context() as broken:
         broken.setattr(node.engine.cache, "committed", fail)
-        await node.engine.ask(key, signal("written"))
+        await node.executions.ask(key, signal("written"))
         await asyncio.sleep(0)
     await serves(node)
     async with asyncio.timeout(60):
-        await node.engine.ask(key, signal("s"))
+        await node.executions.ask(key, signal("s"))
     await node.stop()
 
 
@@ -143,7 +144,7 @@ async def test_a_namespace_that_cannot_be_read_does_not_hide_the_others(store):
 async def test_a_node_stops_though_its_runs_go_on_by_themselves(store, monkeypatch):
     node = await started_node(store, SetClock())
     live = await node.engine.get(await start(node, "ns", "w"))
-    right, written = engine.transition, store.commit
+    right, written = machine.transition, store.commit
 
     def transition(run, request, **environment):
         if isinstance(request, engine.Timer):
@@ -155,10 +156,10 @@ async def test_a_node_stops_though_its_runs_go_on_by_themselves(store, monkeypat
         node.engine._fire(live, engine.Timer(0, 1, 1, 1))
         await written(batch)
 
-    monkeypatch.setattr(engine, "transition", transition)
+    monkeypatch.setattr(machine, "transition", transition)
     monkeypatch.setattr(store, "commit", commit)
     async with asyncio.timeout(60):
-        going_on = asyncio.create_task(node.engine.ask(live.key, signal("first")))
+        going_on = asyncio.create_task(node.executions.ask(live.key, signal("first")))
         await asyncio.sleep(0)
         await node.stop()
         await going_on
@@ -175,7 +176,7 @@ async def test_a_node_that_recovers_does_not_serve_again_while_it_stops(store, m
         served.append(node.engine.is_serving)
         await may_end.wait()
 
-    monkeypatch.setattr(node.engine._commits, "drain", drain)
+    monkeypatch.setattr(node.engine.commits, "drain", drain)
     node.engine.commit_failed([], Unavailable("failed on purpose"))
     stopping = asyncio.create_task(node.engine.stop())
     await until(lambda: asyncio.sleep(0, served))

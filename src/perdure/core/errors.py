@@ -67,6 +67,11 @@ def no_workflow_task() -> Rejected:
     return Rejected(Code.NOT_FOUND, "Workflow task not found.")
 
 
+def unavailable(message: str) -> Rejected:
+    """Return a refusal that clients retry by themselves."""
+    return Rejected(Code.UNAVAILABLE, message)
+
+
 def busy_workflow(message: str) -> Rejected:
     """One workflow is asked for more than it can take at the moment."""
     return Rejected(

@@ -73,7 +73,7 @@ class Context:
         try:
             return self.namespaces.get(name)
         except Rejected as refusal:
-            self.node.engine.check_serving()
+            self.node.executions.check_serving()
             raise refusal
 
     def namespace_to_start_in(self, name: str) -> Namespace:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from google.protobuf.message import Message
 
-from perdure.runtime.shard.histories import PAGE_BYTES_MAX
+from perdure.runtime.executions import PAGE_BYTES_MAX
 
 
 def with_submessage(message: Message, field_number: int, submessage: bytes) -> bytes:

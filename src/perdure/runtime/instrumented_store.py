@@ -118,8 +118,8 @@ def measure_node(metrics: Registry, node: Node) -> None:
     labels = ("namespace", "taskqueue", "task_type")
     metrics.gauge("approximate_backlog_count", lambda: backlog(False), *labels)
     metrics.gauge("approximate_backlog_age_seconds", lambda: backlog(True), *labels)
-    metrics.gauge("perdure_runs_in_memory", lambda: [((), len(node.engine.cache))])
+    metrics.gauge("perdure_runs_in_memory", lambda: [((), node.executions.in_memory_count)])
     if (lists := node.lists) is not None:
         metrics.gauge("perdure_visibility_lag_seconds", lambda: [((), lists.lag_s)])
         metrics.gauge("perdure_visibility_rows_waiting", lambda: [((), lists.rows_waiting)])
-    metrics.gauge("perdure_leases_held", lambda: [((), len(node.engine.leases.held))])
+    metrics.gauge("perdure_leases_held", lambda: [((), node.executions.leases_count)])

@@ -14,13 +14,12 @@ from temporalio.api.enums.v1 import IndexedValueType, NamespaceState
 from temporalio.api.errordetails.v1 import NamespaceAlreadyExistsFailure, NamespaceNotFoundFailure
 from temporalio.api.taskqueue.v1 import TaskQueueConfig
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, unavailable
 from perdure.core.search_attributes import TYPES_BY_NAME
 from perdure.core.visibility.attributes import Attribute, CustomAttribute
 from perdure.core.visibility.filters import Filter, IsNull
 from perdure.runtime import attribute_periods
 from perdure.runtime.attribute_periods import AttributePeriods
-from perdure.runtime.shard.group_commit import unavailable
 from perdure.runtime.visibility import is_current
 from perdure.store.port import Conflict, NamespaceRow, Store, StoreError
 

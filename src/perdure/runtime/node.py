@@ -5,6 +5,7 @@ Everything here may be called from one event loop only. Refusals are `Rejected`.
 
 import asyncio
 import random
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from perdure.core.matching.backlog import Weights
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity
 from perdure.core.workflow.effects import (
+    OUTGOING_REQUESTS,
     AnswerQuery,
     AnswerUpdate,
     DispatchActivityTask,
@@ -30,11 +32,12 @@ from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.clock import Clock
 from perdure.runtime.completion_pages import CompletionPages
-from perdure.runtime.delivery.giving_back import GiveBacks, give_back
+from perdure.runtime.delivery.giving_back import GiveBacks
 from perdure.runtime.delivery.outbound import Callbacks
 from perdure.runtime.delivery.queries import Queries
 from perdure.runtime.delivery.requests import OutgoingRequests
 from perdure.runtime.delivery.updates import Updates
+from perdure.runtime.executions import Executions
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.namespace_deletion import NamespaceDeletion
 from perdure.runtime.maintenance.retention import Remover, Retention
@@ -53,10 +56,7 @@ from perdure.runtime.replies import (
     QueryTaskReply,
     WorkflowTaskReply,
 )
-from perdure.runtime.resets import Resets
 from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.histories import Histories
-from perdure.runtime.starts import Starts
 from perdure.runtime.supervision import for_ever
 from perdure.runtime.visibility import index_old_rows
 from perdure.store.port import Store
@@ -89,40 +89,47 @@ class Node:
             self._environment_of,
             owner=owner,
             deliver=self._deliver,
+            custom_attributes=self.namespaces.custom_attributes,
             runs_max=runs_max,
         )
+        self.executions = Executions(self.engine)
         self.task_queues = TaskQueues(
             clock, self._configured_per_second, self._fairness_weights, self._key_rates
         )
-        self.histories = Histories(self.engine)
         self.queries = Queries(
-            self.engine, self.task_queues, self.histories, lambda: self.limits.query_window_s
+            self.executions, self.task_queues, lambda: self.limits.query_window_s
         )
-        self.outgoing_requests = OutgoingRequests(
-            self.engine, self.fresh_id, self.namespaces.name_of
-        )
-        self.callbacks = Callbacks(self.engine, self.chance)
-        self.resets = Resets(self.engine, self.fresh_id)
-        self.updates = Updates(self.engine, self.histories)
+        self.outgoing_requests = OutgoingRequests(self.executions, self.namespaces.name_of)
+        self.callbacks = Callbacks(self.executions, self.chance)
+        self.updates = Updates(self.executions)
         self.completion_pages = CompletionPages()
-        self.starts = Starts(self.engine, self.updates, self.fresh_id, self.nonce)
-        remover = Remover(self.engine)
+        remover = Remover(self.executions, store)
         self.retention = Retention(
-            self.engine, self.namespaces, remover, lambda: self.limits.config
+            self.executions, store, self.namespaces, remover, lambda: self.limits.config
         )
-        self.namespace_deletion = NamespaceDeletion(self.engine, self.namespaces, remover, lists)
+        self.namespace_deletion = NamespaceDeletion(
+            self.executions, store, self.namespaces, remover, lists
+        )
         self.lists = lists
         if lists is not None:
             self.namespaces.lists_show = lists.show
-        self.engine.forgot = self._forget
-        self.engine.prepare = self._prepare
-        self.engine.custom_attributes = self.namespaces.custom_attributes
+        self.engine.ownership.forgot = self._forget
+        self.engine.ownership.prepare = self._prepare
+        self._deliverers: Mapping[type[Effect], Callable[[ExecutionKey, Any], None]] = {
+            DispatchWorkflowTask: self.task_queues.offer_workflow_task,
+            DispatchActivityTask: self.task_queues.offer_activity_task,
+            DispatchQuery: self.queries.dispatch,
+            AnswerQuery: self.queries.answered,
+            AnswerUpdate: self.updates.notify,
+            InvokeCallback: self.callbacks.deliver,
+            **dict.fromkeys(OUTGOING_REQUESTS, self.outgoing_requests.deliver),
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
         self._tasks = [
-            for_ever(lambda: self.task_queues.sweep(self.engine.cache)),
+            for_ever(lambda: self.task_queues.sweep(self.executions)),
             for_ever(self.namespaces.keep_fresh),
             for_ever(self.retention.keep),
             for_ever(self.namespace_deletion.keep),
@@ -137,7 +144,7 @@ class Node:
 
     def drain(self) -> None:
         """End whatever waits for others; requests are still answered."""
-        for waited_on in (self.task_queues, self.histories, self.queries, self.updates):
+        for waited_on in (self.task_queues, self.executions, self.queries, self.updates):
             waited_on.drain()
 
     async def stop(self) -> None:
@@ -164,6 +171,7 @@ class Node:
                 self.namespaces.retention_ns,
                 self.namespaces.id_of,
                 self.namespaces.is_current_attribute,
+                self.nonce,
             )
             if name:  # Else nobody has told of it yet.
                 self._environments[namespace_id] = environment
@@ -210,20 +218,7 @@ class Node:
         return config.fairness_weight_overrides if config is not None else {}
 
     def _deliver(self, key: ExecutionKey, effect: Effect) -> None:
-        if isinstance(effect, DispatchWorkflowTask):
-            self.task_queues.offer_workflow_task(key, effect)
-        elif isinstance(effect, DispatchActivityTask):
-            self.task_queues.offer_activity_task(key, effect)
-        elif isinstance(effect, DispatchQuery):
-            self.queries.dispatch(key, effect)
-        elif isinstance(effect, AnswerQuery):
-            self.queries.answered(effect)
-        elif isinstance(effect, AnswerUpdate):
-            self.updates.notify(key, effect)
-        elif isinstance(effect, InvokeCallback):
-            self.callbacks.deliver(key, effect)
-        else:
-            self.outgoing_requests.deliver(key, effect)
+        self._deliverers[type(effect)](key, effect)
 
     # Polling
 
@@ -240,7 +235,7 @@ class Node:
         The caller calls `give_backs` if the task does not reach the worker, also if this raises.
         """
         while True:
-            self.engine.check_serving()
+            self.executions.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
             if offer is None:
                 return None
@@ -278,11 +273,11 @@ class Node:
     ) -> object:
         """Start a task that was offered; return None if the offer is stale. `back` undoes it."""
         try:
-            task = await self.engine.ask(offer.key, request)
+            task = (await self.executions.ask(offer.key, request)).reply
         except BaseException as error:
             if isinstance(error, Rejected) and error.code in _STALE:
                 return None
-            if not give_back(self.engine, offer.key, back):
+            if not self.executions.tell(offer.key, back):
                 self.task_queues.give_back(name, offer)
             raise
         give_backs += self.give_backs(offer.key, back)
@@ -290,7 +285,7 @@ class Node:
 
     def give_backs(self, key: ExecutionKey, *backs: Return) -> GiveBacks:
         """Return what undoes the starts that `backs` name."""
-        return [partial(give_back, self.engine, key, back) for back in backs]
+        return [partial(self.executions.tell, key, back) for back in backs]
 
     async def workflow_task_reply(
         self,
@@ -305,18 +300,18 @@ class Node:
 
         `taken_bytes`: what else its answer holds.
         """
-        live = await self.engine.find(key)
-        if live is None:
-            raise no_workflow_task()
         first = task.previous_started_event_id + 1 if task.is_sticky or only_new else 1
-        events_max = max(1, self.limits.of(live.state.namespace).task_history_page_size)
-        page = await self.histories.page(
-            live,
+        limits = self.engine.environment_of(key.namespace_id).limits
+        self.executions.check_serving()
+        page = await self.executions.page(
+            key,
             first,
             task.recorded_until,
-            events_max=events_max,
+            events_max=max(1, limits.task_history_page_size),
             taken_bytes=taken_bytes + _size(task),
         )
+        if page.next_event_id == first < task.recorded_until:
+            raise no_workflow_task()
         history, next_event_id = page.events, page.next_event_id
         if next_event_id >= task.recorded_until:
             history += encode_events(task.events)
@@ -328,7 +323,7 @@ class Node:
     ) -> ActivityTaskReply | None:
         """As `poll_workflow_task`."""
         while True:
-            self.engine.check_serving()
+            self.executions.check_serving()
             offer = await self.task_queues.poll(name, info, deadline)
             if offer is None:
                 return None
@@ -345,8 +340,7 @@ class Node:
             if task is None:
                 continue
             assert isinstance(task, ActivityTask)
-            live = self.engine.cache.peek(offer.key)
-            namespace = live.state.namespace if live is not None else ""
+            namespace = self.namespaces.name_of(offer.key.namespace_id)
             return ActivityTaskReply(offer.key, namespace, task)
 
 

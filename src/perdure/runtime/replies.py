@@ -11,19 +11,6 @@ from perdure.core.workflow.tasks.start import TaskStarted
 
 
 @dataclass(frozen=True, slots=True)
-class StartReply:
-    run_id: str
-    first_run_id: str
-    #: This request (or the one that it repeats) started the run.
-    started: bool
-    status: int
-    #: The request id was attached to a run that it did not start.
-    attached: bool = False
-    #: The first workflow task, for the client that starts the run: it has a worker too.
-    task: TaskStarted | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class WorkflowTaskReply:
     """A workflow task for a worker, with the first page of its history."""
 

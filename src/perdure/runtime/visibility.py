@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 import structlog
 from temporalio.api.common.v1 import SearchAttributes
 
+from perdure.core.execution.archetype import VisibilityFields
 from perdure.core.search_attributes import PREDEFINED
 from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.visibility.indexing import indexed
-from perdure.core.workflow.state import RunState
-from perdure.core.workflow.visibility_fields import external_attributes, memo, search_attributes
 from perdure.store.port import Batch, Lease, Store, VisibilityRow
 
 log = structlog.get_logger(__name__)
@@ -20,36 +19,32 @@ _INDEXED_AT_ONCE = 500
 
 
 def visibility_row(
-    state: RunState, custom_attributes: CustomAttributes, *, shows_external: bool = True
+    archetype: int, shown: VisibilityFields, custom_attributes: CustomAttributes
 ) -> VisibilityRow:
-    custom = custom_attributes(state.namespace_id)
-    attributes = search_attributes(
-        state, lambda _, name, set_at_ns: is_current(custom, name, set_at_ns)
-    )
-    if shows_external:
-        for name, payload in external_attributes(state).items():
-            attributes.indexed_fields[name].CopyFrom(payload)
-    compared = indexed(attributes, custom)
+    """Return the row of `shown`, in which attributes have the names that the store knows them by."""
+    custom = custom_attributes(shown.namespace_id)
+    compared = indexed(shown.search_attributes, custom)
     return VisibilityRow(
-        namespace_id=state.namespace_id,
-        run_id=state.run_id,
-        workflow_id=state.workflow_id,
-        workflow_type=state.workflow_type,
-        task_queue=state.task_queue,
-        status=state.status,
-        start_time_ns=state.start_time_ns,
-        execution_time_ns=state.execution_time_ns,
-        close_time_ns=state.close_time_ns,
-        history_length=state.next_event_id - 1 if state.close_time_ns else 0,
-        history_size_bytes=state.history_size_bytes if state.close_time_ns else 0,
-        state_transition_count=state.transition_count if state.close_time_ns else 0,
-        memo=memo(state).SerializeToString(),
-        search_attributes=_stored(attributes, custom).SerializeToString(),
-        parent_workflow_id=state.parent.workflow_id if state.parent else "",
-        parent_run_id=state.parent.run_id if state.parent else "",
-        root_workflow_id=state.root_workflow_id,
-        root_run_id=state.root_run_id,
+        namespace_id=shown.namespace_id,
+        run_id=shown.run_id,
+        workflow_id=shown.business_id,
+        workflow_type=shown.type_name,
+        task_queue=shown.task_queue,
+        status=shown.status,
+        start_time_ns=shown.start_time_ns,
+        execution_time_ns=shown.execution_time_ns,
+        close_time_ns=shown.close_time_ns,
+        history_length=shown.history_length,
+        history_size_bytes=shown.history_size_bytes,
+        state_transition_count=shown.state_transition_count,
+        memo=shown.memo.SerializeToString(),
+        search_attributes=_stored(shown.search_attributes, custom).SerializeToString(),
+        parent_workflow_id=shown.parent_business_id,
+        parent_run_id=shown.parent_run_id,
+        root_workflow_id=shown.root_business_id,
+        root_run_id=shown.root_run_id,
         attributes=compared,
+        archetype=archetype,
     )
 
 

@@ -59,6 +59,7 @@ from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.fail import FailWorkflowTask
 from perdure.core.workflow.tasks.schedule import TaskRef
 from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, unrecorded
+from perdure.core.workflow.visibility_fields import visibility
 from perdure.runtime.visibility import visibility_row
 from perdure.store.port import VisibilityRow
 from tests.build.requests import start_request
@@ -327,4 +328,6 @@ def seconds(span: Duration | Timestamp) -> float:
 
 
 def _listed(state: RunState) -> VisibilityRow:
-    return visibility_row(state, lambda namespace_id: {"Color": CustomAttribute("Keyword01")})
+    environment = Environment(Limits(), lambda: "")
+    custom = {"Color": CustomAttribute("Keyword01")}
+    return visibility_row(0, visibility(state, environment), lambda namespace_id: custom)

@@ -96,7 +96,7 @@ async def test_a_thousand_polls_and_followers_that_are_given_up_leave_nothing(se
     assert now["tasks"] <= before["tasks"] + 5
     live = next(run for run in node.engine.cache.runs() if run.key.business_id == "w")
     assert live.waiters == {}
-    assert list(live.run.in_flight.queries) == []
+    assert list(live.execution.in_flight.queries) == []
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -105,7 +105,7 @@ def _waiting(server) -> int:
     node = server.node
     return (
         len(node.task_queues._polls)
-        + len(node.histories._waiting)
+        + len(node.executions._histories._waiting)
         + len(node.queries._waiting)
         + len(node.updates._waiting)
     )

@@ -58,7 +58,7 @@ async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
 
     give_backs = []
     with monkeypatch.context() as patched:
-        patched.setattr(node.histories, "page", broken)
+        patched.setattr(node.executions, "page", broken)
         with pytest.raises(OSError, match="on purpose"):
             await node.poll_workflow_task(QUEUE, info(node), later(), b"", give_backs)
     call = Call()

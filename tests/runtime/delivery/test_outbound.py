@@ -20,6 +20,7 @@ from perdure.store.memory import MemoryStore
 from tests.build.requests import start_request
 from tests.differential.receiver import Receiver, callbacks, receiving
 from tests.ports import free_port
+from tests.runtime.nodes import begin
 
 PATIENCE_S = 60
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
@@ -46,15 +47,15 @@ async def serving(store: MemoryStore, config: dict[str, Any] = CONFIG) -> Iterat
 async def ended(node: Node, *urls: str) -> ExecutionKey:
     """Start a run with these callbacks, and end it."""
     request = start_request(completion_callbacks=callbacks(*urls))
-    reply = await node.starts.start("ns-id", request, reuse=ALLOW, conflict=FAIL)
-    key = node.engine.key("ns-id", "w", reply.run_id)
-    await node.engine.ask(key, Terminate("", None, ""))
+    reply = await begin(node, "ns-id", request, reuse=ALLOW, conflict=FAIL)
+    key = node.executions.key("ns-id", "w", reply.run_id)
+    await node.executions.ask(key, Terminate("", None, ""))
     return key
 
 
 async def known(node: Node, key: ExecutionKey) -> list[CompletionCallback]:
     live = await node.engine.get(key)
-    return live.state.callbacks
+    return live.execution.state.callbacks
 
 
 async def until(node: Node, key: ExecutionKey, condition: Any) -> CompletionCallback:

@@ -23,7 +23,7 @@ async def test_who_waits_for_an_answer_hears_that_memory_is_lost():
     await asyncio.sleep(0)
     store.fails = True
     with pytest.raises(Rejected, match="on purpose"):
-        await node.engine.ask(key, Signal(name="s", input=None, identity="", request_id="r"))
+        await node.executions.ask(key, Signal(name="s", input=None, identity="", request_id="r"))
     store.fails = False
     async with asyncio.timeout(5):
         with pytest.raises(Rejected) as refused:

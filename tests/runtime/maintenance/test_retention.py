@@ -113,7 +113,7 @@ async def test_a_new_start_of_the_id_is_as_the_first(node, clock):
     await node.retention.sweep()
     again = await start(node, "ns-id", "w")
     live = await node.engine.get(again)
-    assert (live.run_number, live.state.first_run_id) == (1, again.run_id)
+    assert (live.run_number, live.execution.state.first_run_id) == (1, again.run_id)
 
 
 async def test_older_runs_go_and_the_current_one_stays(node, store, clock):
@@ -209,7 +209,11 @@ async def test_a_failed_commit_leaves_runs_whole_or_gone(node, store, clock, is_
     with pytest.raises(Rejected):
         await node.retention.sweep()
     assert {rows(store, key.run_id) for key in keys} == {ALL, NONE} or is_written
-    await node.engine._serving.wait()
+
+    async def is_serving():
+        return node.engine.is_serving
+
+    await until(is_serving)
     await node.retention.sweep()
     assert {rows(store, key.run_id) for key in keys} == {NONE}
 

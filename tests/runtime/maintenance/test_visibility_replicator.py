@@ -261,7 +261,11 @@ async def test_a_namespace_is_not_empty_while_rows_move_to_the_second_database(m
     # Its follower does not move by itself.
     node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1")
     node.namespace_deletion = NamespaceDeletion(
-        node.engine, node.namespaces, Remover(node.engine), follower
+        node.executions,
+        node.store,
+        node.namespaces,
+        Remover(node.executions, node.store),
+        follower,
     )
     await node.engine.start()
     namespace = node.namespaces.get_by_id("0123456789")

@@ -16,6 +16,7 @@ from tests.runtime.nodes import (
     QUEUE,
     Failing,
     SetClock,
+    begin,
     close,
     start,
     started_node,
@@ -64,11 +65,11 @@ async def test_tasks_that_came_to_nothing_leave_a_queue_that_nobody_polls(node):
         await close(node, key)
     await start(node, "ns", "open")
     await long_after(node)
-    node.task_queues.forget_unused(node.engine.cache)
+    node.task_queues.forget_unused(node.executions)
     assert node.task_queues.describe(QUEUE).backlog_count == 1
     assert await waiting_tasks(node) == {"open"}
     await long_after(node)
-    node.task_queues.forget_unused(node.engine.cache)
+    node.task_queues.forget_unused(node.executions)
     assert list(node.task_queues.names()) == []
 
 
@@ -79,9 +80,9 @@ async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
     for name in names:
         await start(node, "ns", name)
     await long_after(node)
-    node.engine.cache.make_room()
+    node.engine.eviction.make_room()
     assert len(node.engine.cache) == 0
-    node.task_queues.forget_unused(node.engine.cache)
+    node.task_queues.forget_unused(node.executions)
     assert await waiting_tasks(node) == names
     await node.stop()
 
@@ -91,7 +92,7 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
     await node.start()
     await start(node, "ns", "w")
     await long_after(node)
-    node.engine.cache.make_room()
+    node.engine.eviction.make_room()
     assert len(node.engine.cache) == 0
     store.may_load.clear()
     deadline = asyncio.get_running_loop().time() + 60
@@ -115,14 +116,14 @@ async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock
     node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
     await node.start()
     request = start_request(workflow_run_timeout="86400s")
-    await node.starts.start("ns", request, reuse=ALLOW, conflict=FAIL)
-    key = node.engine.key("ns", "w")
+    await begin(node, "ns", request, reuse=ALLOW, conflict=FAIL)
+    key = node.executions.key("ns", "w")
     cares = node.engine.cache
     for _ in range(100):
         clock.go_on(10)
-        cares.make_room()
+        node.engine.eviction.make_room()
         assert len(cares) == 0
         await node.engine.get(key)
     gc.collect()
-    assert cares._backlogged.times_count < 20
+    assert cares.backlogged.times_count < 20
     await node.stop()

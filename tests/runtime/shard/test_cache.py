@@ -29,13 +29,13 @@ class Slow(MemoryStore):
 async def test_a_read_that_ends_does_not_take_another_one_with_it() -> None:
     """Both knew of nothing that had left memory, and were taken for the same."""
     store = Slow()
-    cache = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine.cache
+    engine = Node(store, SystemClock(), ConfiguredLimits(), owner="node-1").engine
     first, second = (ExecutionKey(1, 0, "ns", name, "run") for name in ("first", "second"))
-    reads = [asyncio.create_task(cache.removable([key])) for key in (first, second)]
+    reads = [asyncio.create_task(engine.loading.removable([key])) for key in (first, second)]
     await asyncio.sleep(0)
     store.gates["second"].set()
     assert await reads[1] == []
-    cache.tombstone(first, OpenBatch())
+    engine.cache.tombstone(first, OpenBatch())
     store.gates["first"].set()
     assert await reads[0] == []
 

@@ -29,7 +29,7 @@ async def signalled(node: Node, workflow_id: str, signal_bytes: int, count: int)
     key = await start(node, "ns", workflow_id)
     for number in range(count):
         big = Payloads(payloads=[Payload(data=bytes(signal_bytes))])
-        await node.engine.ask(key, Signal("s", big, "", str(number)))
+        await node.executions.ask(key, Signal("s", big, "", str(number)))
     return await node.engine.get(key)
 
 
@@ -40,9 +40,9 @@ async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(nod
     task = await node.poll_workflow_task(
         QUEUE, info, asyncio.get_running_loop().time() + 9, b"", []
     )
-    seen = await node.histories.page(found, 1, 33, events_max=1000)
+    seen = await node.executions.page(found.key, 1, 33, events_max=1000)
     assert task.history[:1000] == seen.events[:1000]
-    rest = await node.histories.page(found, seen.next_event_id, 33, events_max=1000)
+    rest = await node.executions.page(found.key, seen.next_event_id, 33, events_max=1000)
     assert rest.next_event_id == 33
 
 

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.effects import AskChild
+from perdure.core.workflow import machine
+from perdure.core.workflow.effects import AskChild, DispatchWorkflowTask
+from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
-from perdure.runtime.shard import cache, engine
-from perdure.runtime.shard.journal import last_events
+from perdure.runtime.shard import loading, writing
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.runtime.nodes import SetClock, close, is_there, rows, start, started_node, until
@@ -58,14 +59,14 @@ def signal(name: str) -> Signal:
 
 def fail_on(monkeypatch, is_broken):
     """Let steps with certain requests end in a bug."""
-    right = engine.transition
+    right = machine.transition
 
     def transition(run, request, **environment):
         if is_broken(request):
             raise RuntimeError("on purpose")
         return right(run, request, **environment)
 
-    monkeypatch.setattr(engine, "transition", transition)
+    monkeypatch.setattr(machine, "transition", transition)
 
 
 async def test_a_run_that_cannot_be_read_is_refused_and_others_are_read(store):
@@ -94,26 +95,26 @@ async def test_a_run_that_cannot_be_read_can_be_deleted(store):
     await first.stop()
     store.broken = {bad.run_id}
     node = await started_node(store, SetClock())
-    await node.engine.delete(bad)
+    await node.executions.delete(bad)
     assert rows(store, bad.run_id) == (False, False, False)
-    assert not await is_there(node, node.engine.key("ns", "bad"))
+    assert not await is_there(node, node.executions.key("ns", "bad"))
     assert await is_there(node, good)
     await node.stop()
 
 
 async def test_a_run_that_has_met_a_bug_goes_on_by_itself(node, monkeypatch):
-    monkeypatch.setattr(cache, "RELOAD_S", 0.01)
+    monkeypatch.setattr(loading, "RELOAD_S", 0.01)
     key = await start(node, "ns", "w")
     fail_on(monkeypatch, lambda request: isinstance(request, Signal) and request.name == "bad")
     with pytest.raises(Rejected, match="on purpose"):
-        await node.engine.ask(key, signal("bad"))
+        await node.executions.ask(key, signal("bad"))
     assert node.engine.cache.peek(key) is None
 
     async def is_back() -> bool:
         return node.engine.cache.peek(key) is not None
 
     await until(is_back)
-    await node.engine.ask(key, signal("good"))
+    await node.executions.ask(key, signal("good"))
 
 
 async def test_a_run_that_cannot_be_parked_does_not_keep_the_others(store, monkeypatch):
@@ -121,29 +122,29 @@ async def test_a_run_that_cannot_be_parked_does_not_keep_the_others(store, monke
     node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
     await node.start()
     bad, good = [await start(node, "ns", name) for name in ("bad", "good")]
-    right = cache.machine.pending_effects
+    right = machine.pending_effects
 
     def pending_effects(run, now_ns):
         if run.state.workflow_id == "bad":
             raise OverflowError("on purpose")
         return right(run, now_ns)
 
-    monkeypatch.setattr(cache.machine, "pending_effects", pending_effects)
+    monkeypatch.setattr(machine, "pending_effects", pending_effects)
     clock.go_on(10)
-    node.engine.cache.make_room()
+    node.engine.eviction.make_room()
     assert node.engine.cache.peek(bad) is not None
     assert node.engine.cache.peek(good) is None
     await node.stop()
 
 
 async def test_a_start_that_meets_a_bug_leaves_nothing(node, store, monkeypatch):
-    fail_on(monkeypatch, lambda request: isinstance(request, engine.Start))
+    fail_on(monkeypatch, lambda request: isinstance(request, Start))
     with pytest.raises(Rejected, match="on purpose"):
         await start(node, "ns", "w")
     monkeypatch.undo()
     await start(node, "ns", "another")
     assert [row.business_id for row in store.rows()] == ["another"]
-    assert not await is_there(node, node.engine.key("ns", "w"))
+    assert not await is_there(node, node.executions.key("ns", "w"))
 
 
 async def test_an_outcome_that_meets_a_bug_is_not_written_in_part(node, store, monkeypatch):
@@ -154,7 +155,7 @@ async def test_an_outcome_that_meets_a_bug_is_not_written_in_part(node, store, m
         raise RuntimeError("on purpose")
 
     with monkeypatch.context() as broken:
-        broken.setattr(engine, "visibility_row", fail)
+        broken.setattr(writing, "visibility_row", fail)
         with pytest.raises(Rejected, match="on purpose"):
             await close(node, key)
 
@@ -162,18 +163,22 @@ async def test_an_outcome_that_meets_a_bug_is_not_written_in_part(node, store, m
         return node.engine.is_serving
 
     await until(is_back)
-    assert (await node.engine.get(key)).state.is_open
+    assert (await node.engine.get(key)).execution.state.is_open
     assert len(store.journal(key.run_id)) == before
     await close(node, key)
 
 
 async def test_an_effect_that_meets_a_bug_does_not_stop_commits(node, monkeypatch):
+    failed = []
+
     def fail(*_):
+        failed.append(1)
         raise RuntimeError("on purpose")
 
     with monkeypatch.context() as broken:
-        broken.setattr(node.task_queues, "offer_workflow_task", fail)
+        broken.setitem(node._deliverers, DispatchWorkflowTask, fail)
         await start(node, "ns", "w")
+    assert failed
     async with asyncio.timeout(60):
         await start(node, "ns", "another")
 
@@ -192,7 +197,7 @@ async def test_an_errand_that_meets_a_bug_is_tried_again(node, store):
 
 async def test_of_a_run_that_is_gone_there_are_no_last_events(node, store):
     key = await start(node, "ns", "w")
-    assert len(await last_events(store, key)) == 2
-    await node.engine.delete(key)
+    assert len(await node.executions.last_transition(key)) == 2
+    await node.executions.delete(key)
     assert rows(store, key.run_id) == (False, False, False)
-    assert await last_events(store, key) == []
+    assert await node.executions.last_transition(key) == []

@@ -18,6 +18,7 @@ from perdure.runtime.shard.group_commit import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch, Unavailable
 from tests.build.requests import start_request
+from tests.runtime.nodes import begin
 
 PATIENCE_S = 60
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
@@ -56,20 +57,20 @@ async def node(store):
 
 
 async def start(node: Node) -> str:
-    reply = await node.starts.start("ns-id", start_request(), reuse=ALLOW, conflict=FAIL)
+    reply = await begin(node, "ns-id", start_request(), reuse=ALLOW, conflict=FAIL)
     return reply.run_id
 
 
 async def terminate(node: Node) -> None:
-    await node.engine.ask(node.engine.key("ns-id", "w"), Terminate("", None, ""))
+    await node.executions.ask(node.executions.key("ns-id", "w"), Terminate("", None, ""))
 
 
 async def delete(node: Node, run_id: str = "") -> None:
-    await node.engine.delete(node.engine.key("ns-id", "w", run_id))
+    await node.executions.delete(node.executions.key("ns-id", "w", run_id))
 
 
 async def is_there(node: Node, run_id: str = "") -> bool:
-    return await node.engine.find(node.engine.key("ns-id", "w", run_id)) is not None
+    return await node.engine.find(node.executions.key("ns-id", "w", run_id)) is not None
 
 
 async def test_nothing_is_left(node, store):
@@ -100,7 +101,7 @@ async def test_an_older_run_stays_and_does_not_become_the_current_one(node):
     assert await is_there(node, first)
     third = await start(node)
     node.engine.cache.forget_all()
-    current = await node.engine.get(node.engine.key("ns-id", "w"))
+    current = await node.engine.get(node.executions.key("ns-id", "w"))
     assert current.key.run_id == third
     assert not await is_there(node, second)
 
@@ -121,8 +122,8 @@ async def test_it_waits_for_its_parent_to_be_told(node, store):
     attributes = started_attributes(wanted, run_id, now_ns=node.clock.now_ns(), limits=Limits())
     attributes.parent_workflow_execution.workflow_id = "parent"
     attributes.parent_workflow_execution.run_id = node.fresh_id()
-    key = node.engine.key("ns-id", "w", run_id)
-    live = node.engine.create(key, 1, Start("ns-id", "ns", "w", run_id, attributes, "r"))
+    key = node.executions.key("ns-id", "w", run_id)
+    live = node.engine.begin(key, 1, Start("ns-id", "ns", "w", run_id, attributes, "r"))
     await node.engine.until_durable(live)
     await delete(node)
     async with asyncio.timeout(PATIENCE_S):

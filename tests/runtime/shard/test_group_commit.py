@@ -7,15 +7,16 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Rejected, unavailable
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
-from perdure.runtime.shard import group_commit
-from perdure.runtime.shard.group_commit import OpenBatch, unavailable
+from perdure.runtime.shard import batch
+from perdure.runtime.shard.batch import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
+from tests.runtime.nodes import begin
 
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 REPLACE = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
@@ -50,12 +51,12 @@ async def node(store):
 async def start(node: Node, workflow_id: str) -> str:
     wanted = StartWorkflowExecutionRequest(workflow_id=workflow_id, namespace="ns")
     wanted.workflow_type.name, wanted.task_queue.name = "T", "q"
-    reply = await node.starts.start("ns", wanted, reuse=ALLOW, conflict=REPLACE)
+    reply = await begin(node, "ns", wanted, reuse=ALLOW, conflict=REPLACE)
     return reply.run_id
 
 
 async def test_a_run_and_the_one_it_makes_room_for_are_written_together(node, store, monkeypatch):
-    monkeypatch.setattr(group_commit, "BATCH_ROWS_MAX", 1)
+    monkeypatch.setattr(batch, "BATCH_ROWS_MAX", 1)
     old = await start(node, "w")
     new = await start(node, "w")
     [ends] = [
@@ -67,13 +68,13 @@ async def test_a_run_and_the_one_it_makes_room_for_are_written_together(node, st
 
 
 async def test_a_batch_is_bounded_in_bytes(node, store, monkeypatch):
-    monkeypatch.setattr(group_commit, "BATCH_BYTES_MAX", 50_000)
+    monkeypatch.setattr(batch, "BATCH_BYTES_MAX", 50_000)
     await start(node, "w")
-    key = node.engine.key("ns", "w")
+    key = node.executions.key("ns", "w")
     payload = Payloads(payloads=[Payload(data=b"x" * 10_000)])
 
     async def signal(number: int) -> None:
-        await node.engine.ask(
+        await node.executions.ask(
             key, Signal(name="s", input=payload, identity="", request_id=str(number))
         )
 

@@ -21,10 +21,14 @@ async def node():
 async def test_who_waits_for_the_end_sleeps_through_the_rest(node):
     key = await start(node, "ns", "w")
     live, soon = await node.engine.get(key), asyncio.get_running_loop().time() + 60
-    end = asyncio.create_task(node.histories.wait_for_event(live, soon, only_the_end=True))
-    event = asyncio.create_task(node.histories.wait_for_event(live, soon))
+    end = asyncio.create_task(
+        node.executions.follow(live.key, live.summary.next_event_id - 1, soon, only_the_end=True)
+    )
+    event = asyncio.create_task(
+        node.executions.follow(live.key, live.summary.next_event_id - 1, soon)
+    )
     await asyncio.sleep(0)
-    await node.engine.ask(key, Signal("s", None, "", ""))
+    await node.executions.ask(key, Signal("s", None, "", ""))
     assert await event
     assert not end.done()
     await close(node, key)
@@ -34,7 +38,9 @@ async def test_who_waits_for_the_end_sleeps_through_the_rest(node):
 async def test_who_waits_for_the_end_learns_that_the_run_is_in_memory_no_more(node):
     live = await node.engine.get(await start(node, "ns", "w"))
     soon = asyncio.get_running_loop().time() + 60
-    end = asyncio.create_task(node.histories.wait_for_event(live, soon, only_the_end=True))
+    end = asyncio.create_task(
+        node.executions.follow(live.key, live.summary.next_event_id - 1, soon, only_the_end=True)
+    )
     await asyncio.sleep(0)
     node.engine.commit_failed([], RuntimeError("failed on purpose"))
     assert await end
@@ -44,10 +50,12 @@ async def test_who_waits_for_the_end_learns_that_the_run_is_in_memory_no_more(no
 async def test_who_waits_with_a_run_that_has_left_memory_looks_again(node, only_the_end):
     """It was parked while the caller waited until what it saw was durable."""
     live = await node.engine.get(await start(node, "ns", "w"))
-    node.engine.cache._drop(live)
+    node.engine.cache.drop(live)
     soon = asyncio.get_running_loop().time() + 60
     async with asyncio.timeout(20):
-        assert await node.histories.wait_for_event(live, soon, only_the_end=only_the_end)
+        assert await node.executions.follow(
+            live.key, live.summary.next_event_id - 1, soon, only_the_end=only_the_end
+        )
     again = await node.engine.get(live.key)
     assert again is not live
 
@@ -57,5 +65,7 @@ async def test_the_last_event_of_a_run_in_memory_is_not_read(node, monkeypatch):
     await close(node, key)
     live = await node.engine.get(key)
     monkeypatch.setattr(node.store, "history", None)
-    (event,) = History.FromString(await node.histories.last_event(live)).events
+    (event,) = History.FromString(
+        await node.executions.last_event(live.key, live.summary.next_event_id)
+    ).events
     assert event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED

@@ -22,3 +22,5 @@ class Environment:
     namespace_id: Callable[[str], str] = lambda _: ""
     #: Namespace id, name of a search attribute, when its value was set → whether that is the attribute of that name.
     is_current_attribute: Callable[[str, str, int], bool] = lambda *_: True
+    #: Draws a number that names one start of a task; never 0.
+    fresh_nonce: Callable[[], int] = lambda: 1

@@ -20,6 +20,9 @@ from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.tasks import schedule
 from perdure.core.workflow.tasks.timers import task_timers
 
+#: The first workflow task of a run that a client starts is scheduled by this event.
+FIRST_TASK_EVENT_ID = 2
+
 # What can be asked
 
 
@@ -28,6 +31,13 @@ class ReturnWorkflowTask(Request[None]):
     """Nobody has received the workflow task that was started with this nonce."""
 
     nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFirstTask(Request[None]):
+    """Nobody has received the first workflow task, which came with the answer to the start with this request id."""
+
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class ReturnEagerActivities(Request[None]):
     completion_id: str
 
 
-Return = ReturnWorkflowTask | ReturnActivity | ReturnEagerActivities
+Return = ReturnWorkflowTask | ReturnFirstTask | ReturnActivity | ReturnEagerActivities
 
 
 def return_workflow_task(step: HistoryStep, request: ReturnWorkflowTask) -> None:
@@ -53,6 +63,20 @@ def return_workflow_task(step: HistoryStep, request: ReturnWorkflowTask) -> None
     started = step.in_flight.started
     if started is None or started.nonce != request.nonce:
         raise no_workflow_task()
+    _return_started(step)
+
+
+def return_first_task(step: HistoryStep, request: ReturnFirstTask) -> None:
+    """As `return_workflow_task`."""
+    step.check_open()
+    task, started = step.state.workflow_task, step.in_flight.started
+    is_first = task is not None and task.scheduled_event_id == FIRST_TASK_EVENT_ID
+    if started is None or not is_first or step.state.start_request_id != request.request_id:
+        raise no_workflow_task()
+    _return_started(step)
+
+
+def _return_started(step: HistoryStep) -> None:
     step.in_flight.started = None
     for update in step.in_flight.updates.values():
         update.is_sent = False
@@ -111,6 +135,7 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
     check=check,
     requests={
         ReturnWorkflowTask: return_workflow_task,
+        ReturnFirstTask: return_first_task,
         ReturnActivity: return_activity,
         ReturnEagerActivities: return_eager_activities,
     },

@@ -41,7 +41,7 @@ class ActivityControl:
     ) -> PauseActivityResponse:
         key, which = self._target(request)
         wanted = PauseActivities(which, request.identity, request.reason, request.request_id)
-        await self._node.engine.ask(key, wanted)
+        await self._node.executions.ask(key, wanted)
         return PauseActivityResponse()
 
     async def UnpauseActivity(
@@ -56,7 +56,7 @@ class ActivityControl:
             chance=self._node.chance(),
             request_id=request_id,
         )
-        await self._node.engine.ask(key, wanted)
+        await self._node.executions.ask(key, wanted)
         return UnpauseActivityResponse()
 
     async def ResetActivity(
@@ -72,7 +72,7 @@ class ActivityControl:
             chance=self._node.chance(),
             request_id=request_id,
         )
-        await self._node.engine.ask(key, wanted)
+        await self._node.executions.ask(key, wanted)
         return ResetActivityResponse()
 
     async def UpdateActivityOptions(
@@ -90,7 +90,7 @@ class ActivityControl:
             restores=request.restore_original,
             request_id=request_id,
         )
-        options = await self._node.engine.ask(key, wanted)
+        options = (await self._node.executions.ask(key, wanted)).reply
         assert isinstance(options, ActivityOptions)
         return UpdateActivityOptionsResponse(activity_options=options)
 
@@ -99,7 +99,7 @@ class ActivityControl:
         if not request.execution.workflow_id:
             raise invalid_argument("WorkflowId is not set on request.")
         execution = check_execution(request, bad_run_id="RunId is not valid UUID.")
-        key = self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id)
+        key = self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id)
         match request.WhichOneof("activity"):
             case "id":
                 which = Selected(activity_id=request.id)

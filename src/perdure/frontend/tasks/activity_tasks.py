@@ -204,13 +204,13 @@ class ActivityTasks:
         """Have the run record the result; return the failures that took the place of payloads that were too large."""
         namespace = self._context.namespaces.name_of(key.namespace_id)
         recorded, told = bounded(news, self._context.limits(namespace))
-        await self._node.engine.ask(key, recorded)
+        await self._node.executions.ask(key, recorded)
         return told
 
     async def _heartbeat(self, key: ExecutionKey, news: HeartbeatActivity) -> HeartbeatReply:
         namespace = self._context.namespaces.name_of(key.namespace_id)
         recorded, told = bounded(news, self._context.limits(namespace))
-        reply = await self._node.engine.ask(key, recorded)
+        reply = (await self._node.executions.ask(key, recorded)).reply
         if told:
             return HeartbeatReply(cancel_requested=True)
         assert isinstance(reply, HeartbeatReply)
@@ -220,7 +220,7 @@ class ActivityTasks:
         token = self._context.token(encoded, namespace)
         if not isinstance(token, ActivityToken):
             raise Rejected(Code.NOT_FOUND, _NOT_FOUND)
-        key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
+        key = self._node.executions.key(token.namespace_id, token.workflow_id, token.run_id)
         return key, ActivityRef(token.scheduled_event_id, token.attempt)
 
     def _by_id(self, request: Any, *, check: bool = False) -> tuple[ExecutionKey, ActivityRef]:
@@ -234,7 +234,7 @@ class ActivityTasks:
         if not request.workflow_id:
             # Temporal: without a workflow id, the request means a standalone activity.
             raise Rejected(Code.NOT_FOUND, f"activity not found for ID: {request.activity_id}")
-        key = self._node.engine.key(namespace.id, request.workflow_id, request.run_id)
+        key = self._node.executions.key(namespace.id, request.workflow_id, request.run_id)
         return key, ActivityRef(activity_id=request.activity_id)
 
 

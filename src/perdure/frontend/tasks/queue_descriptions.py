@@ -195,8 +195,8 @@ class TaskQueueDescriptions:
     ) -> ResetStickyTaskQueueResponse:
         namespace = self._context.namespace(request.namespace)
         execution = check_execution(request)
-        await self._node.engine.ask(
-            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+        await self._node.executions.ask(
+            self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id),
             ResetSticky(),
         )
         return ResetStickyTaskQueueResponse()

@@ -128,7 +128,7 @@ class WorkflowTasks:
         call.give_backs += self._node.give_backs(
             key, ReturnWorkflowTask(nonce), ReturnEagerActivities(completion_id)
         )
-        completed = await self._node.engine.ask(
+        answer = await self._node.executions.ask(
             key,
             CompleteWorkflowTask(
                 ref=ref,
@@ -149,6 +149,7 @@ class WorkflowTasks:
                 can_see_again=(request.capabilities.discard_speculative_workflow_task_with_events),
             ),
         )
+        completed = answer.reply
         if isinstance(completed, PageKept):
             self._node.completion_pages.count(key.namespace_id, completed.pages)
             return RespondWorkflowTaskCompletedResponse()
@@ -163,7 +164,7 @@ class WorkflowTasks:
         token = self._context.token(request.task_token, request.namespace)
         check_identity(request.identity, self._context.limits(request.namespace))
         key, ref = self._task(token)
-        await self._node.engine.ask(
+        await self._node.executions.ask(
             key,
             FailWorkflowTask(
                 ref=ref,
@@ -226,7 +227,7 @@ class WorkflowTasks:
     def _task(self, token: object) -> tuple[ExecutionKey, TaskRef]:
         if not isinstance(token, WorkflowTaskToken):
             raise no_workflow_task()
-        key = self._node.engine.key(token.namespace_id, token.workflow_id, token.run_id)
+        key = self._node.executions.key(token.namespace_id, token.workflow_id, token.run_id)
         return key, TaskRef(token.scheduled_event_id, token.attempt, token.nonce)
 
     async def _completed_response(

@@ -22,7 +22,7 @@ from temporalio.api.workflowservice.v1 import (
     ScanWorkflowExecutionsRequest,
 )
 
-from perdure.core.errors import invalid_argument, permission_denied
+from perdure.core.errors import invalid_argument, permission_denied, unavailable
 from perdure.core.limits import Limits
 from perdure.core.visibility.filters import (
     EVERYTHING,
@@ -40,9 +40,8 @@ from perdure.frontend.visibility.field_filters import (
     closed_executions,
     open_executions,
 )
+from perdure.runtime.executions import PAGE_BYTES_MAX
 from perdure.runtime.namespaces import Namespace
-from perdure.runtime.shard.group_commit import unavailable
-from perdure.runtime.shard.histories import PAGE_BYTES_MAX
 from perdure.store.port import NEVER_NS, StoreError
 
 log = structlog.get_logger(__name__)

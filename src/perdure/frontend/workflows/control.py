@@ -54,12 +54,10 @@ class WorkflowControl:
             header=request.header if request.HasField("header") else None,
             links=tuple(request.links),
         )
-        engine = self._node.engine
-        live = await engine.get(self._key(namespace.id, execution))
-        await engine.answer(live, lambda: engine.advance(live, signal))
+        answer = await self._node.executions.ask(self._key(namespace.id, execution), signal)
         return SignalWorkflowExecutionResponse(
             link=link_to_signal(
-                request.namespace, execution.workflow_id, live.key.run_id, request.request_id
+                request.namespace, execution.workflow_id, answer.key.run_id, request.request_id
             )
         )
 
@@ -69,7 +67,7 @@ class WorkflowControl:
         namespace = self._context.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
         check_links(request.links, self._context.limits(request.namespace))
-        await self._node.engine.ask(
+        await self._node.executions.ask(
             self._chain(namespace.id, execution, request.first_execution_run_id),
             RequestCancel(
                 reason=request.reason,
@@ -87,7 +85,7 @@ class WorkflowControl:
         namespace = self._context.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
         check_links(request.links, self._context.limits(request.namespace))
-        await self._node.engine.ask(
+        await self._node.executions.ask(
             self._chain(namespace.id, execution, request.first_execution_run_id),
             Terminate(
                 reason=request.reason or "terminated by user via frontend",
@@ -110,7 +108,7 @@ class WorkflowControl:
                 f"workflow pause is not enabled for namespace: {request.namespace}",
             )
         execution = _check_pause(request, limits)
-        await self._node.engine.ask(
+        await self._node.executions.ask(
             self._key(namespace.id, execution),
             Pause(request.identity, request.reason, request.request_id),
         )
@@ -122,7 +120,7 @@ class WorkflowControl:
         # Temporal: a paused workflow can be unpaused even if pausing is not enabled any more.
         namespace = self._context.namespace(request.namespace)
         execution = _check_pause(request, self._context.limits(request.namespace))
-        await self._node.engine.ask(
+        await self._node.executions.ask(
             self._key(namespace.id, execution),
             Unpause(request.identity, request.reason, request.request_id),
         )
@@ -133,7 +131,7 @@ class WorkflowControl:
     ) -> DeleteWorkflowExecutionResponse:
         namespace = self._context.namespace(request.namespace)
         execution = check_execution(request, "workflow_execution")
-        await self._node.engine.delete(self._key(namespace.id, execution))
+        await self._node.executions.delete(self._key(namespace.id, execution))
         return DeleteWorkflowExecutionResponse()
 
     def _chain(
@@ -141,10 +139,10 @@ class WorkflowControl:
     ) -> ExecutionKey:
         """Temporal: a request that names the first run of a chain means the last run, whatever run id it has."""
         run_id = "" if first_run_id else execution.run_id
-        return self._node.engine.key(namespace_id, execution.workflow_id, run_id)
+        return self._node.executions.key(namespace_id, execution.workflow_id, run_id)
 
     def _key(self, namespace_id: str, execution: WorkflowExecution) -> ExecutionKey:
-        return self._node.engine.key(namespace_id, execution.workflow_id, execution.run_id)
+        return self._node.executions.key(namespace_id, execution.workflow_id, execution.run_id)
 
 
 def _check_signal(request: SignalWorkflowExecutionRequest, limits: Limits) -> WorkflowExecution:

@@ -5,7 +5,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
 )
 
-from perdure.core.workflow.description import describe
+from perdure.core.workflow.views import Describe
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.validation.fields import check_execution
@@ -21,11 +21,5 @@ class WorkflowDescriptions:
     ) -> DescribeWorkflowExecutionResponse:
         namespace = self._context.namespace(request.namespace)
         execution = check_execution(request)
-        now_ns, environment = (
-            self._node.clock.now_ns(),
-            self._node.engine.environment_of(namespace.id),
-        )
-        return await self._node.engine.read(
-            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
-            lambda live: describe(live.run, now_ns, environment),
-        )
+        key = self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id)
+        return (await self._node.executions.read(key, Describe())).reply

@@ -22,13 +22,13 @@ from perdure.core.execution.key import ExecutionKey
 from perdure.core.limits import Limits
 from perdure.core.workflow.lifecycle.execution import TIMED_OUT
 from perdure.core.workflow.records import encode_events
-from perdure.core.workflow.tasks.start import held_back_of, unrecorded
+from perdure.core.workflow.views import HistoryEnd, ReadHistoryEnd
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.protobuf_wire import with_submessage
 from perdure.frontend.tokens import HistoryToken, ReverseHistoryToken, encode, page_token
 from perdure.frontend.validation.fields import check_execution
-from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.executions import Answer
 
 #: Temporal: the operator's limit does not bind a client that asks for a number of events. This one does.
 _PAGE_EVENTS_MAX = 256
@@ -49,7 +49,7 @@ Token = TypeVar("Token", HistoryToken, ReverseHistoryToken)
 class WorkflowHistory:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._node = context.node
+        self._executions = context.node.executions
 
     async def GetWorkflowExecutionHistory(
         self, request: GetWorkflowExecutionHistoryRequest, call: Call
@@ -58,96 +58,92 @@ class WorkflowHistory:
         execution = check_execution(request)
         token = _token(request.next_page_token, execution.run_id, HistoryToken)
         run_id = token.run_id if token else execution.run_id
-        key = self._node.engine.key(namespace.id, execution.workflow_id, run_id)
-        live = await self._run(key)
-        deadline = _long_poll_deadline(call, self._context.limits(request.namespace))
+        key = self._executions.key(namespace.id, execution.workflow_id, run_id)
+        limits = self._context.limits(request.namespace)
+        end = await self._end(key, limits)
+        deadline = _long_poll_deadline(call, limits)
         if (
             request.history_event_filter_type
             == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
         ):
             follows = _FOLLOWS in call.metadata.get("supported-features", "").split(",")
-            return await self._close_event(live, request.wait_new_event, deadline, follows)
+            return await self._close_event(end, request.wait_new_event, deadline, follows, limits)
         if request.wait_new_event:
-            return await self._followed(live, request, token, deadline)
-        return await self._page(live, request.maximum_page_size, token, follows=False)
+            return await self._followed(end, request, token, deadline, limits)
+        return await self._page(end, request.maximum_page_size, token, limits, follows=False)
 
-    async def _run(self, key: ExecutionKey) -> CachedExecution:
-        live = await self._node.engine.get(key)
-        await self._node.engine.until_durable(live)
-        return live
+    async def _end(self, key: ExecutionKey, limits: Limits) -> Answer[HistoryEnd]:
+        return await self._executions.read(key, ReadHistoryEnd(limits.shows_transient_tasks))
 
     async def _page(
-        self, live: CachedExecution, page_size: int, token: HistoryToken | None, *, follows: bool
+        self,
+        end: Answer[HistoryEnd],
+        page_size: int,
+        token: HistoryToken | None,
+        limits: Limits,
+        *,
+        follows: bool,
     ) -> bytes:
-        """Return what there is now, without waiting. `live` is settled."""
-        first, after_seq = (token.next_event_id, token.after_seq) if token else (1, 0)
-        end = live.state.next_event_id
-        is_closed = not live.state.is_open
-        limits = self._context.limits(live.state.namespace)
-        at_the_end = (unrecorded if limits.shows_transient_tasks else held_back_of)(live.run)
-        events_max = _page_events(page_size, limits)
-        await self._node.engine.until_durable(live)
-        page = await self._node.histories.page(
-            live,
+        """Return what there is now, without waiting."""
+        (there, key), (first, after_seq) = end, (1, 0)
+        if token:
+            first, after_seq = token.next_event_id, token.after_seq
+        page = await self._executions.page(
+            key,
             first,
-            end,
-            events_max=events_max,
+            there.end_event_id,
+            events_max=_page_events(page_size, limits),
             after_seq=after_seq,
         )
         events, next_event_id = page.events, max(page.next_event_id, first)
-        is_last = next_event_id >= end
+        is_last = next_event_id >= there.end_event_id
         if is_last and not follows:
-            events += encode_events(at_the_end)
+            events += encode_events(there.unrecorded)
         response = GetWorkflowExecutionHistoryResponse()
-        if not is_last or (follows and not is_closed):
+        if not is_last or (follows and there.is_open):
             response.next_page_token = encode(
-                HistoryToken(live.key.run_id, next_event_id, page.after_seq, follows)
+                HistoryToken(key.run_id, next_event_id, page.after_seq, follows)
             )
-        return self._response(response, events, live)
-
-    def _response(
-        self, response: GetWorkflowExecutionHistoryResponse, events: bytes, live: CachedExecution
-    ) -> bytes:
-        """Add the events to the response: raw, or decoded, as the namespace is configured."""
-        if events and self._context.limits(live.state.namespace).sends_raw_history:
-            blob = DataBlob(encoding_type=EncodingType.ENCODING_TYPE_PROTO3, data=events)
-            response.raw_history.append(blob)
-            events = b""
-        return with_submessage(response, _HISTORY_FIELD, events)
+        return _response(response, events, limits)
 
     async def _followed(
         self,
-        live: CachedExecution,
+        end: Answer[HistoryEnd],
         request: GetWorkflowExecutionHistoryRequest,
         token: HistoryToken | None,
         deadline: float,
+        limits: Limits,
     ) -> bytes:
         first = token.next_event_id if token else 1
-        while live.state.is_open and live.state.next_event_id <= first:
-            if not await self._node.histories.wait_for_event(live, deadline):
+        while end.reply.is_open and end.reply.end_event_id <= first:
+            last_event_id = end.reply.end_event_id - 1
+            if not await self._executions.follow(end.key, last_event_id, deadline):
                 break
-            live = await self._run(live.key)
-        return await self._page(live, request.maximum_page_size, token, follows=True)
+            end = await self._end(end.key, limits)
+        return await self._page(end, request.maximum_page_size, token, limits, follows=True)
 
     async def _close_event(
-        self, live: CachedExecution, waits: bool, deadline: float, follows: bool
+        self,
+        end: Answer[HistoryEnd],
+        waits: bool,
+        deadline: float,
+        follows: bool,
+        limits: Limits,
     ) -> bytes:
-        while live.state.is_open:
-            if not await self._node.histories.wait_for_event(live, deadline, only_the_end=True):
+        while end.reply.is_open:
+            if not await self._executions.follow(end.key, 0, deadline, only_the_end=True):
                 break
-            live = await self._run(live.key)
+            end = await self._end(end.key, limits)
         response = GetWorkflowExecutionHistoryResponse()
-        if live.state.is_open:
+        if end.reply.is_open:
             if waits:
-                response.next_page_token = encode(HistoryToken(live.key.run_id, 1, follows=True))
+                response.next_page_token = encode(HistoryToken(end.key.run_id, 1, follows=True))
             return with_submessage(response, _HISTORY_FIELD, b"")
-        await self._node.engine.until_durable(live)  # It may have closed just now.
-        events = await self._node.histories.last_event(live)
-        is_raw = self._context.limits(live.state.namespace).sends_raw_history
+        events = await self._executions.last_event(end.key, end.reply.end_event_id)
         # Temporal: a raw event is never replaced.
-        if live.state.new_run_id and not follows and not is_raw:
+        if end.reply.new_run_id and not follows and not limits.sends_raw_history:
             events = encode_events([_continued_as_new(History.FromString(events).events[0])])
-        return self._response(response, events, live)
+        return _response(response, events, limits)
 
     async def GetWorkflowExecutionHistoryReverse(
         self, request: GetWorkflowExecutionHistoryReverseRequest, call: Call
@@ -156,30 +152,39 @@ class WorkflowHistory:
         execution = check_execution(request)
         token = _token(request.next_page_token, execution.run_id, ReverseHistoryToken)
         run_id = token.run_id if token else execution.run_id
-        live = await self._run(self._node.engine.key(namespace.id, execution.workflow_id, run_id))
-        end = token.next_event_id if token else live.state.next_event_id
-        before_seq = token.before_seq if token else 0
+        limits = self._context.limits(request.namespace)
+        there, key = await self._executions.read(
+            self._executions.key(namespace.id, execution.workflow_id, run_id), ReadHistoryEnd()
+        )
         # Temporal: from this end, a workflow task that is in memory only is not shown.
-        at_the_end = () if token else held_back_of(live.run)
-        await self._node.engine.until_durable(live)
-        page = await self._node.histories.page_back(
-            live,
-            end,
-            events_max=_page_events(
-                request.maximum_page_size, self._context.limits(request.namespace)
-            ),
-            before_seq=before_seq,
+        at_the_end = () if token else there.unrecorded
+        page = await self._executions.page_back(
+            key,
+            token.next_event_id if token else there.end_event_id,
+            events_max=_page_events(request.maximum_page_size, limits),
+            before_seq=token.before_seq if token else 0,
         )
         response = GetWorkflowExecutionHistoryReverseResponse()
         if page.next_event_id > 1:
             response.next_page_token = encode(
-                ReverseHistoryToken(live.key.run_id, page.next_event_id, page.after_seq)
+                ReverseHistoryToken(key.run_id, page.next_event_id, page.after_seq)
             )
         return with_submessage(response, _REVERSE_FIELD, encode_events(at_the_end) + page.events)
 
 
+def _response(
+    response: GetWorkflowExecutionHistoryResponse, events: bytes, limits: Limits
+) -> bytes:
+    """Add the events to the response: raw, or decoded, as the namespace is configured."""
+    if events and limits.sends_raw_history:
+        blob = DataBlob(encoding_type=EncodingType.ENCODING_TYPE_PROTO3, data=events)
+        response.raw_history.append(blob)
+        events = b""
+    return with_submessage(response, _HISTORY_FIELD, events)
+
+
 def _continued_as_new(event: HistoryEvent) -> HistoryEvent:
-    """Temporal: a client that cannot follow a failed run to its retry gets a continued-as-new event instead."""
+    """Temporal: a client that does not know that a run can fail and go on is shown something that it can follow."""
     shown = HistoryEvent(
         event_id=event.event_id,
         event_time=event.event_time,

@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import (
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.times import duration_ns
+from perdure.core.workflow.start_workflow import StartReply, StartWorkflow
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
@@ -25,7 +26,7 @@ from perdure.frontend.workflows.start_validation import Policies, check_start
 from perdure.frontend.workflows.updates import check_update, update_response, wait
 from perdure.runtime.delivery.updates import UpdateReply
 from perdure.runtime.namespaces import Namespace
-from perdure.runtime.replies import StartFailed, StartReply, UpdateFailed
+from perdure.runtime.replies import StartFailed, UpdateFailed
 
 T = TypeVar("T")
 
@@ -51,24 +52,19 @@ class MultiOperation:
         start, update = operations[0].start_workflow, operations[1].update_workflow
         policies, stage = self._check(namespace, start, update)
         start.request_id = start.request_id or self._node.fresh_id()
-        asked = AdmitUpdate(
+        admit = AdmitUpdate(
             update.request.meta.update_id,
             update.request.SerializeToString(),
             request_id=update.request.request_id,
             callbacks=tuple(update.request.completion_callbacks),
         )
+        asked = StartWorkflow(namespace.id, start, *policies, update=admit)
+        key = self._node.executions.key(namespace.id, start.workflow_id)
         until = wait(call, stage, self._context.limits(request.namespace))
         has_tried = False
         while True:
             try:
-                reply = await self._node.starts.update_with_start(
-                    namespace.id,
-                    start,
-                    reuse=policies[0],
-                    conflict=policies[1],
-                    update=asked,
-                    wait=until,
-                )
+                reply = await self._node.updates.update_with_start(key, asked, until)
                 return _response(start, update, *reply)
             except StartFailed as error:
                 raise _failed([error.refusal, None]) from error

@@ -33,9 +33,9 @@ class WorkflowOptions:
     ) -> UpdateWorkflowExecutionOptionsResponse:
         namespace = self._context.namespace(request.namespace)
         execution, fields = _check_options(request)
-        key = self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id)
+        key = self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id)
         wanted = UpdateOptions(request.workflow_execution_options, fields, request.identity)
-        options = await self._node.engine.ask(key, wanted)
+        options = (await self._node.executions.ask(key, wanted)).reply
         assert isinstance(options, WorkflowExecutionOptions)
         return UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=options)
 

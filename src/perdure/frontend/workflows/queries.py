@@ -38,7 +38,7 @@ class WorkflowQueries:
         now = asyncio.get_running_loop().time()
         deadline = call.deadline - MARGIN_S if call.deadline else now + DEFAULT_TIMEOUT_S
         answer = await self._node.queries.ask(
-            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id),
             request.query,
             request.query_reject_condition,
             deadline,

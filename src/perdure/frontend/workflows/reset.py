@@ -8,14 +8,14 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionResponse,
 )
 
-from perdure.core.errors import invalid_argument
+from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.limits import Limits
 from perdure.core.workflow.options_update import UpdateOptions
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.validation.fields import check_execution, is_too_long
 from perdure.frontend.workflows.options import check_mask, option_fields
-from perdure.runtime.resets import Reset
+from perdure.runtime.executions import Reset
 
 #: Temporal: the older way to name the events that a reset does not apply again.
 _EXCLUDED = {
@@ -41,7 +41,7 @@ class WorkflowResets:
     ) -> ResetWorkflowExecutionResponse:
         namespace = self._context.namespace(request.namespace)
         execution = _check_reset(request, self._context.limits(request.namespace))
-        key = self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id)
+        key = self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id)
         reset = Reset(
             event_id=request.workflow_task_finish_event_id,
             reason=request.reason,
@@ -49,9 +49,9 @@ class WorkflowResets:
             excluded=frozenset(
                 (*request.reset_reapply_exclude_types, *_EXCLUDED[request.reset_reapply_type])
             ),
-            operations=lambda: [_operation(each) for each in request.post_reset_operations],
+            operations=[_operation(each) for each in request.post_reset_operations],
         )
-        run_id = await self._node.resets.reset(key, reset)
+        run_id = await self._node.executions.reset(key, reset)
         return ResetWorkflowExecutionResponse(run_id=run_id)
 
 
@@ -66,8 +66,15 @@ def _check_reset(request: ResetWorkflowExecutionRequest, limits: Limits) -> Work
     return execution
 
 
-def _operation(operation: PostResetOperation) -> UpdateOptions:
-    """Return the change of options to make after a reset. Temporal: this is checked once the run is found."""
+def _operation(operation: PostResetOperation) -> UpdateOptions | Rejected:
+    """Return the change of options to make after a reset, or its refusal. Temporal: it counts once the run is found."""
+    try:
+        return _options_update(operation)
+    except Rejected as refusal:
+        return refusal
+
+
+def _options_update(operation: PostResetOperation) -> UpdateOptions:
     variant = operation.WhichOneof("variant")
     if variant == "update_workflow_options":
         wanted = operation.update_workflow_options

@@ -1,5 +1,7 @@
 """Clients start workflows, alone or together with a signal."""
 
+from functools import partial
+
 from google.protobuf.message import Message
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
@@ -10,13 +12,16 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 from perdure.core.workflow.options_update import AttachRequest
+from perdure.core.workflow.returning import ReturnFirstTask
 from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.protobuf_wire import with_submessage
 from perdure.frontend.tasks.workflow_tasks import workflow_task_response
 from perdure.frontend.workflows.event_links import link_to_signal
 from perdure.frontend.workflows.start_validation import check_signal_with_start, check_start
+from perdure.runtime.call_notes import note_start
 
 _EAGER_TASK_FIELD = StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
     "eager_workflow_task"
@@ -36,14 +41,15 @@ class WorkflowStarts:
         reuse, conflict = check_start(request, types, self._context.limits(request.namespace))
         request.request_id = request.request_id or self._node.fresh_id()
         attach = _attachment(request) if request.HasField("on_conflict_options") else None
-        reply = await self._node.starts.start(
-            namespace.id,
-            request,
-            reuse=reuse,
-            conflict=conflict,
-            attach=attach,
-            give_backs=call.give_backs,
-        )
+        executions = self._node.executions
+        key = executions.key(namespace.id, request.workflow_id)
+        start = StartWorkflow(namespace.id, request, reuse, conflict, attach=attach)
+        note_start(request.workflow_type.name, request.task_queue.name)
+        if request.request_eager_execution:
+            # The first task comes with the answer: a client that is gone before has not got it.
+            back = ReturnFirstTask(request.request_id)
+            call.give_backs.append(partial(executions.tell, key, back))
+        reply = (await executions.ask(key, start)).reply
         response = StartWorkflowExecutionResponse(
             run_id=reply.run_id,
             first_execution_run_id=reply.first_run_id,
@@ -60,9 +66,10 @@ class WorkflowStarts:
             link.event_ref.event_id = 1
             link.event_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
         if reply.task is None:
+            call.give_backs.clear()
             return response
-        key = self._node.engine.key(namespace.id, request.workflow_id, reply.run_id)
-        task = workflow_task_response(await self._node.workflow_task_reply(key, reply.task))
+        run = key._replace(run_id=reply.run_id)
+        task = workflow_task_response(await self._node.workflow_task_reply(run, reply.task))
         return with_submessage(response, _EAGER_TASK_FIELD, task)
 
     async def SignalWithStartWorkflowExecution(
@@ -83,9 +90,10 @@ class WorkflowStarts:
             links=tuple(request.links),
             skips_delay=True,
         )
-        reply = await self._node.starts.start(
-            namespace.id, request, reuse=reuse, conflict=conflict, signal=signal
-        )
+        note_start(request.workflow_type.name, request.task_queue.name)
+        start = StartWorkflow(namespace.id, request, reuse, conflict, signal=signal)
+        key = self._node.executions.key(namespace.id, request.workflow_id)
+        reply = (await self._node.executions.ask(key, start)).reply
         return SignalWithStartWorkflowExecutionResponse(
             run_id=reply.run_id,
             first_execution_run_id=reply.first_run_id,

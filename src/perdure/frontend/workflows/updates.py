@@ -47,7 +47,7 @@ class WorkflowUpdates:
         )
         execution = request.workflow_execution
         reply = await self._node.updates.update(
-            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id),
             AdmitUpdate(
                 request.request.meta.update_id,
                 request.request.SerializeToString(),
@@ -71,7 +71,7 @@ class WorkflowUpdates:
             raise invalid_argument("Can't load workflow execution.  WorkflowId not set.")
         check_run_id(execution.run_id, "RunId is not valid UUID.")
         reply = await self._node.updates.poll(
-            self._node.engine.key(namespace.id, execution.workflow_id, execution.run_id),
+            self._node.executions.key(namespace.id, execution.workflow_id, execution.run_id),
             request.update_ref.update_id,
             wait(
                 call,

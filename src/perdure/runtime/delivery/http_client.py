@@ -18,7 +18,7 @@ AT_ONCE_MAX = 32
 ANSWER_BYTES_MAX = 64 * 1024
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     status: int
     reason: str
     content_type: str
@@ -36,7 +36,7 @@ class Posting(Protocol):
 
     async def post(
         self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
-    ) -> Answer:
+    ) -> HttpResponse:
         """Raise `PostFailed` if there is no answer."""
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class ThreadedPosting:
 
     async def post(
         self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
-    ) -> Answer:
+    ) -> HttpResponse:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="callback")
         return await asyncio.get_running_loop().run_in_executor(
@@ -79,7 +79,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Answer:
+def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> HttpResponse:
     """Raise `PostFailed` if there is no answer. `timeout_s` bounds each wait for the other side."""
     try:
         return _post(url, headers, body, timeout_s)
@@ -87,7 +87,7 @@ def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> An
         raise PostFailed(_words(error, url)) from error
 
 
-def _post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Answer:
+def _post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> HttpResponse:
     request = urllib.request.Request(url, data=body or None, headers=headers, method="POST")
     if body and not request.has_header("Content-type"):
         # Else it would be said to be a form.
@@ -101,8 +101,8 @@ def _post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> A
             return _read(error.code, error.reason, error.headers, told)
 
 
-def _read(status: int, reason: str, headers: Message, body: bytes) -> Answer:
-    return Answer(
+def _read(status: int, reason: str, headers: Message, body: bytes) -> HttpResponse:
+    return HttpResponse(
         status,
         reason,
         headers.get("content-type", ""),

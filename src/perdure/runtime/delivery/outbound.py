@@ -17,7 +17,7 @@ from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.runtime.delivery.circuit_breaker import CircuitBreakers
 from perdure.runtime.delivery.http_client import PostFailed, Posting, ThreadedPosting
-from perdure.runtime.shard.engine import Engine
+from perdure.runtime.executions import Executions
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +28,8 @@ _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED,
 
 
 class Callbacks:
-    def __init__(self, engine: Engine, chance: Callable[[], float]) -> None:
-        self._engine = engine
+    def __init__(self, executions: Executions, chance: Callable[[], float]) -> None:
+        self._executions = executions
         self._chance = chance
         #: Who sends: another one in a world without sockets.
         self.posting: Posting = ThreadedPosting()
@@ -38,7 +38,7 @@ class Callbacks:
 
     def deliver(self, key: ExecutionKey, callback: InvokeCallback) -> None:
         """Begin, unless it is under way."""
-        generation = self._engine.generation
+        generation = self._executions.generation
         name = (key.run_id, callback.number, callback.attempt, generation)
         if name not in self._under_way:
             task = asyncio.get_running_loop().create_task(self._run(key, callback, generation))
@@ -74,9 +74,9 @@ class Callbacks:
             chance=self._chance(),
         )
         delay_s = RETRY_S
-        while generation == self._engine.generation:
+        while generation == self._executions.generation:
             try:
-                await self._engine.ask(key, attempt)
+                await self._executions.ask(key, attempt)
                 return
             except Rejected as refusal:
                 if refusal.code is Code.NOT_FOUND:
@@ -89,7 +89,7 @@ class Callbacks:
     async def _invoke_in_turn(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
         """Invoke it as soon as its receiver is not left alone."""
         clock = asyncio.get_running_loop().time
-        limits = self._engine.environment_of(key.namespace_id).limits
+        limits = self._executions.environment_of(key.namespace_id).limits
         breaker = self._breakers.get(
             key.namespace_id, callback.url, limits.callback_breaker_open_ns / 1e9
         )
@@ -114,7 +114,9 @@ class Callbacks:
         if not callback.url.startswith(("http://", "https://")):
             # Temporal: a callback of the server itself is found by a token that the server gave; perdure gives none.
             return Verdict("handler error (BAD_REQUEST): invalid callback token", False)
-        timeout_s = self._engine.environment_of(key.namespace_id).limits.callback_timeout_ns / 1e9
+        timeout_s = (
+            self._executions.environment_of(key.namespace_id).limits.callback_timeout_ns / 1e9
+        )
         try:
             answer = await self.posting.post(
                 callback.url, dict(callback.headers), callback.body, timeout_s

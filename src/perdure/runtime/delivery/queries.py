@@ -12,17 +12,17 @@ from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.tasks.schedule import ResetSticky
+from perdure.core.workflow.views import ReadQueryTask
+from perdure.runtime.executions import Executions, Page
 from perdure.runtime.matching.task_queues import QueryOffer, QueueName, TaskQueues
 from perdure.runtime.replies import QueryTaskReply
-from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.histories import Histories, Page
 
 #: Temporal: so long before its caller gives up, a query is refused that no worker can have seen.
 EARLY_S = 1.0
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingQuery:
     answer: asyncio.Future[bytes]
     #: Loop time.
     deadline: float
@@ -35,17 +35,15 @@ class _Waiting:
 class Queries:
     def __init__(
         self,
-        engine: Engine,
+        executions: Executions,
         task_queues: TaskQueues,
-        histories: Histories,
         window_s: Callable[[], float],
     ) -> None:
         """`window_s`: who has not polled for so long is no longer there."""
         self._window_s = window_s
-        self._engine = engine
+        self._executions = executions
         self._task_queues = task_queues
-        self._histories = histories
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _WaitingQuery] = {}
         self._is_draining = False
 
     async def ask(
@@ -59,32 +57,34 @@ class Queries:
         if self._is_draining:
             raise going()
         loop = asyncio.get_running_loop()
-        query_id = self._engine.environment_of(key.namespace_id).fresh_id()
-        waiting = self._waiting[query_id] = _Waiting(loop.create_future(), deadline)
+        query_id = self._executions.environment_of(key.namespace_id).fresh_id()
+        waiting = self._waiting[query_id] = _WaitingQuery(loop.create_future(), deadline)
         timeout = loop.call_at(deadline, self._expire, query_id)
         try:
-            until_ns = self._engine.clock.now_ns() + int((deadline - loop.time()) * 1e9)
+            until_ns = self._executions.clock.now_ns() + int((deadline - loop.time()) * 1e9)
             request = Query(query_id, query, reject_condition, until_ns)
-            rejected = await self._engine.ask(key, request)
+            rejected, key = await self._executions.ask(key, request)
             if rejected is not None:
-                assert isinstance(rejected, QueryRejected)
                 return rejected
             return await waiting.answer
         finally:
             timeout.cancel()
-            waiting.answer.cancel()  # It may hold a refusal that nobody waits for.
-            if waiting.answer.done() and not waiting.answer.cancelled():
-                waiting.answer.exception()
             del self._waiting[query_id]
-            if waiting.fall_back is not None:
-                waiting.fall_back.cancel()
-            if waiting.give_up is not None:
-                waiting.give_up.cancel()
-            if waiting.offer is not None and waiting.effect is not None:
-                self._task_queues.withdraw_query(waiting.effect, waiting.offer)
-            live = self._engine.cache.peek(key)
-            if live is not None and query_id in live.run.in_flight.queries:
-                self._engine.advance(live, AbandonQuery(query_id))
+            self._give_up_waiting(key, query_id, waiting)
+
+    def _give_up_waiting(self, key: ExecutionKey, query_id: str, waiting: _WaitingQuery) -> None:
+        """The caller has its answer, or is gone: nobody need work on the query any more."""
+        answer = waiting.answer
+        answer.cancel()
+        # A refusal that nobody waits for is looked at all the same.
+        is_answered = not answer.cancelled() and answer.exception() is None
+        for handle in (waiting.fall_back, waiting.give_up):
+            if handle is not None:
+                handle.cancel()
+        if waiting.offer is not None and waiting.effect is not None:
+            self._task_queues.withdraw_query(waiting.effect, waiting.offer)
+        elif not is_answered:
+            self._executions.tell(key, AbandonQuery(query_id))
 
     def dispatch(self, key: ExecutionKey, effect: DispatchQuery) -> None:
         waiting = self._waiting.get(effect.query_id)
@@ -122,29 +122,26 @@ class Queries:
             self._task_queues.give_back(name, offer)
 
     async def _task(self, offer: QueryOffer) -> QueryTaskReply:
-        live = await self._engine.get(offer.key)
-        state = live.state
-        end_event_id = state.next_event_id
-        await self._engine.until_durable(live)
+        task, key = await self._executions.read(offer.key, ReadQueryTask())
         page = Page(b"", 0)
         if not offer.is_sticky:
-            limits = self._engine.environment_of(offer.key.namespace_id).limits
-            page = await self._histories.page(
-                live,
+            limits = self._executions.environment_of(key.namespace_id).limits
+            page = await self._executions.page(
+                key,
                 1,
-                end_event_id,
+                task.end_event_id,
                 events_max=max(1, limits.query_history_page_size),
                 taken_bytes=len(offer.query),
             )
-            if page.next_event_id >= end_event_id:
+            if page.next_event_id >= task.end_event_id:
                 page = page._replace(next_event_id=0)
         return QueryTaskReply(
             key=offer.key,
             query_id=offer.query_id,
             query=WorkflowQuery.FromString(offer.query),
-            workflow_type=state.workflow_type,
-            task_queue=state.task_queue,
-            previous_started_event_id=state.previous_started_event_id,
+            workflow_type=task.workflow_type,
+            task_queue=task.task_queue,
+            previous_started_event_id=task.previous_started_event_id,
             history=page.events,
             next_event_id=page.next_event_id,
             after_seq=page.after_seq,
@@ -166,11 +163,9 @@ class Queries:
 
     def _lose_worker(self, key: ExecutionKey, sticky_queue: str) -> None:
         """Temporal: a worker that does not take a query gets no more tasks of the run first."""
-        live = self._engine.cache.peek(key)
-        if live is not None and live.state.is_open and live.state.sticky_queue == sticky_queue:
-            self._engine.advance(live, ResetSticky())
+        self._executions.tell(key, ResetSticky(sticky_queue))
 
-    def answered(self, effect: AnswerQuery) -> None:
+    def answered(self, _: ExecutionKey, effect: AnswerQuery) -> None:
         """The answer came along with a workflow task."""
         if effect.refusal is not None:
             self._settle(effect.query_id, effect.refusal)

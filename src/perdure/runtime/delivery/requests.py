@@ -16,15 +16,12 @@ from temporalio.api.enums.v1 import (
     ParentClosePolicy,
     SignalExternalWorkflowExecutionFailedCause,
     StartChildWorkflowExecutionFailedCause,
-    WorkflowIdConflictPolicy,
-    WorkflowIdReusePolicy,
 )
 from temporalio.api.history.v1 import (
     HistoryEvent,
     RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
     SignalExternalWorkflowExecutionInitiatedEventAttributes,
 )
-from temporalio.api.sdk.v1 import UserMetadata
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
@@ -38,7 +35,6 @@ from perdure.core.workflow.children import (
     RecordChildNotStarted,
     RecordChildStarted,
     start_request,
-    with_parent,
 )
 from perdure.core.workflow.effects import (
     AskChild,
@@ -55,17 +51,10 @@ from perdure.core.workflow.external_workflows import (
     RecordExternalSignaled,
 )
 from perdure.core.workflow.lifecycle.execution import Terminate
-from perdure.core.workflow.lifecycle.start_policy import (
-    Start,
-    StartNew,
-    decide,
-    started_attributes,
-)
 from perdure.core.workflow.signals import Signal
-from perdure.runtime.shard.cached import CachedExecution
-from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.journal import last_events
-from perdure.runtime.starts import begin
+from perdure.core.workflow.start_workflow import StartedBy, StartWorkflow, child_policies
+from perdure.core.workflow.views import ReadChainLink
+from perdure.runtime.executions import Executions
 
 log = structlog.get_logger(__name__)
 
@@ -84,18 +73,20 @@ NotCanceled = CancelExternalWorkflowExecutionFailedCause
 
 
 class OutgoingRequests:
-    def __init__(
-        self, engine: Engine, fresh_id: Callable[[], str], namespace_name: Callable[[str], str]
-    ) -> None:
+    def __init__(self, executions: Executions, namespace_name: Callable[[str], str]) -> None:
         """`namespace_name` returns the name of the namespace with an id; empty if it is not there."""
-        self._engine = engine
+        self._executions = executions
         self._namespace_name = namespace_name
-        self._fresh_id = fresh_id
         self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
 
     def deliver(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
         """Begin, unless it is under way. What was begun before memory was thrown away does not count."""
-        name = (key.run_id, type(outgoing), outgoing.initiated_event_id, self._engine.generation)
+        name = (
+            key.run_id,
+            type(outgoing),
+            outgoing.initiated_event_id,
+            self._executions.generation,
+        )
         if name not in self._under_way:
             task = asyncio.get_running_loop().create_task(self._run(key, outgoing, name[-1]))
             self._under_way[name] = task
@@ -109,7 +100,7 @@ class OutgoingRequests:
 
     async def _run(self, key: ExecutionKey, outgoing: OutgoingRequest, generation: int) -> None:
         delay_s = RETRY_S
-        while generation == self._engine.generation:
+        while generation == self._executions.generation:
             try:
                 await self._carry_out(key, outgoing)
                 return
@@ -139,21 +130,25 @@ class OutgoingRequests:
             answer = await self._signal(key, outgoing)
         else:
             answer = await self._cancel(key, outgoing)
-        await self._engine.ask(key, answer)
+        await self._executions.ask(key, answer)
 
     # Children
 
-    async def _start_child(self, key: ExecutionKey, outgoing: StartChild) -> Request[Any]:
+    async def _start_child(self, key: ExecutionKey, outgoing: StartChild) -> Request[None]:
         if self._is_gone(outgoing.namespace_id):
             return RecordChildNotStarted(
                 outgoing.initiated_event_id,
                 ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
             )
-        target = self._engine.key(outgoing.namespace_id or key.namespace_id, outgoing.workflow_id)
-        current = await self._engine.find(target)
-        live = current
+        target = self._executions.key(
+            outgoing.namespace_id or key.namespace_id, outgoing.workflow_id
+        )
+        request = start_request(outgoing)
+        reuse, conflict = child_policies(request.workflow_id_reuse_policy)
+        parent = StartedBy(outgoing, key.namespace_id, _execution(key))
+        start = StartWorkflow(target.namespace_id, request, reuse, conflict, parent=parent)
         try:
-            live = self._child(key, outgoing, target, current)
+            started = await self._executions.ask(target, start)
         except Rejected as refusal:
             if refusal.code is not Code.ALREADY_EXISTS:
                 raise
@@ -161,84 +156,32 @@ class OutgoingRequests:
                 outgoing.initiated_event_id,
                 ChildNotStarted.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS,
             )
-        finally:
-            await self._engine.until_durable(live)
-        return RecordChildStarted(outgoing.initiated_event_id, live.state.first_run_id)
+        return RecordChildStarted(outgoing.initiated_event_id, started.reply.first_run_id)
 
     def _is_gone(self, namespace_id: str) -> bool:
         """Whether this is another namespace than the sender's, and has been deleted meanwhile."""
         return bool(namespace_id) and not self._namespace_name(namespace_id)
 
-    def _child(
-        self,
-        key: ExecutionKey,
-        outgoing: StartChild,
-        target: ExecutionKey,
-        current: CachedExecution | None,
-    ) -> CachedExecution:
-        """Return the child: started now, or by an earlier try."""
-        engine = self._engine
-        if current is not None and current.state.parent is not None:
-            parent = current.state.parent
-            parents = (key.run_id, *outgoing.base_run_ids)
-            if (
-                parent.run_id in parents
-                and parent.workflow_id == key.business_id
-                and parent.initiated_event_id == outgoing.initiated_event_id
-            ):
-                return current
-        limits, now_ns = engine.environment_of(target.namespace_id).limits, engine.clock.now_ns()
-        request = start_request(outgoing)
-        reuse, conflict = _policies(request.workflow_id_reuse_policy)
-        decision = decide(
-            current.state if current is not None else None,
-            request_id=outgoing.request_id,
-            reuse=reuse,
-            conflict=conflict,
-            now_ns=now_ns,
-            limits=limits,
-        )
-        if not isinstance(decision, StartNew):
-            assert current is not None
-            return current
-        run_id = self._fresh_id()
-        attributes = started_attributes(request, run_id, now_ns=now_ns, limits=limits)
-        with_parent(attributes, outgoing, key.namespace_id, _execution(key))
-        return begin(
-            engine,
-            target,
-            current,
-            decision,
-            Start(
-                namespace_id=target.namespace_id,
-                namespace=request.namespace,
-                workflow_id=outgoing.workflow_id,
-                run_id=run_id,
-                attributes=attributes,
-                request_id=outgoing.request_id,
-                user_metadata=(
-                    UserMetadata.FromString(outgoing.user_metadata)
-                    if outgoing.user_metadata
-                    else None
-                ),
-            ),
-        )
-
     async def _ask_child(self, key: ExecutionKey, outgoing: AskChild) -> Request[Any]:
         """Go to the last run of the child, and see whether it has closed."""
-        child = self._engine.key(
+        still_open = AcknowledgeChildOpen(outgoing.initiated_event_id)
+        child = self._executions.key(
             outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, outgoing.run_id
         )
-        live = await self._engine.find(child)
-        while live is not None and (following := _followed_by(live)):
-            child = child._replace(run_id=following)
-            live = await self._engine.find(child)
-        if live is None or live.state.is_open:
-            return AcknowledgeChildOpen(outgoing.initiated_event_id)
-        await self._engine.until_durable(live)
-        events = await last_events(self._engine.store, child)
+        try:
+            link = (await self._executions.read(child, ReadChainLink())).reply
+            while link.following_run_id:
+                child = child._replace(run_id=link.following_run_id)
+                link = (await self._executions.read(child, ReadChainLink())).reply
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+            return still_open
+        if link.is_open:
+            return still_open
+        events = await self._executions.last_transition(child)
         if not events:  # It was deleted just now.
-            return AcknowledgeChildOpen(outgoing.initiated_event_id)
+            return still_open
         return RecordChildClosed(
             initiated_event_id=outgoing.initiated_event_id,
             workflow_id=outgoing.workflow_id,
@@ -247,7 +190,7 @@ class OutgoingRequests:
             event=events[-1],
         )
 
-    async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> Request[Any]:
+    async def _tell_parent(self, key: ExecutionKey, outgoing: TellParent) -> Request[None]:
         closed = RecordChildClosed(
             initiated_event_id=outgoing.initiated_event_id,
             workflow_id=key.business_id,
@@ -257,13 +200,13 @@ class OutgoingRequests:
         )
         run_id = outgoing.run_id
         while run_id:
-            parent = self._engine.key(
+            parent = self._executions.key(
                 outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, run_id
             )
             run_id = await self._ask_if_there(parent, closed)
         return AcknowledgeParentTold()
 
-    async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> Request[Any]:
+    async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> Request[None]:
         request: Request[Any]
         if outgoing.policy == ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE:
             request = Terminate(
@@ -282,14 +225,16 @@ class OutgoingRequests:
                 sender=_execution(key),
                 child_only=True,
             )
-        child = self._engine.key(outgoing.namespace_id or key.namespace_id, outgoing.workflow_id)
+        child = self._executions.key(
+            outgoing.namespace_id or key.namespace_id, outgoing.workflow_id
+        )
         await self._ask_if_there(child, request)
         return AcknowledgeChildReleased(outgoing.initiated_event_id)
 
     async def _ask_if_there(self, key: ExecutionKey, request: Request[Any]) -> Any:
         """Return the answer; False if there is nobody to ask."""
         try:
-            return await self._engine.ask(key, request)
+            return (await self._executions.ask(key, request)).reply
         except Rejected as refusal:
             if refusal.code is not Code.NOT_FOUND:
                 raise
@@ -297,7 +242,7 @@ class OutgoingRequests:
 
     # Others
 
-    async def _signal(self, key: ExecutionKey, outgoing: SignalExternal) -> Request[Any]:
+    async def _signal(self, key: ExecutionKey, outgoing: SignalExternal) -> Request[None]:
         wanted = SignalExternalWorkflowExecutionInitiatedEventAttributes.FromString(
             outgoing.attributes
         )
@@ -320,7 +265,7 @@ class OutgoingRequests:
             child_only=wanted.child_workflow_only,
         )
         try:
-            await self._engine.ask(await self._target(wanted), signal)
+            await self._executions.ask(await self._target(wanted), signal)
         except Rejected as refusal:
             if refusal.code is Code.NOT_FOUND:
                 cause = not_there
@@ -330,7 +275,7 @@ class OutgoingRequests:
                 raise
         return RecordExternalSignaled(outgoing.initiated_event_id, cause)
 
-    async def _cancel(self, key: ExecutionKey, outgoing: CancelExternal) -> Request[Any]:
+    async def _cancel(self, key: ExecutionKey, outgoing: CancelExternal) -> Request[None]:
         wanted = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.FromString(
             outgoing.attributes
         )
@@ -364,30 +309,17 @@ class OutgoingRequests:
         A parent knows its child by its first run, and means the last run of that chain: see docs/surprises.md.
         """
         target = wanted.workflow_execution
-        key = self._engine.key(wanted.namespace_id, target.workflow_id, target.run_id)
+        key = self._executions.key(wanted.namespace_id, target.workflow_id, target.run_id)
         if not (wanted.child_workflow_only and target.run_id):
             return key
-        current = await self._engine.find(key._replace(run_id=""))
-        is_chain = current is not None and current.state.first_run_id == target.run_id
-        return key._replace(run_id="") if is_chain else key
-
-
-def _policies(
-    reuse: WorkflowIdReusePolicy.ValueType,
-) -> tuple[WorkflowIdReusePolicy.ValueType, WorkflowIdConflictPolicy.ValueType]:
-    """Return what a child's one policy means, which knows of a run that is there as well as of one that was."""
-    if reuse == WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
-        return (
-            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-            WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
-        )
-    return reuse, WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
-
-
-def _followed_by(live: CachedExecution) -> str:
-    """Return the run as which the workflow goes on; empty if this one is the last."""
-    state = live.state
-    return state.new_run_id or (state.reset_run_id if state.made_way else "")
+        current = key._replace(run_id="")
+        try:
+            link = (await self._executions.read(current, ReadChainLink())).reply
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+            return key
+        return current if link.first_run_id == target.run_id else key
 
 
 def _is_itself(key: ExecutionKey, wanted: _Initiated) -> bool:

@@ -4,7 +4,8 @@ An update that memory has lost with a lease is asked for again: its id says whet
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from temporalio.api.history.v1 import History
@@ -12,10 +13,11 @@ from temporalio.api.history.v1 import History
 from perdure.core.errors import Code, Rejected, going
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.effects import AnswerUpdate
-from perdure.core.workflow.updates import ADMITTED, COMPLETED, AdmitUpdate, UpdateStatus, status
-from perdure.runtime.shard.cached import CachedExecution
-from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.histories import Histories
+from perdure.core.workflow.start_workflow import StartReply, StartWorkflow
+from perdure.core.workflow.updates import ADMITTED, COMPLETED, AdmitUpdate, UpdateStatus
+from perdure.core.workflow.views import ReadUpdate
+from perdure.runtime.executions import Answer, Executions
+from perdure.runtime.replies import StartFailed, UpdateFailed
 
 RETRY_S = 0.05
 
@@ -43,50 +45,77 @@ class UpdateReply:
     was_done: bool = False
 
 
-@dataclass(slots=True)
-class _Waiting:
-    stage: int
-    settled: asyncio.Future[AnswerUpdate]
+class _WaitingUpdate:
+    """A caller that waits for one update of a workflow id; it learns by and by which run has it."""
+
+    __slots__ = ("answered", "arrived", "run_id", "stage")
+
+    def __init__(self, stage: int) -> None:
+        self.stage = stage
+        self.run_id = ""
+        self.answered: asyncio.Future[AnswerUpdate] = asyncio.get_running_loop().create_future()
+        #: Answers from before the run was known, by run id.
+        self.arrived: dict[str, AnswerUpdate] = {}
+
+    def hear(self, run_id: str, effect: AnswerUpdate) -> None:
+        if effect.refusal is None and effect.stage < self.stage:
+            return
+        if not self.run_id:
+            self.arrived[run_id] = effect
+        elif run_id == self.run_id and not self.answered.done():
+            self.answered.set_result(effect)
+
+    def expect(self, run_id: str) -> None:
+        """The run is known now."""
+        self.run_id = run_id
+        if run_id in self.arrived:
+            self.hear(run_id, self.arrived[run_id])
 
 
 class Updates:
-    def __init__(self, engine: Engine, histories: Histories) -> None:
-        self._engine = engine
-        self._histories = histories
-        #: By run id and update id.
-        self._waiting: dict[tuple[str, str], list[_Waiting]] = {}
+    def __init__(self, executions: Executions) -> None:
+        self._executions = executions
+        #: By namespace id, workflow id and update id.
+        self._waiting: dict[tuple[str, str, str], list[_WaitingUpdate]] = {}
         self._is_draining = False
 
     async def update(self, key: ExecutionKey, request: AdmitUpdate, wait: Wait) -> UpdateReply:
         """Return once the update has come to the stage that `wait` names, or how far it is. Raises `Rejected`."""
         while True:
             try:
-                live = await self._engine.get(key)
-                return await self.admit(live, request, wait)
+                with self._listening(key, request.update_id, wait.stage) as waiting:
+                    admitted = await self._executions.ask(key, request)
+                    return await self._follow(admitted, request.update_id, waiting, wait)
             except Rejected as refusal:
                 await self._pause(refusal, wait.deadline)
 
-    async def admit(self, live: CachedExecution, request: AdmitUpdate, wait: Wait) -> UpdateReply:
-        """As `update`, of one run: what it refuses is not tried again. Raises `Rejected`."""
-
-        def admit(live: CachedExecution) -> UpdateStatus:
-            known = self._engine.advance(live, request)
-            assert isinstance(known, UpdateStatus)
-            return known
-
-        return await self._follow(live, request.update_id, admit, wait)
+    async def update_with_start(
+        self, key: ExecutionKey, start: StartWorkflow, wait: Wait
+    ) -> tuple[StartReply, UpdateReply]:
+        """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
+        assert start.update is not None
+        update_id = start.update.update_id
+        with self._listening(key, update_id, wait.stage) as waiting:
+            try:
+                reply, run = await self._executions.ask(key, start)
+            except Rejected as refusal:
+                raise StartFailed(refusal) from refusal
+            try:
+                if isinstance(reply.update, Rejected):
+                    raise reply.update
+                assert reply.update is not None
+                admitted = Answer(reply.update, run)
+                return reply, await self._follow(admitted, update_id, waiting, wait)
+            except Rejected as refusal:
+                raise UpdateFailed(refusal, started=reply.started) from refusal
 
     async def poll(self, key: ExecutionKey, update_id: str, wait: Wait) -> UpdateReply:
-        def look(live: CachedExecution) -> UpdateStatus:
-            known = status(live.run, update_id)
-            if known is None:
-                raise Rejected(Code.NOT_FOUND, f'update "{update_id}" not found')
-            return known
-
+        """As `update`, of one that was sent before. Raises `Rejected`."""
         while True:
             try:
-                live = await self._engine.get(key)
-                return await self._follow(live, update_id, look, wait)
+                with self._listening(key, update_id, wait.stage) as waiting:
+                    known = await self._executions.read(key, ReadUpdate(update_id))
+                    return await self._follow(known, update_id, waiting, wait)
             except Rejected as refusal:
                 await self._pause(refusal, wait.deadline)
 
@@ -100,51 +129,60 @@ class Updates:
             raise refusal
         await asyncio.sleep(RETRY_S)
 
-    async def _follow(
-        self,
-        live: CachedExecution,
-        update_id: str,
-        ask: Callable[[CachedExecution], UpdateStatus],
-        wait: Wait,
-    ) -> UpdateReply:
-        """Wait for an update of one run. `ask` is called at once, after this caller is known to wait."""
+    @contextmanager
+    def _listening(self, key: ExecutionKey, update_id: str, stage: int) -> Iterator[_WaitingUpdate]:
+        """Have a caller hear of an update from now on. Raises `Rejected` while the node drains."""
         if self._is_draining:
             raise going()
-        loop = asyncio.get_running_loop()
-        run_id = live.key.run_id
-        waiting = _Waiting(wait.stage, loop.create_future())
-        name = (run_id, update_id)
+        name = (key.namespace_id, key.business_id, update_id)
+        waiting = _WaitingUpdate(stage)
         self._waiting.setdefault(name, []).append(waiting)
         try:
-            known = await self._engine.answer(live, lambda: ask(live))
-            if known.stage == COMPLETED:
-                outcome = await self._outcome(live, known)
-                return UpdateReply(run_id, COMPLETED, outcome, was_done=True)
-            if known.stage >= wait.stage:
-                return UpdateReply(run_id, known.stage, b"")
-            until = min(wait.deadline, wait.soft_deadline)
-            async with asyncio.timeout_at(until):
-                settled = await waiting.settled
-        except TimeoutError:
-            if wait.deadline <= wait.soft_deadline:
-                raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
-            now = await self._engine.answer(live, lambda: status(live.run, update_id) or known)
-            outcome = await self._outcome(live, now) if now.stage == COMPLETED else b""
-            return UpdateReply(run_id, now.stage, outcome)
+            yield waiting
         finally:
             others = self._waiting[name]
             others.remove(waiting)
             if not others:
                 del self._waiting[name]
-        if settled.refusal is not None:
-            raise settled.refusal
-        return UpdateReply(run_id, settled.stage, settled.outcome)
 
-    async def _outcome(self, live: CachedExecution, known: UpdateStatus) -> bytes:
+    async def _follow(
+        self, known: Answer[UpdateStatus], update_id: str, waiting: _WaitingUpdate, wait: Wait
+    ) -> UpdateReply:
+        """Wait until an update that was admitted comes to the stage that `wait` names."""
+        status, key = known
+        if status.stage == COMPLETED:
+            return UpdateReply(
+                key.run_id, COMPLETED, await self._outcome(key, status), was_done=True
+            )
+        if status.stage >= wait.stage:
+            return UpdateReply(key.run_id, status.stage, b"")
+        waiting.expect(key.run_id)
+        try:
+            async with asyncio.timeout_at(min(wait.deadline, wait.soft_deadline)):
+                answered = await waiting.answered
+        except TimeoutError:
+            if wait.deadline <= wait.soft_deadline:
+                raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
+            return await self._how_far(key, update_id, status)
+        if answered.refusal is not None:
+            raise answered.refusal
+        return UpdateReply(key.run_id, answered.stage, answered.outcome)
+
+    async def _how_far(self, key: ExecutionKey, update_id: str, known: UpdateStatus) -> UpdateReply:
+        """Return how far an update is now; `known` if nothing is known of it any more."""
+        try:
+            known = (await self._executions.read(key, ReadUpdate(update_id))).reply
+        except Rejected as refusal:
+            if refusal.code is not Code.NOT_FOUND:
+                raise
+        outcome = await self._outcome(key, known) if known.stage == COMPLETED else b""
+        return UpdateReply(key.run_id, known.stage, outcome)
+
+    async def _outcome(self, key: ExecutionKey, known: UpdateStatus) -> bytes:
         if known.outcome:
             return known.outcome
         event_id = known.completed_event_id
-        page = await self._histories.page(live, event_id, event_id + 1, events_max=1)
+        page = await self._executions.page(key, event_id, event_id + 1, events_max=1)
         [event] = History.FromString(page.events).events
         outcome: bytes = (
             event.workflow_execution_update_completed_event_attributes.outcome.SerializeToString()
@@ -154,22 +192,22 @@ class Updates:
     # What the engine tells
 
     def notify(self, key: ExecutionKey, effect: AnswerUpdate) -> None:
-        for waiting in self._waiting.get((key.run_id, effect.update_id), ()):
-            reached = effect.refusal is not None or effect.stage >= waiting.stage
-            if reached and not waiting.settled.done():
-                waiting.settled.set_result(effect)
+        """An update has come to a stage that its callers may wait for."""
+        name = (key.namespace_id, key.business_id, effect.update_id)
+        for waiting in self._waiting.get(name, ()):
+            waiting.hear(key.run_id, effect)
 
     def forget(self) -> None:
-        """Memory is thrown away: who waits must ask again."""
+        """Memory is thrown away: callers that wait must ask again."""
         self._refuse(Rejected(Code.UNAVAILABLE, "workflow update was aborted"))
 
     def drain(self) -> None:
-        """Refuse all who wait: no worker can answer any more. Asked again, an update that was accepted goes on."""
+        """Refuse all callers: no worker can answer any more. Asked again, an update that was accepted goes on."""
         self._is_draining = True
         self._refuse(going())
 
     def _refuse(self, refusal: Rejected) -> None:
-        for (_, update_id), others in self._waiting.items():
+        for (_, _, update_id), others in self._waiting.items():
             for waiting in others:
-                if not waiting.settled.done():
-                    waiting.settled.set_result(AnswerUpdate(update_id, ADMITTED, b"", refusal))
+                if not waiting.answered.done():
+                    waiting.answered.set_result(AnswerUpdate(update_id, ADMITTED, b"", refusal))

@@ -13,11 +13,11 @@ from temporalio.api.enums.v1 import NamespaceState
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
+from perdure.runtime.executions import Executions
 from perdure.runtime.maintenance.retention import RUNS_AT_ONCE_MAX, Remover, at_once
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import REFRESH_EVERY_S, Deletion, Namespace, Namespaces
-from perdure.runtime.shard.engine import Engine
-from perdure.store.port import NEVER_NS, ListedPlace, ListedRun, StoreError
+from perdure.store.port import NEVER_NS, ListedPlace, ListedRun, Store, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -31,19 +31,21 @@ _SUFFIX_LENGTH_MIN = 5
 class NamespaceDeletion:
     def __init__(
         self,
-        engine: Engine,
+        executions: Executions,
+        store: Store,
         namespaces: Namespaces,
         remover: Remover,
         lists: VisibilityReplicator | None = None,
     ) -> None:
-        self._engine = engine
+        self._executions = executions
+        self._store = store
         self._lists = lists
         self._namespaces = namespaces
         self._remover = remover
 
     async def delete(self, namespace: Namespace, delay_ns: int) -> str:
         """Begin to delete it, or go on with another delay. Return the name that it has from now on."""
-        now_ns = self._engine.clock.now_ns()
+        now_ns = self._executions.clock.now_ns()
 
         def change(old: Namespace) -> Namespace:
             deletion = old.deletion or Deletion(now_ns)
@@ -62,7 +64,7 @@ class NamespaceDeletion:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for namespace in self._namespaces.being_deleted():
-                if not self._engine.is_serving:
+                if not self._executions.is_serving:
                     break
                 try:
                     await self.go_on(namespace)
@@ -75,7 +77,7 @@ class NamespaceDeletion:
 
     async def go_on(self, namespace: Namespace) -> bool:
         """Do what can be done now. Return whether the namespace is gone. Raises `Rejected`, `StoreError`."""
-        deletion, now_ns = namespace.deletion, self._engine.clock.now_ns()
+        deletion, now_ns = namespace.deletion, self._executions.clock.now_ns()
         assert deletion is not None
         if now_ns < deletion.requested_at_ns + GRACE_NS:
             return False
@@ -100,11 +102,11 @@ class NamespaceDeletion:
         stays like that. Until visibility shows it, it counts as one run more. A run that was started before and is not
         durable yet is waited for: the store may take its time.
         """
-        await self._engine.flush()
+        await self._executions.flush()
         count = int(self._lists is not None and not await self._lists.show(ended_ns))
         after: ListedPlace | None = None
         while True:
-            runs = await self._engine.store.longest_closed(
+            runs = await self._store.longest_closed(
                 namespace.id,
                 archetype=None,
                 until_ns=NEVER_NS,
@@ -128,7 +130,7 @@ class NamespaceDeletion:
 
     async def _delete(self, key: ExecutionKey) -> None:
         try:
-            await self._engine.delete(key)
+            await self._executions.delete(key)
         except Rejected as refusal:
             if refusal.code is not Code.NOT_FOUND:
                 raise

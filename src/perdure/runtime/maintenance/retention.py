@@ -17,9 +17,9 @@ import structlog
 from perdure.core.errors import Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.dynamic_config import DynamicConfig
+from perdure.runtime.executions import Executions
 from perdure.runtime.namespaces import Namespace, Namespaces
-from perdure.runtime.shard.engine import Engine
-from perdure.store.port import ListedPlace, ListedRun, StoreError
+from perdure.store.port import ListedPlace, ListedRun, Store, StoreError
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -42,44 +42,49 @@ REST_ALONE = 1.0
 class Remover:
     """Removes closed runs, in small batches and with rests in between. One for all that does so on a node."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, executions: Executions, store: Store) -> None:
+        self._executions = executions
+        self._store = store
         self._one_at_a_time = asyncio.Lock()
 
     async def remove(self, namespace_id: str, runs: Sequence[ListedRun]) -> int:
         """Remove runs that are closed without pending effects. Return how many. Raises `Rejected`, `StoreError`."""
         keys = [self.key(namespace_id, run) for run in runs]
-        return await self._with_a_rest(lambda: self._engine.remove_closed(keys))
+        return await self._with_a_rest(lambda: self._executions.remove_closed(keys))
 
     async def shrink(self) -> None:
         """Give back to the disk what was removed. Raises `StoreError`."""
-        while await self._with_a_rest(self._engine.store.shrink):
+        while await self._with_a_rest(self._store.shrink):
             pass
 
     async def _with_a_rest(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` does, after a rest."""
         async with self._one_at_a_time:
-            clock, rows_before = asyncio.get_running_loop().time, self._engine.rows_written
+            clock, rows_before = asyncio.get_running_loop().time, self._executions.rows_written
             began = clock()
             done = await work()
-            is_alone = self._engine.rows_written == rows_before
+            is_alone = self._executions.rows_written == rows_before
             rest = REST_ALONE if is_alone else REST_BESIDE_OTHERS
             await asyncio.sleep((clock() - began) * rest)
             return done
 
     def key(self, namespace_id: str, run: ListedRun) -> ExecutionKey:
-        return self._engine.key(namespace_id, run.business_id, run.run_id, archetype=run.archetype)
+        return self._executions.key(
+            namespace_id, run.business_id, run.run_id, archetype=run.archetype
+        )
 
 
 class Retention:
     def __init__(
         self,
-        engine: Engine,
+        executions: Executions,
+        store: Store,
         namespaces: Namespaces,
         remover: Remover,
         config: Callable[[], DynamicConfig],
     ) -> None:
-        self._engine = engine
+        self._executions = executions
+        self._store = store
         self._namespaces = namespaces
         self._remover = remover
         self._config = config
@@ -90,7 +95,7 @@ class Retention:
         while True:
             every_s = self._config().seconds(every, SWEEP_EVERY_S)
             await asyncio.sleep(min(max(every_s, SWEEP_EVERY_MIN_S), SWEEP_EVERY_S))
-            if not self._engine.is_serving:
+            if not self._executions.is_serving:
                 continue
             try:
                 await self.sweep()
@@ -114,8 +119,8 @@ class Retention:
         while True:
             # Each time again: it may have been changed.
             kept_ns = self._namespaces.retention_ns(namespace.id)
-            until_ns = self._engine.clock.now_ns() - kept_ns
-            due = await self._engine.store.longest_closed(
+            until_ns = self._executions.clock.now_ns() - kept_ns
+            due = await self._store.longest_closed(
                 namespace.id, until_ns=until_ns, limit=RUNS_AT_ONCE_MAX, after=after
             )
             if not due or kept_ns <= 0:

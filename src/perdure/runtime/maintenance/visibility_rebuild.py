@@ -4,13 +4,17 @@ No node serves meanwhile: the rebuild holds the leases. It may be interrupted, a
 be lost.
 """
 
+from perdure.core.archetypes import ARCHETYPES
+from perdure.core.execution.archetype import VisibilityFields
+from perdure.core.execution.environment import Environment
 from perdure.core.execution.key import ExecutionKey
+from perdure.core.limits import Limits
 from perdure.runtime.namespaces import Namespaces
-from perdure.runtime.shard.cached import stored_state
 from perdure.runtime.visibility import visibility_row
 from perdure.store.external_visibility import OutboxStore
 from perdure.store.port import (
     Batch,
+    LoadedRun,
     StoreError,
     cover_all,
 )
@@ -27,14 +31,19 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
             raise StoreError("a server has the database, or had it a moment ago: stop it first")
         namespaces = Namespaces(store, lambda: "", lambda: 0)
         await namespaces.load()
+        custom_attributes = namespaces.custom_attributes
+        environment = Environment(
+            Limits(), lambda: "", is_current_attribute=namespaces.is_current_attribute
+        )
         count = 0
         after: ExecutionKey | None = None
         while keys := await store.runs(after, RUNS_AT_ONCE):
             await store.renew(leases, TTL_NS)
-            states = [
-                stored_state(loaded) for loaded in await store.load(keys) if loaded is not None
+            rows = [
+                visibility_row(key.archetype, _shown(key, loaded, environment), custom_attributes)
+                for key, loaded in zip(keys, await store.load(keys), strict=True)
+                if loaded is not None
             ]
-            rows = [visibility_row(each, namespaces.custom_attributes) for each in states]
             await store.commit(Batch(leases, visibility=rows))
             count += len(rows)
             after = keys[-1]
@@ -45,3 +54,9 @@ async def rebuild_lists(store: OutboxStore, owner: str) -> int:
         return count
     finally:
         await store.release(leases)
+
+
+def _shown(key: ExecutionKey, loaded: LoadedRun, environment: Environment) -> VisibilityFields:
+    archetype = ARCHETYPES[key.archetype]
+    rows = ((each.events, each.internal) for each in loaded.journal)
+    return archetype.visibility(archetype.load(loaded.row.snapshot, rows), environment)

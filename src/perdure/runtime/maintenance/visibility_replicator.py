@@ -16,11 +16,14 @@ from typing import Protocol
 import structlog
 
 from perdure.runtime.clock import Clock
-from perdure.runtime.shard.leases import RETRY_S, TTL_NS
 from perdure.store.external_visibility import ExternalVisibility, OutboxSize
 from perdure.store.port import Batch, Lease, StoreError, cover_all
 
 log = structlog.get_logger(__name__)
+
+#: The lease of the second database is granted for so long, as that of a range of the key space is.
+TTL_NS = 6 * 10**9
+RETRY_S = 0.25
 
 ROWS_AT_ONCE_MAX = 500
 #: Rest for so long after each batch that was not full: what comes meanwhile goes together.

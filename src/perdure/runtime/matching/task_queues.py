@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from perdure.core.execution.key import ExecutionKey
+from perdure.core.execution.outcome import Effect
 from perdure.core.matching.backlog import Weights
 from perdure.core.matching.scaling import suggested_pollers
 from perdure.core.matching.task_queue import (
@@ -21,9 +22,8 @@ from perdure.core.workflow.effects import (
     DispatchWorkflowTask,
     Fairness,
 )
-from perdure.core.workflow.machine import pending_effects
 from perdure.runtime.clock import Clock
-from perdure.runtime.shard.cache import ExecutionCache
+from perdure.runtime.executions import Executions
 
 SWEEP_EVERY_S = 30.0
 _LATE_S = 0.001
@@ -284,13 +284,13 @@ class TaskQueues:
     def names(self) -> Iterator[QueueName]:
         return iter(self._queues)
 
-    async def sweep(self, cache: ExecutionCache) -> None:
+    async def sweep(self, executions: Executions) -> None:
         """Forget what nobody uses, for ever."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
-            self.forget_unused(cache)
+            self.forget_unused(executions)
 
-    def forget_unused(self, cache: ExecutionCache) -> None:
+    def forget_unused(self, executions: Executions) -> None:
         """Forget pollers and queues that nobody uses.
 
         Tasks that came to nothing, because their run was ended or went to another worker, are as a rule found out when
@@ -300,7 +300,7 @@ class TaskQueues:
         for name, queue in list(self._queues.items()):
             queue.forget_pollers(now_ns)
             if queue.is_forsaken(now_ns):
-                queue.drop(lambda offer: not _is_pending(offer, cache, now_ns))
+                queue.drop(lambda offer: not _is_pending(offer, executions))
             if queue.is_idle(now_ns):
                 del self._queues[name]
 
@@ -328,21 +328,17 @@ def _fairness_of(offer: Offer) -> Fairness | None:
     return None if isinstance(offer, QueryOffer) else offer.fairness
 
 
-def _is_pending(offer: Offer, cache: ExecutionCache, now_ns: int) -> bool:
-    """Whether a run waits for this task to be taken."""
-    live = cache.peek(offer.key)
-    if live is None:
-        return cache.waits_for_a_poll(offer.key)
-    for effect in pending_effects(live.run, now_ns):
+def _is_pending(offer: Offer, executions: Executions) -> bool:
+    """Return whether an execution waits for this task to be taken."""
+
+    def is_this(effect: Effect) -> bool:
         if isinstance(effect, DispatchWorkflowTask) and isinstance(offer, WorkflowOffer):
-            found: Offer = workflow_offer(offer.key, effect)
-        elif isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
-            found = activity_offer(offer.key, effect)
-        else:
-            continue
-        if found == offer:
-            return True
-    return False
+            return workflow_offer(offer.key, effect) == offer
+        if isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
+            return activity_offer(offer.key, effect) == offer
+        return False
+
+    return executions.has_pending(offer.key, is_this)
 
 
 def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:

@@ -1,53 +1,46 @@
-"""One run in memory, with what the shell must remember about it."""
-
-from __future__ import annotations
+"""One execution in memory, with what the engine must remember about it. Private to this package."""
 
 import asyncio
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Any
 
+from perdure.core.archetypes import ARCHETYPES
+from perdure.core.execution.archetype import Archetype
 from perdure.core.execution.key import ExecutionKey
-from perdure.core.workflow.machine import fold
-from perdure.core.workflow.records import decode_state, encode_state
-from perdure.core.workflow.state import Run, RunState
+from perdure.runtime.shard.batch import OpenBatch
 from perdure.store.port import JournalRow, LoadedRun
 
-if TYPE_CHECKING:
-    from perdure.runtime.shard.group_commit import OpenBatch
-
-#: A run keeps this many bytes of its latest history at hand, and whatever a sticky worker has not seen.
+#: An execution keeps this many bytes of its latest history at hand, and whatever a sticky worker has not seen.
 TAIL_BYTES_MAX = 32 * 1024
-#: Also of what it has not seen, this much at most: the rest is in the store.
+#: The part that no worker has seen has this many bytes at most: the rest is in the store.
 UNSEEN_BYTES_MAX = 512 * 1024
-#: A snapshot is written after so many journal rows, or bytes of them, so that loading a run takes a bounded time.
+#: A snapshot is written after so many journal rows, or bytes of them, so that loading takes a bounded time.
 SNAPSHOT_EVERY_ROWS = 256
 SNAPSHOT_EVERY_BYTES = 1024 * 1024
-
-
-def stored_state(stored: LoadedRun) -> RunState:
-    """Return the state that a run's snapshot and the journal rows after it mean."""
-    snapshot = stored.row.snapshot
-    state = decode_state(snapshot) if snapshot else RunState()
-    return fold(state, ((each.events, each.internal) for each in stored.journal))
+#: A bug's log line tells the latest requests of the execution, so many.
+STORY_LENGTH = 12
 
 
 class CachedExecution:
-    """Invariant: `run` is what folding the run's journal up to `seq` gives, durable or about to be (`batch`)."""
+    """Invariant: `execution` is what folding the journal up to `seq` gives, durable or about to be (`batch`)."""
 
     __slots__ = (
         "__weakref__",
+        "archetype",
         "batch",
         "due_at_ns",
+        "execution",
         "is_being_evicted",
         "is_known_to_be_large",
         "key",
         "reference",
-        "run",
         "run_number",
         "seq",
         "snapshot_bytes",
         "snapshot_seq",
+        "story",
+        "summary",
         "tail",
         "tail_bytes",
         "tail_first_event_id",
@@ -56,58 +49,66 @@ class CachedExecution:
         "waiters",
     )
 
-    def __init__(self, key: ExecutionKey, run_number: int, run: Run) -> None:
+    def __init__(self, key: ExecutionKey, run_number: int, execution: Any = None) -> None:
+        """`execution` is the archetype's own; None for one that nothing has happened to yet."""
         self.key = key
         self.run_number = run_number
-        self.run = run
-        #: Of the last journal row, durable or not.
+        self.archetype: Archetype[Any] = ARCHETYPES[key.archetype]
+        self.execution = self.archetype.new() if execution is None else execution
+        #: Made anew after each transition.
+        self.summary = self.archetype.summary(self.execution)
+        #: The number of the last journal row, durable or not.
         self.seq = 0
         self.snapshot_seq = 0
         self.snapshot_bytes = 0
-        #: Of the journal rows since then.
+        #: The bytes of the journal rows since then.
         self.unsnapped_bytes = 0
-        #: What the stored row says. 0: whoever takes the range over loads the run at once.
+        #: What the stored row says. 0: the next owner of the range loads the execution at once.
         self.due_at_ns = 0
-        #: The batch that holds this run's latest transitions; None when all are durable.
-        self.batch: OpenBatch | None = None
+        #: The batch that holds the latest transitions; None when all are durable.
+        self.batch: OpenBatch[CachedExecution] | None = None
         #: (first event id, event count, serialized history) of the latest rows, gapless up to the last event.
         self.tail: deque[tuple[int, int, bytes]] = deque()
         self.tail_bytes = 0
-        self.tail_first_event_id = run.state.next_event_id
-        #: Requests that wait for the next event; True: only for the end of the run.
+        self.tail_first_event_id = self.summary.next_event_id
+        #: Callers that wait for the next event; True: only for the end of the run.
         self.waiters: dict[asyncio.Future[bool], bool] = {}
         self.used_at_ns = 0
         self.is_being_evicted = False
-        #: That its state is larger than it should be was logged.
+        #: The log has told that the state is larger than it should be.
         self.is_known_to_be_large = False
+        #: The types of the latest requests, and how many rows there were then.
+        self.story: deque[tuple[type, int]] = deque(maxlen=STORY_LENGTH)
         self.reference = weakref.ref(self)
 
     @classmethod
-    def loaded(cls, key: ExecutionKey, stored: LoadedRun) -> CachedExecution:
-        """Rebuild a run from its snapshot and the journal rows after it."""
+    def loaded(cls, key: ExecutionKey, stored: LoadedRun) -> "CachedExecution":
+        """Rebuild an execution from its snapshot and the journal rows after it."""
         row = stored.row
-        live = cls(key, row.run_number, Run(stored_state(stored)))
-        live.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
-        live.snapshot_seq, live.snapshot_bytes = row.snapshot_seq, len(row.snapshot)
-        live.due_at_ns = row.due_at_ns
+        rows = ((each.events, each.internal) for each in stored.journal)
+        execution = ARCHETYPES[key.archetype].load(row.snapshot, rows)
+        cached = cls(key, row.run_number, execution)
+        cached.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
+        cached.snapshot_seq, cached.snapshot_bytes = row.snapshot_seq, len(row.snapshot)
+        cached.due_at_ns = row.due_at_ns
         if stored.journal:
-            live.tail_first_event_id = stored.journal[0].first_event_id
+            cached.tail_first_event_id = stored.journal[0].first_event_id
             for each in stored.journal:
-                live.remember(each)
-        return live
+                cached.remember(each)
+        return cached
 
-    @property
-    def state(self) -> RunState:
-        return self.run.state
+    def story_text(self) -> str:
+        """Return the latest requests for a log line, the oldest first, each with how many rows there were before it."""
+        return " ".join(f"{seq}:{request.__name__}" for request, seq in self.story)
 
     def remember(self, row: JournalRow) -> None:
-        """Keep a new row's events at hand; let go of what only a full replay would ask for."""
+        """Keep a new row's events at hand; drop those that only a full replay asks for."""
         self.unsnapped_bytes += len(row.events) + len(row.internal)
         if not row.event_count:
             return
         self.tail.append((row.first_event_id, row.event_count, row.events))
         self.tail_bytes += len(row.events)
-        seen = self.run.state.previous_started_event_id
+        seen = self.summary.seen_event_id
         while self.tail_bytes > TAIL_BYTES_MAX:
             first, count, events = self.tail[0]
             if first + count > seen and self.tail_bytes <= UNSEEN_BYTES_MAX:
@@ -124,13 +125,13 @@ class CachedExecution:
 
     def snapped(self) -> bytes:
         """Return the snapshot of now, which is about to be written."""
-        snapshot = encode_state(self.state)
+        snapshot = self.archetype.snapshot(self.execution)
         self.snapshot_seq, self.snapshot_bytes, self.unsnapped_bytes = self.seq, len(snapshot), 0
         return snapshot
 
     def notify(self, *, everybody: bool = False) -> None:
-        """Wake whoever waits for the next event, and for the end if the run has closed."""
-        everybody = everybody or not self.state.is_open
+        """Wake callers that wait for the next event, and for the end if the run has closed."""
+        everybody = everybody or not self.summary.is_open
         for waiter, for_the_end in self.waiters.items():
             if (everybody or not for_the_end) and not waiter.done():
                 waiter.set_result(True)

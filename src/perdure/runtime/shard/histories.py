@@ -6,9 +6,11 @@ Serialized histories can be joined, and cut between events, without looking into
 import asyncio
 from typing import NamedTuple
 
+from temporalio.api.history.v1 import History, HistoryEvent
+
 from perdure.core.errors import going
+from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.records import ends_of_events
-from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.engine import Engine
 from perdure.runtime.shard.journal import journal_rows
 
@@ -37,7 +39,7 @@ class Histories:
 
     async def page(
         self,
-        live: CachedExecution,
+        key: ExecutionKey,
         first_event_id: int,
         end_event_id: int,
         *,
@@ -45,21 +47,22 @@ class Histories:
         after_seq: int = 0,
         taken_bytes: int = 0,
     ) -> Page:
-        """Return the recorded events first_event_id <= id < end_event_id, as many as fit a page.
+        """Return the recorded events first_event_id <= id < end_event_id, as many as fit a page. Raises `Rejected`.
 
-        They must be durable: `settle` comes first. `after_seq` is that of the page before, `taken_bytes` what else the
-        answer holds.
+        `key` names a run, and the caller knows `end_event_id` from what is durable. `after_seq` is that of the page
+        before, `taken_bytes` what else the answer holds. The page is empty if the run is gone.
         """
         bytes_max = max(1, min(PAGE_BYTES_MAX, ANSWER_BYTES_MAX - taken_bytes))
-        if first_event_id >= live.tail_first_event_id:
-            return _cut(list(live.tail), first_event_id, end_event_id, events_max, bytes_max)
+        cached = self._engine.cache.peek(key)
+        if cached is not None and first_event_id >= cached.tail_first_event_id:
+            return _cut(list(cached.tail), first_event_id, end_event_id, events_max, bytes_max)
         rows: list[tuple[int, int, bytes]] = []
         seqs: list[int] = []
         size = count = 0
         while size < bytes_max and count < events_max:
             found = await journal_rows(
                 self._engine.store,
-                live.key,
+                key,
                 after_seq=after_seq,
                 # Each has an event; of the first, all may have been on the page before.
                 limit=min(events_max - count + 1, ROWS_AT_ONCE),
@@ -85,24 +88,30 @@ class Histories:
         ]
         return page._replace(after_seq=behind[-1] if behind else 0)
 
-    async def last_event(self, live: CachedExecution) -> bytes:
-        """Return the last event, as a page. It must be durable: `settle` comes first."""
-        if live.tail:
-            _, count, events = live.tail[-1]
+    async def last_event(self, key: ExecutionKey, end_event_id: int) -> bytes:
+        """Return the last event of a closed run, whose end is durable, as a page. Raises `Rejected`."""
+        cached = self._engine.cache.peek(key)
+        if cached is not None and cached.tail:
+            _, count, events = cached.tail[-1]
             return cut_events(events, count - 1, 1)
-        page = await self.page_back(live, live.state.next_event_id, events_max=1)
+        page = await self.page_back(key, end_event_id, events_max=1)
         return page.events
 
+    async def last_transition(self, key: ExecutionKey) -> list[HistoryEvent]:
+        """Return the events of the last transition that the store has; none if the run is gone. Raises `Rejected`."""
+        found = await journal_rows(self._engine.store, key, after_seq=0, limit=1, reverse=True)
+        return [event for row in found for event in History.FromString(row.events).events]
+
     async def page_back(
-        self, live: CachedExecution, end_event_id: int, *, events_max: int, before_seq: int = 0
+        self, key: ExecutionKey, end_event_id: int, *, events_max: int, before_seq: int = 0
     ) -> Page:
-        """Return the recorded events with ids below `end_event_id`, newest first.
+        """Return the recorded events with ids below `end_event_id`, newest first. `key` names a run.
 
         `next_event_id` of the page is the end of the next one: 1 when there is none.
         """
         found = await journal_rows(
             self._engine.store,
-            live.key,
+            key,
             after_seq=before_seq,
             limit=min(events_max + 1, ROWS_AT_ONCE),
             reverse=True,
@@ -122,21 +131,24 @@ class Histories:
         after_seq = found[-1].seq if found else 0
         return Page(b"".join(parts), end_event_id, after_seq)
 
-    async def wait_for_event(
-        self, live: CachedExecution, deadline: float, *, only_the_end: bool = False
+    async def follow(
+        self, key: ExecutionKey, after_event_id: int, deadline: float, *, only_the_end: bool = False
     ) -> bool:
-        """Return True when something durable happened to the run, False at `deadline` (loop time).
+        """Return True when the run has a durable event after `after_event_id`, False at `deadline` (loop time).
 
-        `only_the_end`: when it may have closed, or may be in memory no more. Raises `Rejected` when the node drains.
+        `only_the_end`: True when it may have closed, or is in memory no more. Raises `Rejected` when the node drains.
         """
         if self._is_draining:
             raise going()
-        if not self._engine.cache.is_cached(live):
-            # It left memory while the caller waited for something else: nobody would tell this one.
+        cached = self._engine.cache.peek(key)
+        if cached is None or not cached.summary.is_open:
+            # If it left memory while the caller waited for something else, nobody would tell this one.
+            return True
+        if not only_the_end and cached.summary.next_event_id > after_event_id + 1:
             return True
         loop = asyncio.get_running_loop()
         happened: asyncio.Future[bool] = loop.create_future()
-        live.waiters[happened] = only_the_end
+        cached.waiters[happened] = only_the_end
         self._waiting[happened] = None
         timeout = loop.call_at(deadline, _give_up, happened)
         try:
@@ -144,7 +156,7 @@ class Histories:
         finally:
             timeout.cancel()
             del self._waiting[happened]
-            live.waiters.pop(happened, None)
+            cached.waiters.pop(happened, None)
         if not has_happened and self._is_draining:
             raise going()
         return has_happened

@@ -3,10 +3,8 @@
 Only what is durable is there. Pages of history are cut out of it in `histories.py`.
 """
 
-from temporalio.api.history.v1 import History, HistoryEvent
-
+from perdure.core.errors import unavailable
 from perdure.core.execution.key import ExecutionKey
-from perdure.runtime.shard.group_commit import unavailable
 from perdure.store.port import (
     UNBOUNDED,
     JournalRow,
@@ -36,9 +34,3 @@ async def journal_rows(
         )
     except StoreError as error:
         raise unavailable(f"the store cannot be read: {error}") from error
-
-
-async def last_events(store: Store, key: ExecutionKey) -> list[HistoryEvent]:
-    """Return the events of the last transition of a settled run; none if it is gone. Raises `Rejected`."""
-    found = await journal_rows(store, key, after_seq=0, limit=1, reverse=True)
-    return [event for row in found for event in History.FromString(row.events).events]

@@ -4,36 +4,30 @@ import structlog
 
 from perdure.core.execution.outcome import Outcome
 from perdure.core.limits import Limits
-from perdure.core.workflow.state_size import may_exceed
 from perdure.runtime.shard.cached import CachedExecution
 
 log = structlog.get_logger(__name__)
 
 
-def warn_of_size(live: CachedExecution, outcome: Outcome, limits: Limits) -> None:
+def warn_of_size(cached: CachedExecution, outcome: Outcome, limits: Limits) -> None:
     """Log that a history or state is becoming too large, once a run."""
-    size, count = live.state.history_size_bytes, live.state.next_event_id - 1
+    size, count = cached.summary.history_size_bytes, cached.summary.next_event_id - 1
     is_large = size - len(outcome.events) <= limits.history_size_warn < size
     is_long = count - outcome.event_count <= limits.history_count_warn < count
     if (is_large and limits.history_size_warn) or (is_long and limits.history_count_warn):
         log.warning(
             "history exceeds the warning limit",
-            namespace=live.state.namespace,
-            workflow_id=live.key.business_id,
-            run_id=live.key.run_id,
+            **cached.archetype.about(cached.execution),
             events=count,
             bytes=size,
         )
-    if (
-        limits.state_size_warn > 0
-        and not live.is_known_to_be_large
-        and may_exceed(live.run, limits.state_size_warn)
-    ):
-        live.is_known_to_be_large = True
+    if limits.state_size_warn <= 0 or cached.is_known_to_be_large:
+        return
+    excess = cached.archetype.excess_bytes(cached.execution, limits.state_size_warn)
+    if excess:
+        cached.is_known_to_be_large = True
         log.warning(
             "state exceeds the warning limit",
-            namespace=live.state.namespace,
-            workflow_id=live.key.business_id,
-            run_id=live.key.run_id,
-            bytes=live.run.state_size_max,
+            **cached.archetype.about(cached.execution),
+            bytes=excess,
         )

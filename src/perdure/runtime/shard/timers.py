@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from itertools import count
 
 from perdure.core.execution.outcome import Timer
-from perdure.core.workflow.machine import is_stale
 from perdure.runtime.clock import Clock
 from perdure.runtime.shard.cached import CachedExecution
 
@@ -39,8 +38,8 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def ask(self, live: CachedExecution, timer: Timer) -> None:
-        entry = (timer.fire_at_ns, timer.kind, next(self._order), live.reference, timer)
+    def ask(self, cached: CachedExecution, timer: Timer) -> None:
+        entry = (timer.fire_at_ns, timer.kind, next(self._order), cached.reference, timer)
         heapq.heappush(self._heap, entry)
         if self._handle is None or timer.fire_at_ns < self._handle_at_ns:
             self._arm()
@@ -51,8 +50,8 @@ class Timers:
     def replace(self, needed: Iterable[tuple[CachedExecution, Timer]]) -> None:
         """Start anew with what is `needed` now. Called when `is_overgrown`: the cost is spread over the growth."""
         self._heap = [
-            (timer.fire_at_ns, timer.kind, next(self._order), live.reference, timer)
-            for live, timer in needed
+            (timer.fire_at_ns, timer.kind, next(self._order), cached.reference, timer)
+            for cached, timer in needed
         ]
         heapq.heapify(self._heap)
         self._clean_at = 2 * len(self._heap) + GROWTH_BEFORE_CLEANING
@@ -80,8 +79,8 @@ class Timers:
         """Have a timer that may do something come next."""
         while self._heap:
             *_, reference, timer = self._heap[0]
-            live = reference()
-            if live is not None and not is_stale(live.run, timer):
+            cached = reference()
+            if cached is not None and not cached.archetype.is_stale(cached.execution, timer):
                 return
             heapq.heappop(self._heap)
 
@@ -93,7 +92,7 @@ class Timers:
             if not self._heap or self._heap[0][0] > now_ns:
                 break
             _, _, _, reference, timer = heapq.heappop(self._heap)
-            live = reference()
-            if live is not None:
-                self._fire(live, timer)
+            cached = reference()
+            if cached is not None:
+                self._fire(cached, timer)
         self._arm()

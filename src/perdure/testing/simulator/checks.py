@@ -174,11 +174,11 @@ class Checks:
         """What the owner has in memory is what the journal says, and it will be called back in time."""
         told = self.told[live.key.run_id]
         assert live.seq == len(told.rows), f"{live.key}: {live.seq} rows, {len(told.rows)} stored"
-        assert live.state == told.state, f"{live.key}: memory differs from the journal"
-        machine.check(live.run)
+        assert live.execution.state == told.state, f"{live.key}: memory differs from the journal"
+        machine.check(live.execution)
         engine = node.node.engine
-        asked = [timer for *_, reference, timer in engine._timers._heap if reference() is live]
-        for timer in machine.pending_timers(live.run, engine.clock.now_ns()):
+        asked = [timer for *_, reference, timer in engine.timers._heap if reference() is live]
+        for timer in machine.pending_timers(live.execution, engine.clock.now_ns()):
             assert any(
                 each.kind == timer.kind and each.fire_at_ns <= timer.fire_at_ns for each in asked
             ), f"{concept_of(timer)}: {live.key} waits for {timer}, and asked for {asked} only"
@@ -194,7 +194,7 @@ class Checks:
             queues = node.node.task_queues
             waiting = {task for name in queues.names() for task in queues.describe(name).backlog()}
             for live in node.node.engine.cache.runs():
-                for effect in machine.pending_effects(live.run, node.node.clock.now_ns()):
+                for effect in machine.pending_effects(live.execution, node.node.clock.now_ns()):
                     assert _is_seen_to(node, live, effect, waiting), (
                         f"{concept_of(effect)}: nobody sees to {effect}"
                     )

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 
 import msgspec
 
+from perdure.core.execution.environment import Environment
+from perdure.core.limits import Limits
+from perdure.core.workflow.visibility_fields import visibility
 from perdure.runtime.visibility import visibility_row
 from perdure.store.memory import MemoryStore
 from perdure.store.port import VisibilityRow
 from perdure.testing.simulator.told import Told
 
 _DECODER = msgspec.msgpack.Decoder(VisibilityRow)
+
+_EVERYTHING_SHOWN = Environment(Limits(), lambda: "")
 
 
 class ListChecks:
@@ -52,7 +57,9 @@ class ListChecks:
     def _wanted_of(self, run_id: str, told: Told) -> VisibilityRow:
         length, row = self._wanted.get(run_id, (0, None))
         if row is None or length != len(told.rows):
-            row = visibility_row(told.state, lambda namespace_id: {})
+            row = visibility_row(
+                0, visibility(told.state, _EVERYTHING_SHOWN), lambda namespace_id: {}
+            )
             self._wanted[run_id] = (len(told.rows), row)
         return row
 

@@ -32,11 +32,13 @@ from perdure.core.workflow.lifecycle import next_run, start_policy
 from perdure.runtime.delivery.queries import Queries
 from perdure.runtime.delivery.requests import OutgoingRequests
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName, TaskQueues
-from perdure.runtime.shard.cache import ExecutionCache
+from perdure.runtime.shard.batch import OpenBatch
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.group_commit import GroupCommit, OpenBatch
+from perdure.runtime.shard.eviction import Eviction
+from perdure.runtime.shard.group_commit import GroupCommit
 from perdure.runtime.shard.leases import Leases
+from perdure.runtime.shard.ownership import Ownership
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
 from perdure.testing.simulator import planted_callbacks, planted_control
@@ -73,7 +75,7 @@ def _reply_before_commit() -> Any:
 
 
 def _cache_survives_a_failed_commit() -> Any:
-    def failed(self: Engine, batches: list[OpenBatch], error: Exception) -> None:
+    def failed(self: Engine, batches: list[OpenBatch[CachedExecution]], error: Exception) -> None:
         for batch in batches:
             batch.finish(None)
 
@@ -82,27 +84,27 @@ def _cache_survives_a_failed_commit() -> Any:
 
 def _no_effects_after_a_restart() -> Any:
     def adopt(self: Engine, live: CachedExecution) -> None:
-        for timer in machine.pending_timers(live.run, self.clock.now_ns()):
-            self._timers.ask(live, timer)
+        for timer in machine.pending_timers(live.execution, self.clock.now_ns()):
+            self.timers.ask(live, timer)
 
     return patch.object(Engine, "_adopt", adopt)
 
 
 def _no_timers_after_a_restart() -> Any:
     def adopt(self: Engine, live: CachedExecution) -> None:
-        self._send(live, machine.pending_effects(live.run, self.clock.now_ns()))
+        self._send(live, machine.pending_effects(live.execution, self.clock.now_ns()))
 
     return patch.object(Engine, "_adopt", adopt)
 
 
 def _due_too_late() -> Any:
-    original = ExecutionCache._next_due_ns
+    original = Eviction._next_due_ns
 
-    def late(self: ExecutionCache, live: Any) -> int:
+    def late(self: Eviction, live: Any) -> int:
         due_ns = original(self, live)
         return due_ns + 10**13 if due_ns else 0
 
-    return patch.object(ExecutionCache, "_next_due_ns", late)
+    return patch.object(Eviction, "_next_due_ns", late)
 
 
 def _signals_come_twice() -> Any:
@@ -180,13 +182,15 @@ def _timer_fires_twice() -> Any:
 
 
 def _activity_start_is_not_persisted() -> Any:
+    original = machine.transition
+
     def unrecorded(run: Any, request: Any, **others: Any) -> Any:
-        outcome = machine.transition(run, request, **others)
+        outcome = original(run, request, **others)
         if isinstance(request, attempts.StartActivity):
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.shard.engine.transition", unrecorded)
+    return patch("perdure.core.workflow.machine.transition", unrecorded)
 
 
 def _buffered_events_are_lost() -> Any:
@@ -237,13 +241,13 @@ def _commits_go_on_after_a_failure() -> Any:
 def _serves_without_a_lease() -> Any:
     """As a server did here once: a recovery that is overtaken by another loss ends in serving without a lease."""
 
-    async def resume(self: Engine, generation: int) -> bool:
+    async def resume(self: Ownership, generation: int) -> bool:
         await self.prepare()
-        self._serve()
+        self.is_serving = True
         await self._take_over()
         return True
 
-    return patch.object(Engine, "_resume", resume)
+    return patch.object(Ownership, "_resume", resume)
 
 
 def _queries_see_what_is_not_durable() -> Any:
@@ -253,7 +257,7 @@ def _queries_see_what_is_not_durable() -> Any:
         async def at_once(live: object) -> None:
             """Nobody waits."""
 
-        with patch.object(self._engine, "until_durable", at_once):
+        with patch.object(self._executions._engine, "until_durable", at_once):
             return await original(self, offer)
 
     return patch.object(Queries, "_task", task)
@@ -295,7 +299,7 @@ def _next_run_comes_in_a_later_commit() -> Any:
 
             def create() -> None:
                 with suppress(Exception):
-                    self.create(key, live.run_number + 1, new_run.start)
+                    self.begin(key, live.run_number + 1, new_run.start)
 
             asyncio.get_running_loop().call_later(0.2, create)
 
@@ -321,7 +325,7 @@ def _task_lost_with_its_poller() -> Any:
 def _a_commit_drops_a_row() -> Any:
     original = GroupCommit._next
 
-    def shorter(self: GroupCommit) -> OpenBatch | None:
+    def shorter(self: GroupCommit[CachedExecution]) -> OpenBatch[CachedExecution] | None:
         batch = original(self)
         if batch is not None and len(batch.rows.journal) > 1:
             batch.rows.journal.pop()

@@ -75,13 +75,15 @@ def _end_of_an_attempt_is_not_recorded() -> Any:
 
 
 def _attempt_is_not_persisted() -> Any:
+    original = machine.transition
+
     def transition(run: Any, request: Any, **others: Any) -> Outcome:
-        outcome = machine.transition(run, request, **others)
+        outcome = original(run, request, **others)
         if isinstance(request, RecordAttempt):
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.shard.engine.transition", transition)
+    return patch("perdure.core.workflow.machine.transition", transition)
 
 
 def _next_run_has_no_callbacks() -> Any:

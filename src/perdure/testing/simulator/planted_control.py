@@ -126,13 +126,15 @@ def _attempt_that_goes_on_has_no_timeout() -> Any:
 
 
 def _not_persisted(kind: type) -> Any:
+    original = machine.transition
+
     def transition(run: Any, request: Any, **others: Any) -> Any:
-        outcome = machine.transition(run, request, **others)
+        outcome = original(run, request, **others)
         if isinstance(request, kind):
             outcome.events = outcome.internal = b""
         return outcome
 
-    return patch("perdure.runtime.shard.engine.transition", transition)
+    return patch("perdure.core.workflow.machine.transition", transition)
 
 
 def _pause_of_an_activity_is_not_persisted() -> Any:

@@ -12,9 +12,9 @@ from perdure.core.workflow import completion
 from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.tasks.start import held_back_of
-from perdure.runtime import resets
-from perdure.runtime.resets import Resets
+from perdure.runtime.shard import resets
 from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.resets import Resets
 from perdure.testing.simulator.planted_control import several
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -40,8 +40,8 @@ def _reset_goes_round_behind_a_deleted_run() -> Any:
 
     def following(self: Resets, chain: list[Any]) -> str:
         last = self._engine.cache.peek(chain[-1].key)
-        goes_on = last is not None and last.state.status == _CONTINUED_AS_NEW
-        return last.state.new_run_id if last is not None and goes_on else ""
+        goes_on = last is not None and last.execution.state.status == _CONTINUED_AS_NEW
+        return last.execution.state.new_run_id if last is not None and goes_on else ""
 
     async def read_on(self: Resets, chain: list[Any]) -> None:
         await read(self, chain)
@@ -66,12 +66,12 @@ def _reset_takes_over_what_is_not_durable() -> Any:
     def carry_out(
         self: Resets, base: CachedExecution, current: Any, chain: list[Any], *more: Any
     ) -> Any:
-        for event in held_back_of(base.run):
+        for event in held_back_of(base.execution):
             copy = HistoryEvent()
             copy.CopyFrom(event)
             chain[0].events.append(copy)
         chain[0].is_whole = True
-        base.run.in_flight.started = None
+        base.execution.in_flight.started = None
         return original(self, base, current, chain, *more)
 
     return patch.object(Resets, "_carry_out", carry_out)

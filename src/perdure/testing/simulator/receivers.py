@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from perdure.runtime.delivery.circuit_breaker import FAILURES_MAX, receiver_of
-from perdure.runtime.delivery.http_client import Answer, PostFailed
+from perdure.runtime.delivery.http_client import HttpResponse, PostFailed
 
 HOSTS = ("http://one", "http://two", "http://three")
 #: What a receiver says to a request for a path of this name, always.
@@ -15,7 +15,7 @@ REFUSED = "refused"
 #: How long somebody who has failed again and again is left alone.
 LEFT_ALONE_S = 10
 _LINK = re.compile(r"<temporal:///namespaces/([^/]*)/workflows/[^/]*/([^/]*)/history")
-_TAKEN = Answer(200, "OK", "", "", b"")
+_TAKEN = HttpResponse(200, "OK", "", "", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Receivers:
         self.loses = 0.0
         self.away.clear()
 
-    async def answer(self, delivery: Delivery, timeout_s: float) -> Answer:
+    async def answer(self, delivery: Delivery, timeout_s: float) -> HttpResponse:
         draw = self._random
         await asyncio.sleep(draw.expovariate(1 / self.latency_s))
         if receiver_of(delivery.url) in self.away:
@@ -55,16 +55,16 @@ class Receivers:
         if draw.random() < self.loses:
             raise PostFailed("simulated: lost on its way")
         if REFUSED in delivery.url:
-            return Answer(400, "Bad Request", "", "", b"")
+            return HttpResponse(400, "Bad Request", "", "", b"")
         self._taken(delivery)
         await asyncio.sleep(draw.expovariate(1 / self.latency_s))
         if draw.random() < self.loses:
             raise PostFailed("simulated: taken, and not told")
         return _TAKEN
 
-    async def _away(self, timeout_s: float) -> Answer:
+    async def _away(self, timeout_s: float) -> HttpResponse:
         if self._random.random() < 0.5:
-            return Answer(503, "Service Unavailable", "", "", b"")
+            return HttpResponse(503, "Service Unavailable", "", "", b"")
         if self._random.random() < 0.5:
             await asyncio.sleep(timeout_s)
         raise PostFailed("simulated: nobody there")
@@ -97,7 +97,7 @@ class Sender:
 
     async def post(
         self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
-    ) -> Answer:
+    ) -> HttpResponse:
         link = _LINK.match(headers["nexus-link"])
         assert link is not None
         namespace, run_id = link.groups()

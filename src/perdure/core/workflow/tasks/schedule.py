@@ -57,6 +57,9 @@ class TaskRef:
 class ResetSticky(Request[None]):
     """The worker's cache is gone: the next task goes to the normal queue."""
 
+    #: Only if this is the sticky queue still; empty: whichever it is.
+    queue: str = ""
+
 
 def require_started(step: HistoryStep, ref: TaskRef) -> tuple[WorkflowTask, StartedTask]:
     """Return the task that `ref` names, if a worker still holds it."""
@@ -75,7 +78,7 @@ def require_started(step: HistoryStep, ref: TaskRef) -> tuple[WorkflowTask, Star
 
 def reset_sticky(step: HistoryStep, request: ResetSticky) -> None:
     step.check_open()
-    if step.state.sticky_queue:
+    if step.state.sticky_queue and request.queue in ("", step.state.sticky_queue):
         step.record_internal(StickySet())
 
 

@@ -1,12 +1,12 @@
 """Take a workflow back to one of its workflow tasks: read what happened, then begin the new run in one step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import History, HistoryEvent
 
-from perdure.core.errors import invalid_argument
+from perdure.core.errors import Rejected, invalid_argument, unavailable
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.reset import (
@@ -20,7 +20,6 @@ from perdure.core.workflow.tasks.start import held_back_of
 from perdure.core.workflow.versioning import check_override
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.engine import Engine
-from perdure.runtime.shard.group_commit import unavailable
 from perdure.runtime.shard.journal import journal_rows
 
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
@@ -37,8 +36,8 @@ class Reset:
     request_id: str
     #: `ResetReapplyExcludeType`s of what is not applied again.
     excluded: frozenset[int]
-    #: Gives what is made to the new run, once it has what is applied again. Raises `Rejected`.
-    operations: Callable[[], Sequence[UpdateOptions]] = tuple
+    #: What the new run is asked once it has what is applied again; a refusal is raised if the base run is there.
+    operations: Sequence[UpdateOptions | Rejected] = ()
 
 
 class _Journal:
@@ -56,10 +55,14 @@ class _Journal:
         #: The run as which it went on by itself, if that is there.
         self.following = ""
 
-    async def read(self, live: CachedExecution) -> None:
+    async def read(self, cached: CachedExecution) -> None:
         """Read all that is stored. Raises `Rejected`."""
-        was_open, status, following = live.state.is_open, live.state.status, live.state.new_run_id
-        await self._engine.until_durable(live)
+        was_open, status, following = (
+            cached.execution.state.is_open,
+            cached.execution.state.status,
+            cached.execution.state.new_run_id,
+        )
+        await self._engine.until_durable(cached)
         while True:
             rows = await journal_rows(
                 self._engine.store, self.key, after_seq=self._after_seq, limit=_ROWS_AT_ONCE
@@ -70,7 +73,7 @@ class _Journal:
             if len(rows) < _ROWS_AT_ONCE:
                 break
         # Some of it is missing if the run was deleted meanwhile.
-        self.is_whole = not was_open and self._has_all_of(live)
+        self.is_whole = not was_open and self._has_all_of(cached)
         if status == _CONTINUED_AS_NEW:
             self.following = following
 
@@ -80,28 +83,27 @@ class _Journal:
         self.events += History.FromString(events).events
         self._ends.add(len(self.events))
 
-    def complete(self, live: CachedExecution | None) -> list[HistoryEvent] | None:
+    def complete(self, cached: CachedExecution | None) -> list[HistoryEvent] | None:
         """Return all events until now; None if so many were added since that more must be read."""
         if self.is_whole:
             return self.events
-        if live is None:
+        if cached is None:
             return None
-        for first_event_id, _, events in live.tail:
+        for first_event_id, _, events in cached.tail:
             if first_event_id <= len(self.events) + 1:
                 self._add(first_event_id, events)
-        return self.events if self._has_all_of(live) else None
+        return self.events if self._has_all_of(cached) else None
 
-    def _has_all_of(self, live: CachedExecution) -> bool:
-        return len(self.events) == live.state.next_event_id - 1
+    def _has_all_of(self, cached: CachedExecution) -> bool:
+        return len(self.events) == cached.summary.next_event_id - 1
 
     def ends_a_transition(self, event_id: int) -> bool:
         return event_id in self._ends
 
 
 class Resets:
-    def __init__(self, engine: Engine, fresh_id: Callable[[], str]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._fresh_id = fresh_id
 
     async def reset(self, key: ExecutionKey, reset: Reset) -> str:
         """Return the id of the new run. Raises `Rejected`."""
@@ -113,15 +115,25 @@ class Resets:
             await engine.until_durable(base)
             await engine.until_durable(current)
             return known
-        if not 1 < reset.event_id < base.state.next_event_id + len(held_back_of(base.run)):
+        if (
+            not 1
+            < reset.event_id
+            < base.execution.state.next_event_id + len(held_back_of(base.execution))
+        ):
             await engine.until_durable(base)
             raise invalid_argument(
                 "Workflow task finish ID must be > 1 && <= workflow last event ID."
             )
-        operations = reset.operations()
+        operations = []
+        for operation in reset.operations:
+            if isinstance(operation, Rejected):
+                raise operation
+            operations.append(operation)
         for operation in operations:
             if operation.options.HasField("versioning_override"):
-                check_override(operation.options.versioning_override, base.state.task_queue)
+                check_override(
+                    operation.options.versioning_override, base.execution.state.task_queue
+                )
         chain = [_Journal(engine, base.key)]
         generation = engine.generation
         for _ in range(_PASSES_MAX):
@@ -139,9 +151,9 @@ class Resets:
                 return known
             is_current = engine.cache.peek(base.key) is base
             if is_current and self._is_complete(chain):
-                live = self._carry_out(base, current, chain, reset, operations)
-                await engine.until_durable(live)
-                return live.key.run_id
+                cached = self._carry_out(base, current, chain, reset, operations)
+                await engine.until_durable(cached)
+                return cached.key.run_id
         raise unavailable("the workflow goes on faster than it is read")
 
     async def _read(self, chain: list[_Journal]) -> None:
@@ -153,12 +165,12 @@ class Resets:
             if journal.is_whole:
                 continue
             ask = self._engine.find if number else self._engine.get
-            live = await ask(journal.key)
-            if live is None:
+            cached = await ask(journal.key)
+            if cached is None:
                 del chain[number:]
                 chain[-1].following = ""
                 return
-            await journal.read(live)
+            await journal.read(cached)
             if journal.following and journal is chain[-1]:
                 chain.append(_Journal(self._engine, journal.key._replace(run_id=journal.following)))
 
@@ -179,21 +191,22 @@ class Resets:
         operations: Sequence[UpdateOptions],
     ) -> CachedExecution:
         journal, length = chain[0], reset.event_id - 1
-        prefix = [*journal.events, *held_back_of(base.run)][:length]
+        prefix = [*journal.events, *held_back_of(base.execution)][:length]
         check_prefix(prefix, ends_a_transition=journal.ends_a_transition(length))
-        engine, state, run_id = self._engine, base.state, self._fresh_id()
-        limits = engine.environment_of(base.key.namespace_id).limits
+        engine, state = self._engine, base.execution.state
+        environment = engine.environment_of(base.key.namespace_id)
+        run_id, limits = environment.fresh_id(), environment.limits
         if not limits.resets_with_pending_children and has_pending_children(prefix):
             raise invalid_argument("WorkflowResetter encountered pending child workflows.")
         engine.advance(base, NoteReset(run_id, reset.request_id))
         run_number = base.run_number
         if current is not None:
             run_number = current.run_number
-            if current.state.is_open:
+            if current.execution.state.is_open:
                 engine.advance(current, Terminate(reset.reason, None, RESETTER))
         # With what that has recorded: signals, for one, that came while a worker held the task.
         events = [event for each in chain for event in self._all_of(each)]
-        return engine.create(
+        return engine.begin(
             base.key._replace(run_id=run_id),
             run_number + 1,
             Rebuild(
@@ -209,7 +222,7 @@ class Resets:
                 start_request_id=state.start_request_id,
                 request_id=reset.request_id,
                 reason=reset.reason,
-                after_task_id=(current or base).state.last_task_id,
+                after_task_id=(current or base).execution.state.last_task_id,
                 operations=tuple(operations),
             ),
         )
@@ -220,9 +233,9 @@ class Resets:
         return events
 
 
-def _is_at_the_end(live: CachedExecution | None) -> bool:
-    """Whether this run has not gone on as another one."""
-    return live is not None and live.state.status != _CONTINUED_AS_NEW
+def _is_at_the_end(cached: CachedExecution | None) -> bool:
+    """Return whether this run has not gone on as another one."""
+    return cached is not None and cached.summary.status != _CONTINUED_AS_NEW
 
 
 def _known(base: CachedExecution, current: CachedExecution | None, request_id: str) -> str:
@@ -230,10 +243,9 @@ def _known(base: CachedExecution, current: CachedExecution | None, request_id: s
 
     Temporal: only if it is the current run, so a request that comes again after another one makes one more run.
     """
-    if request_id in base.state.resets:
-        return base.state.resets[request_id]
-    if current is None:
-        return ""
-    state = current.state
+    known: str = base.execution.state.resets.get(request_id, "")
+    if known or current is None:
+        return known
+    state = current.execution.state
     is_known = request_id in (state.reset_request_id, state.start_request_id)
     return current.key.run_id if is_known else ""
