@@ -162,7 +162,7 @@ class StartWorkflow(BusinessIdRequest[StartReply]):
         )
 
     def _updated(self, run: Run, replies: Sequence[object]) -> StartReply:
-        # Temporal: the first run of one that was there already is not told.
+        # Temporal: the answer names no first run if the workflow was there already.
         return StartReply(
             run.state.run_id, "", False, run.state.status, update=_update_status(replies)
         )

@@ -1,4 +1,4 @@
-"""What can be read of a workflow run: values that its owner looks through."""
+"""The views of a workflow run: values that its owner looks at the run through."""
 
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class ReadUpdate(View[UpdateStatus]):
 
 @dataclass(frozen=True, slots=True)
 class QueryTask:
-    """What a worker needs for a query besides the history."""
+    """The facts that a worker needs for a query, besides the history."""
 
     workflow_type: str
     task_queue: str
