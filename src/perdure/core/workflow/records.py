@@ -12,7 +12,8 @@ import msgspec
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.execution.journal import Codec
-from perdure.core.workflow.state import RequestIdInfo, RunState
+from perdure.core.workflow.pending import RequestIdInfo
+from perdure.core.workflow.state import RunState
 
 
 class Identified(msgspec.Struct, frozen=True, tag="id"):

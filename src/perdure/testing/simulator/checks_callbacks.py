@@ -6,7 +6,7 @@ from temporalio.api.common.v1 import Callback
 from temporalio.api.enums.v1 import EventType
 
 from perdure.core.workflow.callbacks import is_triggered
-from perdure.core.workflow.state import CompletionCallback
+from perdure.core.workflow.pending import CompletionCallback
 from perdure.testing.simulator.receivers import REFUSED, Delivery
 from perdure.testing.simulator.told import Told
 
