@@ -44,7 +44,7 @@ from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.deployments.worker_versions import check_poller
 from perdure.frontend.protobuf_wire import serialized
-from perdure.frontend.tasks.payload_limits import ActivityNews, bounded
+from perdure.frontend.tasks.payload_limits import ActivityReport, bounded
 from perdure.frontend.tokens import ActivityToken, encode
 from perdure.frontend.validation.fields import check_identity, check_no_nul, check_run_id
 from perdure.frontend.validation.task_queues import check_task_queue
@@ -111,7 +111,7 @@ class ActivityTasks:
     ) -> RespondActivityTaskCompletedResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
         check_identity(request.identity, self._context.limits(request.namespace))
-        await self._tell(
+        await self._report(
             key,
             CompleteActivity(
                 ref,
@@ -129,7 +129,7 @@ class ActivityTasks:
         if request.HasField("failure") and not request.failure.HasField("application_failure_info"):
             raise invalid_argument("Failure must have ApplicationFailureInfo.")
         check_identity(request.identity, self._context.limits(request.namespace))
-        failures = await self._tell(
+        failures = await self._report(
             key,
             FailActivity(
                 ref,
@@ -146,7 +146,7 @@ class ActivityTasks:
     ) -> RespondActivityTaskCanceledResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
         check_identity(request.identity, self._context.limits(request.namespace))
-        await self._tell(
+        await self._report(
             key,
             CancelActivity(
                 ref,
@@ -175,14 +175,16 @@ class ActivityTasks:
         self, request: RespondActivityTaskCompletedByIdRequest, call: Call
     ) -> RespondActivityTaskCompletedByIdResponse:
         key, ref = self._by_id(request, check=True)
-        await self._tell(key, CompleteActivity(ref, _payloads(request, "result"), request.identity))
+        await self._report(
+            key, CompleteActivity(ref, _payloads(request, "result"), request.identity)
+        )
         return RespondActivityTaskCompletedByIdResponse()
 
     async def RespondActivityTaskFailedById(
         self, request: RespondActivityTaskFailedByIdRequest, call: Call
     ) -> RespondActivityTaskFailedByIdResponse:
         key, ref = self._by_id(request, check=True)
-        failures = await self._tell(
+        failures = await self._report(
             key,
             FailActivity(
                 ref,
@@ -197,21 +199,23 @@ class ActivityTasks:
         self, request: RespondActivityTaskCanceledByIdRequest, call: Call
     ) -> RespondActivityTaskCanceledByIdResponse:
         key, ref = self._by_id(request, check=True)
-        await self._tell(key, CancelActivity(ref, _payloads(request, "details"), request.identity))
+        await self._report(
+            key, CancelActivity(ref, _payloads(request, "details"), request.identity)
+        )
         return RespondActivityTaskCanceledByIdResponse()
 
-    async def _tell(self, key: ExecutionKey, news: ActivityNews) -> list[Failure]:
+    async def _report(self, key: ExecutionKey, report: ActivityReport) -> list[Failure]:
         """Have the run record the result; return the failures that took the place of payloads that were too large."""
         namespace = self._context.namespaces.name_of(key.namespace_id)
-        recorded, told = bounded(news, self._context.limits(namespace))
+        recorded, replacements = bounded(report, self._context.limits(namespace))
         await self._node.executions.ask(key, recorded)
-        return told
+        return replacements
 
-    async def _heartbeat(self, key: ExecutionKey, news: HeartbeatActivity) -> HeartbeatReply:
+    async def _heartbeat(self, key: ExecutionKey, report: HeartbeatActivity) -> HeartbeatReply:
         namespace = self._context.namespaces.name_of(key.namespace_id)
-        recorded, told = bounded(news, self._context.limits(namespace))
+        recorded, replacements = bounded(report, self._context.limits(namespace))
         reply = (await self._node.executions.ask(key, recorded)).reply
-        if told:
+        if replacements:
             return HeartbeatReply(cancel_requested=True)
         assert isinstance(reply, HeartbeatReply)
         return reply

@@ -23,31 +23,31 @@ from perdure.core.workflow.failures import (
     too_large,
 )
 
-ActivityNews = CompleteActivity | FailActivity | CancelActivity | HeartbeatActivity
+ActivityReport = CompleteActivity | FailActivity | CancelActivity | HeartbeatActivity
 
 
 def is_too_large(blob: Message | None, limits: Limits) -> bool:
     return blob is not None and 0 < limits.blob_size < blob.ByteSize()
 
 
-def bounded(news: ActivityNews, limits: Limits) -> tuple[ActivityNews, list[Failure]]:
+def bounded(report: ActivityReport, limits: Limits) -> tuple[ActivityReport, list[Failure]]:
     """Return the request to record, and the failures in it that replace payloads, for the worker."""
-    if isinstance(news, FailActivity):
-        return _bounded_failure(news, limits)
-    if isinstance(news, CompleteActivity):
-        blob, why = news.result, TOO_LARGE_RESULT
-    elif isinstance(news, CancelActivity):
-        blob, why = news.details, TOO_LARGE_CANCEL_DETAILS
+    if isinstance(report, FailActivity):
+        return _bounded_failure(report, limits)
+    if isinstance(report, CompleteActivity):
+        blob, why = report.result, TOO_LARGE_RESULT
+    elif isinstance(report, CancelActivity):
+        blob, why = report.details, TOO_LARGE_CANCEL_DETAILS
     else:
-        blob, why = news.details, TOO_LARGE_HEARTBEAT
+        blob, why = report.details, TOO_LARGE_HEARTBEAT
     if not is_too_large(blob, limits):
-        return news, []
+        return report, []
     failure = server_failure(why)
-    return FailActivity(news.ref, failure, news.identity), [failure]
+    return FailActivity(report.ref, failure, report.identity), [failure]
 
 
-def _bounded_failure(news: FailActivity, limits: Limits) -> tuple[FailActivity, list[Failure]]:
-    failure, details, replacements = news.failure, news.last_heartbeat_details, []
+def _bounded_failure(report: FailActivity, limits: Limits) -> tuple[FailActivity, list[Failure]]:
+    failure, details, replacements = report.failure, report.last_heartbeat_details, []
     if is_too_large(details, limits):
         details = None
         replacements.append(server_failure(TOO_LARGE_HEARTBEAT))
@@ -55,9 +55,9 @@ def _bounded_failure(news: FailActivity, limits: Limits) -> tuple[FailActivity, 
         failure = bounded_failure(failure, limits)
         replacements.append(failure)
     if not replacements:
-        return news, replacements
+        return report, replacements
     return FailActivity(
-        news.ref, failure, news.identity, details, news.worker_version
+        report.ref, failure, report.identity, details, report.worker_version
     ), replacements
 
 
