@@ -33,11 +33,13 @@ class Dispatcher:
         rpcs: Mapping[str, Rpc],
         metrics: Registry,
         check_namespace: Callable[[str], object],
+        now: Callable[[], float] = perf_counter,
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that is not there."""
+        """`check_namespace` raises `Rejected` for the name of a namespace that is not there. `now` is in seconds."""
         self.rpcs = rpcs
         self._check_namespace = check_namespace
-        self.rate_limits = RateLimits(check_namespace)
+        self._now = now
+        self.rate_limits = RateLimits(check_namespace, now)
         self._measured = _Measured(metrics, self.known_or_none)
 
     def known_or_none(self, namespace: str) -> str:
@@ -51,10 +53,10 @@ class Dispatcher:
     def answer(self, rpc: Rpc, decode: Callable[[Any], Message] | None = None) -> Answer:
         """Return what answers calls of one RPC."""
         handler, name, measured = rpc.handler, rpc.name, self._measured
-        known, rate_limits = self._check_namespace, self.rate_limits
+        known, rate_limits, now = self._check_namespace, self.rate_limits, self._now
 
         async def answer(asked: Any, call: Call) -> Message | bytes:
-            began = perf_counter()
+            began = now()
             namespace, reply = "", None
             try:
                 request = asked if decode is None else decode(asked)
@@ -67,23 +69,23 @@ class Dispatcher:
                     check_versions(call, lambda: known(namespace))
                     reply = await handler(request, call)
             except Rejected as refusal:
-                measured.refused(name, namespace, refusal.code, perf_counter() - began)
+                measured.refused(name, namespace, refusal.code, now() - began)
                 raise
             except DecodeError:
-                measured.refused(name, namespace, Code.INTERNAL, perf_counter() - began)
+                measured.refused(name, namespace, Code.INTERNAL, now() - began)
                 fault = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
                 raise Rejected(Code.INTERNAL, fault) from None
             except asyncio.CancelledError:
-                measured.refused(name, namespace, Code.CANCELLED, perf_counter() - began)
+                measured.refused(name, namespace, Code.CANCELLED, now() - began)
                 raise
             except Exception as error:
                 log.exception("bug: a call failed", operation=name, namespace=namespace)
-                measured.refused(name, namespace, Code.INTERNAL, perf_counter() - began)
+                measured.refused(name, namespace, Code.INTERNAL, now() - began)
                 raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
             finally:
                 if reply is None:
                     call.give_back()
-            measured.answered(name, namespace, perf_counter() - began)
+            measured.answered(name, namespace, now() - began)
             return reply
 
         return answer

@@ -9,21 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
-from temporalio.api.common.v1 import GrpcStatus, Payload
+from temporalio.api.common.v1 import Payload
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Rejected
 from perdure.frontend.call import Call
 from perdure.frontend.dispatch import GOING, Dispatcher, unknown
 from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
+from perdure.frontend.transport.status import decoder, status_of
 from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
 
-#: Temporal: a larger request is refused. SDKs know that by the words, and fail the workflow task with its own cause.
-REQUEST_BYTES_MAX = 4 * 1024 * 1024
 #: What the library may take in, so that it is not the library that refuses, in other words.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 #: Of the headers of a call. What the library takes by itself is too little for many a token.
@@ -36,9 +34,6 @@ WAITING_CALL_MAX_S = 600
 #: A stopping server waits for this long without a new call, but not for longer than the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
-#: Temporal: so many bytes of a refusal's words are sent. They are headers, and clients take no long ones.
-WORDS_BYTES_MAX = 4000
-_TRUNCATED = "... <truncated>"
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -146,7 +141,7 @@ class GrpcServer:
         return reply
 
     def _method(self, rpc: Rpc) -> Method:
-        answered = self._dispatcher.answer(rpc, _decoder(rpc))
+        answered = self._dispatcher.answer(rpc, decoder(rpc))
         tells = self._tells_of_workflows
 
         async def answer(encoded: bytes, context: Any) -> bytes:
@@ -187,20 +182,6 @@ class _MethodTable(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return grpc.unary_unary_rpc_method_handler(_refusing(unknown(name)))
 
 
-def _decoder(rpc: Rpc) -> Callable[[bytes], Message]:
-    parse = rpc.request.FromString
-
-    def decode(encoded: bytes) -> Message:
-        if len(encoded) > REQUEST_BYTES_MAX:
-            size = f"{len(encoded)} vs. {REQUEST_BYTES_MAX}"
-            raise Rejected(
-                Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size})"
-            )
-        return parse(encoded)
-
-    return decode
-
-
 def _refusing(refusal: Rejected) -> Method:
     async def refuse(encoded: bytes, context: Any) -> bytes:
         return await _abort(context, refusal)
@@ -239,13 +220,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return kind is None or kind.__name__ != "ExecuteBatchError"
 
 
-def _bounded(words: str) -> str:
-    encoded = words.encode()
-    if len(encoded) <= WORDS_BYTES_MAX:
-        return words
-    return encoded[: WORDS_BYTES_MAX - len(_TRUNCATED)].decode(errors="ignore") + _TRUNCATED
-
-
 def _trailers(notes: Mapping[str, str]) -> Trailers:
     """Temporal: all of it in a binary header, and what fits a header of text in one of its own, too."""
     if not notes:
@@ -265,11 +239,8 @@ def _trailers(notes: Mapping[str, str]) -> Trailers:
 
 
 async def _abort(context: Any, refusal: Rejected, trailers: Trailers = ()) -> NoReturn:
-    words = _bounded(refusal.message)
-    if refusal.detail is not None:
-        detail = AnyMessage()
-        detail.Pack(refusal.detail)
-        status = GrpcStatus(code=refusal.code, message=words, details=[detail])
-        trailers = (*trailers, ("grpc-status-details-bin", status.SerializeToString()))
-    await context.abort(_CODES[refusal.code], words, trailers)
+    code, words, details = status_of(refusal)
+    if details:
+        trailers = (*trailers, ("grpc-status-details-bin", details))
+    await context.abort(_CODES[code], words, trailers)
     raise AssertionError("abort returns")
