@@ -6,6 +6,7 @@ looks a name that it does not know up in the store at once.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping
+from contextlib import suppress
 from itertools import count
 
 import msgspec
@@ -207,15 +208,18 @@ class Namespaces:
 
     async def update(self, name: str, change: Callable[[Namespace], Namespace]) -> Namespace:
         """Replace one by what `change` makes of it; `change` may be called again with a newer one."""
+        is_current = False
         for _ in range(UPDATE_TRIES_MAX):
             old = self.get(name)
             new = change(old)
-            if new == old:
+            if new == old and is_current:
                 return old
-            try:
-                return await self._put(msgspec.structs.replace(new, version=old.version + 1))
-            except Conflict:
-                await self._reload()
+            if new != old:
+                with suppress(Conflict):
+                    return await self._put(msgspec.structs.replace(new, version=old.version + 1))
+            # Another node has changed it, or may have: memory can be `REFRESH_EVERY_S` old.
+            await self._reload()
+            is_current = True
         raise unavailable(f"namespace {name} is changed by others again and again")
 
     async def ensure(self, namespaces: Iterable[Namespace]) -> None:
@@ -224,8 +228,8 @@ class Namespaces:
             found = self._by_name.get(wanted.name)
             if found is None:
                 await self.register(wanted)
-            else:
-                await self.add_search_attributes(wanted.name, wanted.search_attribute_types())
+            elif types := wanted.search_attribute_types():
+                await self.add_search_attributes(wanted.name, types)
 
     async def add_search_attributes(
         self,

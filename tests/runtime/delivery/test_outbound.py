@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.lifecycle.execution import Terminate
-from perdure.core.workflow.pending import CompletionCallback
+from perdure.core.workflow.state import CompletionCallback
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.delivery.http_client import PostFailed, post

@@ -27,7 +27,6 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.request import Request
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.child_options import start_request
 from perdure.core.workflow.children import (
     AcknowledgeChildOpen,
     AcknowledgeChildReleased,
@@ -35,6 +34,7 @@ from perdure.core.workflow.children import (
     RecordChildClosed,
     RecordChildNotStarted,
     RecordChildStarted,
+    start_request,
 )
 from perdure.core.workflow.effects import (
     AskChild,
