@@ -104,7 +104,7 @@ steps = st.one_of(
 plans = st.lists(steps, max_size=12)
 
 
-class World:
+class AskedStore:
     """One store and what was asked of it. Ids begin with a number of their own: nothing must be cleared in between."""
 
     def __init__(self, store, number):
@@ -262,9 +262,9 @@ def test_every_store_answers_like_the_model(kind, url):
 
 
 async def compare(store, number, plan):
-    world, model = World(store, number), World(MemoryStore(), number)
-    await world.claim()
+    asked, model = AskedStore(store, number), AskedStore(MemoryStore(), number)
+    await asked.claim()
     await model.claim()
     for step in plan:
-        assert await world.answer(step) == await model.answer(step), step
-    assert await world.everything() == await model.everything()
+        assert await asked.answer(step) == await model.answer(step), step
+    assert await asked.everything() == await model.everything()

@@ -53,7 +53,7 @@ def keyword(value):
     return Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(value).encode())
 
 
-class World:
+class Workflows:
     """Some workflows, each on a queue of its own, and what lists must show of them."""
 
     def __init__(self, channel, name):
@@ -168,16 +168,16 @@ def test_a_list_shows_what_has_been_done(channel):
     )
     @given(steps)
     def lists_are_right(plan):
-        world = World(channel, f"world-{next(numbers)}")
+        workflows = Workflows(channel, f"workflows-{next(numbers)}")
         for place in PLACES:
-            world.do("start", place, COLORS[0])
+            workflows.do("start", place, COLORS[0])
         for action, place, color in plan:
-            before = dict(world.shown)
-            world.do(action, place, color)
-            if world.shown != before:
+            before = dict(workflows.shown)
+            workflows.do(action, place, color)
+            if workflows.shown != before:
                 done.add(action)
-            world.check()
-        kept, counted = world.totals()
+            workflows.check()
+        kept, counted = workflows.totals()
         assert kept == counted
 
     lists_are_right()
