@@ -24,8 +24,7 @@ from bench.lab import progress
 from bench.retention import NAMESPACE, closed_run
 from perdure.core.execution.environment import Environment
 from perdure.core.limits import Limits
-from perdure.core.workflow.pending import Parent
-from perdure.core.workflow.state import RunState
+from perdure.core.workflow.state import Parent, RunState
 from perdure.core.workflow.visibility_fields import visibility
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits

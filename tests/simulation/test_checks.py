@@ -2,7 +2,7 @@
 
 import pytest
 
-from perdure.testing.simulator.checks import shared_past
+from perdure.testing.simulator.checks_promises import shared_past
 from tests.core.workflow.lifecycle.test_reset import reset
 from tests.core.workflow.run import OneRun
 

@@ -19,12 +19,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.child_options import start_request, with_parent
 from perdure.core.workflow.children import (
     AcknowledgeChildReleased,
     AcknowledgeParentTold,
     RecordChildClosed,
     RecordChildStarted,
+    start_request,
+    with_parent,
 )
 from perdure.core.workflow.effects import (
     AnswerQuery,

@@ -6,8 +6,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Code, Rejected
 from perdure.store.memory import MemoryStore
+from perdure.testing.simulator.connection import METHODS
 from perdure.testing.simulator.faulty_store import Faults
 from perdure.testing.simulator.receivers import Receivers
 from perdure.testing.simulator.simulated_node import SimulatedNode
@@ -42,7 +43,11 @@ class NodeServer:
         assert timeout is not None
         while not self._node.is_serving:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        name, response_type = METHODS[type(request)]
         try:
-            return await self._node.call(request, timeout)
+            reply = await self._node.call(name, request.SerializeToString(), {}, timeout)
         except Rejected as refusal:
             return Refusal(refusal.code.name, refusal.message, ())
+        if reply.code:
+            return Refusal(Code(reply.code).name, reply.words, ())
+        return response_type.FromString(reply.body)

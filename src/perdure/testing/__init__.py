@@ -1,1 +1,1 @@
-"""What perdure is tested with, and what tests of others may use: a simulated world for the server to live in."""
+"""Simulated worlds that perdure is tested in; tests of other programs may use them, too."""

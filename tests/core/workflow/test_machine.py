@@ -57,10 +57,10 @@ from perdure.core.workflow.external_workflows import RecordExternalSignaled
 from perdure.core.workflow.lifecycle.execution import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.options_update import AttachRequest
-from perdure.core.workflow.pending import Parent, PendingChild
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.core.workflow.signals import Signal
+from perdure.core.workflow.state import Parent, PendingChild
 from perdure.core.workflow.tasks.fail import FailWorkflowTask
 from perdure.core.workflow.tasks.schedule import ResetSticky, TaskRef
 from perdure.core.workflow.tasks.start import StartWorkflowTask

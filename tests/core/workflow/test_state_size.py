@@ -7,7 +7,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.outcome import Outcome
 from perdure.core.workflow.activities.control import PAUSE_INFO
-from perdure.core.workflow.pending import (
+from perdure.core.workflow.state import (
     AcceptedUpdate,
     CompletionCallback,
     PendingActivity,
@@ -16,8 +16,9 @@ from perdure.core.workflow.pending import (
     PendingTimer,
     RequestIdInfo,
     RetryPolicy,
+    Run,
+    RunState,
 )
-from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.state_size import approximate_size, may_exceed, note_growth
 
 LONG, LONG_BYTES = "x" * 1000, b"x" * 1000

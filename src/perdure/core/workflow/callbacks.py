@@ -18,9 +18,8 @@ from perdure.core.limits import Limits
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.nexus_completion import completion
-from perdure.core.workflow.pending import CompletionCallback
 from perdure.core.workflow.records import CallbackAttempted
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import CompletionCallback, Run, RunState
 
 _BACKOFF_COEFFICIENT = 2
 #: Temporal: which part of an interval is left to chance.

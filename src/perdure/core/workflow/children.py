@@ -7,6 +7,7 @@ is acknowledged. A request carries the id of the initiating event, so that what 
 from dataclasses import dataclass
 
 from temporalio.api.command.v1 import Command, StartChildWorkflowExecutionCommandAttributes
+from temporalio.api.common.v1 import Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
@@ -15,7 +16,9 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import (
     HistoryEvent,
     StartChildWorkflowExecutionInitiatedEventAttributes,
+    WorkflowExecutionStartedEventAttributes,
 )
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.concept import Concept
@@ -36,9 +39,8 @@ from perdure.core.workflow.effects import (
 )
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
-from perdure.core.workflow.pending import PendingChild
 from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import PendingChild, Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 _CHILD_BYTES = 120
@@ -185,6 +187,52 @@ def start_child(step: HistoryStep, command: Command, completed_event_id: int) ->
 
 
 # What other concepts use
+
+
+def start_request(outgoing: StartChild) -> StartWorkflowExecutionRequest:
+    """Return what a client would have to send to start the child."""
+    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(outgoing.attributes)
+    request = StartWorkflowExecutionRequest(
+        namespace=initiated.namespace,
+        workflow_id=initiated.workflow_id,
+        workflow_type=initiated.workflow_type,
+        task_queue=initiated.task_queue,
+        workflow_task_timeout=initiated.workflow_task_timeout,
+        workflow_id_reuse_policy=initiated.workflow_id_reuse_policy,
+        cron_schedule=initiated.cron_schedule,
+        request_id=outgoing.request_id,
+    )
+    for part in (
+        "workflow_execution_timeout",
+        "workflow_run_timeout",
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "retry_policy",
+    ):
+        if initiated.HasField(part):
+            getattr(request, part).CopyFrom(getattr(initiated, part))
+    priority = Priority.FromString(outgoing.priority)
+    priority.MergeFrom(initiated.priority)
+    if priority.ByteSize():
+        request.priority.CopyFrom(priority)
+    return request
+
+
+def with_parent(
+    attributes: WorkflowExecutionStartedEventAttributes,
+    outgoing: StartChild,
+    parent_namespace_id: str,
+    parent: WorkflowExecution,
+) -> None:
+    """Write into the child's started event whose child it is."""
+    attributes.parent_workflow_namespace = outgoing.parent_namespace
+    attributes.parent_workflow_namespace_id = parent_namespace_id
+    attributes.parent_workflow_execution.CopyFrom(parent)
+    attributes.parent_initiated_event_id = outgoing.initiated_event_id
+    attributes.root_workflow_execution.workflow_id = outgoing.root_workflow_id
+    attributes.root_workflow_execution.run_id = outgoing.root_run_id
 
 
 def on_close(step: HistoryStep) -> None:

@@ -31,9 +31,8 @@ from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle import execution
-from perdure.core.workflow.pending import ResetPoint
 from perdure.core.workflow.records import StickySet
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import ResetPoint, Run, RunState
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
 from perdure.core.workflow.tasks.schedule import (

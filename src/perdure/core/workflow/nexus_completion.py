@@ -18,8 +18,7 @@ from temporalio.api.update.v1 import Outcome
 from perdure.core.times import timestamp_ns
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
-from perdure.core.workflow.pending import CompletionCallback
-from perdure.core.workflow.state import RunState
+from perdure.core.workflow.state import CompletionCallback, RunState
 
 _FAILURE_TYPE = "temporal.api.failure.v1.Failure"
 #: Statuses that stand for an error of Nexus, and which of those are for good.

@@ -14,8 +14,7 @@ from perdure.core.times import timestamp_ns
 from perdure.core.workflow.callbacks import attached, check_count
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.pending import RequestIdInfo
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import RequestIdInfo, Run, RunState
 from perdure.core.workflow.versioning import check_override, recorded
 
 # What can be asked

@@ -12,8 +12,7 @@ import msgspec
 from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.execution.journal import Codec
-from perdure.core.workflow.pending import RequestIdInfo
-from perdure.core.workflow.state import RunState
+from perdure.core.workflow.state import RequestIdInfo, RunState
 
 
 class Identified(msgspec.Struct, frozen=True, tag="id"):

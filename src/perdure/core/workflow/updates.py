@@ -35,9 +35,8 @@ from perdure.core.workflow.events import new_event
 from perdure.core.workflow.failures import UNFINISHED_UPDATE
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.lifecycle.execution import check_first_run, ids_size
-from perdure.core.workflow.pending import AcceptedUpdate, RequestIdInfo
 from perdure.core.workflow.records import UpdateDropped
-from perdure.core.workflow.state import AdmittedUpdate, Run, RunState
+from perdure.core.workflow.state import AcceptedUpdate, AdmittedUpdate, RequestIdInfo, Run, RunState
 from perdure.core.workflow.tasks.schedule import schedule_speculative
 from perdure.core.workflow.tasks.start import message_id
 

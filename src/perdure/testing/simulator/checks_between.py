@@ -1,4 +1,4 @@
-"""What must have come of what workflows sent to each other: signals, and requests to stop."""
+"""Checks for signals and requests to stop that workflows send to each other."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.times import timestamp_ns
-from perdure.testing.simulator.told import Told
+from perdure.testing.simulator.journal_view import JournalView
 from perdure.testing.simulator.witness import SKEW_MAX_NS
 
-Journals = Mapping[str, Told]
+Journals = Mapping[str, JournalView]
 
 _INITIATED = {
     EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
@@ -29,15 +29,15 @@ _COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
 
 
 def check(journals: Journals, gone: Journals) -> None:
-    """Everything has ended. What has reached a workflow with runs that are gone, nobody knows."""
-    forgotten = {told.state.workflow_id for told in gone.values()}
+    """Everything has ended. Nobody knows which signals reached a workflow whose runs are deleted."""
+    forgotten = {journal.state.workflow_id for journal in gone.values()}
     runs: defaultdict[str, list[str]] = defaultdict(list)
-    for run_id, told in journals.items():
-        runs[told.state.workflow_id].append(run_id)
-    for run_id, told in journals.items():
-        sent = {event.event_id: event for event in told.events if event.event_type in _INITIATED}
+    for run_id, journal in journals.items():
+        runs[journal.state.workflow_id].append(run_id)
+    for run_id, journal in journals.items():
+        sent = {event.event_id: event for event in journal.events if event.event_type in _INITIATED}
         answers: Counter[int] = Counter()
-        for event in told.events:
+        for event in journal.events:
             if event.event_type not in _ANSWERS:
                 continue
             attributes = _attributes(event)
@@ -49,7 +49,7 @@ def check(journals: Journals, gone: Journals) -> None:
             if event.event_type == _SIGNALED:
                 name = _attributes(sent[attributes.initiated_event_id]).signal_name
                 # A run that is a reset has its past, and what was sent then, from another one.
-                senders = {run_id, *told.state.base_run_ids}
+                senders = {run_id, *journal.state.base_run_ids}
                 _check_signal(journals, target, senders, name)
             elif event.event_type == _ASKED:
                 _check_request(journals, target, event)
@@ -57,12 +57,12 @@ def check(journals: Journals, gone: Journals) -> None:
         for initiated_event_id in sent:
             count = answers[initiated_event_id]
             assert count <= 1, f"{run_id}: {count} answers to {initiated_event_id}"
-            is_done = told.events[-1].event_type == _COMPLETED
+            is_done = journal.events[-1].event_type == _COMPLETED
             assert count or not is_done, f"{run_id}: no answer to {initiated_event_id}"
 
 
 def _check_signal(journals: Journals, target: list[str], senders: set[str], name: str) -> None:
-    """A sender was told that it arrived."""
+    """The history says that the signal arrived."""
     reached = [_reached(journals, target, sender, name) for sender in senders]
     assert any(reached), f"signal {name} of {senders} is said to have arrived, and has not"
 
@@ -70,7 +70,7 @@ def _check_signal(journals: Journals, target: list[str], senders: set[str], name
 def _reached(journals: Journals, target: list[str], sender: str, name: str) -> set[str]:
     """Return the runs that have the signal. It must not be in one of them twice, or have come again."""
     reached = {run_id for run_id in target if _has(journals[run_id], sender, name)}
-    # What a run has from the one that it is a reset of did not arrive there once more.
+    # A reset has the signals of the run that it was made of: they did not arrive there once more.
     arrived = {run for run in reached if not reached & set(journals[run].state.base_run_ids)}
     # A run does not know what reached the one before it: there, a signal that is sent again is new.
     begun = [run_id for run_id in target if not journals[run_id].state.base_run_ids]
@@ -78,10 +78,10 @@ def _reached(journals: Journals, target: list[str], sender: str, name: str) -> s
     return reached
 
 
-def _has(told: Told, sender: str, name: str) -> bool:
+def _has(journal: JournalView, sender: str, name: str) -> bool:
     """Whether the signal is in the history."""
     found = 0
-    for event in told.events:
+    for event in journal.events:
         signal = event.workflow_execution_signaled_event_attributes
         if signal.signal_name == name and signal.external_workflow_execution.run_id == sender:
             found += 1
@@ -90,7 +90,7 @@ def _has(told: Told, sender: str, name: str) -> bool:
 
 
 def _check_request(journals: Journals, target: list[str], answer: HistoryEvent) -> None:
-    """Somebody was asked to stop, or had ended: that is told to be a success, too."""
+    """The workflow was asked to stop, or had ended: that counts as a success, too."""
     answered_ns = timestamp_ns(answer.event_time) + 2 * SKEW_MAX_NS
     assert any(
         journals[run_id].state.cancel_requested

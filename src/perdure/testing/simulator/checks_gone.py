@@ -1,4 +1,4 @@
-"""What must hold of runs that are gone: they could go, all that was theirs went with them, and nothing comes back."""
+"""Checks for deleted runs: they could go, all that was theirs went with them, and nothing comes back."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +10,8 @@ from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.state import Run
 from perdure.store.memory import MemoryStore
 from perdure.store.port import DELETED, NEVER_NS
-from perdure.testing.simulator.passing import BRIEF_ID, RETENTION_NS
-from perdure.testing.simulator.told import Told
+from perdure.testing.simulator.deletion_clients import BRIEF_ID, RETENTION_NS
+from perdure.testing.simulator.journal_view import JournalView
 from perdure.testing.simulator.witness import SKEW_MAX_NS, Witness
 
 
@@ -36,50 +36,50 @@ class Gone:
         self._store = store
         self._has_heard = has_heard
         self._witness = witness
-        self.told: dict[str, Told] = {}
-        #: What was wrong when something went: the store must not fail by that.
+        self.journals: dict[str, JournalView] = {}
+        #: Faults that were seen while the store deleted: it must not fail by that.
         self._faults: list[str] = []
 
-    def add(self, run_id: str, told: Told) -> None:
+    def add(self, run_id: str, journal: JournalView) -> None:
         """The run goes now: may it?"""
-        self.told[run_id] = told
-        if told.state.is_open:
-            self._check_wanted(run_id, told)
+        self.journals[run_id] = journal
+        if journal.state.is_open:
+            self._check_wanted(run_id, journal)
             return
-        # How a run that somebody deletes does what it owes is not written any more, if it is the last thing.
+        # The last effects of a run that somebody deletes leave no trace in its journal.
         pending_effects = (
             []
-            if told.state.deletion_requested
-            else machine.pending_effects(Run(told.state), NEVER_NS)
+            if journal.state.deletion_requested
+            else machine.pending_effects(Run(journal.state), NEVER_NS)
         )
-        if any(self._is_missed(run_id, told, effect) for effect in pending_effects):
-            self._faults.append(f"{run_id} goes, and owes {pending_effects}")
-        closed_ns = timestamp_ns(told.events[-1].event_time)
+        if any(self._is_missed(run_id, journal, effect) for effect in pending_effects):
+            self._faults.append(f"{run_id} goes, and these effects are pending: {pending_effects}")
+        closed_ns = timestamp_ns(journal.events[-1].event_time)
         is_over = closed_ns + RETENTION_NS <= self._store._now_ns() + 2 * SKEW_MAX_NS
-        if told.state.namespace_id != BRIEF_ID or not is_over:
-            self._check_wanted(run_id, told)
+        if journal.state.namespace_id != BRIEF_ID or not is_over:
+            self._check_wanted(run_id, journal)
 
-    def _is_missed(self, run_id: str, told: Told, effect: Effect) -> bool:
+    def _is_missed(self, run_id: str, journal: JournalView, effect: Effect) -> bool:
         if not isinstance(effect, InvokeCallback):
             return True
-        # Whoever deletes a run does not want anybody outside to be told any more. Else they have been told: that is not
-        # written either if the run goes with the same commit.
-        return not self._may_go(run_id, told) and not self._has_heard(run_id, effect.url)
+        # The receivers of a run that somebody deletes need not hear of its end. Others have heard of it: that is not
+        # written if the run goes with the same commit.
+        return not self._may_go(run_id, journal) and not self._has_heard(run_id, effect.url)
 
-    def _may_go(self, run_id: str, told: Told) -> bool:
+    def _may_go(self, run_id: str, journal: JournalView) -> bool:
         """Whether somebody asks for that."""
-        in_deleted = self._witness.is_brief_deleted and told.state.namespace_id == BRIEF_ID
+        in_deleted = self._witness.is_brief_deleted and journal.state.namespace_id == BRIEF_ID
         return in_deleted or run_id in self._witness.may_go
 
-    def _check_wanted(self, run_id: str, told: Told) -> None:
-        if not self._may_go(run_id, told):
+    def _check_wanted(self, run_id: str, journal: JournalView) -> None:
+        if not self._may_go(run_id, journal):
             self._faults.append(f"{run_id} goes, and nobody asked")
 
     def check(self) -> None:
         """Nothing is left of them but, as long as a workflow id has others, a number."""
         store = self._store
         assert not self._faults, self._faults
-        for run_id in self.told:
+        for run_id in self.journals:
             assert not store.journal(run_id), f"{run_id} is gone, and written again"
             assert store.shown(run_id) is None, f"{run_id} is gone, and lists show it"
             row = store._executions.get(run_id)
@@ -93,4 +93,4 @@ class Gone:
         store, witness = self._store, self._witness
         brief = [row for row in store.rows() if row.namespace_id == BRIEF_ID]
         is_there = witness.is_brief_deleted and BRIEF_ID in store._namespaces
-        return bool(brief) or is_there or not witness.must_go <= set(self.told)
+        return bool(brief) or is_there or not witness.must_go <= set(self.journals)

@@ -1,4 +1,4 @@
-"""What must hold of lists: they say what the states say, in one place or on the way to it."""
+"""Checks for visibility: its rows say what the states say, in one place or on the way to it."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from perdure.core.workflow.visibility_fields import visibility
 from perdure.runtime.visibility import visibility_row
 from perdure.store.memory import MemoryStore
 from perdure.store.port import VisibilityRow
-from perdure.testing.simulator.told import Told
+from perdure.testing.simulator.journal_view import JournalView
 
 _DECODER = msgspec.msgpack.Decoder(VisibilityRow)
 
@@ -25,11 +25,11 @@ class ListChecks:
         #: Run id → length of its journal, and what lists say then.
         self._wanted: dict[str, tuple[int, VisibilityRow]] = {}
 
-    def check(self, journals: Mapping[str, Told], gone: Mapping[str, Told]) -> None:
+    def check(self, journals: Mapping[str, JournalView], gone: Mapping[str, JournalView]) -> None:
         """At any moment: what is committed is shown, or waits in the outbox to be."""
         waiting = {row.run_id: row.data for row in self._store._outbox.values()}
-        for run_id, told in journals.items():
-            shown, wanted = self._shown(run_id, waiting), self._wanted_of(run_id, told)
+        for run_id, journal in journals.items():
+            shown, wanted = self._shown(run_id, waiting), self._wanted_of(run_id, journal)
             assert shown == wanted, f"{run_id}: lists show {_difference(shown, wanted)}"
         for run_id in gone:
             shown = self._shown(run_id, waiting)
@@ -54,13 +54,13 @@ class ListChecks:
         assert in_main is None or in_second is None, f"{run_id} is in both databases"
         return in_main or in_second
 
-    def _wanted_of(self, run_id: str, told: Told) -> VisibilityRow:
+    def _wanted_of(self, run_id: str, journal: JournalView) -> VisibilityRow:
         length, row = self._wanted.get(run_id, (0, None))
-        if row is None or length != len(told.rows):
+        if row is None or length != len(journal.rows):
             row = visibility_row(
-                0, visibility(told.state, _EVERYTHING_SHOWN), lambda namespace_id: {}
+                0, visibility(journal.state, _EVERYTHING_SHOWN), lambda namespace_id: {}
             )
-            self._wanted[run_id] = (len(told.rows), row)
+            self._wanted[run_id] = (len(journal.rows), row)
         return row
 
 

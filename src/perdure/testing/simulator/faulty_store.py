@@ -32,7 +32,7 @@ from perdure.store.port import (
 from perdure.testing.simulator.virtual_loop import SpinError
 
 T = TypeVar("T")
-#: What a request has asked the store for so far, with all that it has set going; empty when it has been answered.
+#: How many calls a request has made to the store, with all that it has set going; empty once it is answered.
 ASKED: ContextVar[list[int]] = ContextVar("asked")
 #: Many times what any request needs.
 ASKED_MAX = 500
@@ -43,13 +43,13 @@ class Faults:
 
     def __init__(self, randomness: random.Random) -> None:
         self.random = randomness
-        #: What a call takes, on average.
+        #: The average duration of a call.
         self.latency_s = 0.003
         #: Nothing was done.
         self.fails_before = 0.0
         #: Everything was done.
         self.fails_after = 0.0
-        #: Nothing was done yet: it is done after the caller was told that it failed.
+        #: Nothing was done yet: it is done after the caller has learnt that it failed.
         self.fails_early = 0.0
         self.stalls = 0.0
         self.stall_max_s = 12.0
@@ -116,12 +116,12 @@ class FaultyStore:
             raise Unavailable("simulated: not done")
         if draw.random() < faults.fails_early:
             self._go_on(asyncio.get_running_loop().create_task(self._do_late(call)))
-            raise Unavailable("simulated: not done yet, and not told")
+            raise Unavailable("simulated: not done yet, and the caller does not know")
         result = await call()
         await asyncio.sleep(draw.expovariate(3 / faults.latency_s))
         await self._goes_on.wait()
         if self._is_gone() or draw.random() < faults.fails_after:
-            raise Unavailable("simulated: done, and not told")
+            raise Unavailable("simulated: done, and the caller does not know")
         return result
 
     def _is_gone(self) -> bool:

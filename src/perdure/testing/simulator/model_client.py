@@ -1,62 +1,45 @@
-"""A client that sees one workflow through its life: it asks until it is answered, and believes what it is told."""
+"""A client that follows one workflow through its life: it asks until it is answered, and believes every answer."""
 
 import asyncio
 import json
-import random
-from collections.abc import Sequence
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import (
     EventType,
     HistoryEventFilterType,
     UpdateWorkflowExecutionLifecycleStage,
     WorkflowExecutionStatus,
-    WorkflowIdConflictPolicy,
-    WorkflowIdReusePolicy,
 )
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
+    GetWorkflowExecutionHistoryReverseRequest,
     ListWorkflowExecutionsRequest,
     QueryWorkflowRequest,
     RequestCancelWorkflowExecutionRequest,
-    ResetWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
-    StartWorkflowExecutionRequest,
     TerminateWorkflowExecutionRequest,
-    UpdateWorkflowExecutionRequest,
 )
 
 from perdure.core.errors import Code, Rejected
-from perdure.testing.simulator.caller import AGAIN, Caller
-from perdure.testing.simulator.model_worker import ModelWorker
 from perdure.testing.simulator.program import (
-    CONTINUE,
-    FAIL,
-    FLAKY,
     NAMESPACE,
-    POLICY,
-    QUEUE,
-    SCHEDULE,
     SIGNAL,
-    STEPS,
-    STOP,
-    TELL,
-    WEIGHTS,
     check_result,
     program_of,
 )
-from perdure.testing.simulator.receivers import HOSTS, REFUSED
-from perdure.testing.simulator.witness import Server, Witness
+from perdure.testing.simulator.retrying_caller import AGAIN
+from perdure.testing.simulator.starting_client import StartingClient
 
 PAGE_EVENTS = 7
 UPDATE_COMPLETED = (
     UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 )
-TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+_TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 _CLOSING = (
     COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
@@ -66,36 +49,10 @@ _CLOSING = (
 )
 
 
-class ModelClient(Caller):
-    def __init__(
-        self,
-        workflow_id: str,
-        server: Server,
-        witness: Witness,
-        randomness: random.Random,
-        *,
-        others: Sequence[str],
-        worker: ModelWorker,
-    ) -> None:
-        #: Works where this client is, and takes tasks that come with the answer to a start.
-        self._worker = worker
-        self.workflow_id = workflow_id
-        super().__init__(server, witness, randomness)
-        steps = randomness.choices(STEPS, weights=WEIGHTS, k=randomness.randint(1, 6))
-        steps = [
-            f"{step} {randomness.choice(others)}" if step in (TELL, STOP) else step
-            for step in steps
-        ]
-        self._is_started = asyncio.Event()
-        self._program = [step for step in steps if step != CONTINUE or randomness.random() < 0.7]
-        self._is_retried = bool({FAIL, FLAKY} & set(steps)) and randomness.random() < 0.8
-        self._is_by_schedule = randomness.random() < 0.1
-        #: The first run may not be the last.
-        self._goes_on = CONTINUE in self._program or self._is_retried or self._is_by_schedule
-
+class ModelClient(StartingClient):
     async def live(self) -> None:
         await asyncio.sleep(self._random.uniform(0, 20))
-        await self._start()
+        await self.start()
         for number in range(self._random.randint(0, 3) + self._program.count(SIGNAL)):
             await asyncio.sleep(self._random.uniform(0, 15))
             if not await self.signal(f"s{number}"):
@@ -104,8 +61,9 @@ class ModelClient(Caller):
                 (self._query, 0.4),
                 (self._history, 0.3),
                 (self._describe, 0.3),
-                (lambda number=number: self._update(f"u{number}"), 0.4),
-                (lambda number=number: self._attach(number), 0.15),
+                (self._read_back, 0.2),
+                (lambda number=number: self.update(f"u{number}"), 0.4),
+                (lambda number=number: self.attach(number), 0.15),
                 (self._reset, 0.05),
                 (self._terminate, 0.02),
                 (self._cancel, 0.03),
@@ -113,73 +71,7 @@ class ModelClient(Caller):
                 if self._random.random() < likely:
                     await what()
 
-    # What changes something
-
-    def _start_request(self, request_id: str) -> StartWorkflowExecutionRequest:
-        request = StartWorkflowExecutionRequest(
-            namespace=NAMESPACE,
-            workflow_id=self.workflow_id,
-            request_id=request_id,
-        )
-        request.workflow_type.name = "Program"
-        request.task_queue.name = QUEUE
-        request.input.payloads.add(data=json.dumps(self._program).encode())
-        for number in range(self._random.choice((0, 1, 2))):
-            refused = REFUSED if self._random.random() < 0.2 else ""
-            url = f"{self._random.choice(HOSTS)}/{request_id}/{number}{refused}"
-            request.completion_callbacks.add().nexus.url = url
-        return request
-
-    def _saw_callbacks(self, request: StartWorkflowExecutionRequest) -> None:
-        """It was acknowledged."""
-        for callback in request.completion_callbacks:
-            self._witness.callbacks.add((self.workflow_id, callback.nexus.url))
-
-    async def _start(self) -> None:
-        request = self._start_request(f"{self.workflow_id}/start")
-        request.request_eager_execution = self._random.random() < 0.3
-        if self._is_retried:
-            request.retry_policy.CopyFrom(POLICY)
-        if self._is_by_schedule:
-            request.cron_schedule = SCHEDULE
-        run_id = ""
-        try:
-            reply = await self.insist(request)
-            run_id = reply.run_id
-            if reply.eager_workflow_task.task_token:
-                await self._worker.work_eagerly(reply.eager_workflow_task)
-            if self._random.random() < 0.2 and not self._goes_on:
-                second = await self.insist(request)
-                assert second.run_id == run_id, "one start, two runs"
-        except Rejected as refusal:
-            # It has gone on as a new run since an earlier try, which does not know the request any more.
-            if refusal.code is not Code.ALREADY_EXISTS or not self._goes_on:
-                raise
-        self._saw_callbacks(request)
-        self._witness.started[self.workflow_id] = run_id
-        self._is_started.set()
-        if self._witness.lists_follow:
-            return
-        listed = await self.insist(ListWorkflowExecutionsRequest(namespace=NAMESPACE))
-        found = {info.execution.workflow_id for info in listed.executions}
-        assert self.workflow_id in found, f"{self.workflow_id} was started, and no list shows it"
-
-    async def _attach(self, number: int) -> None:
-        """Start it once more, and so attach other callbacks to the run that there is."""
-        request = self._start_request(f"{self.workflow_id}/attach{number}")
-        conflict, reuse = WorkflowIdConflictPolicy, WorkflowIdReusePolicy
-        request.workflow_id_conflict_policy = conflict.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
-        request.workflow_id_reuse_policy = reuse.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
-        request.on_conflict_options.attach_request_id = True
-        request.on_conflict_options.attach_completion_callbacks = True
-        try:
-            reply = await self.insist(request)
-        except Rejected as refusal:
-            if refusal.code is not Code.ALREADY_EXISTS:
-                raise
-            return
-        assert not reply.started, f"{self.workflow_id} was started anew"
-        self._saw_callbacks(request)
+    # Changes
 
     async def signal(self, name: str) -> bool:
         """Return whether there was still a run to signal."""
@@ -194,45 +86,27 @@ class ModelClient(Caller):
             await self.call_once(request)  # A retry whose first answer was lost.
         return True
 
-    async def _update(self, update_id: str) -> None:
-        request = UpdateWorkflowExecutionRequest(namespace=NAMESPACE)
-        request.workflow_execution.workflow_id = self.workflow_id
-        request.request.meta.update_id = update_id
-        request.request.input.name = "update"
-        try:
-            reply = await self.insist(request, tries=5)
-        except Rejected as refusal:
-            if refusal.code not in (Code.NOT_FOUND, Code.FAILED_PRECONDITION, *AGAIN):
-                raise
-            return
-        if reply.stage == UPDATE_COMPLETED:
-            assert reply.outcome.WhichOneof("value"), f"{update_id} has ended, and with nothing"
-        if reply.outcome.HasField("success"):
-            assert reply.outcome.success.payloads[0].data.decode() == update_id
-            self._witness.updates.add((self.workflow_id, update_id))
-
     async def _reset(self) -> None:
         """Take the current run back to one of its workflow tasks."""
-        events = await self._history()
+        events = await self._history_while_started()
         run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id
-        tasks = [event.event_id for event in events if event.event_type == TASK_STARTED]
-        if not tasks:
-            return
-        request = ResetWorkflowExecutionRequest(
+        new_run_id = await self.reset(
+            WorkflowExecution(workflow_id=self.workflow_id),
+            events,
             namespace=NAMESPACE,
             request_id=f"{self.workflow_id}/reset/{self._random.getrandbits(32)}",
-            workflow_task_finish_event_id=self._random.choice(tasks) + 1,
         )
-        request.workflow_execution.workflow_id = self.workflow_id
-        try:
-            reply = await self.insist(request)
-        except Rejected as refusal:
-            # The run that was looked at is not the current one any more.
-            if refusal.code is not Code.INVALID_ARGUMENT:
-                raise
-            return
-        assert reply.run_id != run_id
-        self._witness.resets.add(reply.run_id)
+        assert new_run_id != run_id
+
+    async def _history_while_started(self) -> list[HistoryEvent]:
+        """Return the history of the current run, if possible one that ends while a worker has the workflow task."""
+        for _ in range(self._random.choice((1, 30))):
+            events = await self._history()
+            last = events[-1].event_type
+            if last in (_TASK_STARTED, *_CLOSING):
+                break
+            await asyncio.sleep(self._random.uniform(0.01, 0.5))
+        return events
 
     async def _terminate(self) -> None:
         request = TerminateWorkflowExecutionRequest(namespace=NAMESPACE)
@@ -251,7 +125,7 @@ class ModelClient(Caller):
         if info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
             self._witness.cancelled.add(self.workflow_id)
 
-    # What looks
+    # Reads
 
     def _known_signals(self) -> set[str]:
         return {
@@ -259,7 +133,7 @@ class ModelClient(Caller):
         }
 
     async def _query(self) -> None:
-        """What a query shows may be of a later run, but no signal to this one may be missing."""
+        """Query the workflow. A later run may answer, but no signal to this one may be missing."""
         request = QueryWorkflowRequest(
             namespace=NAMESPACE, query=WorkflowQuery(query_type="signals")
         )
@@ -273,7 +147,7 @@ class ModelClient(Caller):
             assert known <= seen, f"{self.workflow_id}: a query does not see {known - seen}"
 
     async def _describe(self, tries: int = 1000) -> Any:
-        """What is described is not older than what somebody has seen."""
+        """Describe the workflow. The description is not older than what anybody has seen."""
         request = DescribeWorkflowExecutionRequest(namespace=NAMESPACE)
         request.execution.workflow_id = self.workflow_id
         shown = {run_id: max(events) for run_id, events in self._witness.shown.items() if events}
@@ -312,11 +186,31 @@ class ModelClient(Caller):
         self._witness.saw_history(request.execution.run_id, events)
         return events
 
+    async def _history_from_the_end(self, run_id: str) -> list[HistoryEvent]:
+        """Return the history of the run, the last event first, page by page."""
+        request = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=NAMESPACE, maximum_page_size=PAGE_EVENTS
+        )
+        request.execution.workflow_id = self.workflow_id
+        request.execution.run_id = run_id
+        events: list[HistoryEvent] = []
+        while True:
+            page = await self.insist(request)
+            events += page.history.events
+            if not page.next_page_token:
+                break
+            request.next_page_token = page.next_page_token
+        self._witness.saw_history(run_id, events[::-1])
+        return events
+
+    async def _read_back(self) -> None:
+        await self._history_from_the_end((await self._describe()).execution.run_id)
+
     async def follow(self) -> None:
         """Read the first run's history as it grows, until it has ended."""
         await self._is_started.wait()
         if not self._witness.started[self.workflow_id]:
-            return  # Which run was the first one, nobody was told.
+            return  # The answer to the start did not say which run was the first.
         request = GetWorkflowExecutionHistoryRequest(
             namespace=NAMESPACE, maximum_page_size=PAGE_EVENTS, wait_new_event=True
         )
@@ -340,7 +234,7 @@ class ModelClient(Caller):
         """Ask for nothing but the last event of the first run."""
         await self._is_started.wait()
         if not self._witness.started[self.workflow_id]:
-            return  # Which run was the first one, nobody was told.
+            return  # The answer to the start did not say which run was the first.
         request = GetWorkflowExecutionHistoryRequest(
             namespace=NAMESPACE,
             wait_new_event=True,
@@ -365,6 +259,7 @@ class ModelClient(Caller):
         events = await self._history()
         info = await self._describe()
         last = events[-1]
+        assert events[::-1] == await self._history_from_the_end(info.execution.run_id)
         assert info.history_length == len(events) == last.event_id
         if last.event_type == COMPLETED:
             check_result(events)

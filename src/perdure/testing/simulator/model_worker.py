@@ -1,43 +1,32 @@
-"""A worker that runs the programs by replaying history, over the same calls as a real one.
-
-It loses answers, repeats them, is sometimes too slow, and forgets what it had in its cache.
-"""
+"""A worker of workflow tasks: it runs the programs by replaying history, and forgets what it had in its cache."""
 
 import asyncio
 import random
-from typing import Any
 
-from temporalio.api.failure.v1 import Failure
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryRequest,
     GetWorkflowExecutionHistoryResponse,
-    PollActivityTaskQueueRequest,
-    PollActivityTaskQueueResponse,
     PollWorkflowTaskQueueRequest,
     PollWorkflowTaskQueueResponse,
-    RespondActivityTaskCompletedRequest,
-    RespondActivityTaskFailedRequest,
+    ResetStickyTaskQueueRequest,
     RespondQueryTaskCompletedRequest,
     RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskCompletedResponse,
+    RespondWorkflowTaskFailedRequest,
+    ShutdownWorkerRequest,
 )
 
-from perdure.core.errors import Code, Rejected
-from perdure.testing.simulator.program import (
-    FAILURES,
-    NAMESPACE,
-    QUEUE,
-    answer_update,
-    decide,
-    query_result,
-)
+from perdure.core.errors import Rejected
+from perdure.testing.simulator.answers import answer_update, query_result
+from perdure.testing.simulator.program import NAMESPACE, QUEUE, decide
+from perdure.testing.simulator.unreliable_worker import POLL_S, UnreliableWorker
 from perdure.testing.simulator.witness import Server, Witness
 
-POLL_S = 20.0
 
-
-class ModelWorker:
+class ModelWorker(UnreliableWorker):
     def __init__(
         self,
         name: str,
@@ -46,15 +35,10 @@ class ModelWorker:
         randomness: random.Random,
         namespace: str = NAMESPACE,
     ) -> None:
-        self._namespace = namespace
-        self._name = name
-        self._server = server
-        self._witness = witness
-        self._random = randomness
-        #: What a worker would have in its cache, by run id: the events up to the last task that it completed.
+        super().__init__(name, server, witness, randomness, namespace)
+        #: The worker's cache, by run id: the events up to the last task that it completed.
         self._cache: dict[str, list[HistoryEvent]] = {}
         self._sticky_queue = f"{name}-sticky"
-        self.is_reliable = False
 
     # Workflow tasks
 
@@ -70,7 +54,7 @@ class ModelWorker:
                 while task.task_token:
                     task = await self._work(task)
             except Rejected as refusal:
-                await self._pause(30.0 if refusal.code is Code.NOT_FOUND else 1.0)
+                await self.pause_after(refusal)
 
     async def work_eagerly(self, task: PollWorkflowTaskQueueResponse) -> None:
         """Take the task that came with the answer to a start."""
@@ -78,12 +62,12 @@ class ModelWorker:
             while task.task_token:
                 task = await self._work(task)
         except Rejected:
-            await self._pause(1.0)
+            await self.pause(1.0)
 
     async def _work(self, task: PollWorkflowTaskQueueResponse) -> PollWorkflowTaskQueueResponse:
         """Answer one task; return the next one if the server gives it at once."""
         nothing = PollWorkflowTaskQueueResponse()
-        if self._misbehaves(0.05):
+        if self.misbehaves(0.05):
             self._cache.clear()
             return nothing  # The worker died with the task in its hand.
         if not task.HasField("query"):
@@ -92,21 +76,56 @@ class ModelWorker:
         if task.HasField("query"):
             await self._answer_query(task, events)
             return nothing
+        if self.misbehaves(0.03):
+            await self._fail(task)
+            return nothing
         await asyncio.sleep(self._random.expovariate(1 / 0.01))
-        if self._misbehaves(0.03):
-            await self._pause(15.0)
+        if self.misbehaves(0.03):
+            await self.pause(15.0)
         request = self._completion(task, events)
-        reply = await self._complete(request)
+        reply = await self.ask(request)
+        assert isinstance(reply, RespondWorkflowTaskCompletedResponse)
         run_id = task.workflow_execution.run_id
         if reply.reset_history_event_id:
             del events[reply.reset_history_event_id :]
         self._cache[run_id] = events
-        if self._misbehaves(0.05):
-            await self._repeat(request)
-        if self._misbehaves(0.05):
-            self._cache.pop(run_id, None)
+        if self.misbehaves(0.05):
+            await self.repeat(request)
+        if self.misbehaves(0.05):
+            await self._evict(task.workflow_execution)
             return nothing  # The reply was lost, and with it the next task.
         return reply.workflow_task
+
+    async def _fail(self, task: PollWorkflowTaskQueueResponse) -> None:
+        """Say that the code of the workflow has failed: another worker gets the task, with the whole history."""
+        request = RespondWorkflowTaskFailedRequest(
+            namespace=self._namespace,
+            task_token=task.task_token,
+            identity=self._name,
+            cause=WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        )
+        request.failure.message = "simulated: a bug of the workflow"
+        self._cache.pop(task.workflow_execution.run_id, None)
+        await self.insist(request)
+
+    async def _evict(self, execution: WorkflowExecution) -> None:
+        """Forget a run, and say so: its next task goes to any worker."""
+        self._cache.pop(execution.run_id, None)
+        await self.insist(
+            ResetStickyTaskQueueRequest(namespace=self._namespace, execution=execution)
+        )
+
+    async def leave(self) -> None:
+        """Say that this worker ends: nobody waits for it any more."""
+        await self.insist(
+            ShutdownWorkerRequest(
+                namespace=self._namespace,
+                identity=self._name,
+                sticky_task_queue=self._sticky_queue,
+                task_queue=QUEUE,
+                reason="simulated: a new version is deployed",
+            )
+        )
 
     def _completion(
         self, task: PollWorkflowTaskQueueResponse, events: list[HistoryEvent]
@@ -126,20 +145,6 @@ class ModelWorker:
         request.sticky_attributes.worker_task_queue.name = self._sticky_queue
         request.sticky_attributes.schedule_to_start_timeout.FromSeconds(5)
         return request
-
-    async def _complete(
-        self, request: RespondWorkflowTaskCompletedRequest
-    ) -> RespondWorkflowTaskCompletedResponse:
-        for _ in range(5):
-            try:
-                reply = await self._server.call(request)
-                assert isinstance(reply, RespondWorkflowTaskCompletedResponse)
-                return reply
-            except Rejected as refusal:
-                if refusal.code is not Code.UNAVAILABLE:
-                    raise
-            await self._pause(0.5)
-        raise Rejected(Code.UNAVAILABLE, "simulated: given up")
 
     async def _history(self, task: PollWorkflowTaskQueueResponse) -> list[HistoryEvent]:
         """Return the whole history, with what the cache knows of it; ask for all of it if the cache does not."""
@@ -165,7 +170,7 @@ class ModelWorker:
             request = GetWorkflowExecutionHistoryRequest(
                 namespace=self._namespace, next_page_token=token, execution=task.workflow_execution
             )
-            page = await self._server.call(request)
+            page = await self.ask(request)
             assert isinstance(page, GetWorkflowExecutionHistoryResponse)
             events += page.history.events
             token = page.next_page_token
@@ -184,73 +189,3 @@ class ModelWorker:
                 query_result=result.answer,
             )
         )
-
-    # Activities
-
-    async def run_activities(self) -> None:
-        """Take activity tasks for ever."""
-        while True:
-            request = PollActivityTaskQueueRequest(namespace=self._namespace, identity=self._name)
-            request.task_queue.name = QUEUE
-            try:
-                task = await self._server.call(request, timeout_s=POLL_S)
-                assert isinstance(task, PollActivityTaskQueueResponse)
-                if task.task_token:
-                    await self._act(task)
-            except Rejected as refusal:
-                await self._pause(30.0 if refusal.code is Code.NOT_FOUND else 1.0)
-
-    async def _act(self, task: PollActivityTaskQueueResponse) -> None:
-        self._witness.got_attempt(task)
-        if self._misbehaves(0.05):
-            return
-        await asyncio.sleep(self._random.expovariate(1 / 0.05))
-        if self._misbehaves(0.03):
-            await self._pause(40.0)  # Longer than it may take.
-        request: Any
-        if task.attempt <= FAILURES.get(task.activity_type.name, 0):
-            failure = Failure(message="not yet")
-            failure.application_failure_info.type = "NotYet"
-            request = RespondActivityTaskFailedRequest(
-                namespace=self._namespace, task_token=task.task_token, failure=failure
-            )
-        else:
-            request = RespondActivityTaskCompletedRequest(
-                namespace=self._namespace, task_token=task.task_token
-            )
-            request.result.payloads.add(data=task.activity_id.encode())
-        place = (task.workflow_execution.run_id, task.activity_id)
-        # Of an activity that has been begun anew there is the same attempt again.
-        is_new = not self._witness.begun_anew[place]
-        if await self._insist(request) and is_new and self._misbehaves(0.05):
-            await self._repeat(request)
-
-    # Calls
-
-    async def _insist(self, request: Any) -> bool:
-        """Return whether the server took it."""
-        for _ in range(20):
-            try:
-                await self._server.call(request)
-                return True
-            except Rejected as refusal:
-                if refusal.code is not Code.UNAVAILABLE:
-                    return False
-            await self._pause(0.5)
-        return False
-
-    async def _repeat(self, request: Any) -> None:
-        """An answer that was taken and comes again must not count twice."""
-        try:
-            await self._server.call(request)
-        except Rejected as refusal:
-            if refusal.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
-                return
-            raise AssertionError(f"an answer that came twice: {refusal.message}") from refusal
-        raise AssertionError(f"an answer was taken twice: {type(request).__name__}")
-
-    async def _pause(self, max_s: float) -> None:
-        await asyncio.sleep(self._random.uniform(0.05, max_s))
-
-    def _misbehaves(self, rate: float) -> bool:
-        return not self.is_reliable and self._random.random() < rate

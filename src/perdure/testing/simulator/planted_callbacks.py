@@ -22,7 +22,7 @@ from perdure.runtime.shard.engine import Engine
 Plant = Callable[[], Any]
 
 
-def _told_before_it_is_durable() -> Any:
+def _invoked_before_it_is_durable() -> Any:
     original = Engine._carry_out
 
     def carry_out(self: Engine, live: CachedExecution, outcome: Outcome) -> None:
@@ -32,7 +32,7 @@ def _told_before_it_is_durable() -> Any:
     return patch.object(Engine, "_carry_out", carry_out)
 
 
-def _not_owed_after_a_restart() -> Any:
+def _not_pending_after_a_restart() -> Any:
     return patch.object(callbacks, "_owed_numbers", lambda state, now_ns: iter(()))
 
 
@@ -47,7 +47,7 @@ def _is_not_tried_again() -> Any:
 
 
 def _one_attempt_is_enough() -> Any:
-    """Whoever does not take it is given up."""
+    """A receiver that does not take it is given up."""
     original = machine.REQUESTS[RecordAttempt]
 
     def record(step: HistoryStep, request: RecordAttempt) -> Any:
@@ -60,12 +60,12 @@ def _one_attempt_is_enough() -> Any:
 
 
 def _lost_answer_counts() -> Any:
-    """Whoever does not answer is taken to have heard."""
+    """A receiver that does not answer is taken to have heard."""
     original = Callbacks._invoke
 
     async def invoke(self: Callbacks, *arguments: Any) -> Verdict:
-        told = await original(self, *arguments)
-        return Verdict("") if told.failure.startswith("Post ") else told
+        verdict = await original(self, *arguments)
+        return Verdict("") if verdict.failure.startswith("Post ") else verdict
 
     return patch.object(Callbacks, "_invoke", invoke)
 
@@ -97,7 +97,7 @@ def _next_run_has_no_callbacks() -> Any:
     return patch.object(next_run, "inherited", inherited)
 
 
-def _told_of_a_run_that_goes_on() -> Any:
+def _invoked_for_a_run_that_goes_on() -> Any:
     return patch.object(callbacks, "is_triggered", lambda state: state.exists and not state.is_open)
 
 
@@ -115,7 +115,7 @@ def _attached_callbacks_are_lost() -> Any:
 
 
 def _refusal_is_not_for_good() -> Any:
-    """Who does not want to know is asked for ever."""
+    """A receiver that refuses is asked for ever."""
     original = machine.APPLIERS[CallbackAttempted]
 
     def attempted(state: RunState, record: CallbackAttempted) -> None:
@@ -163,16 +163,16 @@ def _left_alone_for_ever() -> Any:
 
 
 CALLBACKS: dict[str, Plant] = {
-    "a callback is told of what is not durable": _told_before_it_is_durable,
-    "a callback is not owed after a restart": _not_owed_after_a_restart,
+    "a callback is invoked for what is not durable": _invoked_before_it_is_durable,
+    "a callback is not pending after a restart": _not_pending_after_a_restart,
     "a callback's retry is forgotten after a restart": _retry_is_forgotten_after_a_restart,
     "a callback is not tried again": _is_not_tried_again,
     "a callback that fails is given up": _one_attempt_is_enough,
-    "a callback without an answer counts as told": _lost_answer_counts,
+    "a callback without an answer counts as done": _lost_answer_counts,
     "the end of a callback's attempt is not recorded": _end_of_an_attempt_is_not_recorded,
     "the end of a callback's attempt is not persisted": _attempt_is_not_persisted,
     "the next run has no callbacks": _next_run_has_no_callbacks,
-    "a callback is told of a run that goes on": _told_of_a_run_that_goes_on,
+    "a callback is invoked for a run that goes on": _invoked_for_a_run_that_goes_on,
     "callbacks that are attached later are lost": _attached_callbacks_are_lost,
     "a receiver that refuses is asked for ever": _refusal_is_not_for_good,
     "a receiver that fails is not left alone": _nobody_is_left_alone,

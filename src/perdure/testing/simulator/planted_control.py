@@ -42,7 +42,7 @@ def _signal_of_another_is_new_each_time() -> Any:
     return patch.dict(machine.REQUESTS, {Signal: signal})
 
 
-def _signal_of_another_is_not_owed() -> Any:
+def _signal_of_another_is_not_pending() -> Any:
     """After a restart nobody sends what a run has not been answered."""
     name = external_workflows.CONCEPT.name
     return patch.dict(concepts.RULES.pending_effects_of, {name: lambda run, now_ns: []})
@@ -83,7 +83,7 @@ def _request_of_another_is_ignored() -> Any:
 # Pauses, resets and options
 
 
-def _paused_activity_is_handed_out() -> Any:
+def _paused_activity_is_started() -> Any:
     """Neither the end of its retry's wait nor a poll sees that it is paused."""
 
     @contextmanager
@@ -125,7 +125,7 @@ def _attempt_that_goes_on_has_no_timeout() -> Any:
     return patch.object(control, "rely_on_timeouts", lambda step, activity: None)
 
 
-def _not_persisted(kind: type) -> Any:
+def not_persisted(kind: type) -> Any:
     original = machine.transition
 
     def transition(run: Any, request: Any, **others: Any) -> Any:
@@ -138,11 +138,11 @@ def _not_persisted(kind: type) -> Any:
 
 
 def _pause_of_an_activity_is_not_persisted() -> Any:
-    return _not_persisted(PauseActivities)
+    return not_persisted(PauseActivities)
 
 
 def _options_are_not_persisted() -> Any:
-    return _not_persisted(ChangeActivities)
+    return not_persisted(ChangeActivities)
 
 
 def _options_are_not_changed() -> Any:
@@ -160,7 +160,7 @@ def _as_if_running(state: RunState) -> Iterator[None]:
         state.status = status
 
 
-def _hands_out_what_is_paused(kind: type) -> Any:
+def _starts_what_is_paused(kind: type) -> Any:
     original = machine.REQUESTS[kind]
 
     def start(step: HistoryStep, request: Any) -> Any:
@@ -170,7 +170,7 @@ def _hands_out_what_is_paused(kind: type) -> Any:
     return patch.dict(machine.REQUESTS, {kind: start})
 
 
-def _activities_of_a_paused_run_are_handed_out() -> Any:
+def _activities_of_a_paused_run_are_started() -> Any:
     original = machine.TIMERS[TimerKind.ACTIVITY_RETRY]
 
     def retry_due(step: HistoryStep, timer: Timer) -> None:
@@ -180,7 +180,7 @@ def _activities_of_a_paused_run_are_handed_out() -> Any:
     return several(
         patch.dict(machine.TIMERS, {TimerKind.ACTIVITY_RETRY: retry_due}),
         patch.object(pause, "_invalidate_activities", lambda state: None),
-        _hands_out_what_is_paused(StartActivity),
+        _starts_what_is_paused(StartActivity),
     )
 
 
@@ -194,7 +194,7 @@ def _task_of_a_paused_run_comes_again_after_a_crash() -> Any:
 
     return several(
         patch.dict(concepts.RULES.pending_effects_of, {schedule.CONCEPT.name: pending_effects}),
-        _hands_out_what_is_paused(StartWorkflowTask),
+        _starts_what_is_paused(StartWorkflowTask),
     )
 
 
@@ -216,18 +216,18 @@ def several(*patches: Any) -> Iterator[None]:
 
 
 CONTROL: dict[str, Plant] = {
-    "what a run has sent is not sent again after a restart": _signal_of_another_is_not_owed,
+    "what a run has sent is not sent again after a restart": _signal_of_another_is_not_pending,
     "a sender hears of a signal that nobody has got": _sender_is_answered_too_early,
     "a sender's answer is not remembered": _answer_comes_twice,
     "another workflow's request to stop is ignored": _request_of_another_is_ignored,
-    "a paused activity is handed out": _paused_activity_is_handed_out,
+    "a paused activity is started": _paused_activity_is_started,
     "an activity stays paused": _activity_stays_paused,
     "an activity that goes on is not offered": _activity_that_goes_on_is_not_offered,
     "an attempt that goes on has no timeout": _attempt_that_goes_on_has_no_timeout,
     "the pause of an activity is not persisted": _pause_of_an_activity_is_not_persisted,
     "changed options are not persisted": _options_are_not_persisted,
     "options are not changed": _options_are_not_changed,
-    "activities of a paused run are handed out": _activities_of_a_paused_run_are_handed_out,
+    "activities of a paused run are started": _activities_of_a_paused_run_are_started,
     "a paused run's task comes again after a crash": (
         _task_of_a_paused_run_comes_again_after_a_crash
     ),

@@ -45,7 +45,7 @@ def _numbers_of_deleted_runs_are_used_again() -> Any:
 
 
 def _deletion_is_not_remembered() -> Any:
-    """A run that owes something yet, when somebody deletes it, stays."""
+    """A run with pending effects, when somebody deletes it, stays."""
     return patch.dict(machine.APPLIERS, {DeletionRequested: lambda state, record: None})
 
 
@@ -68,7 +68,7 @@ def _namespace_goes_without_its_runs() -> Any:
 
 
 def _first_task_never_times_out() -> Any:
-    """Who gets it with the answer to a start may lose it."""
+    """A client that gets it with the answer to a start may lose it."""
     original = machine.TIMERS[TimerKind.WORKFLOW_TASK_TIMEOUT]
 
     def time_out(step: HistoryStep, timer: Timer) -> None:
@@ -82,7 +82,7 @@ GONE: dict[str, Plant] = {
     "lists show what is deleted": _lists_show_what_is_deleted,
     "the journal of what is deleted stays": _journal_of_what_is_deleted_stays,
     "numbers of deleted runs are used again": _numbers_of_deleted_runs_are_used_again,
-    "the deletion of a run that owes something is forgotten": _deletion_is_not_remembered,
+    "the deletion of a run with pending effects is forgotten": _deletion_is_not_remembered,
     "closed runs go too early": _closed_runs_go_too_early,
     "closed runs stay": _closed_runs_stay,
     "a namespace goes without its runs": _namespace_goes_without_its_runs,

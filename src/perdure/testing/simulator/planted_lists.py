@@ -15,7 +15,7 @@ Plant = Callable[[], Any]
 
 
 def _not_shown() -> Any:
-    """What changes in an open run is not written."""
+    """Changes of an open run are not written."""
     original = HistoryStep.finish
 
     def finish(self: HistoryStep, reply: object) -> Any:
@@ -63,7 +63,7 @@ def _deletions_are_not_followed() -> Any:
 
 
 def _first_row_counts() -> Any:
-    """Of several rows of one run that wait, the oldest is written."""
+    """The oldest of several waiting rows of one run is written."""
     original = SplitStore.changes
     return patch.object(SplitStore, "changes", lambda self, rows: original(self, rows[::-1]))
 
@@ -83,7 +83,7 @@ def _follower_gives_up() -> Any:
 
 
 def _old_rows_stay() -> Any:
-    """What lists had before they moved is not moved."""
+    """The rows from before the move are not moved."""
 
     async def unindexed(self: SplitStore, limit: int) -> list[Any]:
         return []

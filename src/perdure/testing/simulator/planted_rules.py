@@ -112,7 +112,7 @@ def _update_is_not_known_again() -> Any:
 
 
 def _update_is_answered_too_early() -> Any:
-    """Its callers are told as soon as it is accepted, as if that were its end."""
+    """Its callers get an answer as soon as it is accepted, as if that were its end."""
     original = updates._accept
 
     def accept(step: Any, update_id: str, place: str, acceptance: Any, news: Any) -> None:

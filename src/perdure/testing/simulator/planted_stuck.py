@@ -22,7 +22,7 @@ _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_
 
 
 def _nobody_is_woken() -> Any:
-    """What comes while a worker holds the task brings about no other one."""
+    """News that comes while a worker holds the task brings about no other one."""
     original = completion._next_task
 
     def next_task(step: HistoryStep, request: CompleteWorkflowTask, at_ns: int) -> Any:

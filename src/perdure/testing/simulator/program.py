@@ -17,14 +17,9 @@ from temporalio.api.enums.v1 import (
     ContinueAsNewInitiator,
     EventType,
     ParentClosePolicy,
-    QueryResultType,
     WorkflowTaskFailedCause,
 )
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
-from temporalio.api.protocol.v1 import Message
-from temporalio.api.query.v1 import WorkflowQueryResult
-from temporalio.api.update.v1 import Acceptance, Request, Response
-from temporalio.api.workflowservice.v1 import RespondWorkflowTaskCompletedRequest
 
 QUEUE = "programs"
 NAMESPACE = "default"
@@ -40,16 +35,33 @@ TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE = (
 )
 #: An activity that fails for some seconds: long enough for somebody to take a hand in it.
 STUBBORN = "stubborn"
+#: An activity that sends heartbeats, and fails between them. One that goes on until it is asked to stop.
+BEATING, ENDLESS = "beating", "endless"
 #: An activity beside a timer that is set again, under the same id, when the activity has ended.
 RACE = "race"
 #: End with a failure; do so unless this is a retry of the run.
 FAIL, FLAKY = "fail", "flaky"
 #: Signal another workflow; ask it to stop. Which one, the step says after a space.
 TELL, STOP = "tell", "stop"
-STEPS = (TIMER, ONCE, RETRIED, SIGNAL, CHILD, CONTINUE, RACE, STUBBORN, FAIL, FLAKY, TELL, STOP)
-WEIGHTS = (3, 2, 2, 2, 2, 1, 2, 1, 0.3, 0.5, 4, 0.5)
+WEIGHTS_BY_STEP = {
+    TIMER: 3,
+    ONCE: 2,
+    RETRIED: 2,
+    SIGNAL: 2,
+    CHILD: 2,
+    CONTINUE: 1,
+    RACE: 2,
+    STUBBORN: 1,
+    FAIL: 0.3,
+    FLAKY: 0.5,
+    TELL: 4,
+    STOP: 0.5,
+    BEATING: 2,
+    ENDLESS: 1,
+}
+STEPS, WEIGHTS = tuple(WEIGHTS_BY_STEP), tuple(WEIGHTS_BY_STEP.values())
 #: How many attempts fail before one succeeds.
-FAILURES = {RETRIED: 1, STUBBORN: 3}
+FAILURES = {RETRIED: 1, STUBBORN: 3, BEATING: 2}
 #: Steps that leave nothing in history while the run goes on.
 _WITHOUT_OUTCOME = (SIGNAL, FLAKY)
 
@@ -61,18 +73,25 @@ POLICY = RetryPolicy(
 SCHEDULE = "@every 7s"
 RACE_S = 4
 RACE_AGAIN_S = 15
-#: What may come of an activity with one attempt: it may get lost with its worker.
+#: An endless activity is asked to stop after so long. A worker sends a heartbeat more often than the timeout demands.
+ENDLESS_S = 3
+HEARTBEAT_TIMEOUT_S = 4
+#: The outcomes of an activity. One with a single attempt may get lost with its worker.
 OK, LOST = "ok", "lost"
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What history says about the steps, by their indexes."""
+    """The progress of the steps, by their indexes, as history says."""
 
     begun: dict[int, str] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
+    #: Which of `begun` are timers.
+    timers: set[int] = field(default_factory=set)
     timer_starts: Counter[str] = field(default_factory=Counter)
     timer_ends: Counter[str] = field(default_factory=Counter)
+    #: The scheduled event ids of activities that were asked to stop.
+    asked_to_stop: set[int] = field(default_factory=set)
     signals: int = 0
     is_cancelled: bool = False
 
@@ -108,7 +127,7 @@ def decide(events: Sequence[HistoryEvent]) -> list[Command]:
         elif key not in progress.begun.values():
             return _begin(step, index, events[0])
         elif key not in progress.ended:
-            return []
+            return _waiting(step, key, progress)
         elif step == RACE:
             running = progress.timer_starts[key] - progress.timer_ends[key]
             if progress.timer_starts[key] == 1:
@@ -116,6 +135,23 @@ def decide(events: Sequence[HistoryEvent]) -> list[Command]:
             if running:
                 return []
     return [_cancel() if _is_last_of_schedule(events) else _complete(program, progress)]
+
+
+def _waiting(step: str, key: str, progress: _Progress) -> list[Command]:
+    """Return the commands of a workflow whose step has begun and not ended."""
+    if step != ENDLESS or not progress.timer_ends[key]:
+        return []
+    [scheduled_event_id] = [
+        event_id
+        for event_id, begun in progress.begun.items()
+        if begun == key and event_id not in progress.timers
+    ]
+    if scheduled_event_id in progress.asked_to_stop:
+        return []
+    command = Command(command_type=CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK)
+    attributes = command.request_cancel_activity_task_command_attributes
+    attributes.scheduled_event_id = scheduled_event_id
+    return [command]
 
 
 def _started(events: Sequence[HistoryEvent]) -> WorkflowExecutionStartedEventAttributes:
@@ -144,7 +180,7 @@ def check_result(events: Sequence[HistoryEvent]) -> None:
     is_reset = any(event.workflow_task_failed_event_attributes.cause == _RESET for event in events)
     for (step, index), outcome in zip(wanted, result["results"], strict=True):
         may_be_lost = kind_of(step) in (ONCE, TELL, STOP) or (step == CHILD and is_reset)
-        allowed = (OK, LOST) if may_be_lost else (OK,)
+        allowed = (OK, LOST) if may_be_lost else (LOST,) if step == ENDLESS else (OK,)
         assert outcome in allowed, f"step {index} ({step}) came to {outcome}"
 
 
@@ -156,6 +192,7 @@ def _progress(events: Sequence[HistoryEvent]) -> _Progress:
         if kind == "timer_started_event_attributes":
             found.timer_starts[attributes.timer_id] += 1
             found.begun[event.event_id] = attributes.timer_id
+            found.timers.add(event.event_id)
         elif kind == "activity_task_scheduled_event_attributes":
             found.begun[event.event_id] = attributes.activity_id
         elif kind == "start_child_workflow_execution_initiated_event_attributes":
@@ -166,6 +203,8 @@ def _progress(events: Sequence[HistoryEvent]) -> _Progress:
             found.timer_ends[attributes.timer_id] += 1
             if program_of(events)[int(attributes.timer_id)] == TIMER:
                 found.ended[attributes.timer_id] = OK
+        elif kind == "activity_task_cancel_requested_event_attributes":
+            found.asked_to_stop.add(attributes.scheduled_event_id)
         elif kind == "workflow_execution_signaled_event_attributes":
             found.signals += 1
         elif kind == "workflow_execution_cancel_requested_event_attributes":
@@ -201,6 +240,7 @@ _ENDS = _GOOD_ENDS | frozenset(
     for name in (
         "ACTIVITY_TASK_FAILED",
         "ACTIVITY_TASK_TIMED_OUT",
+        "ACTIVITY_TASK_CANCELED",
         "CHILD_WORKFLOW_EXECUTION_FAILED",
         "CHILD_WORKFLOW_EXECUTION_TIMED_OUT",
         "CHILD_WORKFLOW_EXECUTION_TERMINATED",
@@ -220,6 +260,8 @@ def _begin(step: str, index: int, first: HistoryEvent) -> list[Command]:
         return [_child(key, first)]
     if step == RACE:
         return [_timer(key, RACE_S), _activity(key, RETRIED)]
+    if step == ENDLESS:
+        return [_timer(key, ENDLESS_S), _activity(key, ENDLESS)]
     kind, _, other = step.partition(" ")
     if kind == TELL:
         return [_tell(key, other, first)]
@@ -249,6 +291,8 @@ def _activity(activity_id: str, kind: str) -> Command:
     activity.activity_type.name = kind
     activity.task_queue.name = QUEUE
     activity.start_to_close_timeout.FromSeconds(20)
+    if kind in (BEATING, ENDLESS):
+        activity.heartbeat_timeout.FromSeconds(HEARTBEAT_TIMEOUT_S)
     activity.retry_policy.maximum_attempts = 1 if kind == ONCE else 0
     return command
 
@@ -318,41 +362,3 @@ def _complete(program: list[str], progress: _Progress) -> Command:
         data=json.dumps({"results": results, "signals": progress.signals}).encode()
     )
     return done
-
-
-def query_result(events: Sequence[HistoryEvent]) -> WorkflowQueryResult:
-    """Answer with what signals there were: a query must see every event before it."""
-    names = [
-        event.workflow_execution_signaled_event_attributes.signal_name
-        for event in events
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
-    ]
-    result = WorkflowQueryResult(result_type=QueryResultType.QUERY_RESULT_TYPE_ANSWERED)
-    result.answer.payloads.add(data=json.dumps(names).encode())
-    return result
-
-
-def answer_update(message: Message, request: RespondWorkflowTaskCompletedRequest) -> None:
-    """Accept the update and complete it, both in this task."""
-    update = Request.FromString(message.body.value)
-    acceptance = Acceptance(
-        accepted_request_message_id=message.id,
-        accepted_request_sequencing_event_id=message.event_id,
-        accepted_request=update,
-    )
-    response = Response(meta=update.meta)
-    response.outcome.success.payloads.add(data=update.meta.update_id.encode())
-    places = []
-    for suffix, body in (("accept", acceptance), ("complete", response)):
-        answer = request.messages.add(
-            id=f"{message.protocol_instance_id}/{suffix}",
-            protocol_instance_id=message.protocol_instance_id,
-        )
-        answer.body.Pack(body)
-        place = Command(command_type=CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE)
-        place.protocol_message_command_attributes.message_id = answer.id
-        places.append(place)
-    # Before the other commands: one of them may close the run.
-    others = [*places, *request.commands]
-    del request.commands[:]
-    request.commands.extend(others)

@@ -1,4 +1,4 @@
-"""Those outside who are told how workflows end: slow, away for a while, and some do not want to know."""
+"""The receivers of completion callbacks: slow, away for a while, and some refuse."""
 
 import asyncio
 import random
@@ -10,9 +10,9 @@ from perdure.runtime.delivery.circuit_breaker import FAILURES_MAX, receiver_of
 from perdure.runtime.delivery.http_client import HttpResponse, PostFailed
 
 HOSTS = ("http://one", "http://two", "http://three")
-#: What a receiver says to a request for a path of this name, always.
+#: A receiver refuses every request for a path of this name.
 REFUSED = "refused"
-#: How long somebody who has failed again and again is left alone.
+#: How long a receiver that fails again and again is left alone.
 LEFT_ALONE_S = 10
 _LINK = re.compile(r"<temporal:///namespaces/([^/]*)/workflows/[^/]*/([^/]*)/history")
 _TAKEN = HttpResponse(200, "OK", "", "", b"")
@@ -20,7 +20,7 @@ _TAKEN = HttpResponse(200, "OK", "", "", b"")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a receiver was told."""
+    """The news that a receiver got."""
 
     namespace: str
     run_id: str
@@ -36,11 +36,11 @@ class Receivers:
     def __init__(self, randomness: random.Random, taken: Callable[[Delivery], None]) -> None:
         self._random = randomness
         self._taken = taken
-        #: Of requests, so many get lost, or their answers.
+        #: This part of the requests gets lost, or of their answers.
         self.loses = 0.0
         self.latency_s = 0.01
         self.away: set[str] = set()
-        #: What a node did that it must not.
+        #: Faults of the nodes.
         self.faults: list[str] = []
 
     def stop_failing(self) -> None:
@@ -59,7 +59,7 @@ class Receivers:
         self._taken(delivery)
         await asyncio.sleep(draw.expovariate(1 / self.latency_s))
         if draw.random() < self.loses:
-            raise PostFailed("simulated: taken, and not told")
+            raise PostFailed("simulated: taken, and the answer is lost")
         return _TAKEN
 
     async def _away(self, timeout_s: float) -> HttpResponse:
@@ -72,7 +72,7 @@ class Receivers:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one node has seen of one receiver, in one namespace."""
+    """One node's view of one receiver, in one namespace."""
 
     failures: int = 0
     open_since: float | None = None
@@ -83,10 +83,10 @@ class _Seen:
 
 
 class Sender:
-    """One node's way to the receivers. A `runtime.posting.Posting`.
+    """One node's way to the receivers. It stands in for the runtime's HTTP client.
 
-    It says what must not be: that one who fails again and again is not left alone, or is asked by several at once
-    whether it is there again.
+    It notes faults: a receiver that fails again and again is not left alone, or is asked by several at once
+    whether it is back.
     """
 
     def __init__(self, receivers: Receivers, node: str) -> None:

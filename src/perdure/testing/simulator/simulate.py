@@ -1,6 +1,6 @@
 """`python -m perdure.testing.simulator.simulate [SEED | FIRST-LAST] [PROCESSES]`: one world, many, or a thousand.
 
-The same seed always gives the same world, so a failure is told by its seed alone.
+The same seed always gives the same world, so its seed is all that a failure needs.
 """
 
 import logging
@@ -19,12 +19,12 @@ from perdure.testing.simulator.world import simulate
 
 SEEDS = 1000
 
-#: What the server itself has called a bug in the world of this moment.
+#: Log lines of the server that say "bug", in the world of this moment.
 _called_bugs: list[str] = []
 
 
 def listen() -> None:
-    """In a world where everything breaks, everybody complains all the time: hear only what should not be."""
+    """Everything breaks in a world, and all log: hear bugs only."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         processors=[_hear],
@@ -46,8 +46,8 @@ def tried(seed: int) -> tuple[int, str, str]:
         with bounded_cpu(), held_to(_called_bugs.append):
             summary = simulate(seed)
     except BaseException as error:
-        told = "".join(traceback.format_exception(error))
-        return seed, "", "\n".join([*_called_bugs, told])
+        trace = "".join(traceback.format_exception(error))
+        return seed, "", "\n".join([*_called_bugs, trace])
     return seed, summary, "\n".join(_called_bugs)
 
 

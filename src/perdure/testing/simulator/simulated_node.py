@@ -1,18 +1,21 @@
-"""A node as one process among others: it is called as over a network, it can be paused, and it can be killed."""
+"""A node as one process among others: it is called as over gRPC, with bytes, and it can be paused and killed."""
 
 import asyncio
 import random
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from typing import Any, Protocol
-
-from google.protobuf.message import Message
-from temporalio.api.workflowservice.v1 import request_response_pb2
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from perdure.core.errors import Code, Rejected
 from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
+from perdure.frontend.dispatch import GOING, Dispatcher, unknown
 from perdure.frontend.registry import rpcs
+from perdure.frontend.transport.status import decoder, status_of
+from perdure.metrics.registry import Registry
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import Namespace
@@ -26,7 +29,7 @@ from perdure.testing.simulator.receivers import LEFT_ALONE_S, Receivers, Sender
 from perdure.testing.simulator.virtual_loop import Process, VirtualClock, VirtualLoop
 from perdure.testing.simulator.witness import SKEW_MAX_NS
 
-#: What a server would read from its file.
+#: The dynamic configuration that a server would read from its file.
 CONFIG = {
     "frontend.WorkflowPauseEnabled": True,
     "history.retentionTimerJitterDuration": "3s",
@@ -35,8 +38,24 @@ CONFIG = {
 }
 
 
+_NO_LIMITS: Mapping[str, Any] = MappingProxyType({})
+OK = 0
+
+
+class Reply(NamedTuple):
+    """The answer of a node."""
+
+    #: `OK`, or a `Code`.
+    code: int
+    words: str
+    #: The response, or the serialized details of a refusal.
+    body: bytes
+    #: To be called if the node notices that its reply is lost.
+    give_back: Callable[[], None]
+
+
 class Watchman(Protocol):
-    """Whoever starts nodes."""
+    """It starts another node when one has ended."""
 
     def node_ended(self, node: "SimulatedNode") -> None: ...
 
@@ -53,8 +72,9 @@ class SimulatedNode:
         receivers: Receivers,
         randomness: random.Random,
         watchman: Watchman,
+        limits: Mapping[str, Any] = _NO_LIMITS,
     ) -> None:
-        """`second`: where lists are, if they have a database of their own."""
+        """`second`: the store for visibility, if that has a database of its own. `limits`: see `configure`."""
         self.name = name
         self.store = FaultyStore(store, faults)
         self.second = FaultyStore(*second) if second is not None else None
@@ -73,12 +93,16 @@ class SimulatedNode:
             lists=VisibilityReplicator(self._split, clock, name) if self._split else None,
         )
         self.node.callbacks.posting = Sender(receivers, name)
-        self.node.configure(DynamicConfig(CONFIG))
-        self._rpcs = {
-            rpc.request: rpc for rpc in rpcs(Context(self.node, "active", "simulated")).values()
+        context = Context(self.node, "active", "simulated")
+        self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
+        self._answers = {
+            name: self._dispatcher.answer(rpc, decoder(rpc))
+            for name, rpc in self._dispatcher.rpcs.items()
         }
-        #: Of the calls that are not answered yet.
-        self._replies: dict[asyncio.Future[Any], None] = {}
+        self.configure(limits)
+        self._is_draining = False
+        #: The replies of calls that are under way.
+        self._replies: dict[asyncio.Future[Reply], None] = {}
         self._starting = self.process.spawn(self._start())
 
     async def _start(self) -> None:
@@ -102,16 +126,28 @@ class SimulatedNode:
     def is_serving(self) -> bool:
         return self._starting.done() and self.node.engine.is_serving and not self.is_dead
 
-    async def call(self, request: Message, timeout_s: float) -> Any:
-        """Raises `Rejected`: UNAVAILABLE, also, when there is no answer in time."""
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is going to claim what is free."""
+        return not (self.is_dead or self.process.held is not None or self.node.engine.is_serving)
+
+    def configure(self, limits: Mapping[str, Any]) -> None:
+        """Take a new dynamic configuration, with these rate limits in it, as a server that reads its file again."""
+        config = DynamicConfig({**CONFIG, **limits})
+        self.node.configure(config)
+        self._dispatcher.rate_limits.configure(config)
+
+    async def call(
+        self, name: str, encoded: bytes, metadata: Mapping[str, str], timeout_s: float
+    ) -> Reply:
+        """Answer an RPC. Raises `Rejected` with UNAVAILABLE if there is no answer in time."""
         if self.is_dead or not self._starting.done():
             raise Rejected(Code.UNAVAILABLE, "simulated: connection refused")
         loop = asyncio.get_running_loop()
-        copy = type(request)()
-        copy.CopyFrom(request)  # What a server does to a request is not seen by its client.
-        reply: asyncio.Future[Any] = loop.create_future()
+        call = Call(loop.time() + timeout_s, metadata)
+        reply: asyncio.Future[Reply] = loop.create_future()
         self._replies[reply] = None
-        work = self.process.spawn(self._answer(copy, loop.time() + timeout_s))
+        work = self.process.spawn(self._answer(name, encoded, call))
         work.add_done_callback(lambda work: _pass_on(work, reply), context=self._outside)
         try:
             async with asyncio.timeout(timeout_s + 1.0):
@@ -119,20 +155,39 @@ class SimulatedNode:
         except TimeoutError:
             raise Rejected(Code.UNAVAILABLE, "simulated: no answer in time") from None
         finally:
-            # As gRPC does when the client is gone. It does nothing to what is done.
-            work.cancel()
+            # As gRPC does when the client is gone: it cancels a handler, and cannot send an answer.
+            if not reply.done() or reply.cancelled():
+                self._gone(work, call)
             del self._replies[reply]
 
-    async def _answer(self, request: Message, deadline: float) -> Any:
+    def _gone(self, work: asyncio.Task[Reply], call: Call) -> None:
+        if work.done():
+            self._give_back(call)
+        else:
+            work.cancel()
+
+    def _give_back(self, call: Call) -> None:
+        async def give_back() -> None:
+            call.give_back()
+
+        self.process.spawn(give_back())
+
+    async def _answer(self, name: str, encoded: bytes, call: Call) -> Reply:
         ASKED.set(asked := [0])
+        give_back = partial(self._give_back, call)
         try:
-            reply = await self._rpcs[type(request)].handler(request, Call(deadline))
+            if self._is_draining:
+                raise GOING
+            if name not in self._answers:
+                raise unknown(name)
+            answer = await self._answers[name](encoded, call)
+        except Rejected as refusal:
+            code, words, details = status_of(refusal)
+            return Reply(code, words, details, give_back)
         finally:
             asked.clear()
-        if isinstance(reply, bytes):
-            name = type(request).__name__.removesuffix("Request") + "Response"
-            return getattr(request_response_pb2, name).FromString(reply)
-        return reply
+        body = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        return Reply(OK, "", body, give_back)
 
     def cut(self, *, hangs: bool, lists_only: bool) -> None:
         """It does not reach the databases any more, or not the one for lists."""
@@ -152,16 +207,17 @@ class SimulatedNode:
                 reply.set_exception(Rejected(Code.UNAVAILABLE, "simulated: connection lost"))
 
     def stop(self) -> None:
-        """As on SIGTERM: whoever waits is answered, and the lease is given back."""
+        """As on SIGTERM: open polls are answered, and the leases are released."""
         self.process.spawn(self._stop())
 
     async def _stop(self) -> None:
+        self._is_draining = True
         self.node.drain()
         await self.node.stop()
         self._watchman.node_ended(self)
 
 
-def _pass_on(work: asyncio.Task[Any], reply: asyncio.Future[Any]) -> None:
+def _pass_on(work: asyncio.Task[Reply], reply: asyncio.Future[Reply]) -> None:
     if work.cancelled():
         if not reply.done():
             reply.set_exception(Rejected(Code.UNAVAILABLE, "simulated: cancelled"))

@@ -60,7 +60,7 @@ class _JumpingSelector(selectors.SelectSelector):
             raise DeadlockError
         self.steps_at_once = 0 if timeout else self.steps_at_once + 1
         if self.steps_at_once > STEPS_AT_ONCE_MAX:
-            self.steps_at_once = 0  # What is cancelled now takes its turns, too.
+            self.steps_at_once = 0  # Cancelled tasks take their turns, too.
             raise SpinError(f"{STEPS_AT_ONCE_MAX} turns of the loop, and no time goes by")
         self.steps += 1
         if self.steps > STEPS_MAX:
@@ -90,8 +90,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.elapsed_s
 
-    def run_in_executor(self, *_: Any) -> NoReturn:  # type: ignore[override]
-        raise RuntimeError("a thread would make the outcome depend on more than the seed")
+    def run_in_executor(  # type: ignore[override]
+        self, executor: None, call: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Call it at once: a thread would make the outcome depend on more than the seed."""
+        done: asyncio.Future[T] = self.create_future()
+        done.set_result(call(*args))
+        return done
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -125,6 +130,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_again(self, gate: "_Gate") -> None:
         super().call_soon(gate, context=gate.context)
 
+    def end_tasks(self) -> None:
+        """Cancel every task, and those that a cancelled task begins: none may outlive the loop."""
+        while tasks := asyncio.all_tasks(self):
+            for task in tasks:
+                task.cancel()
+            self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
 
 class _Gate:
     """A callback of a process: it runs when the process does."""
@@ -152,7 +164,7 @@ class _Gate:
 
 
 class Process:
-    """What would be one operating-system process."""
+    """A process of the operating system."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -182,7 +194,7 @@ class Process:
         self.is_dead = True
         self.pause()
 
-    def tombstone(self) -> None:
+    def release(self) -> None:
         """The world ends: let the loop cancel what is left of a dead process."""
         self.is_dead = False
         self.resume()

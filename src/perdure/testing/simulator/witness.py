@@ -1,5 +1,6 @@
-"""What clients and workers were told, and so must be true for ever."""
+"""The promises that clients and workers got from the server: they must be true for ever."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -52,7 +53,7 @@ class Witness:
         self.must_go: set[str] = set()
         #: Lists have a database of their own, now or later, and may be behind.
         self.lists_follow = False
-        #: Somebody is asking for the end of the namespace `passing.BRIEF`.
+        #: Somebody is asking for the end of the namespace `deletion_clients.BRIEF`.
         self.is_brief_deleted = False
         #: How often a worker got an attempt of an activity, by (run id, activity id, attempt).
         self.attempts: Counter[tuple[str, str, int]] = Counter()
@@ -62,6 +63,8 @@ class Witness:
         self.held: defaultdict[Place, list[tuple[int, int]]] = defaultdict(list)
         #: The start-to-close timeout that an activity has, and since when.
         self.timeouts: dict[Place, tuple[int, int]] = {}
+        #: By activity: the number of the last heartbeat that was sent, and of the last that was acknowledged.
+        self.beats: dict[Place, tuple[int, int]] = {}
         #: Run id → event id → event.
         self.shown: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
 
@@ -98,11 +101,38 @@ class Witness:
             f"{run_id}: activity {activity_id} has a timeout of {has_ns}, and not of {timeout_ns}"
         )
 
+        self._check_beats(task)
+
+    def next_beat(self, task: PollActivityTaskQueueResponse) -> int:
+        """Return the number of the heartbeat that the worker is about to send: it grows with each."""
+        place = task.workflow_execution.run_id, task.activity_id
+        sent, acknowledged = self.beats.get(place, (0, 0))
+        self.beats[place] = (sent + 1, acknowledged)
+        return sent + 1
+
+    def took_beat(self, task: PollActivityTaskQueueResponse, number: int) -> None:
+        """The heartbeat was acknowledged."""
+        place = task.workflow_execution.run_id, task.activity_id
+        sent, acknowledged = self.beats[place]
+        self.beats[place] = (sent, max(number, acknowledged))
+
+    def _check_beats(self, task: PollActivityTaskQueueResponse) -> None:
+        """An attempt is shown what the heartbeats of those before it said."""
+        place = run_id, activity_id = task.workflow_execution.run_id, task.activity_id
+        sent, acknowledged = self.beats.get(place, (0, 0))
+        details = [json.loads(each.data) for each in task.heartbeat_details.payloads]
+        shown = details[0] if details else 0
+        # By the activity's id an attempt that was given up may still send one.
+        least = acknowledged if int(activity_id) % 2 == 0 else min(acknowledged, 1)
+        assert least <= shown <= sent, (
+            f"{run_id}: activity {activity_id} is shown heartbeat {shown}, and not {acknowledged}"
+        )
+
     def hold(self, place: Place, now_ns: int) -> None:
         """The pause was acknowledged."""
         self.held[place].append((now_ns + SKEW_MAX_NS, NEVER_NS))
 
-    def let_go(self, place: Place, now_ns: int) -> None:
+    def release(self, place: Place, now_ns: int) -> None:
         """Somebody is about to ask for the end of the pause."""
         if self.held[place]:
             since_ns, _ = self.held[place].pop()

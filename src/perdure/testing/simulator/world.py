@@ -10,91 +10,100 @@ import hashlib
 import random
 import traceback
 from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from contextvars import copy_context
 from typing import Any
 
-from temporalio.api.workflowservice.v1 import (
-    PollActivityTaskQueueRequest,
-    PollWorkflowTaskQueueRequest,
-)
-
-from perdure.core.errors import Code, Rejected
 from perdure.store.memory import MemoryStore
+from perdure.testing.simulator.administrator import Administrator
+from perdure.testing.simulator.bad_times import BadTimes
 from perdure.testing.simulator.checks import Checks
-from perdure.testing.simulator.checks_gone import WatchedStore
+from perdure.testing.simulator.connection import TOO_NEW, ClientConnection, sdks
+from perdure.testing.simulator.crews import Crews
+from perdure.testing.simulator.deletion_clients import (
+    BRIEF,
+    DeletingClient,
+    NamespaceDeleter,
+    ResettingClient,
+    brief_namespace,
+)
 from perdure.testing.simulator.faulty_store import Faults
 from perdure.testing.simulator.model_client import ModelClient
 from perdure.testing.simulator.model_operator import ModelOperator
-from perdure.testing.simulator.model_worker import ModelWorker
-from perdure.testing.simulator.passing import (
-    BRIEF,
-    NamespaceDeleter,
-    PassingClient,
-    ReturningClient,
-    brief_namespace,
-)
 from perdure.testing.simulator.program import NAMESPACE
-from perdure.testing.simulator.receivers import HOSTS, Receivers
+from perdure.testing.simulator.range_store import RangeStore
+from perdure.testing.simulator.receivers import Receivers
+from perdure.testing.simulator.retrying_caller import Actor, BusyActor
 from perdure.testing.simulator.simulated_node import SimulatedNode
 from perdure.testing.simulator.virtual_loop import VirtualClock, VirtualLoop
+from perdure.testing.simulator.visibility_reader import VisibilityReader
 from perdure.testing.simulator.witness import Witness
 
 WORKFLOWS = 12
-WORKERS = 3
 OPERATORS = 2
 #: Virtual seconds in which the world is bad, and in which everything must end afterwards.
 BAD_TIMES_S = 120.0
 PATIENCE_S = 3600.0
 #: Longer than any workflow task, sticky queue, lease or query lasts.
 QUIET_S = 60.0
-#: Whoever watches the nodes starts another one after so long.
+#: A node that has ended is replaced after so long.
 RESTART_S = 1.0
-#: Of what happened last, for whoever reads of a failure.
+#: A node is paused for less than this.
+PAUSED_MAX_S = 20.0
+#: Leases of dead nodes have expired after so long, also if a call that renews them was stalled in the store.
+LEASES_EXPIRE_S = 20.0
+#: Into how many ranges the key space is split. Half of the worlds have one.
+RANGES = (1, 1, 1, 2, 3, 4)
+NODES = 2
+#: How many of the last events a failure shows.
 TRACE_LINES = 80
-
-KILL, PAUSE, STOP, CUT, OUTAGE, WORKER, AWAY = KINDS = (
-    "kills",
-    "pauses",
-    "stops",
-    "cuts",
-    "outages",
-    "worker deaths",
-    "receivers away",
-)
 
 
 class World:
     def __init__(self, seed: int, loop: VirtualLoop) -> None:
         self.loop = loop
         self.random = random.Random(seed)
-        self.faults = Faults(random.Random(self.random.random()))
-        self.store = WatchedStore(now_ns=VirtualClock(loop).now_ns, is_shared=True)
+        self.faults = Faults(self._chance())
+        self._ranges = self.random.choice(RANGES)
+        self.store = RangeStore(VirtualClock(loop).now_ns, self._ranges, self._chance())
         self.witness = Witness()
         self.checks = Checks(self.store, self.witness)
-        #: The database for lists, once they have one of their own.
+        #: The store for visibility, once that has a database of its own.
         self.second: tuple[MemoryStore, Faults] | None = None
-        self.second_faults = Faults(random.Random(self.random.random()))
-        self.receivers = Receivers(random.Random(self.random.random()), self.checks.took)
+        self.second_faults = Faults(self._chance())
+        self.receivers = Receivers(self._chance(), self.checks.took)
         self.nodes: list[SimulatedNode] = []
-        self.counts: Counter[str] = Counter()
-        #: What went wrong where nobody was waiting for it.
+        #: How often each RPC was answered.
+        self.rpcs: Counter[str] = Counter()
+        #: Errors that were raised where nobody waits.
         self.bugs: list[str] = []
         self.trace: deque[tuple[float, str, str, object]] = deque(maxlen=TRACE_LINES)
-        self._crews: list[tuple[ModelWorker, str, list[asyncio.Task[None]]]] = []
-        self._numbers: Counter[str] = Counter()
-        self._is_bad = True
+        self._sdks = sdks(self._chance())
+        self.crews = Crews(self.connect, self.witness, self._chance())
+        self._bad_times = BadTimes(self)
+        #: The rate limits that all nodes have.
+        self._limits = self._bad_times.rate_limits()
+        self.has_limits = bool(self._limits)
+        self._node_count = 0
+        #: Nodes that have ended, and are started again in a moment.
+        self._restarting_count = 0
+        #: No node is started meanwhile: the next one gets the whole key space.
+        self._is_joining = False
         self._outside = copy_context()
         loop.set_exception_handler(self._unhandled)
 
+    def _chance(self) -> random.Random:
+        return random.Random(self.random.random())
+
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        told = "".join(traceback.format_exception(error)) if error is not None else ""
-        self.bugs.append(f"{context['message']}\n{told}")
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self.bugs.append(f"{context['message']}\n{trace}")
 
     def note(self, who: str, what: str, more: object = "") -> None:
         self.trace.append((self.loop.time(), who, what, more))
 
-    def told(self) -> str:
+    def story(self) -> str:
         """Return what happened last, a line each."""
         lines = []
         for at_s, who, what, more in self.trace:
@@ -104,97 +113,84 @@ class World:
 
     # Nodes
 
+    @property
+    def has_second(self) -> bool:
+        return self.second is not None
+
     def add_node(self) -> SimulatedNode:
-        name = self._name("node")
-        randomness = random.Random(self.random.random())
+        self._node_count += 1
         node = SimulatedNode(
-            name,
+            f"node-{self._node_count}",
             self.loop,
             self.store,
             self.faults,
             second=self.second,
             receivers=self.receivers,
-            randomness=randomness,
+            randomness=self._chance(),
             watchman=self,
+            limits=self._limits,
         )
         self.nodes.append(node)
-        self.note(name, "starts")
+        self.note(node.name, "starts")
         return node
 
     def node_ended(self, node: SimulatedNode) -> None:
-        """It could not start, or was told to stop: another one takes its place, in a process of its own."""
+        """The node could not start, or has stopped: another one takes its place, in a process of its own."""
         if node.is_dead:
             return
         self.note(node.name, "has ended")
         node.kill()
-        self.loop.call_later(RESTART_S, self.add_node, context=self._outside)
+        self._restarting_count += 1
+        self.loop.call_later(RESTART_S, self._restart, context=self._outside)
 
-    def _name(self, kind: str) -> str:
-        self._numbers[kind] += 1
-        return f"{kind}-{self._numbers[kind]}"
+    def _restart(self) -> None:
+        self._restarting_count -= 1
+        if not self._is_joining:
+            self.add_node()
 
-    async def call(self, request: Any, timeout_s: float = 10.0) -> Any:
-        """Call as over a network: any node may be reached, and requests and replies get lost."""
-        # As behind something that asks for their health, and is not always up to date.
-        serving = [node for node in self.nodes if node.is_serving]
-        draw = self.random
-        node = draw.choice(serving if serving and draw.random() < 0.9 else self.nodes[-4:])
-        what = type(request).__name__.removesuffix("Request")
-        try:
-            await asyncio.sleep(draw.expovariate(1 / 0.003))
-            self._may_lose("request")
-            reply = await node.call(request, timeout_s)
-            await asyncio.sleep(draw.expovariate(1 / 0.001))
-            self._may_lose("reply")
-        except Rejected as refusal:
-            if refusal.code is not Code.UNAVAILABLE:
-                self.note(node.name, what, f"{request} → {refusal.code.name} {refusal.message}")
-            if refusal.code is Code.INTERNAL:
-                raise AssertionError(refusal.message) from refusal
-            raise
-        is_poll = isinstance(request, PollWorkflowTaskQueueRequest | PollActivityTaskQueueRequest)
-        if not is_poll or reply.task_token:
-            self.note(node.name, what, reply if is_poll else request)
-        return reply
+    async def _watch_ranges(self) -> None:
+        """Start another node when a range has no owner, and every node has ranges: a node claims when it starts."""
+        was_free = False
+        while True:
+            await asyncio.sleep(RESTART_S)
+            is_free = self.store.has_free_range()
+            comes = self._restarting_count or any(node.is_waiting for node in self.nodes)
+            if is_free and was_free and not comes and not self._is_joining:
+                self.add_node()
+            was_free = is_free
 
-    def _may_lose(self, what: str) -> None:
-        if self.random.random() < self.faults.loses_messages:
-            raise Rejected(Code.UNAVAILABLE, f"simulated: {what} lost")
+    # Calls
+
+    def connect(self, metadata: Mapping[str, str] | None = None) -> ClientConnection:
+        """Return another caller's connection; as one SDK or another, if it does not say what it is."""
+        return ClientConnection(self, next(self._sdks) if metadata is None else metadata)
+
+    def answered(self, rpc: str) -> None:
+        self.rpcs[rpc] += 1
+
+    def loses_a_message(self) -> bool:
+        return self.random.random() < self.faults.loses_messages
 
     # Life
 
     async def live(self) -> str:
         """Return one line that says what happened. Raises if anything did that must not."""
-        self._choose_faults()
         await self.store.put_namespace(brief_namespace())
         move_after_s = self._begin()
-        ids = [f"w{n}" for n in range(WORKFLOWS)]
-        self._eager = self._new_worker()
-        others = [*ids, "gone0"]
-        clients = [
-            ModelClient(each, self, self.witness, self._chance(), others=others, worker=self._eager)
-            for each in ids
-        ]
-        passing = [
-            PassingClient(each, namespace, self, self.witness, self._chance())
-            for each, namespace in (("gone0", NAMESPACE), ("gone1", NAMESPACE), ("brief", BRIEF))
-        ]
-        returning = ReturningClient("back", self, self.witness, self._chance())
-        operators = [
-            ModelOperator(
-                ids[n::OPERATORS],
-                self,
-                self.witness,
-                self._chance(),
-                VirtualClock(self.loop),
-            )
-            for n in range(OPERATORS)
-        ]
+        clients, operators = self._clients(), self._operators()
+        too_new = self.connect(TOO_NEW)
+        administrator = Administrator(self.connect(), too_new, self.witness, self._chance())
+        reader = VisibilityReader(self.connect(), self.witness, self._chance())
+        busy: tuple[BusyActor, ...] = (*operators, administrator, reader)
+        others: list[Actor] = [*clients, *self._deleting()]
         async with asyncio.TaskGroup() as group:
-            self._add_workers(group)
-            watching = group.create_task(self._watch())
-            looking = group.create_task(self._look(clients))
-            breaking = group.create_task(self._break_things(group))
+            self.crews.start(group)
+            aside = [
+                group.create_task(self._watch()),
+                group.create_task(self._watch_ranges()),
+                group.create_task(self._look(clients)),
+            ]
+            breaking = group.create_task(self._bad_times.go_on(group))
             group.create_task(self._move_lists(move_after_s))
             followers = [
                 group.create_task(what())
@@ -202,64 +198,72 @@ class World:
                 for what in (client.follow, client.wait_for_end)
                 if self.random.random() < 0.5
             ]
-            living = (*clients, *operators, *passing, returning)
-            lives = [group.create_task(each.live()) for each in living]
-            if self.random.random() < 0.5:
-                deleter = NamespaceDeleter(self, self.witness, self._chance())
-                lives.append(group.create_task(deleter.live()))
+            lives = [group.create_task(each.live()) for each in (*others, *busy)]
             await asyncio.sleep(BAD_TIMES_S)
             breaking.cancel()
-            for operator in operators:
-                operator.is_over = True
-            self._heal()
+            for actor in busy:
+                actor.is_over = True
+            await self._heal()
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*lives)
                 for operator in operators:
                     await operator.end_pauses()
-                self._stop_workers()
-                await asyncio.sleep(QUIET_S)
-                self.checks.when_quiet(self.nodes)
-                self._add_workers(group)
+                await self._be_quiet(group)
                 await self._everything_ends(clients)
                 await asyncio.gather(*followers)
             for client in clients:
                 await client.look_back()
+            await administrator.look_back()
+            await reader.look_back()
             self.checks.at_any_time(self.nodes)
             self.checks.at_the_end()
-            watching.cancel()
-            looking.cancel()
-            self._stop_workers()
+            for task in aside:
+                task.cancel()
+            self.crews.stop()
         wrong = [*self.bugs, *self.receivers.faults]
         assert not wrong, "\n".join(wrong)
         return self._summary()
 
-    def _chance(self) -> random.Random:
-        return random.Random(self.random.random())
+    def _begin(self) -> float:
+        """Start the first nodes. Return when visibility moves to a database of its own; 0: it stays where it is."""
+        place = self.random.choice(("main", "main", "second", "moved"))
+        self.witness.lists_follow = place != "main"
+        if place == "second":
+            self._open_second()
+        for _ in range(max(NODES, self._ranges)):
+            self.add_node()
+        return self.random.uniform(10, 90) if place == "moved" else 0.0
 
-    def _new_worker(self, namespace: str = NAMESPACE) -> ModelWorker:
-        worker = ModelWorker(self._name("worker"), self, self.witness, self._chance(), namespace)
-        worker.is_reliable = not self._is_bad
-        return worker
-
-    def _add_workers(self, group: asyncio.TaskGroup) -> None:
-        for _ in range(WORKERS):
-            self._add_worker(group)
-        self._add_worker(group, BRIEF)
-
-    def _add_worker(self, group: asyncio.TaskGroup, namespace: str = NAMESPACE) -> None:
-        worker = self._new_worker(namespace)
-        tasks = [
-            group.create_task(worker.run_workflow_tasks(sticky=False)),
-            group.create_task(worker.run_workflow_tasks(sticky=True)),
-            group.create_task(worker.run_activities()),
+    def _clients(self) -> list[ModelClient]:
+        ids = self._workflow_ids()
+        return [
+            ModelClient(
+                each,
+                self.connect(),
+                self.witness,
+                self._chance(),
+                others=[*ids, "gone0"],
+                worker=self.crews.eager,
+            )
+            for each in ids
         ]
-        self._crews.append((worker, namespace, tasks))
 
-    def _stop_workers(self) -> None:
-        for *_, tasks in self._crews:
-            for task in tasks:
-                task.cancel()
-        self._crews.clear()
+    def _operators(self) -> list[ModelOperator]:
+        ids, clock = self._workflow_ids(), VirtualClock(self.loop)
+        return [
+            ModelOperator(ids[n::OPERATORS], self.connect(), self.witness, self._chance(), clock)
+            for n in range(OPERATORS)
+        ]
+
+    def _workflow_ids(self) -> list[str]:
+        return [f"w{n}" for n in range(WORKFLOWS)]
+
+    def _deleting(self) -> Iterator[Actor]:
+        for each, namespace in (("gone0", NAMESPACE), ("gone1", NAMESPACE), ("brief", BRIEF)):
+            yield DeletingClient(each, namespace, self.connect(), self.witness, self._chance())
+        yield ResettingClient("back", self.connect(), self.witness, self._chance())
+        if self.random.random() < 0.5:
+            yield NamespaceDeleter(self.connect(), self.witness, self._chance())
 
     async def _watch(self) -> None:
         while True:
@@ -267,73 +271,12 @@ class World:
             self.checks.at_any_time(self.nodes)
 
     async def _look(self, clients: list[ModelClient]) -> None:
-        """Somebody always looks at something: what is shown is never older than what was shown before."""
+        """Look at one workflow after the other: what is shown is never older than what was shown before."""
         while True:
             await asyncio.sleep(self.random.expovariate(1 / 0.4))
             await self.random.choice(clients).glance()
 
-    # Bad times
-
-    def _choose_faults(self) -> None:
-        """Every world is bad in its own way: what is always there hides what is rare."""
-        draw = self.random
-        for faults in (self.faults, self.second_faults):
-            for name, rate in (
-                ("fails_before", 0.02),
-                ("fails_after", 0.02),
-                ("fails_early", 0.01),
-                ("stalls", 0.01),
-                ("loses_messages", 0.04),
-            ):
-                if draw.random() < 0.6:
-                    setattr(faults, name, draw.uniform(0, rate))
-            faults.latency_s = draw.choice((0.003, 0.003, 0.05, 0.3))
-        self.receivers.loses = draw.choice((0.0, 0.1, 0.5))
-        self.receivers.latency_s = draw.choice((0.01, 1.0))
-        self._kinds = [kind for kind in KINDS if draw.random() < 0.7]
-        self._every_s = draw.choice((5.0, 10.0, 20.0))
-
-    async def _break_things(self, group: asyncio.TaskGroup) -> None:
-        while self._kinds:
-            await asyncio.sleep(self.random.expovariate(1 / self._every_s))
-            kind = self.random.choice(self._kinds)
-            self.counts[kind] += 1
-            if kind == OUTAGE:
-                await self._outage()
-            elif kind == AWAY:
-                self._send_away(self.random.choice(HOSTS))
-            elif kind == WORKER:
-                _, namespace, tasks = self._crews.pop(0)
-                for task in tasks:
-                    task.cancel()
-                self._add_worker(group, namespace)
-            else:
-                self._hurt(kind)
-
-    async def _outage(self) -> None:
-        is_second = self.second is not None and self.random.random() < 0.5
-        faults = self.second_faults if is_second else self.faults
-        self.note("lists" if is_second else "the store", "go down")
-        faults.is_down = True
-        try:
-            await asyncio.sleep(self.random.uniform(0.2, 10))
-        finally:
-            faults.is_down = False
-
-    def _send_away(self, host: str) -> None:
-        self.note(host, "is away")
-        self.receivers.away.add(host)
-        self.loop.call_later(self.random.uniform(1, 60), self.receivers.away.discard, host)
-
-    def _begin(self) -> float:
-        """Start the first nodes. Return when lists move to a database of their own; 0: they stay where they are."""
-        place = self.random.choice(("main", "main", "second", "moved"))
-        self.witness.lists_follow = place != "main"
-        if place == "second":
-            self._open_second()
-        self.add_node()
-        self.add_node()
-        return self.random.uniform(10, 90) if place == "moved" else 0.0
+    # Visibility in a database of its own
 
     def _open_second(self) -> None:
         second = MemoryStore(now_ns=VirtualClock(self.loop).now_ns, is_shared=True)
@@ -345,52 +288,51 @@ class World:
         if not after_s:
             return
         await asyncio.sleep(after_s)
-        self.note("lists", "move to a second database")
+        self.note("visibility", "moves to a second database")
         for node in self.nodes:
             node.kill()
         self._open_second()
-        self.add_node()
-        self.add_node()
-
-    def _hurt(self, kind: str) -> None:
-        serving = [node for node in self.nodes if node.is_serving]
-        is_owner = serving and self.random.random() < 0.8
-        victim = self.random.choice(serving if is_owner else self.nodes[-2:])
-        self.note(victim.name, kind)
-        if kind == KILL:
-            victim.kill()
+        for _ in range(NODES):
             self.add_node()
-        elif kind == STOP:
-            victim.stop()
-        elif kind == CUT:
-            lists_only = self.second is not None and self.random.random() < 0.5
-            victim.cut(hangs=self.random.random() < 0.7, lists_only=lists_only)
-            self.loop.call_later(self.random.uniform(1, 20), self._mend, victim)
-        else:
-            # It is thought dead, and wakes up when another one has taken over. Or it does not take that long.
-            victim.process.pause()
-            pause_s = self.random.choice((self.random.uniform(0.1, 5), self.random.uniform(5, 20)))
-            self.loop.call_later(pause_s, self._resume, victim)
 
-    def _resume(self, node: SimulatedNode) -> None:
-        self.note(node.name, "goes on")
-        node.process.resume()
+    # Good times
 
-    def _mend(self, node: SimulatedNode) -> None:
-        self.note(node.name, "reaches the store again")
-        node.mend()
-
-    def _heal(self) -> None:
+    async def _heal(self) -> None:
         self.note("the world", "is a good one from now on")
-        self._is_bad = False
         self.faults.stop()
         self.second_faults.stop()
         self.receivers.stop_failing()
-        for worker in (self._eager, *(worker for worker, *_ in self._crews)):
-            worker.is_reliable = True
+        self.crews.become_reliable()
+        self._limits = {}
         for node in self.nodes:
             node.mend()
+            node.configure(self._limits)
             node.process.resume()
+        # Replies from before are on their way.
+        self.loop.call_later(PAUSED_MAX_S, self._lift_limits)
+        if self._ranges > 1:
+            await self._join_ranges()
+
+    def _lift_limits(self) -> None:
+        self.has_limits = False
+
+    async def _join_ranges(self) -> None:
+        """Leave the whole key space to one node: what runs ask of each other does not reach another node yet."""
+        self.store.stop_moving()
+        self._is_joining = True
+        for node in self.nodes:
+            node.kill()
+        await asyncio.sleep(LEASES_EXPIRE_S)
+        self.add_node()
+        await asyncio.sleep(LEASES_EXPIRE_S)
+        self._is_joining = False
+
+    async def _be_quiet(self, group: asyncio.TaskGroup) -> None:
+        """Look at the task queues while no worker polls them."""
+        self.crews.stop()
+        await asyncio.sleep(QUIET_S)
+        self.checks.when_quiet(self.nodes)
+        self.crews.start(group)
 
     async def _everything_ends(self, clients: list[ModelClient]) -> None:
         number = 0
@@ -403,27 +345,31 @@ class World:
     def _summary(self) -> str:
         events = 0
         digest = hashlib.sha256()
-        for run_id, told in sorted(self.checks.told.items()):
+        for run_id, journal in sorted(self.checks.journals.items()):
             digest.update(run_id.encode())
-            events += len(told.events)
-            for row in told.rows:
+            events += len(journal.events)
+            for row in journal.rows:
                 digest.update(row.events)
-        hurt = ", ".join(f"{count} {kind}" for kind, count in sorted(self.counts.items()))
+        counts = self._bad_times.counts
+        hurt = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
         return (
-            f"{self.loop.time() / 60:.0f} min, {len(self.checks.told)} runs, {events} events,"
-            f" {len(self.checks.gone.told)} gone, {len(self.witness.signals)} signals,"
-            f" {len(self.witness.updates)} updates,"
+            f"{self.loop.time() / 60:.0f} min, {len(self.checks.journals)} runs, {events} events,"
+            f" {len(self.checks.gone.journals)} gone, {len(self.witness.signals)} signals,"
+            f" {len(self.witness.updates)} updates, {self._ranges} ranges,"
             f" lists {'elsewhere' if self.second else 'at home'},"
             f" {hurt or 'nobody hurt'}, {digest.hexdigest()[:12]}"
         )
 
     def close(self) -> None:
         for node in self.nodes:
-            node.process.tombstone()
+            node.process.release()
 
 
-def simulate(seed: int) -> str:
-    """Run one world from its seed to its end. What is raised says what happened before."""
+def simulate(seed: int, rpcs: Counter[str] | None = None) -> str:
+    """Run one world from its seed to its end. An exception has the last events as its note.
+
+    `rpcs`: how often each RPC was answered is added to it.
+    """
     draw = random.Random(f"loop {seed}")
     loop = VirtualLoop(draw, draw.choice((0.0, 0.02, 0.2)), draw.choice((0.001, 0.02)))
     world = World(seed, loop)
@@ -435,7 +381,10 @@ def simulate(seed: int) -> str:
         try:
             return runner.run(live())
         except BaseException as error:
-            error.add_note(world.told())
+            error.add_note(world.story())
             raise
         finally:
+            if rpcs is not None:
+                rpcs.update(world.rpcs)
             world.close()
+            loop.end_tasks()

@@ -37,9 +37,8 @@ from perdure.core.workflow.activities.retries import verdict
 from perdure.core.workflow.effects import DispatchActivityTask
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.pending import PendingActivity
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import PendingActivity, Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import retry_policy
 

@@ -34,10 +34,9 @@ from perdure.core.workflow.lifecycle.next_run import (
     last_result,
 )
 from perdure.core.workflow.lifecycle.start_policy import Start
-from perdure.core.workflow.pending import Parent, RequestIdInfo, ResetPoint
 from perdure.core.workflow.records import Identified, RequestAttached
 from perdure.core.workflow.signals import check_parent, record_signal
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import Parent, RequestIdInfo, ResetPoint, Run, RunState
 from perdure.core.workflow.tasks import fail as workflow_task_failures
 from perdure.core.workflow.tasks.fail import FailWorkflowTask, force_close
 from perdure.core.workflow.tasks.schedule import require_started, schedule

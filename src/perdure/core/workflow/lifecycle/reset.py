@@ -23,7 +23,6 @@ from perdure.core.workflow import children, options_update
 from perdure.core.workflow.events import HISTORY_SERVICE, attributes_of, new_event
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import KNOWN_MAX
-from perdure.core.workflow.pending import RequestIdInfo
 from perdure.core.workflow.records import (
     ExternalRequested,
     Identified,
@@ -32,7 +31,7 @@ from perdure.core.workflow.records import (
     WasReset,
 )
 from perdure.core.workflow.signals import Signal, record_signal
-from perdure.core.workflow.state import Run, RunState
+from perdure.core.workflow.state import RequestIdInfo, Run, RunState
 from perdure.core.workflow.tasks.schedule import schedule
 
 #: Temporal: the request id of a task that the reset itself has begun.

@@ -1,4 +1,4 @@
-"""What the journals in the store say so far."""
+"""The view of a run's journal in the store: the state and the events that its rows give."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from perdure.store.port import JournalRow
 
 
 @dataclass(slots=True)
-class Told:
-    """What one journal says so far."""
+class JournalView:
+    """One journal, read row by row as it grows."""
 
     rows: list[JournalRow] = field(default_factory=list)
     state: RunState = field(default_factory=RunState)
     events: list[HistoryEvent] = field(default_factory=list)
-    #: What was last looked at: due time and snapshot of the run's row, and how long the journal was then.
+    #: Seen when this was checked last: due time and snapshot of the run's row, and how long the journal was then.
     looked_at: tuple[int, int, int] = (-1, -1, -1)

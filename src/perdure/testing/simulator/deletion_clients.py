@@ -1,4 +1,4 @@
-"""Workflows that do not stay: they are deleted, their time is over, or their whole namespace is deleted."""
+"""Clients that delete runs, or a whole namespace, or reset a workflow to a run before deleted ones."""
 
 import asyncio
 import json
@@ -6,13 +6,12 @@ import random
 from typing import Any
 
 import msgspec
-from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
     DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
-    ResetWorkflowExecutionRequest,
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
 )
@@ -20,7 +19,6 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import Code, Rejected
 from perdure.runtime.namespaces import Namespace
 from perdure.store.port import NamespaceRow
-from perdure.testing.simulator.caller import Caller
 from perdure.testing.simulator.program import (
     CHILD,
     CONTINUE,
@@ -31,6 +29,7 @@ from perdure.testing.simulator.program import (
     TIMER,
 )
 from perdure.testing.simulator.receivers import HOSTS
+from perdure.testing.simulator.retrying_caller import RetryingCaller
 from perdure.testing.simulator.witness import Server, Witness
 
 #: Closed runs are kept for a short time here; it may be deleted itself.
@@ -45,7 +44,7 @@ def brief_namespace() -> NamespaceRow:
     return NamespaceRow(BRIEF_ID, BRIEF, msgspec.msgpack.encode(namespace), 1)
 
 
-class PassingClient(Caller):
+class DeletingClient(RetryingCaller):
     """Starts runs of one workflow id, one after the other; in the default namespace it deletes them, too."""
 
     def __init__(
@@ -123,7 +122,7 @@ class PassingClient(Caller):
                 raise
 
 
-class ReturningClient(Caller):
+class ResettingClient(RetryingCaller):
     """Deletes runs that a workflow went on as, and takes the workflow back to a run before them."""
 
     def __init__(
@@ -191,26 +190,9 @@ class ReturningClient(Caller):
         history.execution.workflow_id = self._workflow_id
         history.execution.run_id = run_id
         shown = await self._insist_if_there(history)
-        started = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
         events = shown.history.events if shown is not None else ()
-        tasks = [event.event_id for event in events if event.event_type == started]
-        if not tasks:
-            return
-        request = ResetWorkflowExecutionRequest(
-            namespace=NAMESPACE,
-            request_id=f"{self._workflow_id}/reset",
-            workflow_task_finish_event_id=self._random.choice(tasks) + 1,
-        )
-        request.workflow_execution.CopyFrom(history.execution)
-        try:
-            reply = await self._insist_if_there(request)
-        except Rejected as refusal:
-            # The task that was shown was not durable, and was given to another worker since.
-            if refusal.code is not Code.INVALID_ARGUMENT:
-                raise
-            return
-        if reply is not None:
-            self._witness.resets.add(reply.run_id)
+        request_id = f"{self._workflow_id}/reset"
+        await self.reset(history.execution, events, namespace=NAMESPACE, request_id=request_id)
 
     async def _insist_if_there(self, request: Any) -> Any:
         try:
@@ -221,7 +203,7 @@ class ReturningClient(Caller):
         return None
 
 
-class NamespaceDeleter(Caller):
+class NamespaceDeleter(RetryingCaller):
     async def live(self) -> None:
         """Delete the namespace of what is kept for a short time only."""
         await asyncio.sleep(self._random.uniform(10, 90))
