@@ -117,9 +117,10 @@ class WorkflowHistory:
         first = token.next_event_id if token else 1
         while end.reply.is_open and end.reply.end_event_id <= first:
             last_event_id = end.reply.end_event_id - 1
-            if not await self._executions.follow(end.key, last_event_id, deadline):
-                break
+            has_happened = await self._executions.follow(end.key, last_event_id, deadline)
             end = await self._end(end.key, limits)
+            if not has_happened:
+                break
         return await self._page(end, request.maximum_page_size, token, limits, follows=True)
 
     async def _close_event(
