@@ -12,6 +12,7 @@ from temporalio.api.update.v1 import Acceptance, Request
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.core.workflow.updates import AdmitUpdate
 from perdure.core.workflow.views import Describe
@@ -62,14 +63,13 @@ async def turns() -> None:
 async def test_nobody_hears_that_an_update_was_accepted_before_that_is_durable(
     node, store, monkeypatch
 ):
-    has_ended = asyncio.Event()
+    is_looked_at, read = asyncio.Event(), node.executions.read
 
-    async def wait_for(awaited, _):
-        await has_ended.wait()
-        awaited.cancel()
-        raise TimeoutError
+    async def looked_at(*question):
+        is_looked_at.set()
+        return await read(*question)
 
-    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    monkeypatch.setattr(node.executions, "read", looked_at)
     key = await start(node, "ns", "w")
     await complete(node, await poll(node))
     request = Request()
@@ -78,15 +78,14 @@ async def test_nobody_hears_that_an_update_was_accepted_before_that_is_durable(
         node.updates.update(
             key,
             AdmitUpdate("u", request.SerializeToString()),
-            Wait(COMPLETED, later() + 1, later()),
+            Wait(COMPLETED, later() + 1, asyncio.get_running_loop().time() + 0.2),
         )
     )
     task = await poll(node)
     store.may_commit.clear()
     accepted = [protocol_message("u/0")], update_messages("u", ACCEPTANCE)
     completion = asyncio.create_task(complete(node, task, *accepted))
-    await turns()
-    has_ended.set()
+    await is_looked_at.wait()
     await turns()
     assert not update.done()
     store.may_commit.set()
@@ -162,4 +161,25 @@ async def test_a_node_that_has_slept_does_not_say_that_there_is_no_such_run(stor
         with pytest.raises(Rejected) as refusal:
             await asked
         assert refusal.value.code is Code.UNAVAILABLE
+    await node.stop()
+
+
+async def test_a_node_that_slept_while_it_committed_does_not_answer_later_questions_by_that(store):
+    """Its commit is durable. Another node may have gone on since, so only the caller of that commit may be answered."""
+    clock = SetClock()
+    node = await started_node(store, clock)
+    key = await start(node, "ns", "w")
+    store.may_commit.clear()
+    signalled = asyncio.create_task(node.executions.ask(key, Signal("s", None, "", "")))
+    await turns()
+    clock.go_on(10)
+    described = asyncio.create_task(node.executions.read(key, Describe()))
+    await turns()
+    assert not described.done()
+    store.may_commit.set()
+    await signalled
+    with pytest.raises(Rejected) as refusal:
+        await described
+    assert refusal.value.code is Code.UNAVAILABLE
+    clock.go_on(-10)
     await node.stop()

@@ -32,6 +32,7 @@ class OpenBatch(Generic[E]):
         "error",
         "executions",
         "is_finished",
+        "is_sealed",
         "rows",
         "size_bytes",
         "updates",
@@ -50,6 +51,8 @@ class OpenBatch(Generic[E]):
         self.effects: list[tuple[E, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
         self.is_finished = False
+        #: It is on its way to the store.
+        self.is_sealed = False
         #: Why it is not durable, if it is settled and is not.
         self.error: Rejected | None = None
         #: Of the journal rows and snapshots in it.
@@ -73,6 +76,7 @@ class OpenBatch(Generic[E]):
 
     def seal(self, leases: tuple[Lease, ...]) -> Batch:
         """Return what is to be written; nothing may be added any more."""
+        self.is_sealed = True
         rows, gone = self.rows, self.deletes
         if gone:
             assert not any(row.run_id in gone for row in rows.executions), "a run that never was"

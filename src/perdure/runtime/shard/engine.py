@@ -204,9 +204,13 @@ class Engine:
 
     async def until_durable(self, cached: CachedExecution | None) -> None:
         """Return when everything that is known of `cached` is durable, and nobody else can know better."""
-        if cached is not None and cached.batch is not None:
-            await cached.batch.durable()
-        else:
+        if cached is None or cached.batch is None:
+            self.ownership.check_certain()
+            return
+        # A commit proves that this node owned the range when it was sent, and nothing of later questions.
+        was_sent, batch = cached.batch.is_sealed, cached.batch
+        await batch.durable()
+        if was_sent:
             self.ownership.check_certain()
 
     # Moving executions forward. Nothing below waits.
