@@ -56,7 +56,7 @@ docs: .venv/.dev
 	$(BIN)/python -m tools.life_cycles --write
 	$(BIN)/python -m tools.code_map --write
 
-# The stamps are newer than what they were made from, or they are made again. What is in the larger lock file holds
+# make writes a stamp again when a file that it depends on is newer. The larger lock file holds all that is in
 # the smaller one too.
 
 .venv/.runtime: requirements.lock pyproject.toml tools/environment.py
