@@ -2,7 +2,7 @@
 
 `OneRun` does what the shell does with an outcome, on plain lists: it keeps journal rows as bytes, timers, and effects.
 After every step it checks what must hold between any two (`promises.py`), so that every script is also a test of that.
-What the real server does in each case is for the scripts to say, not for this module.
+The scripts say what the real server does in each case; this module does not know.
 """
 
 import copy
@@ -98,7 +98,7 @@ class OneRun:
         #: Everything that was sent, in order; `crash` forgets it as a restart does.
         self.effects: list[Effect] = []
         self.new_run: NewRun | None = None
-        #: Of the last task that was handed out.
+        #: The last task that was started.
         self.task: TaskStarted | None = None
         self._nonces = itertools.count(1)
         self._read_until = 0
@@ -110,7 +110,7 @@ class OneRun:
         attributes = started_attributes(request, "run-1", now_ns=self.now_ns, limits=self.limits)
         return Start("ns-id", "ns", "w", "run-1", attributes, request.request_id)
 
-    # What the shell does
+    # The shell
 
     @property
     def state(self) -> RunState:
@@ -182,7 +182,7 @@ class OneRun:
         other.timers, other.effects = list(self.timers), list(self.effects)
         return other
 
-    # What clients do
+    # Clients
 
     def signal(self, name: str = "s", request_id: str = "") -> None:
         self.ask(Signal(name, None, "client", request_id))
@@ -205,7 +205,7 @@ class OneRun:
         [activity] = self.described().pending_activities
         return activity
 
-    # What workflow workers do
+    # Workers that do workflow tasks
 
     def take(self, queue: str = "q") -> TaskStarted:
         """Poll the workflow task."""
@@ -245,7 +245,7 @@ class OneRun:
         assert self.task is not None
         self.ask(FailWorkflowTask(self.task.ref, cause, Failure(message="oh"), "worker"))  # type: ignore[arg-type]
 
-    # What activity workers do
+    # Workers that do activities
 
     def activity(self, activity_id: str = "a") -> ActivityRef:
         """Return the token of the attempt that is pending now."""
@@ -272,7 +272,7 @@ class OneRun:
         reply = self.ask(HeartbeatActivity(self.activity(activity_id), details, "worker"))
         return bool(reply.cancel_requested)
 
-    # What there is to read
+    # Reading
 
     def history(self) -> str:
         """Return all events that are shown, also those of the task in flight."""
