@@ -33,12 +33,10 @@ TESTS = [path for path in modules("tests") if "house" not in path.parts]
 #: A room is the longest of these paths that a file's begins with.
 OLD_WORDS_MAX = {
     "src/perdure/core/": 87,
-    "src/perdure/frontend/": 1,
-    "src/perdure/testing/": 1,
+    "src/perdure/runtime/": 2,
 }
 OLD_OPENERS_MAX = {
     "src/perdure/core/": 28,
-    "src/perdure/frontend/": 5,
 }
 #: Names that more than one class has. None may be added.
 SHARED_CLASS_NAMES = {"Page", "Server", "Verdict"}

@@ -1,6 +1,6 @@
 """Calls the handlers of the registry's table, and measures them, for every protocol that brings calls in.
 
-What a handler gets here does not depend on the protocol. How bytes become a request, and a `Rejected` an answer, does,
+A handler gets the same from every protocol. How bytes become a request, and a `Rejected` an answer, does,
 and is not here.
 """
 

@@ -173,7 +173,7 @@ class Node:
                 self.namespaces.is_current_attribute,
                 self.nonce,
             )
-            if name:  # Else nobody has told of it yet.
+            if name:  # Without a name, nobody here knows the namespace yet.
                 self._environments[namespace_id] = environment
         return environment
 
@@ -190,7 +190,7 @@ class Node:
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def nonce(self) -> int:
-        """Return a number that names one handing-out of a task; never 0."""
+        """Return a number that names one start of a task; never 0."""
         return self._random.getrandbits(62) + 1
 
     def chance(self) -> float:

@@ -22,9 +22,9 @@ from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
 from perdure.frontend.transport.status import decoder, status_of
 from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
 
-#: What the library may take in, so that it is not the library that refuses, in other words.
+#: The library takes messages up to this size: perdure refuses large ones itself, in the real server's words.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
-#: Of the headers of a call. What the library takes by itself is too little for many a token.
+#: The headers of a call may have this many bytes. The library's default is too small for many a token.
 METADATA_BYTES_MAX = 16 * 1024 * 1024
 #: Calls that have come and are not taken up yet: whatever a burst of clients may send. By itself the library cancels
 #: some of what comes while a thousand wait, and clients do not try a cancelled call again.
@@ -52,7 +52,7 @@ _OPTIONS = [
 ]
 #: Answered by handlers of their own.
 _ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
-#: What the library calls its log.
+#: The name of the library's log.
 _LIBRARY = "grpc._cython.cygrpc"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -112,7 +112,7 @@ class GrpcServer:
         return bound
 
     def drain(self) -> None:
-        """Take no new calls: clients are told to try again, and whoever asks for our health that we are going."""
+        """Take no new calls: clients are asked to try again, and health checks learn that this server is going."""
         self._is_draining = True
         self._last_call_at = asyncio.get_running_loop().time()
 

@@ -50,7 +50,7 @@ class Breaker:
     async def wait(self, now: Callable[[], float]) -> int:
         """Return the period as soon as a request may be made.
 
-        The end of the request has to be told with it: `succeeded`, `failed` or `abandoned`.
+        The caller passes it on at the end of the request: `succeeded`, `failed` or `abandoned`.
         """
         while self._open_until is not None:
             if self._is_probing:
@@ -95,7 +95,7 @@ class Breaker:
 
 
 class CircuitBreakers:
-    """Of all receivers that have failed lately."""
+    """The circuit breakers of all receivers that have failed lately."""
 
     def __init__(self) -> None:
         self._breakers: dict[tuple[str, str], Breaker] = {}

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 #: Requests under way. Others wait for their turn.
 AT_ONCE_MAX = 32
-#: Of an answer that tells of a failure; the rest of it is not read.
+#: The part of an answer about a failure that is read.
 ANSWER_BYTES_MAX = 64 * 1024
 
 
@@ -31,8 +31,8 @@ class PostFailed(Exception):
     """There is no answer. The text says why, in the real server's words where it has any."""
 
 
-class Posting(Protocol):
-    """Whoever sends requests."""
+class HttpClient(Protocol):
+    """Sends requests."""
 
     async def post(
         self, url: str, headers: dict[str, str], body: bytes, timeout_s: float
@@ -40,10 +40,10 @@ class Posting(Protocol):
         """Raise `PostFailed` if there is no answer."""
 
     def close(self) -> None:
-        """Let go of what is under way."""
+        """Abandon the requests under way."""
 
 
-class ThreadedPosting:
+class ThreadedHttpClient:
     """Sends over real sockets. There are no threads until something is sent."""
 
     def __init__(self) -> None:
@@ -90,15 +90,15 @@ def post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> Ht
 def _post(url: str, headers: dict[str, str], body: bytes, timeout_s: float) -> HttpResponse:
     request = urllib.request.Request(url, data=body or None, headers=headers, method="POST")
     if body and not request.has_header("Content-type"):
-        # Else it would be said to be a form.
+        # Without this urllib would call it a form.
         request.add_unredirected_header("Content-type", "")
     try:
         with _opener().open(request, timeout=timeout_s) as answer:
             return _read(answer.status, answer.reason, answer.headers, b"")
     except urllib.error.HTTPError as error:
         with error:
-            told = error.read(ANSWER_BYTES_MAX)
-            return _read(error.code, error.reason, error.headers, told)
+            body_read = error.read(ANSWER_BYTES_MAX)
+            return _read(error.code, error.reason, error.headers, body_read)
 
 
 def _read(status: int, reason: str, headers: Message, body: bytes) -> HttpResponse:

@@ -1,8 +1,8 @@
-"""Invokes completion callbacks: sends what the core has put together, and tells the run what came of it.
+"""Invokes completion callbacks: sends the request that the core has built, and gives the outcome to the run.
 
 One attempt at a time; the run decides whether there is another one, and asks for it by its timers. After a crash or a
-lost lease the owner of the run computes again what is owed, so nothing here outlives memory, and a callback may hear of
-an end twice.
+lost lease the owner of the run computes its pending effects again, so nothing here outlives memory, and a callback may
+hear of an end twice.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.runtime.delivery.circuit_breaker import CircuitBreakers
-from perdure.runtime.delivery.http_client import PostFailed, Posting, ThreadedPosting
+from perdure.runtime.delivery.http_client import HttpClient, PostFailed, ThreadedHttpClient
 from perdure.runtime.executions import Executions
 
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.05
 RETRY_MAX_S = 5.0
-#: The run cannot be told now, but its owner can be later.
+#: The run cannot record the attempt now, but its owner can later.
 _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
 
@@ -31,8 +31,8 @@ class Callbacks:
     def __init__(self, executions: Executions, chance: Callable[[], float]) -> None:
         self._executions = executions
         self._chance = chance
-        #: Who sends: another one in a world without sockets.
-        self.posting: Posting = ThreadedPosting()
+        #: The simulator has one without sockets.
+        self.http_client: HttpClient = ThreadedHttpClient()
         self._breakers = CircuitBreakers()
         self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
 
@@ -46,16 +46,16 @@ class Callbacks:
             task.add_done_callback(lambda _: self._under_way.pop(name, None))
 
     async def stop(self) -> None:
-        """Let go of what is under way: it is owed still."""
+        """Abandon the calls under way: they stay pending effects of their runs."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.posting.close()
+        self.http_client.close()
 
     async def _run(self, key: ExecutionKey, callback: InvokeCallback, generation: int) -> None:
-        told = await self._invoke_in_turn(key, callback)
-        if told.failure:
+        outcome = await self._invoke_in_turn(key, callback)
+        if outcome.failure:
             log.warning(
                 "callback failed",
                 namespace_id=key.namespace_id,
@@ -63,14 +63,14 @@ class Callbacks:
                 run_id=key.run_id,
                 url=callback.url,
                 attempt=callback.attempt + 1,
-                error=told.failure,
-                may_retry=told.may_retry,
+                error=outcome.failure,
+                may_retry=outcome.may_retry,
             )
         attempt = RecordAttempt(
             number=callback.number,
             attempt=callback.attempt,
-            failure=told.failure,
-            may_retry=told.may_retry,
+            failure=outcome.failure,
+            may_retry=outcome.may_retry,
             chance=self._chance(),
         )
         delay_s = RETRY_S
@@ -87,7 +87,7 @@ class Callbacks:
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
     async def _invoke_in_turn(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
-        """Invoke it as soon as its receiver is not left alone."""
+        """Invoke it as soon as the circuit breaker of its receiver is closed."""
         clock = asyncio.get_running_loop().time
         limits = self._executions.environment_of(key.namespace_id).limits
         breaker = self._breakers.get(
@@ -95,20 +95,20 @@ class Callbacks:
         )
         period = await breaker.wait(clock)
         try:
-            told = await self._invoke(key, callback)
+            outcome = await self._invoke(key, callback)
         except asyncio.CancelledError:
             breaker.abandoned(period)
             raise
         except Exception as error:
             # The run waits for the end of the attempt, and asks for the next one.
             log.exception("bug: a callback failed")
-            told = Verdict(f"internal error: {error}")
-        # Temporal: who refuses for good is there.
-        if not (told.failure and told.may_retry):
+            outcome = Verdict(f"internal error: {error}")
+        # Temporal: a receiver that refuses for good is there.
+        if not (outcome.failure and outcome.may_retry):
             breaker.succeeded(period)
         elif breaker.failed(period, clock()):
             log.warning("a receiver of callbacks is left alone for a while", url=callback.url)
-        return told
+        return outcome
 
     async def _invoke(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
         if not callback.url.startswith(("http://", "https://")):
@@ -118,7 +118,7 @@ class Callbacks:
             self._executions.environment_of(key.namespace_id).limits.callback_timeout_ns / 1e9
         )
         try:
-            answer = await self.posting.post(
+            answer = await self.http_client.post(
                 callback.url, dict(callback.headers), callback.body, timeout_s
             )
         except PostFailed as error:

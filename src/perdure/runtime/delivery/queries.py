@@ -159,7 +159,7 @@ class Queries:
         if self._task_queues.is_polled(key.namespace_id, effect.task_queue, self._window_s()):
             return
         why = "no poller seen for task queue recently, worker may be down"
-        self._settle(effect.query_id, Rejected(Code.FAILED_PRECONDITION, why))
+        self._answer(effect.query_id, Rejected(Code.FAILED_PRECONDITION, why))
 
     def _lose_worker(self, key: ExecutionKey, sticky_queue: str) -> None:
         """Temporal: a worker that does not take a query gets no more tasks of the run first."""
@@ -168,27 +168,27 @@ class Queries:
     def answered(self, _: ExecutionKey, effect: AnswerQuery) -> None:
         """The answer came along with a workflow task."""
         if effect.refusal is not None:
-            self._settle(effect.query_id, effect.refusal)
+            self._answer(effect.query_id, effect.refusal)
         elif effect.result is not None:
-            self._settle(effect.query_id, effect.result)
+            self._answer(effect.query_id, effect.result)
 
     def respond(self, query_id: str, result: bytes) -> None:
         """A worker answers a query that was dispatched by itself."""
-        if not self._settle(query_id, result):
+        if not self._answer(query_id, result):
             raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
 
     def drain(self) -> None:
         """Refuse all that wait: no worker can answer any more."""
         self._is_draining = True
         for query_id in list(self._waiting):
-            self._settle(query_id, going())
+            self._answer(query_id, going())
 
     def forget(self) -> None:
         """Memory is thrown away: nobody will answer, and who waits must ask again."""
         for query_id in self._waiting:
-            self._settle(query_id, Rejected(Code.UNAVAILABLE, "query was aborted"))
+            self._answer(query_id, Rejected(Code.UNAVAILABLE, "query was aborted"))
 
-    def _settle(self, query_id: str, result: bytes | Rejected) -> bool:
+    def _answer(self, query_id: str, result: bytes | Rejected) -> bool:
         waiting = self._waiting.get(query_id)
         if waiting is None or waiting.answer.done():
             return False
@@ -199,7 +199,7 @@ class Queries:
         return True
 
     def _expire(self, query_id: str) -> None:
-        self._settle(
+        self._answer(
             query_id,
             Rejected(Code.DEADLINE_EXCEEDED, "query timed out before a worker could process it"),
         )

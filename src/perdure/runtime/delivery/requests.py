@@ -1,8 +1,8 @@
-"""What one run wants of another: start a child, tell the parent, signal, ask to stop.
+"""Delivers requests to other executions: start a child, tell the parent of the close, signal, ask to cancel.
 
-An errand is delivered until its answer is recorded in the run that sent it: at least once. The receiver recognises what
-comes twice by the ids that it carries. After a crash or a lost lease whoever owns the sender computes again what it
-owes, so nothing here outlives memory.
+A request is delivered until the run that sent it has recorded the answer: at least once. The receiver recognises a
+repeated request by its ids. After a crash or a lost lease the owner of the sender computes its pending effects again,
+so nothing here outlives memory.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class OutgoingRequests:
         self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
 
     def deliver(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
-        """Begin, unless it is under way. What was begun before memory was thrown away does not count."""
+        """Begin, unless it is under way. A request that began before memory was thrown away does not count."""
         name = (
             key.run_id,
             type(outgoing),
@@ -109,11 +109,13 @@ class OutgoingRequests:
                     return  # The sender is gone.
                 if refusal.code not in _TRANSIENT:
                     log.error(
-                        "bug: an errand was refused", **_about(key, outgoing), error=refusal.message
+                        "bug: a request to another execution was refused",
+                        **_about(key, outgoing),
+                        error=refusal.message,
                     )
             except Exception:
-                # Who sent it waits for the answer: another try follows.
-                log.exception("bug: an errand failed", **_about(key, outgoing))
+                # The sender waits for the answer: another try follows.
+                log.exception("bug: a request to another execution failed", **_about(key, outgoing))
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
@@ -334,7 +336,7 @@ def _execution(key: ExecutionKey) -> WorkflowExecution:
 
 
 def _about(key: ExecutionKey, outgoing: OutgoingRequest) -> dict[str, str]:
-    """Say in the log whose errand it is."""
+    """Say in the log which execution sent the request."""
     return {
         "namespace_id": key.namespace_id,
         "workflow_id": key.business_id,

@@ -24,13 +24,13 @@ RETRY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a caller waits for, and how long. Deadlines are loop times."""
+    """The stage that a caller waits for, and how long. Deadlines are loop times."""
 
     #: `UpdateWorkflowExecutionLifecycleStage`.
     stage: int
     #: The caller is gone then.
     deadline: float
-    #: The caller is told then how far the update has come.
+    #: The caller learns then how far the update has come.
     soft_deadline: float
 
 
@@ -189,7 +189,7 @@ class Updates:
         )
         return outcome
 
-    # What the engine tells
+    # Effects
 
     def notify(self, key: ExecutionKey, effect: AnswerUpdate) -> None:
         """An update has come to a stage that its callers may wait for."""

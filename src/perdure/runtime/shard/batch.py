@@ -24,7 +24,7 @@ E = TypeVar("E", bound=Batched)
 
 
 class OpenBatch(Generic[E]):
-    """What will be written together, and what must happen once it is durable."""
+    """The rows that are written together, and the effects that follow once they are durable."""
 
     __slots__ = (
         "deletes",
@@ -53,9 +53,9 @@ class OpenBatch(Generic[E]):
         self.is_finished = False
         #: It is on its way to the store.
         self.is_sealed = False
-        #: Why it is not durable, if it is settled and is not.
+        #: Why it is not durable, if it is finished and is not.
         self.error: Rejected | None = None
-        #: Of the journal rows and snapshots in it.
+        #: The size of the journal rows and snapshots in it.
         self.size_bytes = 0
 
     @property

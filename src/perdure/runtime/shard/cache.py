@@ -1,8 +1,8 @@
 """The cache of executions: which are in memory, and what is known of those that are not.
 
 **Invariant:** an execution that has a timer before the horizon is in memory. So is one that has pending effects, unless
-all of them wait in this node's task queues. What is not in memory has a `due_at` in its row that is beyond the horizon,
-or is backlogged: loaded when a worker polls its task, before its next timer, or as soon as its range is claimed again.
+all of them wait in this node's task queues. Others have a `due_at` in their row that is beyond the horizon,
+or are backlogged: loaded when a worker polls its task, before its next timer, or as soon as its range is claimed again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -53,7 +53,7 @@ class ExecutionCache:
         return cached
 
     def waits_for_a_poll(self, key: ExecutionKey) -> bool:
-        """Whether this run was let go while its tasks wait for a worker."""
+        """Whether this execution was evicted while its tasks wait for a worker."""
         return key in self.backlogged
 
     def is_cached(self, cached: CachedExecution) -> bool:

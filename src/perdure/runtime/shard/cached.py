@@ -63,7 +63,7 @@ class CachedExecution:
         self.snapshot_bytes = 0
         #: The bytes of the journal rows since then.
         self.unsnapped_bytes = 0
-        #: What the stored row says. 0: the next owner of the range loads the execution at once.
+        #: The due time in the stored row. 0: the next owner of the range loads the execution at once.
         self.due_at_ns = 0
         #: The batch that holds the latest transitions; None when all are durable.
         self.batch: OpenBatch[CachedExecution] | None = None
@@ -75,7 +75,7 @@ class CachedExecution:
         self.waiters: dict[asyncio.Future[bool], bool] = {}
         self.used_at_ns = 0
         self.is_being_evicted = False
-        #: The log has told that the state is larger than it should be.
+        #: The log has warned that the state is larger than it should be.
         self.is_known_to_be_large = False
         #: The types of the latest requests, and how many rows there were then.
         self.story: deque[tuple[type, int]] = deque(maxlen=STORY_LENGTH)

@@ -190,7 +190,7 @@ class Engine:
         return replies
 
     async def answer(self, cached: CachedExecution, decide: Callable[[], T]) -> T:
-        """Return (or raise) what `decide` does, once that can be told: it is called at once, and may not wait."""
+        """Return (or raise) what `decide` does, once that is durable. It is called at once, and may not wait."""
         try:
             reply = decide()
         except Rejected as refusal:

@@ -58,9 +58,8 @@ class Eviction:
                 except Exception:
                     # The others must go all the same.
                     log.exception("bug: an execution cannot be evicted", **cached.key._asdict())
-            elif (
-                cached.due_at_ns > self._cache.horizon_ns
-            ):  # Else it still owes something to others.
+            # A closed one with an earlier due time still has pending effects.
+            elif cached.due_at_ns > self._cache.horizon_ns:
                 self._cache.drop(cached)
 
     def _evict(self, cached: CachedExecution) -> None:
@@ -81,7 +80,7 @@ class Eviction:
         cached.is_being_evicted = True
 
     def committed(self, batch: OpenBatch[CachedExecution]) -> None:
-        """`batch` is durable: let go of what it parked, unless it was needed meanwhile."""
+        """`batch` is durable: drop the executions that it evicted, unless they were needed meanwhile."""
         for cached in batch.executions.values():
             if not cached.is_being_evicted or not self._cache.is_cached(cached):
                 continue

@@ -1,8 +1,9 @@
 """Writes the transitions of many executions in one transaction.
 
-What arrives while a commit is in flight forms the next batch: under light load a batch is one transition, under heavy
-load batches grow by themselves. There is no timer to tune. Only one commit is in flight at a time, so batches become
-durable in the order in which they were filled, and a transition may build on one that is not durable yet.
+Transitions that arrive while a commit is in flight form the next batch: under light load a batch is one transition,
+under heavy load batches grow by themselves. There is no timer to tune. Only one commit is in flight at a time, so
+batches become durable in the order in which they were filled, and a transition may build on one that is not durable
+yet.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 256
 class Page(NamedTuple):
     #: Serialized `History`.
     events: bytes
-    #: Of the first event after the page.
+    #: The id of the first event after the page.
     next_event_id: int
     #: Where to go on reading: the journal rows up to here are behind us. 0 if not known.
     after_seq: int = 0
@@ -33,7 +33,7 @@ class Page(NamedTuple):
 class Histories:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        #: Whoever waits for an event, in the order of their arrival.
+        #: The callers that wait for an event, in the order of their arrival.
         self._waiting: dict[asyncio.Future[bool], None] = {}
         self._is_draining = False
 

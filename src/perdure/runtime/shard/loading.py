@@ -34,7 +34,7 @@ RELOAD_S = 10.0
 
 
 class Loading:
-    """Reads executions into `cache`. `adopted` is told of each of them."""
+    """Reads executions into `cache`, and passes each of them to `adopted`."""
 
     def __init__(
         self,
@@ -64,13 +64,13 @@ class Loading:
             cached = self._cache.peek(key)
             if not is_there:
                 break
-            # If it is there and not in memory, it was let go before this caller had its turn.
+            # If it is there and not in memory, it was dropped before this caller had its turn.
         if cached is not None:
             cached.used_at_ns = self._clock.monotonic_ns()
         return cached
 
     def _load(self, key: ExecutionKey) -> asyncio.Future[bool]:
-        """Ask for a run; say whether there is one. What is asked for in one turn of the loop is read with one query."""
+        """Ask for an execution; say whether there is one. One query reads all requests of one turn of the loop."""
         future = self._wanted.get(key)
         if future is None:
             loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ class Loading:
             held = tuple(leases())
             if not held or until_ns <= after_ns:
                 continue
-            # First the horizon, then the reading: whoever parks a run meanwhile sees the new one.
+            # First the horizon, then the reading: an eviction meanwhile sees the new one.
             self._cache.horizon_ns = until_ns
             try:
                 await self._load_due(held, after_ns, until_ns, generation)
@@ -236,7 +236,7 @@ class Loading:
         asyncio.get_running_loop().call_later(RELOAD_S, load)
 
     async def removable(self, keys: list[ExecutionKey]) -> list[ExecutionKey]:
-        """Return those that are closed and owe nothing to anybody, and that are not in memory. Raises `StoreError`.
+        """Return those that are closed without pending effects, and that are not in memory. Raises `StoreError`.
 
         Nothing happens between the return and the caller's next step.
         """

@@ -24,7 +24,7 @@ from perdure.runtime.shard.journal import journal_rows
 
 _CONTINUED_AS_NEW = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 _ROWS_AT_ONCE = 256
-#: What has happened while it was read is read again, so many times.
+#: How often to read the events that were added during the last reading.
 _PASSES_MAX = 100
 
 
@@ -36,7 +36,7 @@ class Reset:
     request_id: str
     #: `ResetReapplyExcludeType`s of what is not applied again.
     excluded: frozenset[int]
-    #: What the new run is asked once it has what is applied again; a refusal is raised if the base run is there.
+    #: Requests to the new run once events are reapplied; a refusal is raised if the base run is there.
     operations: Sequence[UpdateOptions | Rejected] = ()
 
 

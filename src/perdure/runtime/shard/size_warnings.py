@@ -1,4 +1,4 @@
-"""A run that grows large is told of in the log, before it is so large that it is ended."""
+"""Warns in the log of an execution that grows large, before it is so large that it is terminated."""
 
 import structlog
 

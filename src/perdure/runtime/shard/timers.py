@@ -1,8 +1,9 @@
-"""When to call which run back.
+"""The heap of timers: wakes executions at their times.
 
 Timers are never taken back: one that is no longer needed does nothing when it fires. Nobody is woken for one that is
-known to be stale, as most of those are that come to nothing: a task is seldom late. What is kept here is memory only;
-the state of each run says which timers it needs, and a restart asks again. A timer does not keep its run in memory.
+known to be stale, as most of those are that come to nothing: a task is seldom late. The heap is in memory only;
+the state of each execution says which timers it needs, and a restart sets them again. A timer does not keep
+its execution in memory.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ class Timers:
     def __init__(self, clock: Clock, fire: Callable[[CachedExecution, Timer], None]) -> None:
         self._clock = clock
         self._fire = fire
-        #: Of what is due at one time, the lower kind goes first.
+        #: If two timers are due at one time, the lower kind goes first.
         self._heap: list[tuple[int, int, int, weakref.ref[CachedExecution], Timer]] = []
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None

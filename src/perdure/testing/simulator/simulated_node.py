@@ -92,7 +92,7 @@ class SimulatedNode:
             runs_max=randomness.choice((4, 4096)),
             lists=VisibilityReplicator(self._split, clock, name) if self._split else None,
         )
-        self.node.callbacks.posting = Sender(receivers, name)
+        self.node.callbacks.http_client = Sender(receivers, name)
         context = Context(self.node, "active", "simulated")
         self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
         self._answers = {
