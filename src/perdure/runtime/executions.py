@@ -7,34 +7,28 @@ The entry of the cache is private to `runtime.shard`: nobody on this side of the
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 from perdure.core.errors import Rejected
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.key import WORKFLOW, ExecutionKey, shard_key
 from perdure.core.execution.outcome import Effect
-from perdure.core.execution.request import Request, View
+from perdure.core.execution.request import Request
 from perdure.runtime.clock import Clock
-from perdure.runtime.shard.engine import Engine
+from perdure.runtime.shard.engine import Answer, Engine
 from perdure.runtime.shard.histories import PAGE_BYTES_MAX, Histories, Page
 from perdure.runtime.shard.removal import Removal
 from perdure.runtime.shard.resets import Reset, Resets
 
 __all__ = ["PAGE_BYTES_MAX", "Answer", "Executions", "Page", "Reset"]
 
-R = TypeVar("R")
-
-
-class Answer(NamedTuple, Generic[R]):
-    """The reply to a request or view, and the key of the run that gave it."""
-
-    reply: R
-    key: ExecutionKey
-
 
 class Executions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        #: The engine's own: one call less on the way of every request.
+        self.ask = engine.ask
+        self.read = engine.read
         self._histories = Histories(engine)
         removal = Removal(engine)
         self.delete = removal.delete
@@ -57,14 +51,6 @@ class Executions:
         return ExecutionKey(
             shard_key(namespace_id, business_id), archetype, namespace_id, business_id, run_id
         )
-
-    async def ask(self, key: ExecutionKey, request: Request[R]) -> Answer[R]:
-        """Have an execution answer `request`; return its answer once that is durable. Raises `Rejected`."""
-        return Answer(*await self._engine.ask(key, request))
-
-    async def read(self, key: ExecutionKey, view: View[R]) -> Answer[R]:
-        """Return what `view` sees of an execution, once that is durable. Raises `Rejected`."""
-        return Answer(*await self._engine.read(key, view))
 
     def tell(self, key: ExecutionKey, request: Request[Any]) -> bool:
         """Put `request` at once, if the execution is in memory; return whether it was taken. Nobody waits for more."""

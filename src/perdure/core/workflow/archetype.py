@@ -1,19 +1,17 @@
 """The archetype of workflows: an execution is one run of a workflow id. The rules are in `machine.py`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 
 from perdure.core.execution.archetype import Summary, VisibilityFields
 from perdure.core.execution.environment import Environment
-from perdure.core.execution.outcome import Effect, NewRun, Outcome, Timer
+from perdure.core.execution.outcome import Effect, Outcome, Timer
 from perdure.core.execution.request import Request
 from perdure.core.workflow import machine, state_size, visibility_fields
 from perdure.core.workflow.effects import QUEUE_TASKS
 from perdure.core.workflow.lifecycle import deletion
-from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.records import (
     PART_BYTES_MAX,
     Part,
@@ -55,10 +53,7 @@ class WorkflowArchetype:
         now_ns: int,
         environment: Environment,
     ) -> Outcome:
-        outcome = machine.transition(execution, request, now_ns=now_ns, environment=environment)
-        if outcome.new_run is not None:
-            outcome.new_run = _follow(outcome.new_run, execution.state)
-        return outcome
+        return machine.transition(execution, request, now_ns=now_ns, environment=environment)
 
     def rows(self, outcome: Outcome) -> Iterable[Part]:
         if len(outcome.events) <= PART_BYTES_MAX:
@@ -79,14 +74,15 @@ class WorkflowArchetype:
 
     def summary(self, execution: Run) -> Summary:
         state = execution.state
+        # By place: this is made after every transition.
         return Summary(
-            status=state.status,
-            is_open=state.is_open,
-            is_idle=execution.in_flight.is_idle,
-            is_removable=deletion.is_due(state),
-            next_event_id=state.next_event_id,
-            seen_event_id=state.previous_started_event_id,
-            history_size_bytes=state.history_size_bytes,
+            state.status,
+            state.is_open,
+            execution.in_flight.is_idle,
+            deletion.is_due(state),
+            state.next_event_id,
+            state.previous_started_event_id,
+            state.history_size_bytes,
         )
 
     def excess_bytes(self, execution: Run, limit: int) -> int:
@@ -107,12 +103,6 @@ class WorkflowArchetype:
 
     def check(self, execution: Run) -> None:
         machine.check(execution)
-
-
-def _follow(new_run: NewRun, state: RunState) -> NewRun:
-    """Have the task ids of the next run follow those of the run that has ended."""
-    assert isinstance(new_run.start, Start)
-    return replace(new_run, start=replace(new_run.start, after_task_id=state.last_task_id))
 
 
 WORKFLOW = WorkflowArchetype()

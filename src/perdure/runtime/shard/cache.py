@@ -46,11 +46,10 @@ class ExecutionCache:
 
     def peek(self, key: ExecutionKey) -> CachedExecution | None:
         """Return the run if it is in memory."""
-        run_id = key.run_id or self._current.get(key.business_key, "")
-        cached = self._runs.get(run_id)
-        if cached is None or cached.key.business_key != key.business_key:
-            return None
-        return cached
+        if not key.run_id:
+            return self._runs.get(self._current.get(key.business_key, ""))
+        cached = self._runs.get(key.run_id)
+        return cached if cached is not None and cached.key == key else None
 
     def waits_for_a_poll(self, key: ExecutionKey) -> bool:
         """Whether this execution was evicted while its tasks wait for a worker."""

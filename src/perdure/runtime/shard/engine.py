@@ -9,7 +9,7 @@ transition, also when the request itself recorded nothing: what it answers from 
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -37,8 +37,14 @@ from perdure.runtime.visibility import CustomAttributes
 from perdure.store.port import ExecutionRow, Store
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Answer(NamedTuple, Generic[R]):
+    """The reply to a request or view, and the key of the run that gave it."""
+
+    reply: R
+    key: ExecutionKey
 
 
 class Engine:
@@ -112,6 +118,10 @@ class Engine:
     async def find(self, key: ExecutionKey) -> CachedExecution | None:
         """Return the execution or None. The caller goes on without waiting, or asks again."""
         self.ownership.check_owner(key)
+        cached = self.cache.peek(key)
+        if cached is not None:
+            cached.used_at_ns = self.clock.monotonic_ns()
+            return cached
         cached = await self.loading.find(key)
         self.ownership.check_owner(key)
         return cached
@@ -124,27 +134,34 @@ class Engine:
             raise not_found(key)
         return cached
 
-    async def ask(self, key: ExecutionKey, request: Request[R]) -> tuple[R, ExecutionKey]:
-        """Return the reply and the run that gave it, once all that the reply rests on is durable. Raises `Rejected`."""
+    async def ask(self, key: ExecutionKey, request: Request[R]) -> Answer[R]:
+        """Return the answer to `request` once all that it rests on is durable. Raises `Rejected`."""
         if isinstance(request, BusinessIdRequest):
             return await self._ask_business_id(key, request)
         cached = await self.get(key)
-        reply: R = await self.answer(cached, lambda: self.advance(cached, request))
-        return reply, cached.key
+        try:
+            reply = self.advance(cached, request)
+        except Rejected as refusal:
+            if refusal.code is not Code.INTERNAL:  # That one rests on nothing.
+                await self.until_durable(cached)
+            raise
+        await self.until_durable(cached)
+        if isinstance(reply, Rejected):
+            raise reply
+        return Answer(reply, cached.key)
 
-    async def read(self, key: ExecutionKey, view: View[R]) -> tuple[R, ExecutionKey]:
-        """As `ask`, and nothing changes."""
+    async def read(self, key: ExecutionKey, view: View[R]) -> Answer[R]:
+        """Return what `view` sees of the execution, once that is durable. Raises `Rejected`."""
         cached = await self.get(key)
         environment = self.environment_of(key.namespace_id)
+        try:
+            seen = view.look(cached.execution, now_ns=self.clock.now_ns(), environment=environment)
+        finally:
+            # A refusal rests on the execution, too.
+            await self.until_durable(cached)
+        return Answer(seen, cached.key)
 
-        def look() -> R:
-            return view.look(cached.execution, now_ns=self.clock.now_ns(), environment=environment)
-
-        return await self.answer(cached, look), cached.key
-
-    async def _ask_business_id(
-        self, key: ExecutionKey, request: BusinessIdRequest[R]
-    ) -> tuple[R, ExecutionKey]:
+    async def _ask_business_id(self, key: ExecutionKey, request: BusinessIdRequest[R]) -> Answer[R]:
         """Let the current run of a business id, or that there is none, decide what is done, in one commit."""
         current = answering = await self.find(key)
         try:
@@ -162,7 +179,7 @@ class Engine:
         finally:
             # A refusal rests on the current run, too.
             await self.until_durable(answering)
-        return reply, answering.key
+        return Answer(reply, answering.key)
 
     def _begin_next(
         self, key: ExecutionKey, current: CachedExecution | None, decision: Decision[Any]
@@ -188,19 +205,6 @@ class Engine:
                 replies.append(refusal)
                 break
         return replies
-
-    async def answer(self, cached: CachedExecution, decide: Callable[[], T]) -> T:
-        """Return (or raise) what `decide` does, once that is durable. It is called at once, and may not wait."""
-        try:
-            reply = decide()
-        except Rejected as refusal:
-            if refusal.code is not Code.INTERNAL:  # That one rests on nothing.
-                await self.until_durable(cached)
-            raise
-        await self.until_durable(cached)
-        if isinstance(reply, Rejected):
-            raise reply
-        return reply
 
     async def until_durable(self, cached: CachedExecution | None) -> None:
         """Return when everything that is known of `cached` is durable, and nobody else can know better."""

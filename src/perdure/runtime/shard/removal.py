@@ -32,7 +32,7 @@ class Removal:
             # The number of a run that is not stored yet would be forgotten with it.
             await cached.batch.durable()
             cached = await engine.get(cached.key)
-        await engine.answer(cached, lambda: engine.advance(cached, Delete()))
+        await engine.ask(cached.key, Delete())
 
     async def _delete_unread(self, key: ExecutionKey) -> None:
         batch = self._engine.commits.batch()
