@@ -121,7 +121,7 @@ class Server:
         self._grpc = GrpcServer(
             dispatcher,
             is_serving=lambda: self.node.engine.is_serving,
-            tells_of_workflows=self.node.limits.config.boolean(TRAILERS, False),
+            adds_trailers=self.node.limits.config.boolean(TRAILERS, False),
         )
         self._http = HttpServer(HttpApi(dispatcher, self.metrics, self._serves_host))
         try:

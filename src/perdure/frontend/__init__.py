@@ -1,10 +1,11 @@
 """The API as clients see it: bytes become requests, handlers check and answer them, refusals become statuses.
 
-transport/   gRPC, HTTP and the metrics page
-dispatch.py  calls the handler of an RPC, and measures it
-registry.py  every RPC that is answered, with its handler
-call.py      what a handler knows of its call
-context.py   what all handlers share
+transport/       gRPC, HTTP and the metrics page
+dispatch.py      the front door: answers every call, whichever protocol it comes by
+call.py          a call under way
+call_metrics.py  measures calls
+registry.py      every RPC that is answered, with its handler
+context.py       all handlers share it
 
 A room has the handlers of one kind of calls, each with its validation beside it:
 

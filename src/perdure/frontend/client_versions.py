@@ -27,7 +27,7 @@ SUPPORTED_CLIENTS = {
 _OPERATORS = (">=", "<=", "!=", ">", "<", "=")
 
 
-def check_versions(call: Call, check_namespace: Callable[[], object]) -> None:
+def check_versions(call: Call, check_namespace: Callable[[str], object], namespace: str) -> None:
     """Refuse a client if its version, or the server version that it needs, does not fit.
 
     Temporal: a namespace that does not exist is refused first.
@@ -38,7 +38,7 @@ def check_versions(call: Call, check_namespace: Callable[[], object]) -> None:
     if name or wanted:
         refusal = _version_refusal(name, version, wanted)
         if refusal is not None:
-            check_namespace()
+            check_namespace(namespace)
             raise Rejected(refusal.code, refusal.message, refusal.detail)
 
 

@@ -1,7 +1,8 @@
-"""Calls the handlers of the registry's table, and measures them, for every protocol that brings calls in.
+"""The front door: every call goes through the `Dispatcher`, whichever protocol it comes by.
 
-A handler gets the same from every protocol. How bytes become a request, and a `Rejected` an answer, does,
-and is not here.
+Bytes and metadata go in; the bytes of a response come out, or a `Rejected`. In between, the dispatcher decodes the
+request, checks rate limits and the client's version, calls the handler and measures the call. It knows no protocol:
+`transport/` does, and the simulator makes calls without one.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from perdure.core.errors import Code, Rejected, going
+from perdure.core.errors import Code, Rejected
 from perdure.frontend.call import Call
+from perdure.frontend.call_metrics import CallMetrics
 from perdure.frontend.client_versions import check_versions
 from perdure.frontend.rate_limits import RateLimits
 from perdure.frontend.registry import SERVICES, Rpc
@@ -21,10 +23,10 @@ from perdure.metrics.registry import Registry
 
 log = structlog.get_logger(__name__)
 
-GOING = going()
+#: Temporal: a larger request is refused. SDKs know that by the text, and fail the workflow task with its own cause.
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
 
-#: Takes the request, or what `decode` makes the request of. Raises `Rejected` and nothing else.
-Answer = Callable[[Any, Call], Awaitable[Message | bytes]]
+_Answer = Callable[[Any, Call], Awaitable[Any]]
 
 
 class Dispatcher:
@@ -35,92 +37,106 @@ class Dispatcher:
         check_namespace: Callable[[str], object],
         now: Callable[[], float] = perf_counter,
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that is not there. `now` is in seconds."""
-        self.rpcs = rpcs
+        """`check_namespace` raises `Rejected` for the name of a namespace that does not exist. `now` is in seconds."""
         self._check_namespace = check_namespace
         self._now = now
         self.rate_limits = RateLimits(check_namespace, now)
-        self._measured = _Measured(metrics, self.known_or_none)
+        self.metrics = CallMetrics(metrics, check_namespace)
+        self._by_bytes = {
+            name: self._answer(rpc, _decoder(rpc), _encoded) for name, rpc in rpcs.items()
+        }
+        self._by_message = {name: self._answer(rpc, _same, _same) for name, rpc in rpcs.items()}
 
-    def known_or_none(self, namespace: str) -> str:
-        """Return the name of a namespace that is there, or an empty one: a metric must not have one a typing error."""
-        try:
-            self._check_namespace(namespace)
-        except Rejected:
-            return ""
-        return namespace
+    @property
+    def names(self) -> frozenset[str]:
+        """The full names of the RPCs that are answered."""
+        return frozenset(self._by_bytes)
 
-    def answer(self, rpc: Rpc, decode: Callable[[Any], Message] | None = None) -> Answer:
-        """Return what answers calls of one RPC."""
-        handler, name, measured = rpc.handler, rpc.name, self._measured
-        known, rate_limits, now = self._check_namespace, self.rate_limits, self._now
+    def answer(self, name: str, encoded: bytes, call: Call) -> Awaitable[bytes]:
+        """Answer a call of the RPC with this full name. Raises `Rejected`, also if there is no such RPC."""
+        answer = self._by_bytes.get(name)
+        if answer is None:
+            raise _unknown(name)
+        return answer(encoded, call)
 
-        async def answer(asked: Any, call: Call) -> Message | bytes:
+    def answer_message(self, name: str, request: Message, call: Call) -> Awaitable[Message | bytes]:
+        """Like `answer`, for a protocol that has other bytes: the handler's response comes out as it is."""
+        answer = self._by_message.get(name)
+        if answer is None:
+            raise _unknown(name)
+        return answer(request, call)
+
+    def _answer(
+        self,
+        rpc: Rpc,
+        decode: Callable[[Any], Message],
+        encode: Callable[[Message | bytes], Message | bytes],
+    ) -> _Answer:
+        """Return the function that answers calls of one RPC."""
+        handler, name, metrics = rpc.handler, rpc.name, self.metrics
+        check_namespace, rate_limits, now = self._check_namespace, self.rate_limits, self._now
+
+        async def answer(encoded: Any, call: Call) -> Message | bytes:
             began = now()
-            namespace, reply = "", None
+            namespace, response = "", None
             try:
-                request = asked if decode is None else decode(asked)
+                request = decode(encoded)
                 namespace = getattr(request, "namespace", "")
                 if rate_limits.is_on:
                     with rate_limits.admitted(name, namespace, request, call):
-                        check_versions(call, lambda: known(namespace))
-                        reply = await handler(request, call)
+                        check_versions(call, check_namespace, namespace)
+                        response = encode(await handler(request, call))
                 else:
-                    check_versions(call, lambda: known(namespace))
-                    reply = await handler(request, call)
+                    check_versions(call, check_namespace, namespace)
+                    response = encode(await handler(request, call))
             except Rejected as refusal:
-                measured.refused(name, namespace, refusal.code, now() - began)
+                metrics.refused(name, namespace, refusal.code, now() - began)
                 raise
             except DecodeError:
-                measured.refused(name, namespace, Code.INTERNAL, now() - began)
+                metrics.refused(name, namespace, Code.INTERNAL, now() - began)
                 fault = "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
                 raise Rejected(Code.INTERNAL, fault) from None
             except asyncio.CancelledError:
-                measured.refused(name, namespace, Code.CANCELLED, now() - began)
+                metrics.refused(name, namespace, Code.CANCELLED, now() - began)
                 raise
             except Exception as error:
                 log.exception("bug: a call failed", operation=name, namespace=namespace)
-                measured.refused(name, namespace, Code.INTERNAL, now() - began)
+                metrics.refused(name, namespace, Code.INTERNAL, now() - began)
                 raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
             finally:
-                if reply is None:
+                if response is None:
                     call.give_back()
-            measured.answered(name, namespace, now() - began)
-            return reply
+            metrics.answered(name, namespace, now() - began)
+            return response
 
         return answer
 
 
-def unknown(name: str) -> Rejected:
-    """Return the refusal of a call that nobody answers. `name` is as in the registry's table."""
+def _decoder(rpc: Rpc) -> Callable[[bytes], Message]:
+    parse = rpc.request.FromString
+
+    def decode(encoded: bytes) -> Message:
+        if len(encoded) > REQUEST_BYTES_MAX:
+            size = f"{len(encoded)} vs. {REQUEST_BYTES_MAX}"
+            raise Rejected(
+                Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size})"
+            )
+        return parse(encoded)
+
+    return decode
+
+
+def _encoded(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def _same(message: Any) -> Any:
+    return message
+
+
+def _unknown(name: str) -> Rejected:
+    """Return the refusal of a call that no handler answers."""
     service, _, method = name.removeprefix("/").rpartition("/")
     if service in (each.full_name for each in SERVICES):
         return Rejected(Code.UNIMPLEMENTED, f"unknown method {method} for service {service}")
     return Rejected(Code.UNIMPLEMENTED, f"unknown service {service}")
-
-
-class _Measured:
-    """Temporal's metrics of its frontend."""
-
-    def __init__(self, metrics: Registry, known_or_none: Callable[[str], str]) -> None:
-        self._known_or_none = known_or_none
-        labels = ("namespace", "operation", "service_name")
-        self._requests = metrics.counter("service_requests", *labels)
-        self._latency = metrics.histogram("service_latency", *labels)
-        self._errors = metrics.counter("service_error_with_type", "error_type", *labels)
-
-    def answered(self, operation: str, namespace: str, seconds: float) -> None:
-        values = (label(namespace), operation, "frontend")
-        self._requests.add(values)
-        self._latency.observe(seconds, values)
-
-    def refused(self, operation: str, namespace: str, code: Code, seconds: float) -> None:
-        namespace = self._known_or_none(namespace)
-        self.answered(operation, namespace, seconds)
-        error_type = f"serviceerror_{code.name.title().replace('_', '')}"
-        self._errors.add((error_type, label(namespace), operation, "frontend"))
-
-
-def label(namespace: str) -> str:
-    """Temporal: what Prometheus would not take in a name becomes an underscore in values too."""
-    return namespace.replace("-", "_") if namespace else "_unknown_"

@@ -72,13 +72,14 @@ async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
 
 @pytest.mark.parametrize("error", [OSError("on purpose"), asyncio.CancelledError()], ids=repr)
 async def test_what_a_call_was_to_bring_goes_back_if_it_ends_otherwise(node, error):
-    calls = Dispatcher(rpcs(Context(node, "active", "here")), Registry(), lambda _: None)
-    rpc, given_back = next(iter(calls.rpcs.values())), []
+    name, rpc = next(iter(rpcs(Context(node, "active", "here")).items()))
+    given_back = []
 
     async def handler(_, call):
         call.give_backs.append(lambda: given_back.append(True))
         raise error
 
+    dispatcher = Dispatcher({name: rpc._replace(handler=handler)}, Registry(), lambda _: None)
     with pytest.raises(BaseException, match=r".*"):
-        await calls.answer(rpc._replace(handler=handler))(rpc.request(), Call())
+        await dispatcher.answer(name, b"", Call())
     assert given_back == [True]

@@ -1,6 +1,6 @@
-"""gRPC: the one module that knows it. Calls come in as bytes and go out as bytes.
+"""The gRPC server, and the only module that imports gRPC.
 
-The `Dispatcher` answers each call. A `Rejected` becomes a status with its detail.
+The `Dispatcher` answers each call: bytes in, bytes out. A `Rejected` becomes a status with its detail.
 """
 
 import asyncio
@@ -15,23 +15,23 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection
 from temporalio.api.common.v1 import Payload
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Rejected, going
 from perdure.frontend.call import Call
-from perdure.frontend.dispatch import GOING, Dispatcher, unknown
-from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE, Rpc
-from perdure.frontend.transport.status import decoder, status_of
+from perdure.frontend.dispatch import Dispatcher
+from perdure.frontend.registry import OPERATOR_SERVICE, WORKFLOW_SERVICE
+from perdure.frontend.transport.status import status_of
 from perdure.runtime.call_notes import NOTES, TASK_QUEUE, WORKFLOW_TYPE
 
-#: The library takes messages up to this size: perdure refuses large ones itself, in the real server's words.
+#: The library takes requests up to this size. The dispatcher refuses smaller ones, with the real server's text.
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
-#: The headers of a call may have this many bytes. The library's default is too small for many a token.
+#: A call may have headers up to this size. The library's default is too little for some access tokens.
 METADATA_BYTES_MAX = 16 * 1024 * 1024
-#: Calls that have come and are not taken up yet: whatever a burst of clients may send. By itself the library cancels
-#: some of what comes while a thousand wait, and clients do not try a cancelled call again.
+#: Calls that may wait until a handler takes them: more than any burst. By default the library cancels some calls while
+#: a thousand wait, and clients do not retry a cancelled call.
 WAITING_CALLS_MAX = 1_000_000
-#: The library cancels what has waited for longer. No client waits for so long: it has a deadline of its own.
+#: The library cancels a call that has waited for longer. Clients' deadlines are earlier.
 WAITING_CALL_MAX_S = 600
-#: A stopping server waits for this long without a new call, but not for longer than the maximum.
+#: A server that stops waits until no call has come for this long, and at most for the maximum.
 QUIET_S = 0.05
 QUIET_MAX_S = 1.0
 _ADMIN_SERVICE = "temporal.api.adminservice.v1.AdminService"
@@ -50,9 +50,9 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
-#: Answered by handlers of their own.
+#: Services with handlers of their own.
 _ELSEWHERE = (HEALTH, reflection.SERVICE_NAME, "grpc.reflection.v1.ServerReflection")
-#: The name of the library's log.
+#: The name of the library's logger.
 _LIBRARY = "grpc._cython.cygrpc"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -70,13 +70,13 @@ class GrpcServer:
         dispatcher: Dispatcher,
         *,
         is_serving: Callable[[], bool],
-        tells_of_workflows: bool = False,
+        adds_trailers: bool = False,
     ) -> None:
-        """`is_serving` says whether there is any use in sending calls here, for whoever balances load.
+        """`is_serving` returns the health that load balancers ask for.
 
-        `tells_of_workflows`: after each answer it is said which workflow it was about.
+        `adds_trailers`: the trailers of each answer name the workflow that the call was about.
         """
-        self._tells_of_workflows = tells_of_workflows
+        self._adds_trailers = adds_trailers
         self._is_serving = is_serving
         self._dispatcher = dispatcher
         self._health_names = (
@@ -87,10 +87,9 @@ class GrpcServer:
         )
         self._is_draining = False
         self._last_call_at = 0.0
-        logging.getLogger(_LIBRARY).addFilter(_is_news)
+        logging.getLogger(_LIBRARY).addFilter(_is_worth_a_line)
         self._server = grpc.aio.server(options=_OPTIONS)
-        methods = {name: self._method(rpc) for name, rpc in dispatcher.rpcs.items()}
-        self._server.add_generic_rpc_handlers((_MethodTable(methods, self._check),))
+        self._server.add_generic_rpc_handlers((_MethodTable(self._methods(), self._method),))
         reflection.enable_server_reflection(
             (
                 WORKFLOW_SERVICE.full_name,
@@ -112,15 +111,15 @@ class GrpcServer:
         return bound
 
     def drain(self) -> None:
-        """Take no new calls: clients are asked to try again, and health checks learn that this server is going."""
+        """Refuse new calls, so that clients try another server, and report no health to load balancers."""
         self._is_draining = True
         self._last_call_at = asyncio.get_running_loop().time()
 
     async def stop(self, grace_s: float) -> None:
         """Wait for the calls under way, for up to `grace_s`, and close the connections.
 
-        grpcio cancels the calls that it has received and not yet handed over when it is stopped, and clients do not
-        try a cancelled call again: so it is stopped in a quiet moment.
+        When grpcio stops, it cancels the calls that it has received and not yet passed on, and clients do not retry a
+        cancelled call. So this waits for a moment without new calls.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + min(grace_s, QUIET_MAX_S)
@@ -140,37 +139,44 @@ class GrpcServer:
         reply: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
         return reply
 
-    def _method(self, rpc: Rpc) -> Method:
-        answered = self._dispatcher.answer(rpc, decoder(rpc))
-        tells = self._tells_of_workflows
+    def _methods(self) -> Mapping[str, Method]:
+        methods = {name: self._method(name) for name in self._dispatcher.names}
+        return {**methods, f"/{HEALTH}/Check": self._check}
+
+    def _method(self, name: str) -> Method:
+        dispatcher, adds_trailers = self._dispatcher, self._adds_trailers
 
         async def answer(encoded: bytes, context: Any) -> bytes:
             if self._is_draining:
                 self._last_call_at = asyncio.get_running_loop().time()
-                return await _abort(context, GOING)
+                return await _abort(context, going())
             call = _call(context)
             notes: dict[str, str] = {}
-            if tells:
+            if adds_trailers:
                 NOTES.set(notes)
             try:
-                reply = await answered(encoded, call)
+                response = await dispatcher.answer(name, encoded, call)
             except Rejected as refusal:
                 return await _abort(context, refusal, _trailers(notes))
             if notes:
                 context.set_trailing_metadata(_trailers(notes))
             if call.give_backs:
                 asyncio.get_running_loop().call_soon(_watch, asyncio.current_task(), call)
-            return reply if isinstance(reply, bytes) else reply.SerializeToString()
+            return response
 
         return answer
 
 
 class _MethodTable(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    def __init__(self, methods: Mapping[str, Method], check: Method) -> None:
+    """Finds the method for the name of a call."""
+
+    def __init__(
+        self, methods: Mapping[str, Method], unknown_method: Callable[[str], Method]
+    ) -> None:
         self._handlers = {
-            name: grpc.unary_unary_rpc_method_handler(method)
-            for name, method in {**methods, f"/{HEALTH}/Check": check}.items()
+            name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()
         }
+        self._unknown_method = unknown_method
 
     def service(self, call_details: Any) -> Any:
         name: str = call_details.method
@@ -179,14 +185,7 @@ class _MethodTable(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             return handler
         if name.removeprefix("/").rpartition("/")[0] in _ELSEWHERE:
             return None
-        return grpc.unary_unary_rpc_method_handler(_refusing(unknown(name)))
-
-
-def _refusing(refusal: Rejected) -> Method:
-    async def refuse(encoded: bytes, context: Any) -> bytes:
-        return await _abort(context, refusal)
-
-    return refuse
+        return grpc.unary_unary_rpc_method_handler(self._unknown_method(name))
 
 
 def _call(context: Any) -> Call:
@@ -197,15 +196,15 @@ def _call(context: Any) -> Call:
 
 
 def _watch(task: Any, call: Call) -> None:
-    """Have what an answer gives go back if the answer cannot be sent, as when the client has just given up.
+    """Return what an answer hands over if the answer cannot be sent, for example because the client has just gone.
 
-    Called when the library has begun to send it. It swallows the failure and tells nobody; but the task of the call
-    waits for the library's future, which knows.
+    This runs when the library has begun to send the answer. The library reports no failure; but the call's task waits
+    for the library's future, which fails.
     """
     sending = task._fut_waiter
     if sending is not None:
         sending.add_done_callback(lambda done: _sent(done, call))
-    elif task.done():  # It could not even begin.
+    elif task.done():  # The library could not even begin to send it.
         call.give_back()
 
 
@@ -214,23 +213,23 @@ def _sent(sending: Any, call: Call) -> None:
         call.give_back()
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Return False for the error that the library logs when a client goes before it has its answer."""
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Return False for the error that the library logs when a client leaves before it has its answer."""
     kind = record.exc_info[0] if record.exc_info else None
     return kind is None or kind.__name__ != "ExecuteBatchError"
 
 
 def _trailers(notes: Mapping[str, str]) -> Trailers:
-    """Temporal: all of it in a binary header, and what fits a header of text in one of its own, too."""
+    """Temporal: one binary header has all notes; a note that fits into a text header has one of its own, too."""
     if not notes:
         return ()
-    # A map of strings, as the metadata of a payload are on the wire.
+    # The metadata of a payload is a map of strings, too: it has the same bytes.
     encoded = Payload(metadata={key: value.encode() for key, value in notes.items()})
     trailers: list[tuple[str, str | bytes]] = [
         ("contextmetadata-bin", encoded.SerializeToString(deterministic=True))
     ]
     for key, value in notes.items():
-        # The library takes no more than that: not what other servers send besides, tabs and letters beyond ASCII.
+        # The library takes no more than that. Other servers also send tabs and letters beyond ASCII.
         if value.isascii() and value.isprintable():
             trailers.append((f"contextmetadata-{key}", value))
             if key in (WORKFLOW_TYPE, TASK_QUEUE):

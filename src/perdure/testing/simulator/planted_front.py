@@ -21,7 +21,7 @@ Plant = Callable[[], AbstractContextManager[Any]]
 
 
 def _every_client_is_answered() -> Any:
-    return patch("perdure.frontend.dispatch.check_versions", lambda call, check_namespace: None)
+    return patch("perdure.frontend.dispatch.check_versions", lambda *_: None)
 
 
 def _refusals_have_no_details() -> Any:

@@ -8,13 +8,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, going
 from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
-from perdure.frontend.dispatch import GOING, Dispatcher, unknown
+from perdure.frontend.dispatch import Dispatcher
 from perdure.frontend.registry import rpcs
-from perdure.frontend.transport.status import decoder, status_of
+from perdure.frontend.transport.status import status_of
 from perdure.metrics.registry import Registry
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
@@ -95,10 +95,6 @@ class SimulatedNode:
         self.node.callbacks.http_client = Sender(receivers, name)
         context = Context(self.node, "active", "simulated")
         self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
-        self._answers = {
-            name: self._dispatcher.answer(rpc, decoder(rpc))
-            for name, rpc in self._dispatcher.rpcs.items()
-        }
         self.configure(limits)
         self._is_draining = False
         #: The replies of calls that are under way.
@@ -177,17 +173,14 @@ class SimulatedNode:
         give_back = partial(self._give_back, call)
         try:
             if self._is_draining:
-                raise GOING
-            if name not in self._answers:
-                raise unknown(name)
-            answer = await self._answers[name](encoded, call)
+                raise going()
+            response = await self._dispatcher.answer(name, encoded, call)
         except Rejected as refusal:
             code, words, details = status_of(refusal)
             return Reply(code, words, details, give_back)
         finally:
             asked.clear()
-        body = answer if isinstance(answer, bytes) else answer.SerializeToString()
-        return Reply(OK, "", body, give_back)
+        return Reply(OK, "", response, give_back)
 
     def cut(self, *, hangs: bool, lists_only: bool) -> None:
         """It does not reach the databases any more, or not the one for lists."""

@@ -13,12 +13,7 @@ from temporalio.api.common.v1 import GrpcStatus
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.frontend.call import Call
-from perdure.frontend.dispatch import (
-    Answer,
-    Dispatcher,
-    label,
-    unknown,
-)
+from perdure.frontend.dispatch import Dispatcher
 from perdure.frontend.registry import full_name
 from perdure.frontend.transport.http import json_text, parameters, protojson
 from perdure.frontend.transport.http.metadata import deadline_s, metadata_of
@@ -103,7 +98,6 @@ class HttpApi:
         self._dispatcher = dispatcher
         self._allows_host = allows_host
         self._routes = RouteTable()
-        self._answers: dict[str, Answer] = {}
         self._documents: dict[str, bytes] = {}
         self._requests = metrics.counter("http_service_requests", "namespace", "operation")
 
@@ -145,15 +139,24 @@ class HttpApi:
             len(request.body or b""), lambda: _request(route, fields, request, query, reads)
         )
         name = full_name(route.method)
-        namespace = self._dispatcher.known_or_none(getattr(message, "namespace", ""))
-        self._requests.add((label(namespace), name))
-        rpc = self._dispatcher.rpcs.get(name)
-        if rpc is None:
-            raise unknown(name)
-        answer = self._answers.get(name)
-        if answer is None:
-            answer = self._answers[name] = self._dispatcher.answer(rpc)
-        return route, await _in_time(answer, message, metadata, timeout_s)
+        label = self._dispatcher.metrics.namespace_label(getattr(message, "namespace", ""))
+        self._requests.add((label, name))
+        return route, await self._answer(name, message, metadata, timeout_s)
+
+    async def _answer(
+        self, name: str, message: Message, metadata: Mapping[str, str], timeout_s: float | None
+    ) -> Message | bytes:
+        if timeout_s is None:
+            return await self._dispatcher.answer_message(name, message, Call(None, metadata))
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            if timeout_s < _SHORTEST_S:
+                raise TimeoutError
+            async with asyncio.timeout_at(deadline):
+                call = Call(deadline, metadata)
+                return await self._dispatcher.answer_message(name, message, call)
+        except TimeoutError:
+            raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
 
     def _find(self, request: HttpRequest, raw_path: str) -> tuple[Route, Mapping[str, str]]:
         verb = request.verb
@@ -194,21 +197,6 @@ class _NotFound(Rejected):
     def __init__(self) -> None:
         super().__init__(Code.NOT_FOUND, "Not Found")
         self.detail = None
-
-
-async def _in_time(
-    answer: Answer, message: Message, metadata: Mapping[str, str], timeout_s: float | None
-) -> Message | bytes:
-    if timeout_s is None:
-        return await answer(message, Call(None, metadata))
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    try:
-        if timeout_s < _SHORTEST_S:
-            raise TimeoutError
-        async with asyncio.timeout_at(deadline):
-            return await answer(message, Call(deadline, metadata))
-    except TimeoutError:
-        raise Rejected(Code.DEADLINE_EXCEEDED, "context deadline exceeded") from None
 
 
 async def _aside(size: int, work: Callable[[], T]) -> T:
