@@ -82,7 +82,7 @@ def test_a_node_that_loses_a_range_goes_on_with_the_others(loop):
         assert [len(each.held) for each in leases] == [3, 1]
         codes = set()
         for number in range(20):
-            key = first.node.engine.key(first.node.namespaces.id_of("default"), f"w{number}")
+            key = first.node.executions.key(first.node.namespaces.id_of("default"), f"w{number}")
             answers = [await start(node, f"w{number}") for node in (first, second)]
             owned = [each.covers(key.shard_key) for each in leases]
             assert answers == [OK if is_own else Code.UNAVAILABLE for is_own in owned]
