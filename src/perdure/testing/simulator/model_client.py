@@ -39,7 +39,6 @@ UPDATE_COMPLETED = (
     UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 )
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
-_TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 _CLOSING = (
     COMPLETED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
@@ -88,7 +87,7 @@ class ModelClient(StartingClient):
 
     async def _reset(self) -> None:
         """Take the current run back to one of its workflow tasks."""
-        events = await self._history_while_started()
+        events = await self._history()
         run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id
         new_run_id = await self.reset(
             WorkflowExecution(workflow_id=self.workflow_id),
@@ -97,16 +96,6 @@ class ModelClient(StartingClient):
             request_id=f"{self.workflow_id}/reset/{self._random.getrandbits(32)}",
         )
         assert new_run_id != run_id
-
-    async def _history_while_started(self) -> list[HistoryEvent]:
-        """Return the history of the current run, if possible one that ends while a worker has the workflow task."""
-        for _ in range(self._random.choice((1, 30))):
-            events = await self._history()
-            last = events[-1].event_type
-            if last in (_TASK_STARTED, *_CLOSING):
-                break
-            await asyncio.sleep(self._random.uniform(0.01, 0.5))
-        return events
 
     async def _terminate(self) -> None:
         request = TerminateWorkflowExecutionRequest(namespace=NAMESPACE)

@@ -12,11 +12,13 @@ from temporalio.api.workflowservice.v1 import (
     PollWorkflowTaskQueueRequest,
     PollWorkflowTaskQueueResponse,
     ResetStickyTaskQueueRequest,
+    ResetWorkflowExecutionRequest,
     RespondQueryTaskCompletedRequest,
     RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskCompletedResponse,
     RespondWorkflowTaskFailedRequest,
     ShutdownWorkerRequest,
+    SignalWorkflowExecutionRequest,
 )
 
 from perdure.core.errors import Rejected
@@ -69,6 +71,8 @@ class ModelWorker(UnreliableWorker):
         nothing = PollWorkflowTaskQueueResponse()
         if self.misbehaves(0.05):
             self._cache.clear()
+            if self._random.random() < 0.3:
+                await self._reset_stuck(task)
             return nothing  # The worker died with the task in its hand.
         if not task.HasField("query"):
             self._witness.got_workflow_task(task)
@@ -114,6 +118,30 @@ class ModelWorker(UnreliableWorker):
         await self.insist(
             ResetStickyTaskQueueRequest(namespace=self._namespace, execution=execution)
         )
+
+    async def _reset_stuck(self, task: PollWorkflowTaskQueueResponse) -> None:
+        """Signal a run whose worker is stuck, and reset it: the signal is buffered, the task's start not durable."""
+        execution = task.workflow_execution
+        if not execution.workflow_id.startswith("w") or task.HasField("query"):
+            return
+        signal = SignalWorkflowExecutionRequest(
+            namespace=self._namespace,
+            workflow_execution=execution,
+            signal_name=f"stuck{task.started_event_id}",
+            request_id=f"{execution.run_id}/stuck{task.started_event_id}",
+        )
+        if await self.insist(signal) is None:
+            return
+        self._witness.signals.add((execution.workflow_id, signal.signal_name))
+        reset = ResetWorkflowExecutionRequest(
+            namespace=self._namespace,
+            workflow_execution=execution,
+            request_id=f"{signal.request_id}/reset",
+            workflow_task_finish_event_id=task.started_event_id,
+        )
+        reply = await self.insist(reset)
+        if reply is not None:
+            self._witness.resets.add(reply.run_id)
 
     async def leave(self) -> None:
         """Say that this worker ends: nobody waits for it any more."""

@@ -73,8 +73,7 @@ class RetryingCaller:
             namespace=namespace,
             workflow_execution=execution,
             request_id=request_id,
-            # The last one may be in a worker's hands, and its start not durable.
-            workflow_task_finish_event_id=self._random.choice((tasks[-1], *tasks)) + 1,
+            workflow_task_finish_event_id=self._random.choice(tasks) + 1,
         )
         try:
             reply = await self.insist(request)
