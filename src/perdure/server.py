@@ -58,7 +58,7 @@ class Server:
         config = settings.store
         clock = SystemClock()
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        lists: VisibilityReplicator | None = None
+        replicator: VisibilityReplicator | None = None
         try:
             main = _store_at(config, config.url)
             store: Store = main
@@ -66,12 +66,12 @@ class Server:
                 store = split = SplitStore(
                     main, _store_at(config, config.visibility_url), clock.now_ns
                 )
-                lists = VisibilityReplicator(split, clock, owner)
+                replicator = VisibilityReplicator(split, clock, owner)
         except StoreError as error:
             raise StartupError(str(error)) from error
         self._main = main
         self._store = InstrumentedStore(store, self.metrics)
-        self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, lists=lists)
+        self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, replicator=replicator)
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self._metrics_page: MetricsPage | None = None

@@ -202,7 +202,7 @@ def later() -> float:
 
 
 async def poll(node: Node):
-    return await node.poll_workflow_task(
+    return await node.polls.workflow_task(
         QUEUE, PollerInfo("worker", node.clock.now_ns()), later(), b"", []
     )
 

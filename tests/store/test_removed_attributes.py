@@ -150,8 +150,8 @@ class Cluster:
 
     async def follow(self) -> None:
         """Wait until a second database has everything that is in the main one now."""
-        lists = self.node.lists
-        while lists is not None and not await lists.show(self.node.clock.now_ns()):  # noqa: ASYNC110
+        replicator = self.node.replicator
+        while replicator is not None and not await replicator.is_shown(self.node.clock.now_ns()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

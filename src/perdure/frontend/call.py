@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from perdure.runtime.delivery.giving_back import GiveBacks
+from perdure.runtime.matching.task_returns import TaskReturns
 
 
 class Call:
     """One call, of any protocol. The simulator and tests make calls without a socket."""
 
-    __slots__ = ("deadline", "give_backs", "metadata")
+    __slots__ = ("deadline", "metadata", "task_returns")
 
     def __init__(
         self, deadline: float | None = None, metadata: Mapping[str, str] | None = None
@@ -17,10 +17,10 @@ class Call:
         self.deadline = deadline
         #: Headers, by lower-case name.
         self.metadata: Mapping[str, str] = metadata if metadata is not None else {}
-        #: Each returns something that the answer hands over, such as a task. They are called if the answer is lost.
-        self.give_backs: GiveBacks = []
+        #: They return the started tasks that the answer brings. They are called if the answer is lost.
+        self.task_returns: TaskReturns = []
 
-    def give_back(self) -> None:
-        """Return all that the answer would hand over: the caller does not get it."""
-        while self.give_backs:
-            self.give_backs.pop()()
+    def return_tasks(self) -> None:
+        """Return the tasks that the answer would bring: the caller does not get it."""
+        while self.task_returns:
+            self.task_returns.pop()()

@@ -105,7 +105,7 @@ class Dispatcher:
                 raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
             finally:
                 if response is None:
-                    call.give_back()
+                    call.return_tasks()
             metrics.answered(name, namespace, now() - began)
             return response
 

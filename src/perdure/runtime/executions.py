@@ -67,7 +67,7 @@ class Executions:
         """Return whether an execution relies on an effect that `is_wanted`, for all that is known in memory."""
         cached = self._engine.cache.peek(key)
         if cached is None:
-            return self._engine.cache.waits_for_a_poll(key)
+            return self._engine.cache.is_backlogged(key)
         return any(
             map(is_wanted, cached.archetype.pending_effects(cached.execution, self.clock.now_ns()))
         )

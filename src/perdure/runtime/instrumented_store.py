@@ -119,7 +119,7 @@ def measure_node(metrics: Registry, node: Node) -> None:
     metrics.gauge("approximate_backlog_count", lambda: backlog(False), *labels)
     metrics.gauge("approximate_backlog_age_seconds", lambda: backlog(True), *labels)
     metrics.gauge("perdure_runs_in_memory", lambda: [((), node.executions.in_memory_count)])
-    if (lists := node.lists) is not None:
-        metrics.gauge("perdure_visibility_lag_seconds", lambda: [((), lists.lag_s)])
-        metrics.gauge("perdure_visibility_rows_waiting", lambda: [((), lists.rows_waiting)])
+    if (replicator := node.replicator) is not None:
+        metrics.gauge("perdure_visibility_lag_seconds", lambda: [((), replicator.lag_s)])
+        metrics.gauge("perdure_visibility_rows_waiting", lambda: [((), replicator.rows_waiting)])
     metrics.gauge("perdure_leases_held", lambda: [((), node.executions.leases_count)])

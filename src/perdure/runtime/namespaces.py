@@ -107,8 +107,8 @@ class Namespaces:
     ) -> None:
         self._store = store
         self._now_ns = now_ns
-        #: Whether lists show everything that was written until some time. Raises `StoreError`.
-        self.lists_show: Callable[[int], Awaitable[bool]] = _at_once
+        #: Whether visibility shows everything that was written until some time. Raises `StoreError`.
+        self.is_shown: Callable[[int], Awaitable[bool]] = _at_once
         self._fresh_id = fresh_id
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
@@ -257,7 +257,7 @@ class Namespaces:
         columns = attribute_periods.to_look_at(namespace.periods, kinds, now_ns)
         clean = set()
         try:
-            if not columns or not await self.lists_show(now_ns - attribute_periods.ALL_ARRIVED_NS):
+            if not columns or not await self.is_shown(now_ns - attribute_periods.ALL_ARRIVED_NS):
                 return frozenset()
             for column in columns:
                 has_values = IsNull(Attribute(column, column), is_negated=True)

@@ -74,7 +74,7 @@ def fast(monkeypatch):
 @pytest.fixture
 async def node(follower, clock):
     """A node whose follower runs by itself."""
-    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", lists=follower)
+    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", replicator=follower)
     await node.start()
     await node.namespaces.register(Namespace(id="ns-id", name="ns", retention_ns=100 * 10**9))
     yield node
@@ -192,7 +192,7 @@ async def test_rows_from_before_are_taken_over_at_start(main, second, clock):
     await before.stop()
     assert await main.count_visibility("ns-id") == 7
     follower = VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
-    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", lists=follower)
+    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", replicator=follower)
     await node.start()
     await caught_up(follower)
     assert await main.count_visibility("ns-id") == 0
@@ -217,7 +217,7 @@ async def test_retention_takes_a_run_once_though_lists_lag(still, follower, seco
 
 async def test_a_namespace_is_empty_only_when_lists_show_that(main, second, clock, monkeypatch):
     follower = VisibilityReplicator(SplitStore(main, second, clock.now_ns), clock, "node-1")
-    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", lists=follower)
+    node = Node(follower._store, clock, ConfiguredLimits(), owner="node-1", replicator=follower)
     second.is_away = True
     await node.start()
     await node.namespaces.register(Namespace(id="0123456789", name="ours"))

@@ -53,7 +53,7 @@ async def waiting_tasks(node: Node) -> set[str]:
     while node.task_queues.describe(QUEUE).backlog_count:
         # A new one each time: what counts may be a task that comes to nothing.
         deadline = loop.time() + 1
-        task = await node.poll_workflow_task(QUEUE, info, deadline, b"", [])
+        task = await node.polls.workflow_task(QUEUE, info, deadline, b"", [])
         if task is not None:
             found.add(task.key.business_id)
     return found
@@ -74,7 +74,7 @@ async def test_tasks_that_came_to_nothing_leave_a_queue_that_nobody_polls(node):
 
 
 async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
-    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", executions_max=0)
     await node.start()
     names = {f"w{number}" for number in range(5)}
     for name in names:
@@ -88,7 +88,7 @@ async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
 
 
 async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock):
-    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", executions_max=0)
     await node.start()
     await start(node, "ns", "w")
     await long_after(node)
@@ -97,7 +97,7 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
     store.may_load.clear()
     deadline = asyncio.get_running_loop().time() + 60
     info = PollerInfo("worker", clock.now_ns())
-    polling = asyncio.create_task(node.poll_workflow_task(QUEUE, info, deadline, b"", []))
+    polling = asyncio.create_task(node.polls.workflow_task(QUEUE, info, deadline, b"", []))
     await store.loads.wait()
     polling.cancel()
     await asyncio.wait([polling])
@@ -113,7 +113,7 @@ async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock
 
 async def test_whoever_is_let_go_again_and_again_is_remembered_once(store, clock, monkeypatch):
     monkeypatch.setattr(backlogged, "STALE_MAX", 8)
-    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", executions_max=0)
     await node.start()
     request = start_request(workflow_run_timeout="86400s")
     await begin(node, "ns", request, reuse=ALLOW, conflict=FAIL)

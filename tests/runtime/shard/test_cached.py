@@ -37,7 +37,7 @@ async def test_of_a_long_history_that_no_worker_has_seen_a_part_is_in_memory(nod
     found = await signalled(node, "w", 100_000, 30)
     assert found.tail_bytes <= cached.UNSEEN_BYTES_MAX
     info = PollerInfo("worker", node.clock.now_ns())
-    task = await node.poll_workflow_task(
+    task = await node.polls.workflow_task(
         QUEUE, info, asyncio.get_running_loop().time() + 9, b"", []
     )
     seen = await node.executions.page(found.key, 1, 33, events_max=1000)

@@ -119,7 +119,7 @@ async def test_a_run_that_has_met_a_bug_goes_on_by_itself(node, monkeypatch):
 
 async def test_a_run_that_cannot_be_parked_does_not_keep_the_others(store, monkeypatch):
     clock = SetClock()
-    node = Node(store, clock, ConfiguredLimits(), owner="node-1", runs_max=0)
+    node = Node(store, clock, ConfiguredLimits(), owner="node-1", executions_max=0)
     await node.start()
     bad, good = [await start(node, "ns", name) for name in ("bad", "good")]
     right = machine.pending_effects

@@ -82,7 +82,7 @@ class ActivityTasks:
             worker_key=request.worker_instance_key,
         )
         name = QueueName(namespace.id, request.task_queue.name, ACTIVITY_QUEUE)
-        task = await self._node.poll_activity_task(name, info, deadline, call.give_backs)
+        task = await self._node.polls.activity_task(name, info, deadline, call.task_returns)
         if task is None:
             return PollActivityTaskQueueResponse()
         response = activity_response(task)

@@ -48,6 +48,7 @@ from perdure.frontend.tokens import (
 from perdure.frontend.validation.fields import check_identity
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.runtime.matching.task_queues import WORKFLOW_QUEUE, QueueName
+from perdure.runtime.matching.task_returns import task_returns
 from perdure.runtime.replies import ActivityTaskReply, QueryTaskReply, WorkflowTaskReply
 
 _HISTORY_FIELD = PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
@@ -94,12 +95,12 @@ class WorkflowTasks:
             )
         name = QueueName(namespace.id, request.task_queue.name, WORKFLOW_QUEUE)
         began_at_ns = self._node.clock.now_ns()
-        task = await self._node.poll_workflow_task(
+        task = await self._node.polls.workflow_task(
             name,
             poller_info(request, began_at_ns),
             deadline,
             version_stamp(request),
-            call.give_backs,
+            call.task_returns,
         )
         if task is None:
             return PollWorkflowTaskQueueResponse()
@@ -125,8 +126,11 @@ class WorkflowTasks:
         sticky = request.sticky_attributes
         nonce = self._node.nonce() if request.return_new_workflow_task else 0
         completion_id = self._node.fresh_id()
-        call.give_backs += self._node.give_backs(
-            key, ReturnWorkflowTask(nonce), ReturnEagerActivities(completion_id)
+        call.task_returns += task_returns(
+            self._node.executions,
+            key,
+            ReturnWorkflowTask(nonce),
+            ReturnEagerActivities(completion_id),
         )
         answer = await self._node.executions.ask(
             key,
@@ -155,7 +159,7 @@ class WorkflowTasks:
             return RespondWorkflowTaskCompletedResponse()
         assert isinstance(completed, TaskCompleted)
         if completed.new_task is None and not completed.activity_tasks:
-            call.give_backs.clear()
+            call.task_returns.clear()
         return await self._completed_response(key, request.identity, completed)
 
     async def RespondWorkflowTaskFailed(
@@ -244,7 +248,7 @@ class WorkflowTasks:
         if completed.new_task is None:
             return response
         begun = response.SerializeToString()
-        reply = await self._node.workflow_task_reply(
+        reply = await self._node.polls.workflow_task_reply(
             key, completed.new_task, only_new=True, taken_bytes=len(begun)
         )
         return begun + field(_NEW_TASK_FIELD, workflow_task_response(reply))

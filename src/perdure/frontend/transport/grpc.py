@@ -160,7 +160,7 @@ class GrpcServer:
                 return await _abort(context, refusal, _trailers(notes))
             if notes:
                 context.set_trailing_metadata(_trailers(notes))
-            if call.give_backs:
+            if call.task_returns:
                 asyncio.get_running_loop().call_soon(_watch, asyncio.current_task(), call)
             return response
 
@@ -205,12 +205,12 @@ def _watch(task: Any, call: Call) -> None:
     if sending is not None:
         sending.add_done_callback(lambda done: _sent(done, call))
     elif task.done():  # The library could not even begin to send it.
-        call.give_back()
+        call.return_tasks()
 
 
 def _sent(sending: Any, call: Call) -> None:
     if sending.cancelled() or sending.exception() is not None:
-        call.give_back()
+        call.return_tasks()
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

@@ -1,7 +1,5 @@
 """Clients start workflows, alone or together with a signal."""
 
-from functools import partial
-
 from google.protobuf.message import Message
 from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import (
@@ -22,6 +20,7 @@ from perdure.frontend.tasks.workflow_tasks import workflow_task_response
 from perdure.frontend.workflows.event_links import link_to_signal
 from perdure.frontend.workflows.start_validation import check_signal_with_start, check_start
 from perdure.runtime.call_notes import note_start
+from perdure.runtime.matching.task_returns import task_returns
 
 _EAGER_TASK_FIELD = StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
     "eager_workflow_task"
@@ -47,8 +46,7 @@ class WorkflowStarts:
         note_start(request.workflow_type.name, request.task_queue.name)
         if request.request_eager_execution:
             # The first task comes with the answer: a client that is gone before has not got it.
-            back = ReturnFirstTask(request.request_id)
-            call.give_backs.append(partial(executions.tell, key, back))
+            call.task_returns += task_returns(executions, key, ReturnFirstTask(request.request_id))
         reply = (await executions.ask(key, start)).reply
         response = StartWorkflowExecutionResponse(
             run_id=reply.run_id,
@@ -66,10 +64,10 @@ class WorkflowStarts:
             link.event_ref.event_id = 1
             link.event_ref.event_type = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
         if reply.task is None:
-            call.give_backs.clear()
+            call.task_returns.clear()
             return response
         run = key._replace(run_id=reply.run_id)
-        task = workflow_task_response(await self._node.workflow_task_reply(run, reply.task))
+        task = workflow_task_response(await self._node.polls.workflow_task_reply(run, reply.task))
         return with_submessage(response, _EAGER_TASK_FIELD, task)
 
     async def SignalWithStartWorkflowExecution(

@@ -1,1 +1,1 @@
-"""Effects leave a transition: requests to other executions, calls to the outside, answers to callers."""
+"""Carries out effects: tasks for queues, requests to other executions, calls to the outside, answers to callers."""

@@ -27,7 +27,7 @@ RETRY_MAX_S = 5.0
 _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
 
-class Callbacks:
+class OutboundCalls:
     def __init__(self, executions: Executions, chance: Callable[[], float]) -> None:
         self._executions = executions
         self._chance = chance

@@ -14,7 +14,7 @@ from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.tasks.schedule import ResetSticky
 from perdure.core.workflow.views import ReadQueryTask
 from perdure.runtime.executions import Executions, Page
-from perdure.runtime.matching.task_queues import QueryOffer, QueueName, TaskQueues
+from perdure.runtime.matching.task_queues import QueuedQuery, QueueName, TaskQueues
 from perdure.runtime.replies import QueryTaskReply
 
 #: Temporal: so long before its caller gives up, a query is refused that no worker can have seen.
@@ -26,7 +26,7 @@ class _WaitingQuery:
     answer: asyncio.Future[bytes]
     #: Loop time.
     deadline: float
-    offer: QueryOffer | None = None
+    queued: QueuedQuery | None = None
     effect: DispatchQuery | None = None
     fall_back: asyncio.TimerHandle | None = None
     give_up: asyncio.TimerHandle | None = None
@@ -81,8 +81,8 @@ class Queries:
         for handle in (waiting.fall_back, waiting.give_up):
             if handle is not None:
                 handle.cancel()
-        if waiting.offer is not None and waiting.effect is not None:
-            self._task_queues.withdraw_query(waiting.effect, waiting.offer)
+        if waiting.queued is not None and waiting.effect is not None:
+            self._task_queues.withdraw_query(waiting.effect, waiting.queued)
         elif not is_answered:
             self._executions.tell(key, AbandonQuery(query_id))
 
@@ -91,9 +91,9 @@ class Queries:
         if waiting is None or waiting.answer.done():
             return
         waiting.effect = effect
-        waiting.offer = self._task_queues.offer_query(key, effect)
+        waiting.queued = self._task_queues.add_query(key, effect)
         loop = asyncio.get_running_loop()
-        if waiting.offer.is_sticky:
+        if waiting.queued.is_sticky:
             patience_s = effect.sticky_schedule_to_start_ns / 1e9
             waiting.fall_back = loop.call_later(patience_s, self._fall_back, key, effect)
             return
@@ -101,44 +101,44 @@ class Queries:
         if effect.sticky_queue:
             loop.call_soon(self._lose_worker, key, effect.sticky_queue)
 
-    async def take(self, name: QueueName, offer: QueryOffer) -> QueryTaskReply | None:
-        """Return what the worker needs that has taken this offer; None if nobody waits for the answer."""
-        waiting = self._waiting.get(offer.query_id)
+    async def take(self, name: QueueName, queued: QueuedQuery) -> QueryTaskReply | None:
+        """Return the task for the worker that has taken this query; None if nobody waits for the answer."""
+        waiting = self._waiting.get(queued.query_id)
         if waiting is None or waiting.answer.done():
             return None
         try:
-            return await self._task(offer)
+            return await self._task(queued)
         except BaseException as error:
             if isinstance(error, Rejected) and error.code is not Code.UNAVAILABLE:
                 return None
             # The next worker may come further: this one is gone, or the store is for a moment.
-            self.give_back(name, offer)
+            self.requeue(name, queued)
             raise
 
-    def give_back(self, name: QueueName, offer: QueryOffer) -> None:
-        """The worker that has taken this offer is gone."""
-        waiting = self._waiting.get(offer.query_id)
-        if waiting is not None and waiting.offer == offer and not waiting.answer.done():
-            self._task_queues.give_back(name, offer)
+    def requeue(self, name: QueueName, queued: QueuedQuery) -> None:
+        """The worker that has taken this query is gone: the next one gets it."""
+        waiting = self._waiting.get(queued.query_id)
+        if waiting is not None and waiting.queued == queued and not waiting.answer.done():
+            self._task_queues.requeue(name, queued)
 
-    async def _task(self, offer: QueryOffer) -> QueryTaskReply:
-        task, key = await self._executions.read(offer.key, ReadQueryTask())
+    async def _task(self, queued: QueuedQuery) -> QueryTaskReply:
+        task, key = await self._executions.read(queued.key, ReadQueryTask())
         page = Page(b"", 0)
-        if not offer.is_sticky:
+        if not queued.is_sticky:
             limits = self._executions.environment_of(key.namespace_id).limits
             page = await self._executions.page(
                 key,
                 1,
                 task.end_event_id,
                 events_max=max(1, limits.query_history_page_size),
-                taken_bytes=len(offer.query),
+                taken_bytes=len(queued.query),
             )
             if page.next_event_id >= task.end_event_id:
                 page = page._replace(next_event_id=0)
         return QueryTaskReply(
-            key=offer.key,
-            query_id=offer.query_id,
-            query=WorkflowQuery.FromString(offer.query),
+            key=queued.key,
+            query_id=queued.query_id,
+            query=WorkflowQuery.FromString(queued.query),
             workflow_type=task.workflow_type,
             task_queue=task.task_queue,
             previous_started_event_id=task.previous_started_event_id,
@@ -149,9 +149,9 @@ class Queries:
 
     def _fall_back(self, key: ExecutionKey, effect: DispatchQuery) -> None:
         waiting = self._waiting.get(effect.query_id)
-        if waiting is None or waiting.offer is None or waiting.answer.done():
+        if waiting is None or waiting.queued is None or waiting.answer.done():
             return
-        self._task_queues.withdraw_query(effect, waiting.offer)
+        self._task_queues.withdraw_query(effect, waiting.queued)
         self._lose_worker(key, effect.sticky_queue)
         self.dispatch(key, effect._replace(sticky_queue=""))
 

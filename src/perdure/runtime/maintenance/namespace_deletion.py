@@ -35,11 +35,11 @@ class NamespaceDeletion:
         store: Store,
         namespaces: Namespaces,
         remover: Remover,
-        lists: VisibilityReplicator | None = None,
+        replicator: VisibilityReplicator | None = None,
     ) -> None:
         self._executions = executions
         self._store = store
-        self._lists = lists
+        self._replicator = replicator
         self._namespaces = namespaces
         self._remover = remover
 
@@ -103,7 +103,7 @@ class NamespaceDeletion:
         durable yet is waited for: the store may take its time.
         """
         await self._executions.flush()
-        count = int(self._lists is not None and not await self._lists.show(ended_ns))
+        count = int(self._replicator is not None and not await self._replicator.is_shown(ended_ns))
         after: ListedPlace | None = None
         while True:
             runs = await self._store.longest_closed(

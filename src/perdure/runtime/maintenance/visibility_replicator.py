@@ -63,8 +63,8 @@ class VisibilityReplicator:
     def rows_waiting(self) -> int:
         return self._size.rows
 
-    async def show(self, until_ns: int) -> bool:
-        """Return whether lists show everything that was written by then. Raises `StoreError`."""
+    async def is_shown(self, until_ns: int) -> bool:
+        """Return whether visibility shows everything that was written by then. Raises `StoreError`."""
         first = await self._store.outbox(1)
         return not first or first[0].written_at_ns > until_ns
 

@@ -1,1 +1,1 @@
-"""The task queues of a node: tasks meet pollers."""
+"""Task queues and polls: a worker that polls gets a task, once its execution has started it."""

@@ -39,7 +39,7 @@ class QueueName(NamedTuple):
     kind: int
 
 
-class WorkflowOffer(NamedTuple):
+class QueuedWorkflowTask(NamedTuple):
     key: ExecutionKey
     scheduled_event_id: int
     attempt: int
@@ -47,7 +47,7 @@ class WorkflowOffer(NamedTuple):
     fairness: Fairness | None = None
 
 
-class ActivityOffer(NamedTuple):
+class QueuedActivityTask(NamedTuple):
     key: ExecutionKey
     scheduled_event_id: int
     attempt: int
@@ -56,7 +56,7 @@ class ActivityOffer(NamedTuple):
     fairness: Fairness | None = None
 
 
-class QueryOffer(NamedTuple):
+class QueuedQuery(NamedTuple):
     key: ExecutionKey
     query_id: str
     #: Serialized `WorkflowQuery`.
@@ -64,17 +64,19 @@ class QueryOffer(NamedTuple):
     is_sticky: bool
 
 
-Offer = WorkflowOffer | ActivityOffer | QueryOffer
+QueuedTask = QueuedWorkflowTask | QueuedActivityTask | QueuedQuery
 
 
-def workflow_offer(key: ExecutionKey, effect: DispatchWorkflowTask) -> WorkflowOffer:
+def queued_workflow_task(key: ExecutionKey, effect: DispatchWorkflowTask) -> QueuedWorkflowTask:
     priority = priority_of(effect.priority_key)
-    return WorkflowOffer(key, effect.scheduled_event_id, effect.attempt, priority, effect.fairness)
+    return QueuedWorkflowTask(
+        key, effect.scheduled_event_id, effect.attempt, priority, effect.fairness
+    )
 
 
-def activity_offer(key: ExecutionKey, effect: DispatchActivityTask) -> ActivityOffer:
+def queued_activity_task(key: ExecutionKey, effect: DispatchActivityTask) -> QueuedActivityTask:
     priority = priority_of(effect.priority_key)
-    return ActivityOffer(
+    return QueuedActivityTask(
         key, effect.scheduled_event_id, effect.attempt, effect.stamp, priority, effect.fairness
     )
 
@@ -84,7 +86,7 @@ class _Poll(NamedTuple):
     worker_key: str
 
 
-Queue = TaskQueue[Offer]
+Queue = TaskQueue[QueuedTask]
 WORKFLOW_QUEUE = 1
 ACTIVITY_QUEUE = 2
 
@@ -106,10 +108,10 @@ class TaskQueues:
         self._clock = clock
         self._configured = configured
         self._weights = weights
-        self._queues: dict[QueueName, TaskQueue[Offer]] = {}
+        self._queues: dict[QueueName, TaskQueue[QueuedTask]] = {}
         self._draining = False
         #: In the order of their arrival.
-        self._polls: dict[asyncio.Future[Offer | None], _Poll] = {}
+        self._polls: dict[asyncio.Future[QueuedTask | None], _Poll] = {}
         #: Keys of workers that have said that they shut down, and when that is forgotten.
         self._shut_down: dict[str, int] = {}
         #: When the rate limit of a queue, at which tasks and pollers wait, lets through the next.
@@ -117,29 +119,29 @@ class TaskQueues:
 
     # Tasks come
 
-    def offer_workflow_task(self, key: ExecutionKey, effect: DispatchWorkflowTask) -> None:
-        offer = workflow_offer(key, effect)
+    def add_workflow_task(self, key: ExecutionKey, effect: DispatchWorkflowTask) -> None:
+        task = queued_workflow_task(key, effect)
         queue = self._served_or_normal(key.namespace_id, effect.sticky_queue, effect.task_queue)
-        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
+        queue.add(task, self._clock.now_ns(), task.priority, task.fairness)
 
-    def offer_activity_task(self, key: ExecutionKey, effect: DispatchActivityTask) -> None:
+    def add_activity_task(self, key: ExecutionKey, effect: DispatchActivityTask) -> None:
         name = QueueName(key.namespace_id, effect.task_queue, ACTIVITY_QUEUE)
-        self._add(name, activity_offer(key, effect))
+        self._add(name, queued_activity_task(key, effect))
 
-    def offer_query(self, key: ExecutionKey, effect: DispatchQuery) -> QueryOffer:
-        """Offer a query to the run's own worker if it is there, else to any."""
+    def add_query(self, key: ExecutionKey, effect: DispatchQuery) -> QueuedQuery:
+        """QueuedTask a query to the run's own worker if it is there, else to any."""
         sticky = self._find(QueueName(key.namespace_id, effect.sticky_queue, WORKFLOW_QUEUE))
         is_sticky = bool(sticky and sticky.is_served(self._clock.now_ns()))
-        offer = QueryOffer(key, effect.query_id, effect.query, is_sticky)
+        task = QueuedQuery(key, effect.query_id, effect.query, is_sticky)
         name = effect.sticky_queue if is_sticky else effect.task_queue
-        self._queue(QueueName(key.namespace_id, name, WORKFLOW_QUEUE)).add_urgent(offer)
-        return offer
+        self._queue(QueueName(key.namespace_id, name, WORKFLOW_QUEUE)).add_urgent(task)
+        return task
 
-    def withdraw_query(self, effect: DispatchQuery, offer: QueryOffer) -> None:
-        name = effect.sticky_queue if offer.is_sticky else effect.task_queue
-        queue = self._find(QueueName(offer.key.namespace_id, name, WORKFLOW_QUEUE))
+    def withdraw_query(self, effect: DispatchQuery, task: QueuedQuery) -> None:
+        name = effect.sticky_queue if task.is_sticky else effect.task_queue
+        queue = self._find(QueueName(task.key.namespace_id, name, WORKFLOW_QUEUE))
         if queue is not None:
-            queue.drop_urgent(offer)
+            queue.drop_urgent(task)
 
     def is_polled(self, namespace_id: str, task_queue: str, within_s: float) -> bool:
         """Whether a worker asks for workflow tasks of this queue, or did within this time."""
@@ -148,7 +150,7 @@ class TaskQueues:
 
     def _served_or_normal(
         self, namespace_id: str, sticky_queue: str, task_queue: str
-    ) -> TaskQueue[Offer]:
+    ) -> TaskQueue[QueuedTask]:
         """Temporal: a sticky queue that nobody has polled for 10 s is passed over."""
         if sticky_queue:
             queue = self._find(QueueName(namespace_id, sticky_queue, WORKFLOW_QUEUE))
@@ -158,17 +160,17 @@ class TaskQueues:
 
     # Pollers come
 
-    async def poll(self, name: QueueName, info: PollerInfo, deadline: float) -> Offer | None:
+    async def poll(self, name: QueueName, info: PollerInfo, deadline: float) -> QueuedTask | None:
         """Return the next task; None when there is none until `deadline` (loop time), or the node drains."""
         if info.worker_key and self._shut_down.get(info.worker_key, 0) > self._clock.now_ns():
             return None
         queue = self._queue(name)
-        offer = queue.poll(info)
-        if offer is not None or self._draining:
-            return offer
+        task = queue.poll(info)
+        if task is not None or self._draining:
+            return task
         loop = asyncio.get_running_loop()
-        taken: asyncio.Future[Offer | None] = loop.create_future()
-        poller: Poller[Offer] = Poller(info.identity, partial(_hand_over, taken))
+        taken: asyncio.Future[QueuedTask | None] = loop.create_future()
+        poller: Poller[QueuedTask] = Poller(info.identity, partial(_hand_over, taken))
         queue.wait(poller)
         if queue.is_limited:
             self._release(name)
@@ -178,23 +180,23 @@ class TaskQueues:
             return await taken
         except asyncio.CancelledError:
             if taken.done() and not taken.cancelled() and (lost := taken.result()) is not None:
-                self.give_back(name, lost)
+                self.requeue(name, lost)
             raise
         finally:
             timeout.cancel()
             self._polls.pop(taken, None)
             queue.leave(poller)
 
-    def give_back(self, name: QueueName, offer: Offer) -> None:
+    def requeue(self, name: QueueName, task: QueuedTask) -> None:
         """A poller took the task and cannot carry it on. Given back once too often it is stale, and does no harm."""
-        if isinstance(offer, QueryOffer):
-            self._queue(name).add_urgent(offer)
+        if isinstance(task, QueuedQuery):
+            self._queue(name).add_urgent(task)
         else:
-            self._add(name, offer)
+            self._add(name, task)
 
-    def _add(self, name: QueueName, offer: WorkflowOffer | ActivityOffer) -> None:
+    def _add(self, name: QueueName, task: QueuedWorkflowTask | QueuedActivityTask) -> None:
         queue = self._queue(name)
-        queue.add(offer, self._clock.now_ns(), offer.priority, offer.fairness)
+        queue.add(task, self._clock.now_ns(), task.priority, task.fairness)
         if queue.is_limited:
             self._release(name)
 
@@ -270,7 +272,7 @@ class TaskQueues:
 
     # Questions of others
 
-    def describe(self, name: QueueName) -> TaskQueue[Offer]:
+    def describe(self, name: QueueName) -> TaskQueue[QueuedTask]:
         """Return the queue for reading; an empty one if nobody has used it."""
         return self._find(name) or self._new(name)
 
@@ -300,55 +302,55 @@ class TaskQueues:
         for name, queue in list(self._queues.items()):
             queue.forget_pollers(now_ns)
             if queue.is_forsaken(now_ns):
-                queue.drop(lambda offer: not _is_pending(offer, executions))
+                queue.drop(lambda task: not _is_pending(task, executions))
             if queue.is_idle(now_ns):
                 del self._queues[name]
 
-    def _find(self, name: QueueName) -> TaskQueue[Offer] | None:
+    def _find(self, name: QueueName) -> TaskQueue[QueuedTask] | None:
         return self._queues.get(name)
 
-    def _queue(self, name: QueueName) -> TaskQueue[Offer]:
+    def _queue(self, name: QueueName) -> TaskQueue[QueuedTask]:
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = self._new(name)
         return queue
 
-    def _new(self, name: QueueName) -> TaskQueue[Offer]:
-        queue: TaskQueue[Offer] = TaskQueue(partial(self._weights, name), _fairness_of)
+    def _new(self, name: QueueName) -> TaskQueue[QueuedTask]:
+        queue: TaskQueue[QueuedTask] = TaskQueue(partial(self._weights, name), _fairness_of)
         self._configure(queue, name)
         return queue
 
-    def _configure(self, queue: TaskQueue[Offer], name: QueueName) -> None:
+    def _configure(self, queue: TaskQueue[QueuedTask], name: QueueName) -> None:
         now_ns = self._clock.now_ns()
         queue.configure_keys(*self._key_rates(name), now_ns)
         queue.configure(self._configured(name), now_ns)
 
 
-def _fairness_of(offer: Offer) -> Fairness | None:
-    return None if isinstance(offer, QueryOffer) else offer.fairness
+def _fairness_of(task: QueuedTask) -> Fairness | None:
+    return None if isinstance(task, QueuedQuery) else task.fairness
 
 
-def _is_pending(offer: Offer, executions: Executions) -> bool:
+def _is_pending(task: QueuedTask, executions: Executions) -> bool:
     """Return whether an execution waits for this task to be taken."""
 
     def is_this(effect: Effect) -> bool:
-        if isinstance(effect, DispatchWorkflowTask) and isinstance(offer, WorkflowOffer):
-            return workflow_offer(offer.key, effect) == offer
-        if isinstance(effect, DispatchActivityTask) and isinstance(offer, ActivityOffer):
-            return activity_offer(offer.key, effect) == offer
+        if isinstance(effect, DispatchWorkflowTask) and isinstance(task, QueuedWorkflowTask):
+            return queued_workflow_task(task.key, effect) == task
+        if isinstance(effect, DispatchActivityTask) and isinstance(task, QueuedActivityTask):
+            return queued_activity_task(task.key, effect) == task
         return False
 
-    return executions.has_pending(offer.key, is_this)
+    return executions.has_pending(task.key, is_this)
 
 
-def _hand_over(taken: asyncio.Future[Offer | None], offer: Offer) -> bool:
+def _hand_over(taken: asyncio.Future[QueuedTask | None], task: QueuedTask) -> bool:
     """Return False when the poll has ended, or was cancelled, and its task has not run since."""
     if taken.done():
         return False
-    taken.set_result(offer)
+    taken.set_result(task)
     return True
 
 
-def _end(taken: asyncio.Future[Offer | None]) -> None:
+def _end(taken: asyncio.Future[QueuedTask | None]) -> None:
     if not taken.done():
         taken.set_result(None)

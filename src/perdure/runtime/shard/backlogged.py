@@ -48,7 +48,7 @@ class Backlogged:
                 keys.append(key)
         return keys
 
-    def give_back(self, keys: Iterable[ExecutionKey], at_ns: int) -> None:
+    def retry(self, keys: Iterable[ExecutionKey], at_ns: int) -> None:
         """Runs that were due could not be loaded: they are due again then."""
         for key in keys:
             heapq.heappush(self._times, (at_ns, key))

@@ -51,7 +51,7 @@ class ExecutionCache:
         cached = self._runs.get(key.run_id)
         return cached if cached is not None and cached.key == key else None
 
-    def waits_for_a_poll(self, key: ExecutionKey) -> bool:
+    def is_backlogged(self, key: ExecutionKey) -> bool:
         """Whether this execution was evicted while its tasks wait for a worker."""
         return key in self.backlogged
 

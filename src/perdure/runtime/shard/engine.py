@@ -59,7 +59,7 @@ class Engine:
         owner: str,
         deliver: Callable[[ExecutionKey, Effect], None],
         custom_attributes: CustomAttributes = lambda _: {},
-        runs_max: int = 4096,
+        executions_max: int = 4096,
     ) -> None:
         """`environment_of`: what an execution may know besides itself, by the id of its namespace."""
         self.clock = clock
@@ -71,7 +71,7 @@ class Engine:
         self.cache = ExecutionCache(clock)
         self.timers = Timers(clock, self._fire)
         self.loading = Loading(self.cache, store, clock, self._adopt)
-        self.eviction = Eviction(self.cache, self.commits, clock, runs_max)
+        self.eviction = Eviction(self.cache, self.commits, clock, executions_max)
         self.ownership = Ownership(self.leases, self.cache, self.loading, self.commits, self.timers)
         self.writing = Writing(self.cache, self.commits, clock, environment_of, custom_attributes)
         self._tasks: list[asyncio.Task[None]] = []

@@ -26,12 +26,12 @@ class Eviction:
         cache: ExecutionCache,
         commits: GroupCommit[CachedExecution],
         clock: Clock,
-        runs_max: int,
+        executions_max: int,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._clock = clock
-        self._runs_max = runs_max
+        self._runs_max = executions_max
 
     async def sweep(self) -> None:
         """Keep memory bounded, for ever."""

@@ -218,7 +218,7 @@ class Loading:
                 [key for key in keys if key.run_id not in self._cache], generation
             )
         except StoreError:
-            self._cache.backlogged.give_back(keys, until_ns)
+            self._cache.backlogged.retry(keys, until_ns)
             raise
 
     def reload(self, key: ExecutionKey) -> None:

@@ -25,7 +25,11 @@ from perdure.core.workflow.effects import (
 )
 from perdure.core.workflow.records import decode_state
 from perdure.core.workflow.state import Run
-from perdure.runtime.matching.task_queues import Offer, activity_offer, workflow_offer
+from perdure.runtime.matching.task_queues import (
+    QueuedTask,
+    queued_activity_task,
+    queued_workflow_task,
+)
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.store.port import DELETED, NEVER_NS, ExecutionRow
 from perdure.testing.promises import concept_of
@@ -215,17 +219,17 @@ class Checks:
 
 
 def _is_seen_to(
-    node: SimulatedNode, live: CachedExecution, effect: Effect, waiting: set[Offer]
+    node: SimulatedNode, live: CachedExecution, effect: Effect, waiting: set[QueuedTask]
 ) -> bool:
     """Whether a task waits for a worker, or a request to another execution is under way."""
     if isinstance(effect, DispatchWorkflowTask):
-        return workflow_offer(live.key, effect) in waiting
+        return queued_workflow_task(live.key, effect) in waiting
     if isinstance(effect, DispatchActivityTask):
-        return activity_offer(live.key, effect) in waiting
+        return queued_activity_task(live.key, effect) in waiting
     generation = node.node.engine.generation
     if isinstance(effect, InvokeCallback):
         place = (live.key.run_id, effect.number, effect.attempt, generation)
-        return place in node.node.callbacks._under_way
+        return place in node.node.outbound_calls._under_way
     assert isinstance(effect, OUTGOING_REQUESTS)
     name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
     return name in node.node.outgoing_requests._under_way

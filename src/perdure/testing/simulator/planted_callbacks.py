@@ -15,7 +15,7 @@ from perdure.core.workflow.nexus_completion import Verdict
 from perdure.core.workflow.records import CallbackAttempted
 from perdure.core.workflow.state import RunState
 from perdure.runtime.delivery.circuit_breaker import Breaker
-from perdure.runtime.delivery.outbound import Callbacks
+from perdure.runtime.delivery.outbound import OutboundCalls
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.engine import Engine
 
@@ -61,13 +61,13 @@ def _one_attempt_is_enough() -> Any:
 
 def _lost_answer_counts() -> Any:
     """A receiver that does not answer is taken to have heard."""
-    original = Callbacks._invoke
+    original = OutboundCalls._invoke
 
-    async def invoke(self: Callbacks, *arguments: Any) -> Verdict:
+    async def invoke(self: OutboundCalls, *arguments: Any) -> Verdict:
         verdict = await original(self, *arguments)
         return Verdict("") if verdict.failure.startswith("Post ") else verdict
 
-    return patch.object(Callbacks, "_invoke", invoke)
+    return patch.object(OutboundCalls, "_invoke", invoke)
 
 
 def _end_of_an_attempt_is_not_recorded() -> Any:

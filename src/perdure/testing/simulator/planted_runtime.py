@@ -299,7 +299,7 @@ def _retries_for_ever() -> Any:
 
 
 def _task_lost_with_its_poller() -> Any:
-    return patch.object(TaskQueues, "give_back", lambda self, name, offer: None)
+    return patch.object(TaskQueues, "requeue", lambda self, name, task: None)
 
 
 def _a_commit_drops_a_row() -> Any:

@@ -89,10 +89,10 @@ class SimulatedNode:
             ConfiguredLimits(),
             owner=name,
             randomness=random.Random(randomness.getrandbits(64)),
-            runs_max=randomness.choice((4, 4096)),
-            lists=VisibilityReplicator(self._split, clock, name) if self._split else None,
+            executions_max=randomness.choice((4, 4096)),
+            replicator=VisibilityReplicator(self._split, clock, name) if self._split else None,
         )
-        self.node.callbacks.http_client = Sender(receivers, name)
+        self.node.outbound_calls.http_client = Sender(receivers, name)
         context = Context(self.node, "active", "simulated")
         self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
         self.configure(limits)
@@ -164,7 +164,7 @@ class SimulatedNode:
 
     def _give_back(self, call: Call) -> None:
         async def give_back() -> None:
-            call.give_back()
+            call.return_tasks()
 
         self.process.spawn(give_back())
 

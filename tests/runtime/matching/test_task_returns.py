@@ -40,13 +40,13 @@ async def test_an_activity_whose_start_is_just_being_written(node, store):
         node, await poll(node), [schedule_activity("a", "q", start_to_close_timeout="9s")]
     )
     store.may_commit.clear()
-    polling = asyncio.create_task(node.poll_activity_task(ACTIVITIES, info(node), later(), []))
+    polling = asyncio.create_task(node.polls.activity_task(ACTIVITIES, info(node), later(), []))
     await store.commit_waits.wait()
     polling.cancel()
     await asyncio.wait([polling])
     assert polling.cancelled()
     store.may_commit.set()
-    again = await node.poll_activity_task(ACTIVITIES, info(node), later(), [])
+    again = await node.polls.activity_task(ACTIVITIES, info(node), later(), [])
     assert (again.task.scheduled_event_id, again.task.attempt) == (5, 1)
 
 
@@ -56,17 +56,17 @@ async def test_a_workflow_task_whose_history_cannot_be_read(node, monkeypatch):
     async def broken(*_, **__):
         raise OSError("on purpose")
 
-    give_backs = []
+    task_returns = []
     with monkeypatch.context() as patched:
         patched.setattr(node.executions, "page", broken)
         with pytest.raises(OSError, match="on purpose"):
-            await node.poll_workflow_task(QUEUE, info(node), later(), b"", give_backs)
+            await node.polls.workflow_task(QUEUE, info(node), later(), b"", task_returns)
     call = Call()
-    call.give_backs += give_backs
-    call.give_back()
+    call.task_returns += task_returns
+    call.return_tasks()
     task = await poll(node)
     assert (task.key.business_id, task.task.ref.attempt) == ("w", 1)
-    call.give_back()  # Nothing is given back twice.
+    call.return_tasks()  # Nothing is given back twice.
     await complete(node, task)
 
 
@@ -76,7 +76,7 @@ async def test_what_a_call_was_to_bring_goes_back_if_it_ends_otherwise(node, err
     given_back = []
 
     async def handler(_, call):
-        call.give_backs.append(lambda: given_back.append(True))
+        call.task_returns.append(lambda: given_back.append(True))
         raise error
 
     dispatcher = Dispatcher({name: rpc._replace(handler=handler)}, Registry(), lambda _: None)

@@ -1,0 +1,1 @@
+"""Does every task reach one worker, and go back when it does not?"""
