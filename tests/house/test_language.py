@@ -33,7 +33,6 @@ TESTS = [path for path in modules("tests") if "house" not in path.parts]
 #: A room is the longest of these paths that a file's begins with.
 OLD_WORDS_MAX = {
     "src/perdure/core/": 87,
-    "src/perdure/runtime/": 2,
 }
 OLD_OPENERS_MAX = {
     "src/perdure/core/": 28,

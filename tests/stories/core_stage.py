@@ -21,7 +21,7 @@ from perdure.core.limits import Limits
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
     AcknowledgeChildReleased,
-    AcknowledgeParentTold,
+    AcknowledgeParentNotified,
     RecordChildClosed,
     RecordChildStarted,
     start_request,
@@ -216,7 +216,7 @@ class CoreServer:
             event=HistoryEvent.FromString(effect.close_event),
         )
         assert not self.ask(parent, closed), "no story is told of a parent that was reset yet"
-        self.ask(child, AcknowledgeParentTold())
+        self.ask(child, AcknowledgeParentNotified())
 
     def _release_child(self, parent: OneRun, effect: ReleaseChild) -> None:
         sender, first_run_id = _execution(parent), effect.run_id

@@ -41,7 +41,7 @@ from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
     AcknowledgeChildReleased,
-    AcknowledgeParentTold,
+    AcknowledgeParentNotified,
     RecordChildClosed,
     RecordChildNotStarted,
     RecordChildStarted,
@@ -86,7 +86,7 @@ NO_CAUSE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
 CHILD_CAUSE = StartChildWorkflowExecutionFailedCause.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS
 SIGNAL_CAUSES = list(SignalExternalWorkflowExecutionFailedCause.values())[:2]
 #: Questions of others, and what only an acknowledgement changes: all that a closed run may still take note of.
-AFTER_THE_END = (AcknowledgeParentTold, AcknowledgeChildReleased, RecordAttempt)
+AFTER_THE_END = (AcknowledgeParentNotified, AcknowledgeChildReleased, RecordAttempt)
 
 
 class OneLife(RuleBasedStateMachine):
@@ -318,7 +318,7 @@ class OneLife(RuleBasedStateMachine):
             RecordChildNotStarted(event_id, CHILD_CAUSE),
             RecordChildClosed(event_id, child.workflow_id, "later-run", run_id, event),
             AcknowledgeChildReleased(event_id),
-            AcknowledgeParentTold(),
+            AcknowledgeParentNotified(),
         ]
         self.ask(rnd.choice(news))
 

@@ -79,7 +79,7 @@ class AcknowledgeChildOpen(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AcknowledgeParentTold(Request[None]):
+class AcknowledgeParentNotified(Request[None]):
     """The parent knows that this run has closed, or is gone."""
 
 
@@ -153,7 +153,7 @@ def child_closed(step: HistoryStep, request: RecordChildClosed) -> str:
     return ""
 
 
-def parent_told(step: HistoryStep, request: AcknowledgeParentTold) -> None:
+def parent_told(step: HistoryStep, request: AcknowledgeParentNotified) -> None:
     if step.state.parent is not None and not step.state.parent_told:
         step.record_internal(ParentTold())
 
@@ -450,7 +450,7 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
         RecordChildNotStarted: child_not_started,
         RecordChildClosed: child_closed,
         AcknowledgeChildOpen: child_open,
-        AcknowledgeParentTold: parent_told,
+        AcknowledgeParentNotified: parent_told,
         AcknowledgeChildReleased: released,
     },
     commands={CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: start_child},

@@ -98,7 +98,7 @@ class StartChild(NamedTuple):
 
 
 class TellParent(NamedTuple):
-    """This run has closed. To be acknowledged with `children.AcknowledgeParentTold`."""
+    """This run has closed. To be acknowledged with `children.AcknowledgeParentNotified`."""
 
     #: In the parent.
     initiated_event_id: int

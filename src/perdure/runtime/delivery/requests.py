@@ -30,7 +30,7 @@ from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
     AcknowledgeChildOpen,
     AcknowledgeChildReleased,
-    AcknowledgeParentTold,
+    AcknowledgeParentNotified,
     RecordChildClosed,
     RecordChildNotStarted,
     RecordChildStarted,
@@ -206,7 +206,7 @@ class OutgoingRequests:
                 outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, run_id
             )
             run_id = await self._ask_if_there(parent, closed)
-        return AcknowledgeParentTold()
+        return AcknowledgeParentNotified()
 
     async def _release_child(self, key: ExecutionKey, outgoing: ReleaseChild) -> Request[None]:
         request: Request[Any]

@@ -4,7 +4,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 
 from perdure.core.execution.request import Delete
 from perdure.core.limits import Limits
-from perdure.core.workflow.children import AcknowledgeParentTold
+from perdure.core.workflow.children import AcknowledgeParentNotified
 from perdure.core.workflow.effects import TellParent
 from perdure.core.workflow.lifecycle import deletion
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
@@ -51,7 +51,7 @@ def test_its_parent_is_told_first():
     run.crash()
     assert len(run.dispatched(TellParent)) == 1
     assert not deletion.is_due(run.state)
-    run.ask(AcknowledgeParentTold())
+    run.ask(AcknowledgeParentNotified())
     assert deletion.is_due(run.state)
 
 
