@@ -1,4 +1,4 @@
-"""The search attributes of a namespace, each for the time between its adding and its removal.
+"""Keeps the search attributes of a namespace apart, each for the time between its adding and its removal.
 
 A removed attribute leaves its values where they are: in visibility rows, maybe millions, and in the states of runs.
 Nobody may take them for values of another attribute, not even of one with the same name. So
@@ -44,7 +44,7 @@ class AttributePeriods(msgspec.Struct, frozen=True):
 
 
 def known(periods: AttributePeriods | None, aliases: Aliases) -> AttributePeriods:
-    """Return what is to be assumed of a namespace. None: it is from before that was kept."""
+    """Return the periods of a namespace. None: an older version wrote it, which kept none."""
     if periods is not None:
         return periods
     return AttributePeriods(

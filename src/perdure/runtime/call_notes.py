@@ -18,7 +18,7 @@ from perdure.core.workflow.queries import Query
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.tasks.start import StartWorkflowTask
 
-#: The notes of the call under way; None: nobody wants them.
+#: The notes of the call under way; None: the transport sends none.
 NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
 WORKFLOW_TYPE = "workflow-type"
 TASK_QUEUE = "workflow-task-queue"
@@ -26,7 +26,7 @@ _OF_OPERATORS = PauseActivities | UnpauseActivities | ResetActivities | ChangeAc
 
 
 def note_step(notes: dict[str, str], run: Run, request: object, *, is_recorded: bool) -> None:
-    """A run has taken a step for the call."""
+    """Note the step that a run has taken for the call."""
     if not (is_recorded or _counts(run, request)):
         return
     state = run.state

@@ -1,4 +1,4 @@
-"""The only module that may read the time."""
+"""Reads the time: the only module that may."""
 
 import time
 from typing import Protocol
@@ -9,10 +9,10 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 class Clock(Protocol):
     def now_ns(self) -> int:
-        """Nanoseconds since the epoch. Never goes back, so that a run's events are in order."""
+        """Return the nanoseconds since the epoch. They never go back, so the events of a run are in order."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since some moment, also those in which the machine slept: leases ran on meanwhile."""
+        """Return the nanoseconds since some moment, also those in which the machine slept: leases ran on meanwhile."""
 
 
 class SystemClock:

@@ -1,4 +1,4 @@
-"""The door: every question to an execution, of any kind, comes through here.
+"""The door: every request to an execution of any kind, and every view of one, goes through `Executions`.
 
 **Invariant:** no answer rests on what is not durable: the waiting is inside, so that no caller can forget it. An answer
 that rests on memory alone is given only while this node is certain of its lease.
@@ -53,7 +53,7 @@ class Executions:
         )
 
     def tell(self, key: ExecutionKey, request: Request[Any]) -> bool:
-        """Put `request` at once, if the execution is in memory; return whether it was taken. Nobody waits for more."""
+        """Ask a cached execution at once; return whether it took the request. It may not be durable yet."""
         cached = self._engine.cache.peek(key) if self._engine.is_serving else None
         if cached is None:
             return False
@@ -64,7 +64,7 @@ class Executions:
         return True
 
     def has_pending(self, key: ExecutionKey, is_wanted: Callable[[Effect], bool]) -> bool:
-        """Return whether an execution relies on an effect that `is_wanted`, for all that is known in memory."""
+        """Return whether an execution has a pending effect that `is_wanted`, as far as the cache knows."""
         cached = self._engine.cache.peek(key)
         if cached is None:
             return self._engine.cache.is_backlogged(key)
@@ -82,7 +82,7 @@ class Executions:
 
     @property
     def generation(self) -> int:
-        """Grows whenever memory is thrown away: what was under way for it is void."""
+        """Grows whenever memory is thrown away: work that began before is void."""
         return self._engine.generation
 
     @property
@@ -95,7 +95,7 @@ class Executions:
 
     @property
     def rows_written(self) -> int:
-        """The number of journal rows written so far: whether others have work for the store, too."""
+        """The number of journal rows written so far, by which background work sees whether others use the store."""
         return self._engine.commits.rows_written
 
     async def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Measures the runtime for Prometheus: the calls of the store, backlogs, and the executions in the cache."""
+"""Measures the runtime for Prometheus: calls of the store, backlogs of task queues, and the execution cache."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,7 +104,7 @@ class InstrumentedStore:
 
 
 def measure_node(metrics: Registry, node: Node) -> None:
-    """Add what can be read off a node whenever it is asked for."""
+    """Add the gauges of a node: they are read when Prometheus asks."""
 
     def backlog(read_age: bool) -> Iterator[tuple[Labels, float]]:
         now_ns = node.clock.now_ns()

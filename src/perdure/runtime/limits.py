@@ -109,7 +109,7 @@ CIRCUIT_BREAKER = "history.outboundQueue.circuitBreakerSettings"
 #: How long the poll of a worker lasts at most; may differ from task queue to task queue.
 TASK_POLL = "matching.longPollExpirationInterval"
 TASK_POLL_S = 60.0
-#: A query that no worker takes is refused early if none has polled for so long.
+#: A query that no worker takes is refused early if no worker has polled for so long.
 QUERY_WINDOW = "matching.queryPollerUnavailableWindow"
 QUERY_WINDOW_S = 20.0
 #: The computed limits are forgotten beyond this number: clients may name namespaces that do not exist.
@@ -125,7 +125,7 @@ _WARNED = ("blob_size", "memo_size", "activity_failure_size")
 
 
 def limits_of(config: DynamicConfig, namespace: str) -> Limits:
-    """Return what holds for the namespace of this name; empty: for what belongs to none."""
+    """Return the limits of the namespace with this name; empty: the limits outside namespaces."""
     defaults = Limits()
     found: dict[str, Any] = {}
     for field in fields(Limits):
@@ -137,12 +137,12 @@ def limits_of(config: DynamicConfig, namespace: str) -> Limits:
         elif field.name in GLOBAL:
             found[field.name] = _read(config, GLOBAL[field.name], field.name, default, "")
     for name in _WARNED:
-        # Temporal: only what exceeds the warning limit is held against the other at all.
+        # Temporal: only a size above the warning limit is compared with the other limit.
         found[name] = max(found[name], found[f"{name}_warn"])
     found["callback_addresses"] = tuple(
         (pattern, each.get("allowinsecure") is True)
         for each in config.tables(CALLBACK_ADDRESSES, namespace)
-        # Temporal: what has none is passed over.
+        # Temporal: an entry without a pattern is passed over.
         if isinstance(pattern := each.get("pattern"), str) and pattern
     )
     for name, key in RETRIES.items():

@@ -1,4 +1,4 @@
-"""The namespaces: kept by the store, held in memory, known by name and by id.
+"""Holds the namespaces in memory, by name and by id, and writes changes to the store.
 
 A change is written first and visible afterwards. A node sees the changes of another one within `REFRESH_EVERY_S`, and
 looks a name that it does not know up in the store at once.
@@ -82,7 +82,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
         return attribute_periods.custom_attributes(self.periods, self.search_attribute_aliases)
 
     def filter_fields(self) -> Mapping[str, str]:
-        """Return what names in filters mean that may mean something else in another namespace: name → field."""
+        """Return the names in filters whose meaning differs between namespaces: name → field."""
         return attribute_periods.filter_fields(self.periods, self.search_attribute_aliases)
 
     def stored_attribute_names(self) -> Mapping[str, str] | None:
@@ -128,7 +128,7 @@ class Namespaces:
             self._attributes = {namespace.id: namespace.custom_attributes() for namespace in found}
 
     async def keep_fresh(self) -> None:
-        """See what other nodes change, for ever."""
+        """Read the changes of other nodes, for ever."""
         while True:
             await asyncio.sleep(REFRESH_EVERY_S)
             try:
@@ -173,12 +173,12 @@ class Namespaces:
         return is_current(self.custom_attributes(namespace_id), name, set_at_ns)
 
     def retention_ns(self, namespace_id: str) -> int:
-        """Return for how long the closed runs of a namespace are kept."""
+        """Return how long a namespace keeps closed executions."""
         namespace = self._by_id.get(namespace_id)
         return namespace.retention_ns if namespace is not None else DAY_NS
 
     def task_queue_config(self, namespace_id: str, kind: int, name: str) -> TaskQueueConfig | None:
-        """Return what an operator has set for a task queue; None if nobody has."""
+        """Return the settings that an operator has given to a task queue; None if there are none."""
         namespace = self._by_id.get(namespace_id)
         encoded = namespace and namespace.task_queue_configs.get(f"{kind}:{name}")
         return TaskQueueConfig.FromString(encoded) if encoded else None
@@ -207,7 +207,7 @@ class Namespaces:
         return namespace
 
     async def update(self, name: str, change: Callable[[Namespace], Namespace]) -> Namespace:
-        """Replace one by what `change` makes of it; `change` may be called again with a newer one."""
+        """Replace a namespace by the result of `change`, which may be called again with a newer one."""
         is_current = False
         for _ in range(UPDATE_TRIES_MAX):
             old = self.get(name)
@@ -252,7 +252,7 @@ class Namespaces:
     async def clean_columns(
         self, name: str, kinds: Collection[IndexedValueType.ValueType]
     ) -> frozenset[str]:
-        """Return which columns of removed attributes have nothing in them any more, as far as that is known."""
+        """Return the columns of removed attributes that are known to be empty again."""
         namespace, now_ns = self.get(name), self._now_ns()
         columns = attribute_periods.to_look_at(namespace.periods, kinds, now_ns)
         clean = set()
@@ -288,7 +288,7 @@ class Namespaces:
         return namespace
 
     def _forget_name(self, namespace_id: str) -> None:
-        """It has another one now, or none."""
+        """Drop the old name of a namespace, which has another one now, or is gone."""
         old = self._by_id.get(namespace_id)
         if old is not None:
             del self._by_name[old.name]
@@ -313,7 +313,7 @@ def _decoded(row: NamespaceRow) -> Namespace | None:
     try:
         return _decoder.decode(row.data)
     except (msgspec.MsgspecError, ValueError) as error:
-        # The others must not suffer from it.
+        # The server goes on with the other namespaces.
         log.error("bug: a namespace cannot be read", namespace=row.name, error=str(error))
         return None
 

@@ -1,4 +1,4 @@
-"""The replies of the node to the frontend: to starts and polls, and its refusals."""
+"""The replies of the runtime to the frontend: tasks for pollers, and refusals of starts and updates."""
 
 from dataclasses import dataclass
 

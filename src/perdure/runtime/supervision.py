@@ -1,4 +1,4 @@
-"""Work that goes on beside all calls for as long as the node lives: timers, leases, commits and sweeps rest on it.
+"""Runs background work for as long as the node lives, such as commits, lease renewals and sweeps.
 
 **Invariant:** a bug does not end such work unseen. It is logged, and the work begins again after a pause.
 """
@@ -23,5 +23,5 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception:
-            log.exception("bug: background work has met a bug; it begins again")
+            log.exception("bug: background work failed; it begins again")
         await asyncio.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""Makes the visibility row of a run from its state, and indexes rows that an older version wrote."""
+"""Makes the visibility row of an execution, and indexes rows that an older version wrote."""
 
 from collections.abc import Callable, Mapping
 
@@ -68,7 +68,7 @@ def _stored(
 async def index_old_rows(
     store: Store, leases: tuple[Lease, ...], custom_attributes: CustomAttributes
 ) -> None:
-    """Write again what lists have from before there were filters, or a second database. Raises `StoreError`."""
+    """Index the visibility rows from before there were filters, or a second database. Raises `StoreError`."""
     count = 0
     while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE):
         written = [

@@ -94,7 +94,7 @@ async def test_a_thousand_polls_and_followers_that_are_given_up_leave_nothing(se
     assert now["pollers"] == 0
     assert now["calls"] <= before["calls"] + 5
     assert now["tasks"] <= before["tasks"] + 5
-    live = next(run for run in node.engine.cache.runs() if run.key.business_id == "w")
+    live = next(run for run in node.engine.cache.executions() if run.key.business_id == "w")
     assert live.waiters == {}
     assert list(live.execution.in_flight.queries) == []
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -30,7 +30,7 @@ class Forgetful(MemoryStore):
             await self.node.executions.delete(key)
         if self.node is not None:
             cache = self.node.engine.cache
-            for live in list(cache.runs()):
+            for live in list(cache.executions()):
                 if not live.execution.state.is_open:
                     cache.drop(live)
         return await super().history(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Circuit breakers: whoever fails again and again is left alone for a while, and then tried with one request.
+"""Circuit breakers: a receiver that fails again and again gets no calls for a while, and then one to try it.
 
 Temporal: a receiver of callbacks is a scheme, host and port, seen from one namespace; to which of its paths a request
 goes does not matter. Nothing but their absence shows that callbacks wait: Describe goes on saying "scheduled".

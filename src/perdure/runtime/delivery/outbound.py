@@ -82,7 +82,7 @@ class OutboundCalls:
                 if refusal.code is Code.NOT_FOUND:
                     return  # The run is deleted.
                 if refusal.code not in _TRANSIENT:
-                    log.error("bug: the end of a callback was refused", error=refusal.message)
+                    log.error("bug: a run refused the outcome of a callback", error=refusal.message)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
@@ -101,13 +101,13 @@ class OutboundCalls:
             raise
         except Exception as error:
             # The run waits for the end of the attempt, and asks for the next one.
-            log.exception("bug: a callback failed")
+            log.exception("bug: an outbound call failed")
             outcome = Verdict(f"internal error: {error}")
         # Temporal: a receiver that refuses for good is there.
         if not (outcome.failure and outcome.may_retry):
             breaker.succeeded(period)
         elif breaker.failed(period, clock()):
-            log.warning("a receiver of callbacks is left alone for a while", url=callback.url)
+            log.warning("circuit breaker opened: a receiver of callbacks fails", url=callback.url)
         return outcome
 
     async def _invoke(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:

@@ -1,4 +1,4 @@
-"""Queries and the callers that wait for their answers. Nothing here outlives a connection."""
+"""Gives queries to workers, and their answers to the callers that wait. Nothing here outlives a connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Queries:
         task_queues: TaskQueues,
         window_s: Callable[[], float],
     ) -> None:
-        """`window_s`: who has not polled for so long is no longer there."""
+        """`window_s`: a worker that has not polled for so long is no longer there."""
         self._window_s = window_s
         self._executions = executions
         self._task_queues = task_queues
@@ -73,10 +73,10 @@ class Queries:
             self._give_up_waiting(key, query_id, waiting)
 
     def _give_up_waiting(self, key: ExecutionKey, query_id: str, waiting: _WaitingQuery) -> None:
-        """The caller has its answer, or is gone: nobody need work on the query any more."""
+        """Withdraw a query whose caller has its answer, or is gone."""
         answer = waiting.answer
         answer.cancel()
-        # A refusal that nobody waits for is looked at all the same.
+        # This also retrieves a refusal that nobody waits for, so asyncio does not complain.
         is_answered = not answer.cancelled() and answer.exception() is None
         for handle in (waiting.fall_back, waiting.give_up):
             if handle is not None:
@@ -166,14 +166,14 @@ class Queries:
         self._executions.tell(key, ResetSticky(sticky_queue))
 
     def answered(self, _: ExecutionKey, effect: AnswerQuery) -> None:
-        """The answer came along with a workflow task."""
+        """Answer the caller: a worker sent the answer with a workflow task, or the run has refused the query."""
         if effect.refusal is not None:
             self._answer(effect.query_id, effect.refusal)
         elif effect.result is not None:
             self._answer(effect.query_id, effect.result)
 
     def respond(self, query_id: str, result: bytes) -> None:
-        """A worker answers a query that was dispatched by itself."""
+        """Pass on the answer of a worker to a query that was a task of its own. Raises `Rejected`."""
         if not self._answer(query_id, result):
             raise Rejected(Code.NOT_FOUND, "query task not found, or already expired")
 
@@ -184,7 +184,7 @@ class Queries:
             self._answer(query_id, going())
 
     def forget(self) -> None:
-        """Memory is thrown away: nobody will answer, and who waits must ask again."""
+        """Refuse all that wait, since memory is thrown away: the callers ask again."""
         for query_id in self._waiting:
             self._answer(query_id, Rejected(Code.UNAVAILABLE, "query was aborted"))
 

@@ -60,7 +60,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 0.05
 RETRY_MAX_S = 5.0
-#: The other run's answer may be different next time.
+#: The other execution may answer differently next time.
 _TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
 _Initiated = (
@@ -165,7 +165,7 @@ class OutgoingRequests:
         return bool(namespace_id) and not self._namespace_name(namespace_id)
 
     async def _ask_child(self, key: ExecutionKey, outgoing: AskChild) -> Request[Any]:
-        """Go to the last run of the child, and see whether it has closed."""
+        """Follow the child to its last run, and see whether that has closed."""
         still_open = AcknowledgeChildOpen(outgoing.initiated_event_id)
         child = self._executions.key(
             outgoing.namespace_id or key.namespace_id, outgoing.workflow_id, outgoing.run_id

@@ -1,6 +1,6 @@
-"""Updates and the callers that wait for them. Nothing here outlives a connection.
+"""Has callers wait until their updates come to a stage. Nothing here outlives a connection.
 
-An update that memory has lost with a lease is asked for again: its id says whether it is known.
+The node asks again for an update that memory has lost with a lease: the run knows it by its id.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class UpdateReply:
 
 
 class _WaitingUpdate:
-    """A caller that waits for one update of a workflow id; it learns by and by which run has it."""
+    """A caller that waits for one update of a workflow id; it learns later which run has it."""
 
     __slots__ = ("answered", "arrived", "run_id", "stage")
 
@@ -66,7 +66,7 @@ class _WaitingUpdate:
             self.answered.set_result(effect)
 
     def expect(self, run_id: str) -> None:
-        """The run is known now."""
+        """The run is known now: take its answer if that has arrived."""
         self.run_id = run_id
         if run_id in self.arrived:
             self.hear(run_id, self.arrived[run_id])
@@ -92,7 +92,7 @@ class Updates:
     async def update_with_start(
         self, key: ExecutionKey, start: StartWorkflow, wait: Wait
     ) -> tuple[StartReply, UpdateReply]:
-        """Update the run there is, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
+        """Update the current run, or start one and update it, in one step. Raises `StartFailed` or `UpdateFailed`."""
         assert start.update is not None
         update_id = start.update.update_id
         with self._listening(key, update_id, wait.stage) as waiting:
@@ -198,7 +198,7 @@ class Updates:
             waiting.hear(key.run_id, effect)
 
     def forget(self) -> None:
-        """Memory is thrown away: callers that wait must ask again."""
+        """Refuse all callers, since memory is thrown away: they ask again."""
         self._refuse(Rejected(Code.UNAVAILABLE, "workflow update was aborted"))
 
     def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""Deletes a namespace: its name is free at once, and all that is in it goes in the background.
+"""Deletes a namespace: its name is free at once, and its executions are deleted in the background.
 
 The namespace's own row says that it is being deleted, and how far that has come. So the node that serves after a crash
 goes on where the last one ended: every step can be done again. Runs go first, the row goes last.
@@ -60,7 +60,7 @@ class NamespaceDeletion:
         return (await self._namespaces.update(namespace.name, change)).name
 
     async def keep(self) -> None:
-        """Delete what is in deleted namespaces, and then these, for ever."""
+        """Delete the executions in deleted namespaces, and then the namespaces, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for namespace in self._namespaces.being_deleted():
@@ -76,7 +76,7 @@ class NamespaceDeletion:
                     )
 
     async def go_on(self, namespace: Namespace) -> bool:
-        """Do what can be done now. Return whether the namespace is gone. Raises `Rejected`, `StoreError`."""
+        """Go on as far as possible now. Return whether the namespace is gone. Raises `Rejected`, `StoreError`."""
         deletion, now_ns = namespace.deletion, self._executions.clock.now_ns()
         assert deletion is not None
         if now_ns < deletion.requested_at_ns + GRACE_NS:

@@ -1,4 +1,4 @@
-"""Removes closed runs when their namespace's retention is over.
+"""Removes closed executions when the retention of their namespace is over.
 
 A run writes nothing for that when it closes: the visibility index has the close times of every namespace. So a change
 of the retention counts for runs that have closed already, and runs that closed long before the server was started are
@@ -24,7 +24,7 @@ from perdure.store.port import ListedPlace, ListedRun, Store, StoreError
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-#: How often to look for what is due: so late a run may go.
+#: How often to look for executions that are due: one may stay that much longer.
 SWEEP_EVERY_S = 60.0
 SWEEP_EVERY_MIN_S = 1.0
 #: The key of dynamic configuration that sets it, and its default.
@@ -53,12 +53,12 @@ class Remover:
         return await self._with_a_rest(lambda: self._executions.remove_closed(keys))
 
     async def shrink(self) -> None:
-        """Give back to the disk what was removed. Raises `StoreError`."""
+        """Free the disk space of the removed rows. Raises `StoreError`."""
         while await self._with_a_rest(self._store.shrink):
             pass
 
     async def _with_a_rest(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what `work` does, after a rest."""
+        """Do `work`, rest in proportion to the time that it took, and return its result."""
         async with self._one_at_a_time:
             clock, rows_before = asyncio.get_running_loop().time, self._executions.rows_written
             began = clock()
@@ -90,7 +90,7 @@ class Retention:
         self._config = config
 
     async def keep(self) -> None:
-        """Remove what is due, for ever."""
+        """Remove executions that are due, for ever."""
         (every,) = KEYS
         while True:
             every_s = self._config().seconds(every, SWEEP_EVERY_S)
@@ -101,15 +101,15 @@ class Retention:
                 await self.sweep()
                 await self._remover.shrink()
             except (Rejected, StoreError) as error:
-                log.warning("closed runs not removed; another try follows", error=str(error))
+                log.warning("closed executions not removed; another try follows", error=str(error))
 
     async def sweep(self) -> int:
-        """Remove what is due now; return how many runs. Raises `Rejected`, `StoreError`."""
+        """Remove executions that are due now; return how many. Raises `Rejected`, `StoreError`."""
         count = 0
         for namespace in self._namespaces.listed():
             removed = await self._sweep(namespace)
             if removed:
-                log.info("closed runs removed", namespace=namespace.name, runs=removed)
+                log.info("closed executions removed", namespace=namespace.name, executions=removed)
             count += removed
         return count
 

@@ -1,4 +1,4 @@
-"""Makes the visibility rows again from the runs, in the main database: the way back from a second database.
+"""Rebuilds the visibility rows from the executions, in the main database: the way back from a second database.
 
 No node serves meanwhile: the rebuild holds the leases. It may be interrupted, and begun again. The second database may
 be lost.
@@ -24,7 +24,7 @@ TTL_NS = 60 * 10**9
 
 
 async def rebuild_lists(store: OutboxStore, owner: str) -> int:
-    """Return how many runs lists show now. `store` is open. Raises `StoreError`, also if a server has the database."""
+    """Return how many rows were made. `store` is open. Raises `StoreError`, also if a server has the database."""
     leases = await store.claim(owner, TTL_NS)
     try:
         if not cover_all(leases):

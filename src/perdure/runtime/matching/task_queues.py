@@ -1,4 +1,4 @@
-"""All task queues of this node, where pollers wait for tasks; each is a `core.matching.TaskQueue`."""
+"""Keeps all task queues of this node, in which tasks wait for pollers, or pollers for tasks."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from perdure.runtime.executions import Executions
 
 SWEEP_EVERY_S = 30.0
 _LATE_S = 0.001
-#: Temporal: polls of a worker that has shut down are answered with nothing for so long; some may come late.
+#: Temporal: polls of a worker that has shut down get nothing for so long; some may come late.
 SHUT_DOWN_MEMORY_NS = 30 * 10**9
 SHUT_DOWN_MAX = 10_000
 
@@ -129,7 +129,7 @@ class TaskQueues:
         self._add(name, queued_activity_task(key, effect))
 
     def add_query(self, key: ExecutionKey, effect: DispatchQuery) -> QueuedQuery:
-        """QueuedTask a query to the run's own worker if it is there, else to any."""
+        """Add a query to the run's sticky queue if a worker serves that, else to the normal one."""
         sticky = self._find(QueueName(key.namespace_id, effect.sticky_queue, WORKFLOW_QUEUE))
         is_sticky = bool(sticky and sticky.is_served(self._clock.now_ns()))
         task = QueuedQuery(key, effect.query_id, effect.query, is_sticky)
@@ -188,7 +188,7 @@ class TaskQueues:
             queue.leave(poller)
 
     def requeue(self, name: QueueName, task: QueuedTask) -> None:
-        """A poller took the task and cannot carry it on. Given back once too often it is stale, and does no harm."""
+        """Put back a task whose poller cannot deliver it. One that is put back too often is stale, and does no harm."""
         if isinstance(task, QueuedQuery):
             self._queue(name).add_urgent(task)
         else:
@@ -256,7 +256,7 @@ class TaskQueues:
             queue.pollers.pop(identity, None)
 
     def forget(self) -> None:
-        """Another node may own the runs now: end all polls, with nothing, and drop what waits here."""
+        """End all polls, with nothing, and drop all tasks: another node may own the executions now."""
         for taken in list(self._polls):
             _end(taken)
         for handle in self._releases.values():
@@ -287,7 +287,7 @@ class TaskQueues:
         return iter(self._queues)
 
     async def sweep(self, executions: Executions) -> None:
-        """Forget what nobody uses, for ever."""
+        """Forget unused pollers, tasks and queues, for ever."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             self.forget_unused(executions)
@@ -295,8 +295,8 @@ class TaskQueues:
     def forget_unused(self, executions: Executions) -> None:
         """Forget pollers and queues that nobody uses.
 
-        Tasks that came to nothing, because their run was ended or went to another worker, are as a rule found out when
-        a worker polls. Where none does any more, as with the sticky queue of a worker that has died, they are here.
+        A worker that polls finds stale tasks: their run has closed, or another worker has them. This drops those of
+        queues that no worker polls any more, such as the sticky queue of a worker that has died.
         """
         now_ns = self._clock.now_ns()
         for name, queue in list(self._queues.items()):

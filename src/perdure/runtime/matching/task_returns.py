@@ -12,5 +12,5 @@ TaskReturns = list[Callable[[], object]]
 
 
 def task_returns(executions: Executions, key: ExecutionKey, *requests: Return) -> TaskReturns:
-    """Return what undoes the starts that `requests` name."""
+    """Return the calls that undo the starts which `requests` name."""
     return [partial(executions.tell, key, request) for request in requests]

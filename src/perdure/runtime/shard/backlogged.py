@@ -1,4 +1,4 @@
-"""Runs that left memory while their tasks wait for a worker, and when each must be back for its next timer."""
+"""Keeps the executions that were evicted while their tasks wait for a worker, each with its next timer."""
 
 import heapq
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from perdure.core.execution.key import ExecutionKey
 from perdure.store.port import NEVER_NS
 
-#: Times of runs that were loaded again meanwhile are dropped when there are more of them than of the others and this.
+#: When so many more times than executions are kept, the times of executions that were loaded meanwhile are dropped.
 STALE_MAX = 2048
 
 
@@ -14,7 +14,7 @@ class Backlogged:
     def __init__(self) -> None:
         #: Those that were not loaded again, each with its next timer.
         self._next_ns: dict[ExecutionKey, int] = {}
-        #: (next timer, key), a heap; also of runs that were loaded again, and not of those without a timer.
+        #: (next timer, key), a heap; also of executions that were loaded again, and not of those without a timer.
         self._times: list[tuple[int, ExecutionKey]] = []
 
     def __contains__(self, key: ExecutionKey) -> bool:
@@ -36,11 +36,11 @@ class Backlogged:
             heapq.heapify(self._times)
 
     def loaded(self, key: ExecutionKey) -> None:
-        """The run is back in memory (no error if it was not here)."""
+        """Drop an execution that is in the cache again (no error if it was not here)."""
         self._next_ns.pop(key, None)
 
     def take_due(self, until_ns: int) -> list[ExecutionKey]:
-        """Return the runs whose next timer comes by then. They stay here until they are `loaded`."""
+        """Return the executions whose next timer comes by then. They stay here until they are `loaded`."""
         keys = []
         while self._times and self._times[0][0] <= until_ns:
             key = heapq.heappop(self._times)[1]
@@ -49,7 +49,7 @@ class Backlogged:
         return keys
 
     def retry(self, keys: Iterable[ExecutionKey], at_ns: int) -> None:
-        """Runs that were due could not be loaded: they are due again then."""
+        """Make executions due again then: they could not be loaded."""
         for key in keys:
             heapq.heappush(self._times, (at_ns, key))
 

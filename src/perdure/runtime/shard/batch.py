@@ -1,4 +1,4 @@
-"""A batch is what one commit writes, and what must happen once that is durable."""
+"""A batch: the rows that one commit writes, and the effects and callers that wait for it."""
 
 import asyncio
 from typing import Any, Generic, Protocol, TypeVar
@@ -8,7 +8,7 @@ from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.outcome import Effect
 from perdure.store.port import Batch, ExecutionUpdate, JournalRow, Lease, VisibilityRow
 
-#: A batch that has so many journal rows, or bytes, is closed; what comes later waits for the next one.
+#: A batch that has so many journal rows, or bytes, is closed; later rows go into the next one.
 BATCH_ROWS_MAX = 1024
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 
@@ -46,7 +46,7 @@ class OpenBatch(Generic[E]):
         self.updates: dict[str, ExecutionUpdate] = {}
         self.visibility: dict[str, VisibilityRow] = {}
         self.executions: dict[str, E] = {}
-        #: By run id: nothing else of these runs is written.
+        #: By run id: nothing else of these executions is written.
         self.deletes: dict[str, ExecutionKey] = {}
         self.effects: list[tuple[E, list[Effect]]] = []
         self.waiters: list[asyncio.Future[None]] = []
@@ -67,7 +67,7 @@ class OpenBatch(Generic[E]):
         self.size_bytes += len(row.events) + len(row.internal)
 
     def update(self, update: ExecutionUpdate) -> None:
-        """Replace what was to be written for this run so far."""
+        """Write `update` for this execution instead of an earlier one."""
         self.updates[update.run_id] = update
         self.size_bytes += len(update.snapshot)
 
@@ -75,7 +75,7 @@ class OpenBatch(Generic[E]):
         return not (self.rows.journal or self.rows.executions or self.updates or self.deletes)
 
     def seal(self, leases: tuple[Lease, ...]) -> Batch:
-        """Return what is to be written; nothing may be added any more."""
+        """Return the rows to write; nothing may be added any more."""
         self.is_sealed = True
         rows, gone = self.rows, self.deletes
         if gone:

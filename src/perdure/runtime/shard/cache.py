@@ -1,4 +1,4 @@
-"""The cache of executions: which are in memory, and what is known of those that are not.
+"""The execution cache: which executions are in memory, and what is known of the others.
 
 **Invariant:** an execution that has a timer before the horizon is in memory. So is one that has pending effects, unless
 all of them wait in this node's task queues. Others have a `due_at` in their row that is beyond the horizon,
@@ -22,7 +22,7 @@ BusinessKey = tuple[int, str, str]
 class ExecutionCache:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._runs: dict[str, CachedExecution] = {}
+        self._executions: dict[str, CachedExecution] = {}
         #: The run id of the current run; "" if it is known that there is none.
         self._current: dict[BusinessKey, str] = {}
         self._absent: list[BusinessKey] = []
@@ -35,20 +35,20 @@ class ExecutionCache:
         self.backlogged = Backlogged()
         #: The batches of executions that were thrown away, which may not be durable yet.
         self._not_durable: dict[BusinessKey, OpenBatch[CachedExecution]] = {}
-        #: Grows whenever memory is thrown away: what was read before is worth nothing then.
+        #: Grows whenever memory is thrown away: a reading that began before is void.
         self.generation = 0
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._executions)
 
     def __contains__(self, run_id: str) -> bool:
-        return run_id in self._runs
+        return run_id in self._executions
 
     def peek(self, key: ExecutionKey) -> CachedExecution | None:
-        """Return the run if it is in memory."""
+        """Return the execution if it is in memory."""
         if not key.run_id:
-            return self._runs.get(self._current.get(key.business_key, ""))
-        cached = self._runs.get(key.run_id)
+            return self._executions.get(self._current.get(key.business_key, ""))
+        cached = self._executions.get(key.run_id)
         return cached if cached is not None and cached.key == key else None
 
     def is_backlogged(self, key: ExecutionKey) -> bool:
@@ -56,37 +56,37 @@ class ExecutionCache:
         return key in self.backlogged
 
     def is_cached(self, cached: CachedExecution) -> bool:
-        return self._runs.get(cached.key.run_id) is cached
+        return self._executions.get(cached.key.run_id) is cached
 
     def add_current(self, cached: CachedExecution) -> None:
-        """A new run of its workflow id."""
+        """Add a new execution, which is the current run of its business id."""
         cached.used_at_ns = self._clock.monotonic_ns()
-        self._runs[cached.key.run_id] = cached
+        self._executions[cached.key.run_id] = cached
         self._current[cached.key.business_key] = cached.key.run_id
 
     def number_kept(self, key: ExecutionKey) -> int:
         """Return the number of the deleted run that was the current one last; 0 if there is none."""
         return self._numbers.get(key.business_key, 0)
 
-    def runs(self) -> Iterator[CachedExecution]:
-        return iter(self._runs.values())
+    def executions(self) -> Iterator[CachedExecution]:
+        return iter(self._executions.values())
 
     def is_known_absent(self, key: ExecutionKey) -> bool:
         return not key.run_id and self._current.get(key.business_key) == ""
 
     def add_loaded(self, cached: CachedExecution) -> None:
-        """An execution came in from the store."""
+        """Add an execution that was read from the store."""
         cached.used_at_ns = self._clock.monotonic_ns()
-        self._runs[cached.key.run_id] = cached
+        self._executions[cached.key.run_id] = cached
         self.backlogged.loaded(cached.key)
 
     def note_current(self, key: ExecutionKey, run_id: str) -> None:
-        """The store says which run is the current one of its place; memory may know better."""
+        """Keep the current run that the store knows for a business id; memory may know better."""
         if not self._current.get(key.business_key):
             self._current[key.business_key] = run_id
 
     def note_absent(self, key: ExecutionKey, number: int | None) -> None:
-        """The store has no current run at this place; `number` is that of a deleted one."""
+        """Keep that the store has no current run of a business id; `number` is that of a deleted one."""
         place = key.business_key
         if place not in self._current:
             self._current[place] = ""
@@ -105,23 +105,23 @@ class ExecutionCache:
     # Leaving memory
 
     def forget(self, cached: CachedExecution) -> None:
-        """Throw one run away. It is loaded again when somebody asks, once what it wrote is durable."""
+        """Drop one execution. It is loaded again when a request comes, once its batch is durable."""
         self.drop(cached)
         if cached.batch is not None:
             self._not_durable[cached.key.business_key] = cached.batch
 
     def tombstone(self, key: ExecutionKey, batch: OpenBatch[CachedExecution]) -> None:
-        """A run that is not in memory goes with `batch`: who asks for it waits until it is gone."""
+        """Mark an execution that is not in memory and is deleted with `batch`: its callers wait for that."""
         place = key.business_key
         for stale in self._readings:
             stale.add(place)
         self._not_durable[place] = batch
 
     def forget_all(self) -> list[CachedExecution]:
-        """Throw memory away; return what was in it."""
+        """Throw memory away; return the executions that were in it."""
         self.generation += 1
-        lost = list(self._runs.values())
-        self._runs.clear()
+        lost = list(self._executions.values())
+        self._executions.clear()
         self.backlogged.clear()
         self._not_durable.clear()
         self._current.clear()
@@ -130,7 +130,7 @@ class ExecutionCache:
         return lost
 
     def drop(self, cached: CachedExecution) -> None:
-        del self._runs[cached.key.run_id]
+        del self._executions[cached.key.run_id]
         place = cached.key.business_key
         for stale in self._readings:
             stale.add(place)
@@ -139,11 +139,11 @@ class ExecutionCache:
 
     def discard(self, cached: CachedExecution) -> None:
         """Take back `add_loaded`."""
-        del self._runs[cached.key.run_id]
+        del self._executions[cached.key.run_id]
 
     @contextmanager
     def reading(self) -> Iterator[set[BusinessKey]]:
-        """Watch a reading of the store: what is yielded are the places whose executions leave memory meanwhile."""
+        """Watch a reading of the store: yield the set of places whose executions leave memory meanwhile."""
         stale: set[BusinessKey] = set()
         self._readings.append(stale)
         try:
@@ -164,7 +164,7 @@ class ExecutionCache:
                     del self._not_durable[place]
 
     def committed(self, batch: OpenBatch[CachedExecution]) -> None:
-        """`batch` is durable: nobody need wait for it any more."""
+        """Let nobody wait for `batch` any more: it is durable."""
         if self._not_durable:
             self._not_durable = {
                 place: each for place, each in self._not_durable.items() if each is not batch

@@ -1,4 +1,4 @@
-"""One execution in memory, with what the engine must remember about it. Private to this package."""
+"""One execution in memory: its state, its place in the journal, and its latest history. Private to this package."""
 
 import asyncio
 import weakref
@@ -119,7 +119,7 @@ class CachedExecution:
 
     @property
     def needs_snapshot(self) -> bool:
-        # A large state is not written more often than what it changes by.
+        # A large state is written once as many bytes of journal rows have come.
         enough = max(SNAPSHOT_EVERY_BYTES, self.snapshot_bytes)
         return self.seq - self.snapshot_seq >= SNAPSHOT_EVERY_ROWS or self.unsnapped_bytes >= enough
 

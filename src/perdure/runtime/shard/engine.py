@@ -1,4 +1,4 @@
-"""Requests become transitions, transitions become commits, and commits become replies and effects.
+"""Takes requests through transitions and commits to replies and effects.
 
     request → the execution (from memory or the store) → transition → the open batch → durable → reply and effects
 
@@ -61,7 +61,7 @@ class Engine:
         custom_attributes: CustomAttributes = lambda _: {},
         executions_max: int = 4096,
     ) -> None:
-        """`environment_of`: what an execution may know besides itself, by the id of its namespace."""
+        """`environment_of` returns the environment of transitions in the namespace with an id."""
         self.clock = clock
         self.store = store
         self.environment_of = environment_of
@@ -109,7 +109,7 @@ class Engine:
         return self.ownership.is_serving
 
     def commit_failed(self, batches: list[OpenBatch[CachedExecution]], error: Exception) -> None:
-        """The outcome of a commit is unknown: forget everything, claim again, and read what is true."""
+        """The outcome of a commit is unknown: forget everything, claim again, and read the truth."""
         log.error("commit failed", error=str(error), error_type=type(error).__name__)
         self.ownership.lose_everything(batches, f"the store did not take the change: {error}")
 
@@ -162,7 +162,7 @@ class Engine:
         return Answer(seen, cached.key)
 
     async def _ask_business_id(self, key: ExecutionKey, request: BusinessIdRequest[R]) -> Answer[R]:
-        """Let the current run of a business id, or that there is none, decide what is done, in one commit."""
+        """Let the current run of a business id decide, also if there is none; write all of it with one commit."""
         current = answering = await self.find(key)
         try:
             decision = request.decide(
@@ -207,7 +207,7 @@ class Engine:
         return replies
 
     async def until_durable(self, cached: CachedExecution | None) -> None:
-        """Return when everything that is known of `cached` is durable, and nobody else can know better."""
+        """Return when all of `cached` is durable, and no other node can have later transitions. Raises `Rejected`."""
         if cached is None or cached.batch is None:
             self.ownership.check_certain()
             return
@@ -232,10 +232,12 @@ class Engine:
         except Rejected:
             raise
         except Exception as error:
-            log.exception("bug: a transition failed; the run is loaded again", **_story(cached))
+            log.exception(
+                "bug: a transition failed; the execution is loaded again", **_story(cached)
+            )
             self.cache.forget(cached)
             cached.notify(everybody=True)
-            # It may have timers and pending effects: nobody else would ask for it.
+            # It may have timers and pending effects, and no request may ever come for it.
             self.loading.reload(cached.key)
             raise Rejected(Code.INTERNAL, f"internal error: {error}") from error
         cached.summary = cached.archetype.summary(cached.execution)
@@ -257,7 +259,7 @@ class Engine:
         cached = CachedExecution(key, run_number)
         self.cache.add_current(cached)
         self.advance(cached, start)
-        # Not before: a run without a beginning must not be written.
+        # Not before: an execution without a beginning must not be written.
         self.commits.batch().rows.executions.append(ExecutionRow(*key, run_number, 1, 0, b"", 0))
         return cached
 
@@ -298,7 +300,7 @@ class Engine:
         try:
             self._carry_on(batch)
         except Exception:
-            log.exception("bug: what a commit brings about was not done")
+            log.exception("bug: the effects of a commit were not delivered")
             self.ownership.lose_everything([], "internal error")
 
     def _carry_on(self, batch: OpenBatch[CachedExecution]) -> None:
@@ -313,7 +315,7 @@ class Engine:
             now_ns = self.clock.now_ns()
             self.timers.replace(
                 (cached, timer)
-                for cached in self.cache.runs()
+                for cached in self.cache.executions()
                 for timer in cached.archetype.pending_timers(cached.execution, now_ns)
             )
 
@@ -331,8 +333,8 @@ class Engine:
 
 
 def _story(cached: CachedExecution) -> dict[str, object]:
-    """Return what a bug's log line says of an execution: who it is, and its latest requests."""
+    """Return the fields of a bug's log line: the execution, and its latest requests."""
     about = cached.archetype.about(cached.execution)
-    # An execution whose first step fails cannot say who it is.
+    # An execution whose first step fails does not know its own ids.
     named = {**cached.key._asdict(), **{name: value for name, value in about.items() if value}}
     return {**named, "seq": cached.seq, "story": cached.story_text()}

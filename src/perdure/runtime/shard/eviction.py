@@ -1,4 +1,4 @@
-"""Executions leave memory when there are too many: idle ones are written with the time of their next timer."""
+"""Evicts idle executions when there are too many: writes each with the time of its next timer, and drops it."""
 
 import asyncio
 
@@ -47,7 +47,7 @@ class Eviction:
         idle_since = self._clock.monotonic_ns() - MIN_IDLE_NS
         candidates = [
             cached
-            for cached in self._cache.runs()
+            for cached in self._cache.executions()
             if cached.used_at_ns < idle_since and cached.batch is None and not cached.waiters
         ]
         candidates.sort(key=lambda cached: cached.used_at_ns)
@@ -63,7 +63,7 @@ class Eviction:
                 self._cache.drop(cached)
 
     def _evict(self, cached: CachedExecution) -> None:
-        """Write what the run is and when it is due; it leaves memory when that is durable."""
+        """Write the snapshot of an execution and when it is due; it leaves the cache when that is durable."""
         if self._evict_backlogged(cached):
             return
         due_at_ns = self._next_due_ns(cached)

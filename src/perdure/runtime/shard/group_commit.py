@@ -107,7 +107,7 @@ class GroupCommit(Generic[E]):
         return batch
 
     def abandon(self) -> list[OpenBatch[E]]:
-        """Return what has not been sent to the store yet, and start afresh: it was built on what failed."""
+        """Return the batches that the store has not got yet, and start afresh: they build on the failed one."""
         batches = [*self._full, self.open]
         self._full = []
         self.open = OpenBatch()

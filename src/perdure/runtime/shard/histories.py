@@ -1,4 +1,4 @@
-"""History, from memory or the store, as bytes of `temporal.api.history.v1.History` that need no decoding.
+"""Reads history, from memory or the store, as bytes of `temporal.api.history.v1.History` that need no decoding.
 
 Serialized histories can be joined, and cut between events, without looking into the events.
 """
@@ -142,7 +142,7 @@ class Histories:
             raise going()
         cached = self._engine.cache.peek(key)
         if cached is None or not cached.summary.is_open:
-            # If it left memory while the caller waited for something else, nobody would tell this one.
+            # If it left memory while the caller waited for something else, nothing would wake this caller.
             return True
         if not only_the_end and cached.summary.next_event_id > after_event_id + 1:
             return True
@@ -162,7 +162,7 @@ class Histories:
         return has_happened
 
     def drain(self) -> None:
-        """Refuse all who wait, so that they ask again: the next server, or another."""
+        """Refuse all callers that wait: they ask again, the next server or another."""
         self._is_draining = True
         for happened in self._waiting:
             _give_up(happened)

@@ -1,4 +1,4 @@
-"""The journal of a run, read from the store: a store that cannot be read is refused in words of the API.
+"""Reads the journal of an execution from the store. If the store cannot be read, it refuses in words of the API.
 
 Only what is durable is there. Pages of history are cut out of it in `histories.py`.
 """

@@ -1,4 +1,4 @@
-"""Which part of the key space is ours, and until when that is certain.
+"""Holds the leases of this node: which ranges of the key space are its own, and until when that is certain.
 
 The database grants leases by its own clock. Here they count from the moment before the grant was asked for, by the
 monotonic clock, less a margin: so this node stops trusting a lease before anybody else may get it.
@@ -34,7 +34,7 @@ class Leases:
         return self._held
 
     def is_certain(self) -> bool:
-        """Whether nobody else can own what we own: a read or a refusal from memory is then right."""
+        """Whether no other node can own our ranges: a read or a refusal from memory is then right."""
         return self._clock.monotonic_ns() < self._trusted_until_ns
 
     def covers(self, shard_key: int) -> bool:
@@ -47,7 +47,7 @@ class Leases:
         self._trusted_until_ns = 0
 
     async def claim(self) -> bool:
-        """Take what is free. Raises `StoreError` when the store cannot be asked."""
+        """Claim the ranges that are free. Raises `StoreError` when the store cannot be asked."""
         asked_at_ns = self._clock.monotonic_ns()
         self._held = await self._store.claim(self._owner, TTL_NS)
         self._trusted_until_ns = asked_at_ns + TTL_NS - MARGIN_NS if self._held else 0

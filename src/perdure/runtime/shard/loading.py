@@ -1,4 +1,4 @@
-"""Executions come into memory: when somebody asks for them, with a lease, and before their next timer."""
+"""Loads executions into the cache: for a request, after a claim, and before their next timer."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -51,7 +51,7 @@ class Loading:
         self._loads: set[asyncio.Task[None]] = set()
 
     async def find(self, key: ExecutionKey) -> CachedExecution | None:
-        """Return the run, from memory or the store; None if there is none.
+        """Return the execution, from memory or the store; None if there is none.
 
         Nothing happens between the return and the caller's next step: what it sees is current.
         """
@@ -96,7 +96,7 @@ class Loading:
                 _refuse(future, unavailable(f"the store cannot be read: {error}"))
             return
         except Exception as error:
-            log.exception("bug: runs cannot be read")
+            log.exception("bug: executions cannot be read")
             for future in wanted.values():
                 _refuse(future, Rejected(Code.INTERNAL, f"internal error: {error}"))
             return
@@ -110,7 +110,7 @@ class Loading:
     async def _load_keys(
         self, keys: list[ExecutionKey], generation: int
     ) -> dict[ExecutionKey, bool | Rejected]:
-        """Read runs into memory; return which of them there are, or that a bug made one of them unreadable.
+        """Read executions into the cache; return which of them there are, or that a bug made one of them unreadable.
 
         `generation` is that of the lease under which they were asked for: under another one, or none, what is read
         may belong to somebody else.
@@ -131,7 +131,7 @@ class Loading:
                     there[key] = self._take_in(key, stored)
                 except Exception as error:
                     # The others must not suffer from it: those that are due, for one.
-                    log.exception("bug: a run cannot be read", **key._asdict())
+                    log.exception("bug: an execution cannot be read", **key._asdict())
                     there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
         return there
 
@@ -157,13 +157,13 @@ class Loading:
     # Taking over
 
     async def take_over(self, leases: Iterable[Lease]) -> int:
-        """Load every run of the ranges that is due. Return how many."""
+        """Load every execution of the ranges that is due. Return how many."""
         until_ns = self._clock.now_ns() + HORIZON_NS
         self._cache.horizon_ns = until_ns
         return await self._load_due(leases, -1, until_ns, self._cache.generation)
 
     async def look_ahead(self, leases: Callable[[], Iterable[Lease]]) -> None:
-        """Move the horizon on, for ever: load what becomes due before it does. No `leases` while nobody is served."""
+        """Move the horizon on, for ever: load executions before they are due. No `leases`: it does not serve."""
         while True:
             await asyncio.sleep(LOOK_AHEAD_EVERY_S)
             generation = self._cache.generation
@@ -178,7 +178,7 @@ class Loading:
                 await self._load_backlogged(until_ns, generation)
             except StoreError as error:
                 self._cache.horizon_ns = after_ns
-                log.warning("due runs not loaded", error=str(error))
+                log.warning("due executions not loaded", error=str(error))
 
     async def _load_due(
         self, leases: Iterable[Lease], after_ns: int, until_ns: int, generation: int
@@ -199,7 +199,7 @@ class Loading:
         return loaded
 
     async def _load_many(self, keys: list[ExecutionKey], generation: int) -> None:
-        """Load runs, fewer at once if the store gives up: some may be so large that many take too long."""
+        """Load executions, fewer at once if the store gives up: some may be so large that many take too long."""
         at_once = LOAD_AT_ONCE_MAX
         while keys:
             try:
@@ -222,7 +222,7 @@ class Loading:
             raise
 
     def reload(self, key: ExecutionKey) -> None:
-        """Load a run after a while, though nobody asks for it; again and again while it cannot be read."""
+        """Load an execution after a while, without a request; again and again while it cannot be read."""
         generation = self._cache.generation
 
         def load() -> None:

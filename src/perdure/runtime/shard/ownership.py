@@ -1,4 +1,4 @@
-"""This node owns ranges of the key space: it claims them, serves, loses them, and recovers.
+"""Claims ranges of the key space, serves them, loses them, and recovers.
 
 **Invariant:** when a lease is lost, or the outcome of a commit is unknown, everything in memory is thrown away, and the
 truth is read again under a new claim. Nothing is repaired in memory.
@@ -48,7 +48,7 @@ class Ownership:
         self._recovering: asyncio.Task[None] | None = None
 
     async def claim(self) -> None:
-        """Claim what is free. Waits while another node holds everything. Raises `StoreError`."""
+        """Claim the ranges that are free. Waits while another node holds everything. Raises `StoreError`."""
         waited = False
         while not await self._leases.claim():
             if not waited:
@@ -58,7 +58,7 @@ class Ownership:
         await self.prepare()
 
     async def begin(self) -> None:
-        """Serve what was claimed."""
+        """Serve the claimed ranges."""
         self.is_serving = True
         try:
             await self._take_over()
@@ -66,7 +66,7 @@ class Ownership:
             self._begin_badly(error)
 
     async def stop_serving(self) -> None:
-        """Begin nothing any more: what goes on by itself would keep commits in flight for ever."""
+        """Begin nothing any more: timers and effects would keep commits in flight for ever."""
         self.is_serving = False
         self._is_stopping = True
         self._timers.close()
@@ -76,11 +76,11 @@ class Ownership:
             await asyncio.gather(self._recovering, return_exceptions=True)
 
     async def release(self) -> None:
-        """Give the leases back."""
+        """Release the leases, so that another node can claim at once."""
         try:
             await self._leases.release()
         except StoreError as error:
-            log.warning("leases not given back", error=str(error))
+            log.warning("leases not released", error=str(error))
 
     def served(self) -> tuple[Lease, ...]:
         return self._leases.held if self.is_serving else ()
@@ -97,13 +97,13 @@ class Ownership:
             raise unavailable("this node does not own the workflow")
 
     def check_certain(self) -> None:
-        """Raise `Rejected` unless nobody else can know better."""
+        """Raise `Rejected` unless it is certain that no other node owns our ranges."""
         if not self._leases.is_certain():
             raise unavailable("this node is not certain of its lease")
 
     async def _take_over(self) -> None:
         count = await self._loading.take_over(self._leases.held)
-        log.info("serving", runs=count)
+        log.info("serving", executions=count)
 
     async def lose_lease(self) -> None:
         """Another node has taken over."""
@@ -150,7 +150,7 @@ class Ownership:
         if isinstance(error, StoreError):
             log.warning("the store is not there yet", error=str(error))
         else:
-            log.error("bug: runs were not taken over", exc_info=error)
+            log.error("bug: executions were not taken over", exc_info=error)
         self.lose_everything([], f"the store is not there: {error}")
 
 

@@ -1,4 +1,4 @@
-"""Executions are deleted: by a client's request, and when their retention is over."""
+"""Deletes executions: at a client's request, and when their retention is over."""
 
 import structlog
 
@@ -24,8 +24,8 @@ class Removal:
             is_unreadable = refusal.code is Code.INTERNAL and engine.cache.peek(key) is None
             if not (is_unreadable and key.run_id):
                 raise
-            # Nobody can read its pending effects; it must not stay for ever for that.
-            log.warning("a run that cannot be read is deleted", **key._asdict())
+            # Its pending effects cannot be read either; it must not stay for ever because of them.
+            log.warning("an execution that cannot be read is deleted", **key._asdict())
             await self._delete_unread(key)
             return
         if cached.batch is not None:
@@ -41,9 +41,9 @@ class Removal:
         await batch.durable()
 
     async def remove_closed(self, keys: list[ExecutionKey]) -> int:
-        """Delete executions that are closed, ours, and have no pending effects; return how many are gone, durably.
+        """Delete closed executions of our ranges without pending effects; return how many are gone, durably.
 
-        Raises `Rejected` or `StoreError`: whatever has become of them, the caller can ask for it again.
+        Raises `Rejected` or `StoreError`: the caller can ask again, also if they are gone.
         """
         engine = self._engine
         engine.ownership.check_serving()

@@ -1,4 +1,4 @@
-"""Take a workflow back to one of its workflow tasks: read what happened, then begin the new run in one step."""
+"""Resets a workflow to one of its workflow tasks: reads its journal, then begins the new run in one step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Reset:
     event_id: int
     reason: str
     request_id: str
-    #: `ResetReapplyExcludeType`s of what is not applied again.
+    #: `ResetReapplyExcludeType`s of the events that are not reapplied.
     excluded: frozenset[int]
     #: Requests to the new run once events are reapplied; a refusal is raised if the base run is there.
     operations: Sequence[UpdateOptions | Rejected] = ()
@@ -157,9 +157,9 @@ class Resets:
         raise unavailable("the workflow goes on faster than it is read")
 
     async def _read(self, chain: list[_Journal]) -> None:
-        """Read the base run and those that it went on as. Adds to `chain` what is found.
+        """Read the base run and the runs after it. Adds those that it finds to `chain`.
 
-        Temporal: of a run that was deleted, and of what came after it, nothing is known any more.
+        Temporal: a deleted run, and the runs after it, are unknown.
         """
         for number, journal in enumerate(chain):
             if journal.is_whole:
@@ -204,7 +204,7 @@ class Resets:
             run_number = current.run_number
             if current.execution.state.is_open:
                 engine.advance(current, Terminate(reset.reason, None, RESETTER))
-        # With what that has recorded: signals, for one, that came while a worker held the task.
+        # With the events that this has recorded: signals, for one, that came while a worker had the task.
         events = [event for each in chain for event in self._all_of(each)]
         return engine.begin(
             base.key._replace(run_id=run_id),
@@ -239,7 +239,7 @@ def _is_at_the_end(cached: CachedExecution | None) -> bool:
 
 
 def _known(base: CachedExecution, current: CachedExecution | None, request_id: str) -> str:
-    """Return the run that this very request has made.
+    """Return the id of the run that an earlier call with this request id has made; "" if there is none.
 
     Temporal: only if it is the current run, so a request that comes again after another one makes one more run.
     """

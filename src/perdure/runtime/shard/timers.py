@@ -20,7 +20,7 @@ from perdure.runtime.shard.cached import CachedExecution
 FIRED_AT_ONCE_MAX = 256
 #: Timers may be so late when somebody sets the system's clock on, or wakes a machine up.
 LOOK_EVERY_S = 5.0
-#: The heap is cleaned of timers that nobody needs when it has grown by so many since the last time.
+#: Stale timers are dropped from the heap when it has grown by so many since the last time.
 GROWTH_BEFORE_CLEANING = 8192
 
 
@@ -77,7 +77,7 @@ class Timers:
         self._handle = asyncio.get_running_loop().call_later(min(delay_s, LOOK_EVERY_S), self._due)
 
     def _drop_stale(self) -> None:
-        """Have a timer that may do something come next."""
+        """Drop stale timers from the top of the heap."""
         while self._heap:
             *_, reference, timer = self._heap[0]
             cached = reference()

@@ -1,4 +1,4 @@
-"""An outcome becomes rows of the open batch: journal, execution, visibility."""
+"""Turns an outcome into rows of the open batch: journal, execution, visibility."""
 
 from collections.abc import Callable, Iterator
 

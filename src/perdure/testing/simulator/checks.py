@@ -134,7 +134,7 @@ class Checks:
                 self._check_row(row, journal)
         for node in nodes:
             if self._is_owner(node):
-                for live in node.node.engine.cache.runs():
+                for live in node.node.engine.cache.executions():
                     if live.batch is None:
                         self._check_memory(node, live)
 
@@ -202,7 +202,7 @@ class Checks:
                 continue
             queues = node.node.task_queues
             waiting = {task for name in queues.names() for task in queues.describe(name).backlog()}
-            for live in node.node.engine.cache.runs():
+            for live in node.node.engine.cache.executions():
                 for effect in machine.pending_effects(live.execution, node.node.clock.now_ns()):
                     assert _is_seen_to(node, live, effect, waiting), (
                         f"{concept_of(effect)}: nobody sees to {effect}"
