@@ -25,7 +25,7 @@ from temporalio.service import ConnectConfig, ServiceClient
 from bench.lab import Lab, client_lines, give, progress, run_client
 from bench.report import figure, table
 from bench.servers import Kind, Launch, running
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.runtime.clock import SystemClock

@@ -9,7 +9,9 @@ from tests.house.sources import functions, modules, name_of, text_of, tree_of
 EVERYTHING = modules("src", "bench", "tools", "tests")
 OURS = modules("src", "bench", "tools")
 
-FILE_LINES_MAX = 510
+FILE_LINES_MAX = 400
+#: Outside src: tests of one thing, a script of the differential suite, and a benchmark are each one long list.
+OTHER_LINES_MAX = 510
 FUNCTION_LINES_MAX = 70
 
 
@@ -24,7 +26,11 @@ def test_every_module_says_what_it_is():
 
 def test_no_file_is_too_long():
     lengths = {name_of(path): text_of(path).count("\n") for path in EVERYTHING}
-    assert {name: n for name, n in lengths.items() if n > FILE_LINES_MAX} == {}
+    assert {
+        name: n
+        for name, n in lengths.items()
+        if n > (FILE_LINES_MAX if name.startswith("src/") else OTHER_LINES_MAX)
+    } == {}
 
 
 def test_no_function_is_too_long_to_see():

@@ -10,7 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.matching.task_queue import PollerInfo
 from perdure.core.workflow.completion import CompleteWorkflowTask
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.core.workflow.start_workflow import StartReply, StartWorkflow
 from perdure.runtime.limits import ConfiguredLimits

@@ -11,7 +11,7 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.update.v1 import Acceptance, Request
 
 from perdure.core.errors import Code, Rejected
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.start_workflow import StartWorkflow
 from perdure.core.workflow.updates import AdmitUpdate

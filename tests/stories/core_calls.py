@@ -18,13 +18,13 @@ from perdure.core.workflow.activities.attempts import (
     CancelActivity,
     CompleteActivity,
     FailActivity,
-    HeartbeatActivity,
     StartActivity,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
-from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.pause import Pause, Unpause
 from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes

@@ -19,13 +19,12 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
 from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.child_start import start_request, with_parent
 from perdure.core.workflow.children import (
     AcknowledgeChildReleased,
     AcknowledgeParentNotified,
     RecordChildClosed,
     RecordChildStarted,
-    start_request,
-    with_parent,
 )
 from perdure.core.workflow.effects import (
     AnswerQuery,
@@ -39,7 +38,7 @@ from perdure.core.workflow.effects import (
     TellParent,
 )
 from perdure.core.workflow.events import HISTORY_SERVICE
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.reset import Rebuild
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from tests.core.workflow.run import T0_NS, OneRun

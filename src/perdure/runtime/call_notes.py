@@ -6,12 +6,12 @@ the notes; the steps that a call takes write them here, and only if the transpor
 
 from contextvars import ContextVar
 
-from perdure.core.workflow.activities.attempts import HeartbeatActivity
 from perdure.core.workflow.activities.control import (
     PauseActivities,
     ResetActivities,
     UnpauseActivities,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.activities.option_changes import ChangeActivities
 from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.queries import Query

@@ -42,13 +42,13 @@ from perdure.core.workflow.activities.attempts import (
     CancelActivity,
     CompleteActivity,
     FailActivity,
-    HeartbeatActivity,
     StartActivity,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.completion import CompleteWorkflowTask, TaskCompleted
 from perdure.core.workflow.description import describe
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.reset import Rebuild
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.core.workflow.machine import fold, pending_effects, pending_timers, transition

@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import CallbackState
 from perdure.core.limits import Limits
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
-from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.reset import NoteReset
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.core.workflow.options_update import AttachRequest

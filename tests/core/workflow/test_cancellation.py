@@ -1,7 +1,7 @@
 """Somebody asks the workflow to stop, or stops it."""
 
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from tests.build.commands import (
     cancel_workflow,
     complete_workflow,

@@ -34,9 +34,9 @@ from perdure.core.workflow.activities.attempts import (
     CancelActivity,
     CompleteActivity,
     FailActivity,
-    HeartbeatActivity,
     StartActivity,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.cancellation import RequestCancel
 from perdure.core.workflow.children import (
@@ -54,13 +54,14 @@ from perdure.core.workflow.effects import (
     InvokeCallback,
 )
 from perdure.core.workflow.external_workflows import RecordExternalSignaled
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start
 from perdure.core.workflow.options_update import AttachRequest
+from perdure.core.workflow.pending import PendingChild
 from perdure.core.workflow.queries import AbandonQuery, Query
 from perdure.core.workflow.returning import ReturnActivity, ReturnWorkflowTask
 from perdure.core.workflow.signals import Signal
-from perdure.core.workflow.state import Parent, PendingChild
+from perdure.core.workflow.state import Parent
 from perdure.core.workflow.tasks.fail import FailWorkflowTask
 from perdure.core.workflow.tasks.schedule import ResetSticky, TaskRef
 from perdure.core.workflow.tasks.start import StartWorkflowTask

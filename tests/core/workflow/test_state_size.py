@@ -7,15 +7,17 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.outcome import Outcome
 from perdure.core.workflow.activities.control import PAUSE_INFO
-from perdure.core.workflow.state import (
-    AcceptedUpdate,
-    CompletionCallback,
+from perdure.core.workflow.pending import (
     PendingActivity,
     PendingChild,
     PendingExternal,
     PendingTimer,
-    RequestIdInfo,
     RetryPolicy,
+)
+from perdure.core.workflow.state import (
+    AcceptedUpdate,
+    CompletionCallback,
+    RequestIdInfo,
     Run,
     RunState,
 )

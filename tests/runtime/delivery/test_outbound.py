@@ -9,7 +9,7 @@ import pytest
 from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 
 from perdure.core.execution.key import ExecutionKey
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.state import CompletionCallback
 from perdure.dynamic_config import DynamicConfig
 from perdure.runtime.clock import SystemClock

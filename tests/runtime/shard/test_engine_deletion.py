@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import WorkflowIdConflictPolicy, WorkflowIdReusePol
 
 from perdure.core.errors import Code, Rejected
 from perdure.core.limits import Limits
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.limits import ConfiguredLimits

@@ -9,7 +9,6 @@ from typing import Any as Node
 
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
-from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.search_attributes import TYPE_NAMES
 from perdure.core.visibility.attributes import NAMESPACE_DIVISION, Attribute, find
 from perdure.core.visibility.filters import (
@@ -30,16 +29,22 @@ from perdure.core.visibility.filters import (
     Value,
     negated,
 )
-from perdure.core.visibility.indexing import cleaned
-from perdure.core.visibility.values import INT64_MAX, duration_ns, status, time_ns, words
+from perdure.core.visibility.literals import (
+    INVALID,
+    NOT_SUPPORTED,
+    checked,
+    number_of,
+    phrases_of,
+    refused,
+    text_of,
+    unsupported,
+)
 
 # A node of `sqlglot`'s tree is a `Node`: its classes are not imported here, and their types say little.
 #: A longer filter would hold up everybody else while it is read.
 QUERY_CHARACTERS_MAX = 32_768
 CONDITIONS_MAX = 500
 
-_NOT_SUPPORTED = "operation is not supported"
-_INVALID = "invalid expression"
 _MALFORMED = "malformed SQL query"
 _GROUP_BY = ("ExecutionStatus", NAMESPACE_DIVISION)
 _WITH_RANGES = (
@@ -48,11 +53,6 @@ _WITH_RANGES = (
     Type.INDEXED_VALUE_TYPE_INT,
     Type.INDEXED_VALUE_TYPE_KEYWORD,
 )
-_TEXTS = (
-    Type.INDEXED_VALUE_TYPE_KEYWORD,
-    Type.INDEXED_VALUE_TYPE_KEYWORD_LIST,
-    Type.INDEXED_VALUE_TYPE_TEXT,
-)
 
 
 def parse_filter(query: str, custom: Mapping[str, str]) -> Filter:
@@ -60,15 +60,11 @@ def parse_filter(query: str, custom: Mapping[str, str]) -> Filter:
     if not query.strip():
         return EVERYTHING
     if len(query) > QUERY_CHARACTERS_MAX:
-        raise _refused(f"query is longer than {QUERY_CHARACTERS_MAX} characters")
+        raise refused(f"query is longer than {QUERY_CHARACTERS_MAX} characters")
     try:
         return _Reader(custom).filter(query.strip())
     except RecursionError as error:
-        raise _refused(f"{_MALFORMED}: too many levels") from error
-
-
-def _refused(why: str) -> Rejected:
-    return invalid_argument(f"invalid query: {why}")
+        raise refused(f"{_MALFORMED}: too many levels") from error
 
 
 class _Reader:
@@ -110,7 +106,7 @@ class _Reader:
     def filter(self, query: str) -> Filter:
         select = self._select(query)
         if select.args.get("limit") or select.args.get("offset"):
-            raise _refused(f"{_NOT_SUPPORTED}: 'LIMIT' clause")
+            raise refused(f"{NOT_SUPPORTED}: 'LIMIT' clause")
         where = select.args.get("where")
         condition = self._condition(where.this) if where else None
         group_by = self._group_by(select)
@@ -119,11 +115,9 @@ class _Reader:
             for ordered in order.expressions:
                 attribute = self._attribute(ordered.this)
                 if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
-                    raise _refused(
-                        f"{_NOT_SUPPORTED}: unable to sort by search attribute type Text"
-                    )
+                    raise refused(f"{NOT_SUPPORTED}: unable to sort by search attribute type Text")
             # Temporal: so do its SQL databases.
-            raise _refused(f"{_NOT_SUPPORTED}: 'ORDER BY' clause")
+            raise refused(f"{NOT_SUPPORTED}: 'ORDER BY' clause")
         if condition is None:
             condition = All(()) if self._sees_divisions else IN_NO_DIVISION
         elif not self._sees_divisions:
@@ -138,12 +132,12 @@ class _Reader:
                 sql, dialect=self._grammar.ListFilters, error_message_context=len(sql)
             )
         except self._grammar.ParseError as error:
-            raise _refused(f"{_MALFORMED}: {_place(error, len(sql) - len(query))}") from error
+            raise refused(f"{_MALFORMED}: {_place(error, len(sql) - len(query))}") from error
         except self._grammar.SqlglotError as error:
-            raise _refused(f"{_MALFORMED}: syntax error") from error
+            raise refused(f"{_MALFORMED}: syntax error") from error
         selects: list[Node] = [statement for statement in statements if statement is not None]
         if len(selects) != 1 or not isinstance(selects[0], self._grammar.exp.Select):
-            raise _refused(f"{_MALFORMED}: syntax error")
+            raise refused(f"{_MALFORMED}: syntax error")
         [select] = selects
         known = {"kind", "expressions", "from_", "from", "where", "group", "order", "having"}
         foreign = [
@@ -152,7 +146,7 @@ class _Reader:
             if value and name not in known | {"limit", "offset"}
         ]
         if foreign:
-            raise _refused(f"{_MALFORMED}: syntax error near '{foreign[0]}'")
+            raise refused(f"{_MALFORMED}: syntax error near '{foreign[0]}'")
         return select
 
     def _group_by(self, select: Node) -> Attribute | None:
@@ -160,11 +154,11 @@ class _Reader:
         if not group:
             return None
         if len(group.expressions) != 1:
-            raise _refused(f"{_NOT_SUPPORTED}: 'GROUP BY' clause supports only a single field")
+            raise refused(f"{NOT_SUPPORTED}: 'GROUP BY' clause supports only a single field")
         attribute = self._attribute(group.expressions[0])
         if attribute.field not in _GROUP_BY:
-            raise _refused(
-                f"{_NOT_SUPPORTED}: 'GROUP BY' clause is not supported for search attribute"
+            raise refused(
+                f"{NOT_SUPPORTED}: 'GROUP BY' clause is not supported for search attribute"
                 f" {attribute.name}"
             )
         return attribute
@@ -174,7 +168,7 @@ class _Reader:
     def _condition(self, node: Node) -> Condition:
         self._conditions_count += 1
         if self._conditions_count > CONDITIONS_MAX:
-            raise _refused(f"more than {CONDITIONS_MAX} conditions")
+            raise refused(f"more than {CONDITIONS_MAX} conditions")
         reader = self._readers.get(type(node))
         if reader is not None:
             return reader(node)
@@ -182,17 +176,17 @@ class _Reader:
         if type(node) in self._foreign:
             self._refuse_operator(node)
         if isinstance(node, exp.Column):
-            raise _refused(f"{_INVALID}: incomplete expression")
+            raise refused(f"{INVALID}: incomplete expression")
         if isinstance(node, exp.Star):
-            raise _refused(f"{_MALFORMED}: syntax error")
+            raise refused(f"{_MALFORMED}: syntax error")
         kind = "function expression" if isinstance(node, exp.Func) else "expression of this type"
-        raise _refused(f"{_NOT_SUPPORTED}: {kind}: {_shown(node)}")
+        raise refused(f"{NOT_SUPPORTED}: {kind}: {_shown(node)}")
 
     def _refuse_operator(self, node: Node) -> None:
         attribute = self._attribute(node.this)
         self._value(node.expression, attribute)
         name = self._foreign[type(node)]
-        raise _unsupported(f"NOT {name}" if node.args.get("negate") else name, attribute)
+        raise unsupported(f"NOT {name}" if node.args.get("negate") else name, attribute)
 
     def _joined(self, node: Node) -> Condition:
         joined = All if isinstance(node, self._grammar.exp.And) else Any
@@ -209,32 +203,32 @@ class _Reader:
         is_negated = operator is Operator.NOT_EQUAL
         if attribute.kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
             if not is_equality:
-                raise _unsupported(operator, attribute)
-            return Contains(attribute, (_text(value),), is_negated)
+                raise unsupported(operator, attribute)
+            return Contains(attribute, (text_of(value),), is_negated)
         if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
             if not is_equality:
-                raise _unsupported(operator, attribute)
-            return Mentions(attribute, _phrases(_text(value), attribute), is_negated)
+                raise unsupported(operator, attribute)
+            return Mentions(attribute, phrases_of(text_of(value), attribute), is_negated)
         return Compare(attribute, operator, value)
 
     def _in(self, node: Node) -> Condition:
         attribute = self._attribute(node.this)
         if node.args.get("query"):
-            raise _refused(f"{_INVALID}: unexpected value type: a subquery")
+            raise refused(f"{INVALID}: unexpected value type: a subquery")
         if node.args.get("field") or node.args.get("unnest") or not node.expressions:
-            raise _refused(f"{_MALFORMED}: syntax error near 'in'")
+            raise refused(f"{_MALFORMED}: syntax error near 'in'")
         values = tuple(self._value(each, attribute) for each in node.expressions)
         if attribute.kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:
-            return Contains(attribute, tuple(_text(value) for value in values))
+            return Contains(attribute, tuple(text_of(value) for value in values))
         if attribute.kind == Type.INDEXED_VALUE_TYPE_TEXT:
-            raise _unsupported("IN", attribute)
+            raise unsupported("IN", attribute)
         return OneOf(attribute, values)
 
     def _between(self, node: Node) -> Condition:
         attribute = self._attribute(node.this)
         if attribute.kind not in _WITH_RANGES:
-            raise _refused(
-                f"{_INVALID}: cannot do range condition on search attribute '{attribute.name}'"
+            raise refused(
+                f"{INVALID}: cannot do range condition on search attribute '{attribute.name}'"
                 f" of type {TYPE_NAMES[attribute.kind]}"
             )
         low = self._value(node.args["low"], attribute)
@@ -245,10 +239,10 @@ class _Reader:
         value = self._value(node.expression, attribute)
         name = "not starts_with" if node.args.get("negate") else "starts_with"
         if attribute.kind != Type.INDEXED_VALUE_TYPE_KEYWORD:
-            raise _unsupported(name.upper(), attribute)
+            raise unsupported(name.upper(), attribute)
         if not isinstance(value, str):
-            raise _refused(
-                f'{_INVALID}: right-hand side of "{name}" operator must be a literal string'
+            raise refused(
+                f'{INVALID}: right-hand side of "{name}" operator must be a literal string'
                 f" (got: {node.expression.name or _shown(node.expression)})"
             )
         return StartsWith(attribute, value)
@@ -257,10 +251,10 @@ class _Reader:
         attribute = self._attribute(node.this)
         exp = self._grammar.exp
         if not isinstance(node.expression, exp.Null | exp.Boolean):
-            raise _refused(_MALFORMED)
+            raise refused(_MALFORMED)
         if not isinstance(node.expression, exp.Null):
-            raise _refused(
-                f"{_INVALID}: 'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'"
+            raise refused(
+                f"{INVALID}: 'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'"
             )
         return IsNull(attribute)
 
@@ -268,11 +262,11 @@ class _Reader:
 
     def _attribute(self, node: Node) -> Attribute:
         if not isinstance(node, self._grammar.exp.Column):
-            raise _refused(f"{_INVALID}: must be a column name but was {_shown(node)}")
+            raise refused(f"{INVALID}: must be a column name but was {_shown(node)}")
         name = ".".join(part.name for part in node.parts)
         attribute = find(name, self._custom)
         if attribute is None:
-            raise _refused(f"invalid search attribute: {name}")
+            raise refused(f"invalid search attribute: {name}")
         if attribute.field == NAMESPACE_DIVISION:
             self._sees_divisions = True
         return attribute
@@ -280,23 +274,23 @@ class _Reader:
     def _value(self, node: Node, attribute: Attribute) -> Value:
         exp = self._grammar.exp
         if isinstance(node, exp.Boolean):
-            return _checked(attribute, bool(node.this))
+            return checked(attribute, bool(node.this))
         if isinstance(node, exp.Literal):
             text: str = node.this
-            return _checked(attribute, text if node.is_string else _number(text))
+            return checked(attribute, text if node.is_string else number_of(text))
         is_negative = isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal)
         if is_negative and not node.this.is_string:
-            return _checked(attribute, _number(f"-{node.this.this}"))
+            return checked(attribute, number_of(f"-{node.this.this}"))
         if isinstance(node, exp.HexString | exp.Placeholder):
-            raise _refused(f'{_INVALID}: unable to parse value "{_shown(node)}"')
+            raise refused(f'{INVALID}: unable to parse value "{_shown(node)}"')
         if isinstance(node, exp.Column):
-            raise _refused(
-                f"{_NOT_SUPPORTED}: column name on the right side of comparison expression"
+            raise refused(
+                f"{NOT_SUPPORTED}: column name on the right side of comparison expression"
                 f' (did you forget to quote "{_shown(node)}"?)'
             )
         if isinstance(node, exp.Func):
-            raise _refused(f"{_NOT_SUPPORTED}: nested func")
-        raise _refused(f"{_INVALID}: unexpected value type: {_shown(node)}")
+            raise refused(f"{NOT_SUPPORTED}: nested func")
+        raise refused(f"{INVALID}: unexpected value type: {_shown(node)}")
 
 
 def _place(error: Node, before: int) -> str:
@@ -322,100 +316,6 @@ def _flat(node: Node, kind: Node) -> Iterator[Node]:
         left = left.this
     yield left
     yield from reversed(right)
-
-
-def _number(text: str) -> int | float:
-    try:
-        number = int(text)
-    except ValueError:
-        return float(text)
-    return number if -INT64_MAX - 1 <= number <= INT64_MAX else float(number)
-
-
-def _checked(attribute: Attribute, value: Value) -> Value:
-    """Return a literal as what its attribute is compared with. Raises `Rejected` if it has the wrong type."""
-    if not isinstance(value, bool):
-        if attribute.field == "ExecutionStatus":
-            return _status(attribute, value)
-        if attribute.field == "ExecutionDuration":
-            return _duration(attribute, value)
-    kind = attribute.kind
-    if kind in _TEXTS and isinstance(value, str):
-        return cleaned(value)
-    if kind == Type.INDEXED_VALUE_TYPE_BOOL and isinstance(value, bool):
-        return value
-    if kind in (Type.INDEXED_VALUE_TYPE_INT, Type.INDEXED_VALUE_TYPE_DOUBLE) and type(value) in (
-        int,
-        float,
-    ):
-        return value
-    if kind == Type.INDEXED_VALUE_TYPE_DATETIME:
-        if type(value) is int:
-            return value
-        if isinstance(value, str):
-            found = time_ns(value)
-            if found is None:
-                raise _refused(f"{_INVALID}: unable to parse datetime '{value}'")
-            return found
-    raise _refused(
-        f"{_INVALID}: invalid value type for search attribute {attribute.name}"
-        f" of type {TYPE_NAMES[kind]}: {_as_go(value)}"
-    )
-
-
-def _status(attribute: Attribute, value: str | int | float) -> int:
-    if isinstance(value, float):
-        raise _refused(
-            f"{_INVALID}: unexpected value type float64 for search attribute {attribute.field}"
-        )
-    found = status(value)
-    if found is None:
-        shown = f"'{value}'" if isinstance(value, str) else value
-        raise _refused(f"{_INVALID}: invalid ExecutionStatus value {shown}")
-    return found
-
-
-def _duration(attribute: Attribute, value: str | int | float) -> int:
-    if isinstance(value, float):
-        raise _refused(
-            f"{_INVALID}: unexpected value type float64 for search attribute {attribute.field}"
-        )
-    found = duration_ns(value) if isinstance(value, str) else value
-    if found is None:
-        raise _refused(
-            f"{_INVALID}: invalid duration value for search attribute {attribute.field}: {value}"
-        )
-    return found
-
-
-def _text(value: Value) -> str:
-    assert isinstance(value, str)
-    return value
-
-
-def _phrases(text: str, attribute: Attribute) -> tuple[str, ...]:
-    parts = [part for part in text.split(" ") if part]
-    if not parts:
-        raise _refused(
-            f"{_INVALID}: no tokens found filtering on Text type search attribute {attribute.name}"
-        )
-    # A part without a letter is in no text.
-    return tuple(phrase for part in parts if (phrase := words(part)) != " ")
-
-
-def _unsupported(operator: str, attribute: Attribute) -> Rejected:
-    return _refused(
-        f"{_NOT_SUPPORTED}: operator '{operator}' not supported for {TYPE_NAMES[attribute.kind]}"
-        f" type search attribute '{attribute.name}'"
-    )
-
-
-def _as_go(value: Value) -> str:
-    if isinstance(value, bool):
-        return f"{str(value).lower()} (type: bool)"
-    if isinstance(value, str):
-        return f'"{value}" (type: string)'
-    return f"{value} (type: {'int64' if isinstance(value, int) else 'float64'})"
 
 
 def _shown(node: Node) -> str:

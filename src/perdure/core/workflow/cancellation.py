@@ -10,7 +10,7 @@ from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.lifecycle.execution import check_first_run
+from perdure.core.workflow.lifecycle.close import check_first_run
 from perdure.core.workflow.signals import check_parent
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled

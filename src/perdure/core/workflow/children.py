@@ -7,7 +7,6 @@ is acknowledged. A request carries the id of the initiating event, so that what 
 from dataclasses import dataclass
 
 from temporalio.api.command.v1 import Command, StartChildWorkflowExecutionCommandAttributes
-from temporalio.api.common.v1 import Priority, WorkflowExecution
 from temporalio.api.enums.v1 import (
     CommandType,
     EventType,
@@ -16,11 +15,8 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.history.v1 import (
     HistoryEvent,
     StartChildWorkflowExecutionInitiatedEventAttributes,
-    WorkflowExecutionStartedEventAttributes,
 )
-from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
-from perdure.core.errors import Code, Rejected
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import Effect
 from perdure.core.execution.request import Request
@@ -31,6 +27,7 @@ from perdure.core.workflow.child_options import (
     check_command,
     initiated_attributes,
 )
+from perdure.core.workflow.child_outcomes import CLOSING_EVENTS, closed_event
 from perdure.core.workflow.effects import (
     AskChild,
     ReleaseChild,
@@ -39,8 +36,9 @@ from perdure.core.workflow.effects import (
 )
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
+from perdure.core.workflow.pending import PendingChild
 from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
-from perdure.core.workflow.state import PendingChild, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
 _CHILD_BYTES = 120
@@ -139,7 +137,7 @@ def child_closed(step: HistoryStep, request: RecordChildClosed) -> str:
     if not child.run_id:
         # The child was faster than the news that it had started.
         _record_started(step, child, request.first_run_id)
-    event = _closed_event(request.event)
+    event = closed_event(request.event)
     attributes = attributes_of(event)
     attributes.namespace = child.namespace or step.state.namespace
     attributes.namespace_id = child.namespace_id or step.state.namespace_id
@@ -187,52 +185,6 @@ def start_child(step: HistoryStep, command: Command, completed_event_id: int) ->
 
 
 # What other concepts use
-
-
-def start_request(outgoing: StartChild) -> StartWorkflowExecutionRequest:
-    """Return what a client would have to send to start the child."""
-    initiated = StartChildWorkflowExecutionInitiatedEventAttributes.FromString(outgoing.attributes)
-    request = StartWorkflowExecutionRequest(
-        namespace=initiated.namespace,
-        workflow_id=initiated.workflow_id,
-        workflow_type=initiated.workflow_type,
-        task_queue=initiated.task_queue,
-        workflow_task_timeout=initiated.workflow_task_timeout,
-        workflow_id_reuse_policy=initiated.workflow_id_reuse_policy,
-        cron_schedule=initiated.cron_schedule,
-        request_id=outgoing.request_id,
-    )
-    for part in (
-        "workflow_execution_timeout",
-        "workflow_run_timeout",
-        "input",
-        "header",
-        "memo",
-        "search_attributes",
-        "retry_policy",
-    ):
-        if initiated.HasField(part):
-            getattr(request, part).CopyFrom(getattr(initiated, part))
-    priority = Priority.FromString(outgoing.priority)
-    priority.MergeFrom(initiated.priority)
-    if priority.ByteSize():
-        request.priority.CopyFrom(priority)
-    return request
-
-
-def with_parent(
-    attributes: WorkflowExecutionStartedEventAttributes,
-    outgoing: StartChild,
-    parent_namespace_id: str,
-    parent: WorkflowExecution,
-) -> None:
-    """Write into the child's started event whose child it is."""
-    attributes.parent_workflow_namespace = outgoing.parent_namespace
-    attributes.parent_workflow_namespace_id = parent_namespace_id
-    attributes.parent_workflow_execution.CopyFrom(parent)
-    attributes.parent_initiated_event_id = outgoing.initiated_event_id
-    attributes.root_workflow_execution.workflow_id = outgoing.root_workflow_id
-    attributes.root_workflow_execution.run_id = outgoing.root_run_id
 
 
 def on_close(step: HistoryStep) -> None:
@@ -293,48 +245,6 @@ def _record_started(step: HistoryStep, child: PendingChild, run_id: str) -> None
     if initiated.HasField("header"):
         attributes.header.CopyFrom(initiated.header)
     step.record_or_buffer(event)
-
-
-#: How a child ends → the event of the parent, and what is carried over.
-_OUTCOMES = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: (
-        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
-        ("result",),
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: (
-        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
-        ("failure", "retry_state"),
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: (
-        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
-        ("details",),
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: (
-        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
-        (),
-    ),
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: (
-        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
-        ("retry_state",),
-    ),
-}
-#: Events that tell a parent of a child's end.
-CLOSING_EVENTS = frozenset(event_type for event_type, _ in _OUTCOMES.values())
-
-
-def _closed_event(closing: HistoryEvent) -> HistoryEvent:
-    outcome = _OUTCOMES.get(closing.event_type)
-    if outcome is None:
-        raise Rejected(Code.INTERNAL, f"a child cannot end by event {closing.event_type}")
-    event_type, parts = outcome
-    event = new_event(event_type)
-    from_child, to_parent = attributes_of(closing), attributes_of(event)
-    for part in parts:
-        if part == "retry_state":
-            to_parent.retry_state = from_child.retry_state
-        elif from_child.HasField(part):
-            getattr(to_parent, part).CopyFrom(getattr(from_child, part))
-    return event
 
 
 # How records change the state

@@ -11,28 +11,27 @@ from temporalio.api.enums.v1 import (
     WorkflowTaskFailedCause,
 )
 from temporalio.api.failure.v1 import Failure
-from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskCompletedEventAttributes
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
 
 from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
-from perdure.core.times import timestamp_ns
 from perdure.core.workflow import (
     completion_pages,
     queries,
-    updates,
+    update_messages,
 )
-from perdure.core.workflow.activities import attempts
 from perdure.core.workflow.activities import commands as activity_commands
-from perdure.core.workflow.activities.attempt_records import offer
-from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity, eager_request_id
+from perdure.core.workflow.activities.attempts import ActivityTask
+from perdure.core.workflow.activities.eager import start_all
+from perdure.core.workflow.command_order import NOT_YET, camel, check_order
 from perdure.core.workflow.completion_pages import Page, PageKept
 from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
-from perdure.core.workflow.lifecycle import execution
+from perdure.core.workflow.lifecycle import close
 from perdure.core.workflow.records import StickySet
-from perdure.core.workflow.state import ResetPoint, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.fail import record_failed, record_timed_out
 from perdure.core.workflow.tasks.schedule import (
@@ -45,23 +44,8 @@ from perdure.core.workflow.tasks.schedule import (
     schedule_speculative,
 )
 from perdure.core.workflow.tasks.start import StartWorkflowTask, TaskStarted, start_task
-from perdure.core.workflow.updates import Inbox
-
-#: Temporal: the default of history.historyMaxAutoResetPoints. Records are applied without regard to settings.
-_RESET_POINTS_MAX = 20
-#: What eager activities bring to the answer, besides a single larger one: clients of gRPC take 4 MiB by default.
-EAGER_BYTES_MAX = 1024 * 1024
-_CLOSING = {
-    CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
-    CommandType.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
-    CommandType.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION,
-    CommandType.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
-}
-#: Commands of features that are still to be built, refused by name. Each is a later concept file.
-_NOT_YET = {
-    CommandType.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION: "Nexus operations",
-    CommandType.COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION: "Nexus operations",
-}
+from perdure.core.workflow.update_messages import Inbox
+from perdure.core.workflow.worker_builds import note_reset_point, note_version
 
 # What can be asked
 
@@ -119,7 +103,7 @@ def complete(
         if not isinstance(kept, CompleteWorkflowTask):
             return kept
         request = kept
-    _check_sequence(step, request)
+    check_order(step, request.commands, request.messages)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
     step.make_normal(*_who(request))
@@ -147,7 +131,7 @@ def complete(
     had_buffered = bool(step.state.buffered)
     release(step)
     queries.answer(step, dict(request.query_results))
-    updates.conclude(step, inbox.news, is_heartbeat=request.force_new_task)
+    update_messages.conclude(step, inbox.news, is_heartbeat=request.force_new_task)
     new_task = None
     wants_task = request.force_new_task or had_buffered or bool(step.in_flight.updates)
     if step.state.is_paused:
@@ -197,7 +181,7 @@ def _leaves_no_trace(step: HistoryStep, request: CompleteWorkflowTask) -> bool:
     unseen = step.state.next_event_id - (step.state.previous_started_event_id + 2)
     if unseen > (step.environment.limits.max_seen_again_events if request.can_see_again else 0):
         return False
-    return updates.only_rejects(request.messages)
+    return update_messages.only_rejects(request.messages)
 
 
 def _discard(
@@ -215,7 +199,7 @@ def _discard(
         return _refuse(step, request, error, identity)
     release(step)
     queries.answer(step, dict(request.query_results))
-    updates.conclude(step, inbox.news, is_heartbeat=False)
+    update_messages.conclude(step, inbox.news, is_heartbeat=False)
     new_task = None
     if step.in_flight.updates:
         new_task = _next_task(step, request, 0)
@@ -224,24 +208,6 @@ def _discard(
     else:
         queries.release_unanswered(step)
     return TaskCompleted(new_task, reset_to_event_id=step.state.previous_started_event_id)
-
-
-def _check_sequence(step: HistoryStep, request: CompleteWorkflowTask) -> None:
-    """Temporal: a wrong order is refused outright; the worker keeps the task."""
-    commands = request.commands
-    if not all(message.HasField("body") for message in request.messages):
-        raise invalid_argument("nil message body")
-    for index, command in enumerate(commands):
-        kind = command.command_type
-        is_known = kind in step.commands or kind in _NOT_YET
-        if not is_known and kind != CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
-            raise invalid_argument(f"unknown command type: {_camel(CommandType, kind)}")
-        if kind in _CLOSING and index < len(commands) - 1:
-            names = ", ".join(_camel(CommandType, each.command_type) for each in commands)
-            raise invalid_argument(
-                f"invalid command sequence: [{names}],"
-                f" command {_camel(CommandType, kind)} must be the last command."
-            )
 
 
 def _check_binary(request: CompleteWorkflowTask) -> None:
@@ -273,13 +239,13 @@ def _carry_out(
     eager: list[int] = []
     for command in request.commands:
         if command.command_type == CommandType.COMMAND_TYPE_PROTOCOL_MESSAGE:
-            _take_message(step, command, inbox)
+            inbox.take(step, command)
             continue
         handler = step.commands.get(command.command_type)
         if handler is None:
             raise BadCommand(
                 WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
-                f"{_NOT_YET[command.command_type]} are not implemented",
+                f"{NOT_YET[command.command_type]} are not implemented",
             )
         first_new_id = step.state.next_event_id
         handler(step, command, completed_event_id)
@@ -287,27 +253,7 @@ def _carry_out(
         if activity_commands.is_eager(step, command.schedule_activity_task_command_attributes):
             eager.append(first_new_id)
     inbox.take_rest(step)
-    return _eager_tasks(step, eager, request)
-
-
-def _eager_tasks(
-    step: HistoryStep, event_ids: list[int], request: CompleteWorkflowTask
-) -> list[ActivityTask]:
-    """Start activities for the worker that completed the workflow task, as far as its answer has room for them."""
-    tasks: list[ActivityTask] = []
-    size = 0
-    for event_id in event_ids:
-        activity = step.state.activities.get(event_id)
-        if activity is None or step.state.is_paused:
-            continue
-        size += len(activity.attributes)
-        if tasks and size > EAGER_BYTES_MAX:
-            offer(step, activity)
-            continue
-        task = attempts.start(step, _eager_start(step, event_id, request))
-        # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
-        tasks.append(replace(task, run_priority=None))
-    return tasks
+    return start_all(step, eager, attributes.identity, request.completion_id)
 
 
 def _label(step: HistoryStep, command: Command, event_id: int) -> None:
@@ -320,21 +266,6 @@ def _label(step: HistoryStep, command: Command, event_id: int) -> None:
     if command.HasField("user_metadata"):
         event.user_metadata.CopyFrom(command.user_metadata)
     event.event_group_markers.extend(command.event_group_markers)
-
-
-def _take_message(step: HistoryStep, command: Command, inbox: Inbox) -> None:
-    if not command.HasField("protocol_message_command_attributes"):
-        raise BadCommand(
-            WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE,
-            "ProtocolMessageCommandAttributes is not set on ProtocolMessageCommand.",
-        )
-    inbox.take(step, command.protocol_message_command_attributes.message_id)
-
-
-def _eager_start(step: HistoryStep, event_id: int, request: CompleteWorkflowTask) -> StartActivity:
-    attributes = request.event.workflow_task_completed_event_attributes
-    request_id = eager_request_id(request.completion_id or step.environment.fresh_id(), event_id)
-    return StartActivity(event_id, 1, attributes.identity, request_id)
 
 
 def _next_task(
@@ -373,12 +304,12 @@ def _refuse(
     step: HistoryStep, request: CompleteWorkflowTask, error: BadCommand, identity: str
 ) -> Rejected:
     unhandled = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-    name = _camel(WorkflowTaskFailedCause, error.cause)
+    name = camel(WorkflowTaskFailedCause, error.cause)
     message = name if error.cause == unhandled else f"{name}: {error.message}"
     refusal = invalid_argument(message)
     task = step.state.workflow_task
     assert task is not None
-    updates.task_failed(step)
+    update_messages.task_failed(step)
     if task.attempt > 1 and error.cause != unhandled:
         # Temporal: a task that keeps failing is left to time out, so that it is not tried in a tight loop.
         return refusal
@@ -393,7 +324,7 @@ def _refuse(
         binary_checksum=attributes.binary_checksum,
     )
     if error.is_final:
-        execution.record_terminated(step, message, None, HISTORY_SERVICE)
+        close.record_terminated(step, message, None, HISTORY_SERVICE)
         return refusal
     if step.state.is_paused:
         step.flush()
@@ -410,19 +341,6 @@ def _give_up_heartbeats(step: HistoryStep) -> Rejected:
     return Rejected(Code.NOT_FOUND, "workflow task heartbeat timeout")
 
 
-def _camel(enum: object, value: int) -> str:
-    """Temporal: error texts name an enum's value in camel case, without the enum's own name."""
-    if enum is CommandType:
-        if value not in CommandType.values():
-            return str(value)
-        name = CommandType.Name(CommandType.ValueType(value)).removeprefix("COMMAND_TYPE_")
-    else:
-        name = WorkflowTaskFailedCause.Name(WorkflowTaskFailedCause.ValueType(value)).removeprefix(
-            "WORKFLOW_TASK_FAILED_CAUSE_"
-        )
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
 # How records change the state
 
 
@@ -434,35 +352,8 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     state.workflow_task_attempt = 1
     state.failed_task_count = 0
     state.worker_deployment_name = attributes.worker_deployment_name
-    _note_version(state, attributes, is_first=is_first)
-    build_id, checksum = attributes.worker_version.build_id, attributes.binary_checksum
-    if checksum and checksum not in state.binary_checksums:
-        state.binary_checksums.append(checksum)
-    known = {(point.build_id, point.binary_checksum) for point in state.reset_points}
-    if (build_id, checksum) not in known:
-        state.reset_points.append(
-            ResetPoint(
-                build_id=build_id,
-                binary_checksum=checksum,
-                run_id=state.run_id,
-                first_workflow_task_completed_id=event.event_id,
-                created_at_ns=timestamp_ns(event.event_time),
-            )
-        )
-        del state.reset_points[:-_RESET_POINTS_MAX]
-
-
-def _note_version(
-    state: RunState, attributes: WorkflowTaskCompletedEventAttributes, *, is_first: bool
-) -> None:
-    says = attributes.HasField("worker_version")
-    build_id = attributes.worker_version.build_id
-    state.last_worker_version = attributes.worker_version.SerializeToString() if says else None
-    if "" in state.build_ids:
-        state.build_ids.remove("")
-    # Temporal: a version without a build counts as a build until the second task is completed.
-    if build_id not in state.build_ids and (build_id or (says and is_first)):
-        state.build_ids.append(build_id)
+    note_version(state, attributes, is_first=is_first)
+    note_reset_point(state, event)
 
 
 # What must hold

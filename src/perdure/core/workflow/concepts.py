@@ -16,21 +16,24 @@ from perdure.core.workflow import (
     timers,
     updates,
 )
-from perdure.core.workflow.activities import attempts, control, option_changes, timeouts
+from perdure.core.workflow.activities import attempts, control, heartbeats, option_changes, timeouts
 from perdure.core.workflow.activities import commands as activity_commands
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.lifecycle import continue_as_new, deletion, execution, pause, reset
+from perdure.core.workflow.lifecycle import close, continue_as_new, deletion, pause, reset
+from perdure.core.workflow.lifecycle import start as start_run
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.tasks import fail, reported_problems, schedule, start
 
 CONCEPTS: tuple[Concept[HistoryStep, Run], ...] = (
-    execution.CONCEPT,
+    start_run.CONCEPT,
+    close.CONCEPT,
     schedule.CONCEPT,
     fail.CONCEPT,
     start.CONCEPT,
     completion.CONCEPT,
     timers.CONCEPT,
     attempts.CONCEPT,
+    heartbeats.CONCEPT,
     timeouts.CONCEPT,
     activity_commands.CONCEPT,
     option_changes.CONCEPT,

@@ -32,15 +32,9 @@ from perdure.core.execution.environment import Environment
 from perdure.core.limits import Limits
 from perdure.core.times import set_duration, set_timestamp
 from perdure.core.workflow.callbacks import is_due
+from perdure.core.workflow.pending import LeftPending, PendingActivity, WorkflowTask
 from perdure.core.workflow.started_task import StartedTask
-from perdure.core.workflow.state import (
-    CompletionCallback,
-    LeftPending,
-    PendingActivity,
-    Run,
-    RunState,
-    WorkflowTask,
-)
+from perdure.core.workflow.state import CompletionCallback, Run, RunState
 from perdure.core.workflow.versioning import described
 from perdure.core.workflow.visibility_fields import memo, search_attributes
 

@@ -26,9 +26,10 @@ from perdure.core.execution.request import Request
 from perdure.core.workflow.effects import CancelExternal, SignalExternal
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
+from perdure.core.workflow.pending import PendingExternal
 from perdure.core.workflow.reach import reached_namespace_id
 from perdure.core.workflow.records import ExternalRequested
-from perdure.core.workflow.state import PendingExternal, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_size, is_uuid
 

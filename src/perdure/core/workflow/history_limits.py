@@ -16,7 +16,7 @@ from perdure.core.errors import Rejected, invalid_argument
 from perdure.core.execution.step import Checkpoint
 from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.lifecycle.execution import record_terminated
+from perdure.core.workflow.lifecycle.close import record_terminated
 from perdure.core.workflow.state import InFlight
 from perdure.core.workflow.state_size import approximate_size, may_exceed
 from perdure.core.workflow.tasks.fail import record_failed

@@ -12,8 +12,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.execution.outcome import Timer
-from perdure.core.workflow import children as child_rules
-from perdure.core.workflow.lifecycle import execution
+from perdure.core.workflow import child_outcomes
+from perdure.core.workflow.lifecycle import close
 from perdure.core.workflow.records import Buffered
 from perdure.core.workflow.state import Run
 
@@ -47,9 +47,9 @@ def cause_of(what: object) -> str:
     if isinstance(what, Buffered):
         return cause_of(what.event)
     if isinstance(what, HistoryEvent):
-        if what.event_type in execution.CLOSING_EVENTS:
+        if what.event_type in close.CLOSING_EVENTS:
             return RUN_CLOSES
-        if what.event_type in child_rules.CLOSING_EVENTS:
+        if what.event_type in child_outcomes.CLOSING_EVENTS:
             return CHILD_CLOSES
         return EventType.Name(what.event_type).removeprefix("EVENT_TYPE_")
     return f"timer {what.kind.name}" if isinstance(what, Timer) else type(what).__name__

@@ -15,8 +15,9 @@ from perdure.core.execution.request import Request
 from perdure.core.workflow.activities.attempt_records import begin_after_reset, offer, timeouts
 from perdure.core.workflow.activities.attempts import eager_request_id
 from perdure.core.workflow.history_step import HistoryStep
+from perdure.core.workflow.pending import PendingActivity
 from perdure.core.workflow.records import ActivityReturned
-from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks import schedule
 from perdure.core.workflow.tasks.timers import task_timers
 

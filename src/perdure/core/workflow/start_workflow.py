@@ -20,9 +20,9 @@ from perdure.core.errors import Rejected
 from perdure.core.execution.decision import BusinessIdRequest, Decision
 from perdure.core.execution.environment import Environment
 from perdure.core.execution.request import Request
-from perdure.core.workflow.children import with_parent
+from perdure.core.workflow.child_start import with_parent
 from perdure.core.workflow.effects import StartChild
-from perdure.core.workflow.lifecycle.execution import replaced_by
+from perdure.core.workflow.lifecycle.close import replaced_by
 from perdure.core.workflow.lifecycle.start_policy import (
     Start,
     StartNew,

@@ -9,8 +9,9 @@ from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
+from perdure.core.workflow.pending import PendingTimer
 from perdure.core.workflow.records import Unbuffered
-from perdure.core.workflow.state import PendingTimer, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import check_id, duration_fault
 

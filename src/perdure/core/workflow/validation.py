@@ -11,7 +11,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from perdure.core.limits import RetryDefaults
 from perdure.core.times import SECOND_NS, duration_ns
 from perdure.core.workflow.history_step import BadCommand
-from perdure.core.workflow.state import RetryPolicy
+from perdure.core.workflow.pending import RetryPolicy
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: PostgreSQL has no text with it in it.

@@ -37,9 +37,8 @@ from perdure.core.workflow.activities.attempts import (
     CancelActivity,
     CompleteActivity,
     FailActivity,
-    HeartbeatActivity,
-    HeartbeatReply,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity, HeartbeatReply
 from perdure.frontend.call import Call
 from perdure.frontend.context import Context
 from perdure.frontend.deployments.worker_versions import check_poller

@@ -9,12 +9,8 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.query.v1 import WorkflowQueryResult
 
 from perdure.core.limits import Limits
-from perdure.core.workflow.activities.attempts import (
-    CancelActivity,
-    CompleteActivity,
-    FailActivity,
-    HeartbeatActivity,
-)
+from perdure.core.workflow.activities.attempts import CancelActivity, CompleteActivity, FailActivity
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.failures import (
     TOO_LARGE_CANCEL_DETAILS,
     TOO_LARGE_HEARTBEAT,

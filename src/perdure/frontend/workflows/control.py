@@ -20,7 +20,7 @@ from perdure.core.errors import Code, Rejected, invalid_argument
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.limits import Limits
 from perdure.core.workflow.cancellation import RequestCancel
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.lifecycle.pause import Pause, Unpause
 from perdure.core.workflow.signals import Signal
 from perdure.frontend.call import Call

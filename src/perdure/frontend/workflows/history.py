@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import (
 from perdure.core.errors import invalid_argument
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.limits import Limits
-from perdure.core.workflow.lifecycle.execution import TIMED_OUT
+from perdure.core.workflow.lifecycle.close import TIMED_OUT
 from perdure.core.workflow.records import encode_events
 from perdure.core.workflow.views import HistoryEnd, ReadHistoryEnd
 from perdure.frontend.call import Call

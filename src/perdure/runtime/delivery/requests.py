@@ -27,6 +27,7 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.request import Request
 from perdure.core.workflow.cancellation import RequestCancel
+from perdure.core.workflow.child_start import start_request
 from perdure.core.workflow.children import (
     AcknowledgeChildOpen,
     AcknowledgeChildReleased,
@@ -34,7 +35,6 @@ from perdure.core.workflow.children import (
     RecordChildClosed,
     RecordChildNotStarted,
     RecordChildStarted,
-    start_request,
 )
 from perdure.core.workflow.effects import (
     AskChild,
@@ -50,7 +50,7 @@ from perdure.core.workflow.external_workflows import (
     RecordExternalCancelRequested,
     RecordExternalSignaled,
 )
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.start_workflow import StartedBy, StartWorkflow, child_policies
 from perdure.core.workflow.views import ReadChainLink

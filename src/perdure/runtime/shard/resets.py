@@ -8,7 +8,7 @@ from temporalio.api.history.v1 import History, HistoryEvent
 
 from perdure.core.errors import Rejected, invalid_argument, unavailable
 from perdure.core.execution.key import ExecutionKey
-from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.reset import (
     NoteReset,
     Rebuild,

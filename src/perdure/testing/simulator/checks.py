@@ -16,7 +16,7 @@ from temporalio.api.history.v1 import History
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.execution.outcome import Effect
 from perdure.core.workflow import machine
-from perdure.core.workflow.children import CLOSING_EVENTS
+from perdure.core.workflow.child_outcomes import CLOSING_EVENTS
 from perdure.core.workflow.effects import (
     OUTGOING_REQUESTS,
     DispatchActivityTask,

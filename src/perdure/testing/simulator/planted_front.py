@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from perdure.core.workflow.activities.attempts import HeartbeatActivity
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.options_update import UpdateOptions
 from perdure.dynamic_config import DynamicConfig
 from perdure.frontend.rate_limits import RateLimits

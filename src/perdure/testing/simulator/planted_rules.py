@@ -8,19 +8,21 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.workflow import (
-    children,
+    child_outcomes,
+    command_order,
     completion,
     machine,
+    update_messages,
     updates,
 )
 from perdure.core.workflow.effects import AnswerUpdate
 from perdure.core.workflow.lifecycle import (
+    close,
     continue_as_new,
-    execution,
     next_run,
     reset,
 )
-from perdure.core.workflow.lifecycle.execution import Terminate
+from perdure.core.workflow.lifecycle.close import Terminate
 
 Plant = Callable[[], Any]
 
@@ -56,7 +58,7 @@ def _reset_run_goes_on() -> Any:
     original = machine.REQUESTS[Terminate]
 
     def terminate(step: Any, request: Any) -> Any:
-        return None if request.identity == execution.RESETTER else original(step, request)
+        return None if request.identity == close.RESETTER else original(step, request)
 
     return patch.dict(machine.REQUESTS, {Terminate: terminate})
 
@@ -91,7 +93,7 @@ def _childs_end_comes_twice() -> Any:
     def ended(state: Any, event: HistoryEvent) -> None:
         """It stays."""
 
-    kinds = dict.fromkeys(children.CLOSING_EVENTS, ended)
+    kinds = dict.fromkeys(child_outcomes.CLOSING_EVENTS, ended)
     return patch.dict(machine.APPLIERS, kinds)
 
 
@@ -113,21 +115,21 @@ def _update_is_not_known_again() -> Any:
 
 def _update_is_answered_too_early() -> Any:
     """Its callers get an answer as soon as it is accepted, as if that were its end."""
-    original = updates._accept
+    original = update_messages._accept
 
     def accept(step: Any, update_id: str, place: str, acceptance: Any, news: Any) -> None:
         original(step, update_id, place, acceptance, news)
         step.emit(AnswerUpdate(update_id, updates.COMPLETED, b""))
 
-    return patch.object(updates, "_accept", accept)
+    return patch.object(update_messages, "_accept", accept)
 
 
 def _no_retry() -> Any:
-    return patch.object(execution, "after_failure", lambda step, failure: (0, None))
+    return patch.object(close, "after_failure", lambda step, failure: (0, None))
 
 
 def _schedule_ends_after_one_run() -> Any:
-    return patch.object(execution, "after_success", lambda step: None)
+    return patch.object(close, "after_success", lambda step: None)
 
 
 def _no_backoff() -> Any:
@@ -137,13 +139,13 @@ def _no_backoff() -> Any:
 
 def _signals_are_passed_over_by_the_end() -> Any:
     """A worker may end the run although there are events that it has not seen."""
-    original = completion._check_sequence
+    original = command_order.check_order
 
-    def check(step: Any, *arguments: Any, **others: Any) -> Any:
+    def check(step: Any, *arguments: Any) -> None:
         step.state.buffered.clear()
-        return original(step, *arguments, **others)
+        original(step, *arguments)
 
-    return patch.object(completion, "_check_sequence", check)
+    return patch.object(completion, "check_order", check)
 
 
 def _continues_with_the_same_input() -> Any:

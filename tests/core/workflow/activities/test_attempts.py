@@ -9,9 +9,9 @@ from perdure.core.workflow.activities.attempts import (
     CancelActivity,
     CompleteActivity,
     FailActivity,
-    HeartbeatActivity,
     StartActivity,
 )
+from perdure.core.workflow.activities.heartbeats import HeartbeatActivity
 from perdure.core.workflow.effects import DispatchActivityTask
 from tests.build.commands import (
     cancel_activity,

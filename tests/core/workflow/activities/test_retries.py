@@ -12,7 +12,7 @@ from perdure.core.limits import RetryDefaults
 from perdure.core.workflow.activities.attempts import FailActivity
 from perdure.core.workflow.activities.retries import exponential_ns
 from perdure.core.workflow.effects import DispatchActivityTask
-from perdure.core.workflow.state import RetryPolicy
+from perdure.core.workflow.pending import RetryPolicy
 from perdure.core.workflow.validation import retry_policy_fault, with_defaults
 from tests.build.commands import cancel_activity, failure, payloads, schedule_activity
 from tests.core.workflow.run import OneRun, seconds

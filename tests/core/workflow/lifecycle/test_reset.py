@@ -9,7 +9,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import Rejected
 from perdure.core.workflow.children import RecordChildStarted
 from perdure.core.workflow.effects import AskChild, TellParent
-from perdure.core.workflow.lifecycle.execution import RESETTER, Terminate
+from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
 from tests.build.commands import (
     schedule_activity,

@@ -11,8 +11,9 @@ from perdure.core.workflow.effects import DispatchActivityTask, fairness_of
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.failures import too_large
 from perdure.core.workflow.history_step import HistoryStep
+from perdure.core.workflow.pending import PendingActivity
 from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried
-from perdure.core.workflow.state import PendingActivity, RunState
+from perdure.core.workflow.state import RunState
 
 #: SDKs send a heartbeat when four fifths of its timeout are over: it has at least this long to arrive.
 _HEARTBEAT_MARGIN_NS = 500_000_000

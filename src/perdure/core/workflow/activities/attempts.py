@@ -37,8 +37,9 @@ from perdure.core.workflow.activities.retries import verdict
 from perdure.core.workflow.effects import DispatchActivityTask
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.records import ActivityHeartbeat, ActivityRetried, ActivityStarted
-from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.pending import PendingActivity
+from perdure.core.workflow.records import ActivityRetried, ActivityStarted
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 from perdure.core.workflow.validation import retry_policy
 
@@ -122,20 +123,6 @@ class CancelActivity(Request[None]):
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReply:
-    cancel_requested: bool
-    is_paused: bool = False
-    was_reset: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatActivity(Request[HeartbeatReply]):
-    ref: ActivityRef
-    details: Payloads | None
-    identity: str
-
-
 def start(step: HistoryStep, request: StartActivity) -> ActivityTask:
     step.check_open()
     activity = step.state.activities.get(request.scheduled_event_id)
@@ -179,7 +166,7 @@ def start_attempt(step: HistoryStep, activity: PendingActivity, request: StartAc
 
 def complete(step: HistoryStep, request: CompleteActivity) -> None:
     # Temporal: an activity may be completed by its id before any worker has started it.
-    activity = _find(step, request.ref, must_be_started=not request.ref.activity_id)
+    activity = find(step, request.ref, must_be_started=not request.ref.activity_id)
     started_event_id = record_started(
         step,
         activity,
@@ -198,7 +185,7 @@ def complete(step: HistoryStep, request: CompleteActivity) -> None:
 
 
 def fail(step: HistoryStep, request: FailActivity) -> None:
-    activity = _find(step, request.ref)
+    activity = find(step, request.ref)
     if request.last_heartbeat_details is not None:
         note_heartbeat(step, activity, request.last_heartbeat_details, request.identity)
     failure = request.failure if request.failure is not None else Failure()
@@ -220,7 +207,7 @@ def fail(step: HistoryStep, request: FailActivity) -> None:
 
 
 def cancel(step: HistoryStep, request: CancelActivity) -> None:
-    activity = _find(step, request.ref)
+    activity = find(step, request.ref)
     if not activity.cancel_requested_event_id:
         raise Rejected(
             Code.INVALID_ARGUMENT,
@@ -237,20 +224,10 @@ def cancel(step: HistoryStep, request: CancelActivity) -> None:
     ensure_scheduled(step)
 
 
-def heartbeat(step: HistoryStep, request: HeartbeatActivity) -> HeartbeatReply:
-    activity = _find(step, request.ref)
-    note_heartbeat(step, activity, request.details, request.identity)
-    return HeartbeatReply(
-        cancel_requested=activity.cancel_requested_event_id > 0,
-        is_paused=activity.paused_at_ns > 0,
-        was_reset=activity.was_reset,
-    )
-
-
 _NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
 
 
-def _find(step: HistoryStep, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
+def find(step: HistoryStep, ref: ActivityRef, *, must_be_started: bool = True) -> PendingActivity:
     state = step.state
     step.check_open()
     scheduled_event_id = ref.scheduled_event_id
@@ -316,14 +293,6 @@ def started(state: RunState, record: ActivityStarted) -> None:
     activity.started_at_ns = record.started_at_ns
     activity.request_id = record.request_id
     activity.started_identity = record.identity
-
-
-def beaten(state: RunState, record: ActivityHeartbeat) -> None:
-    activity = state.activities[record.scheduled_event_id]
-    activity.last_heartbeat_at_ns = record.at_ns
-    activity.heartbeat_details = record.details
-    activity.has_heartbeat_details = record.has_details
-    activity.last_worker_identity = record.identity or activity.last_worker_identity
 
 
 def retried(state: RunState, record: ActivityRetried) -> None:
@@ -400,7 +369,6 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
         CompleteActivity: complete,
         FailActivity: fail,
         CancelActivity: cancel,
-        HeartbeatActivity: heartbeat,
     },
     timers={TimerKind.ACTIVITY_RETRY: retry_due},
     appliers={
@@ -408,7 +376,6 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
         EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: cancel_requested,
         **dict.fromkeys(ENDS, ended),
         ActivityStarted: started,
-        ActivityHeartbeat: beaten,
         ActivityRetried: retried,
     },
     pending_timers=pending_timers,

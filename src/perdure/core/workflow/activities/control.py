@@ -20,6 +20,7 @@ from perdure.core.workflow.activities.attempt_records import (
 )
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import is_known, remember
+from perdure.core.workflow.pending import PendingActivity
 from perdure.core.workflow.records import (
     ActivityChanged,
     ActivityPaused,
@@ -27,7 +28,7 @@ from perdure.core.workflow.records import (
     ActivityReset,
     ActivityUnpaused,
 )
-from perdure.core.workflow.state import PendingActivity, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 
 PAUSE_INFO = "TemporalPauseInfo"
 _NOT_FOUND = (

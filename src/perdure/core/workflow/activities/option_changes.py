@@ -28,8 +28,9 @@ from perdure.core.workflow.activities.options import fill_timeouts
 from perdure.core.workflow.activities.retries import exponential_ns
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.known_requests import is_known, remember
+from perdure.core.workflow.pending import PendingActivity, RetryPolicy
 from perdure.core.workflow.records import ActivityChanged, ActivityPutOff
-from perdure.core.workflow.state import PendingActivity, RetryPolicy, Run, RunState
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.validation import retry_policy, retry_policy_fault, task_queue_fault
 
 # What can be asked

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.times import duration_ns
-from perdure.core.workflow.state import PendingActivity, RetryPolicy
+from perdure.core.workflow.pending import PendingActivity, RetryPolicy
 from perdure.core.workflow.validation import TIMEOUT_TYPE_NAMES, TIMEOUT_TYPE_PREFIX
 
 

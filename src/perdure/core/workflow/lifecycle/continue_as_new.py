@@ -16,7 +16,7 @@ from perdure.core.search_attributes import fault as search_attributes_fault
 from perdure.core.times import duration_ns, set_duration
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
-from perdure.core.workflow.lifecycle.execution import refuse_unhandled
+from perdure.core.workflow.lifecycle.close import refuse_unhandled
 from perdure.core.workflow.lifecycle.next_run import first_backoff_ns, follow, inherited
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.validation import (

@@ -9,7 +9,7 @@ from perdure.core.execution.request import Delete
 from perdure.core.workflow import children
 from perdure.core.workflow.events import HISTORY_SERVICE
 from perdure.core.workflow.history_step import HistoryStep
-from perdure.core.workflow.lifecycle.execution import record_terminated
+from perdure.core.workflow.lifecycle.close import record_terminated
 from perdure.core.workflow.records import DeletionRequested
 from perdure.core.workflow.state import Run, RunState
 

@@ -19,7 +19,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.errors import invalid_argument
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
-from perdure.core.workflow import children, options_update
+from perdure.core.workflow import child_outcomes, options_update
 from perdure.core.workflow.events import HISTORY_SERVICE, attributes_of, new_event
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import KNOWN_MAX
@@ -218,7 +218,7 @@ def _reapply(step: HistoryStep, event: HistoryEvent, excluded: frozenset[int]) -
 _OF_CHILDREN = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
-    *children.CLOSING_EVENTS,
+    *child_outcomes.CLOSING_EVENTS,
 }
 
 
@@ -255,7 +255,7 @@ def _copy(step: HistoryStep, event: HistoryEvent) -> None:
     copy.ClearField("event_id")
     copy.ClearField("event_time")
     copy.ClearField("task_id")
-    if copy.event_type in children.CLOSING_EVENTS:
+    if copy.event_type in child_outcomes.CLOSING_EVENTS:
         attributes = attributes_of(copy)
         child = step.state.children[attributes.initiated_event_id]
         attributes.started_event_id = child.started_event_id

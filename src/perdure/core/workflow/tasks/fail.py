@@ -15,9 +15,10 @@ from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.execution.request import Request
 from perdure.core.workflow.events import HISTORY_SERVICE, new_event
 from perdure.core.workflow.history_step import HistoryStep
+from perdure.core.workflow.pending import WorkflowTask
 from perdure.core.workflow.queries import release_unanswered
 from perdure.core.workflow.records import StickySet, TaskDropped, TaskRescheduled
-from perdure.core.workflow.state import Run, RunState, WorkflowTask
+from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks import reported_problems
 from perdure.core.workflow.tasks.schedule import (
     TaskRef,

@@ -24,6 +24,7 @@ from perdure.core.times import duration_ns, timestamp_ns
 from perdure.core.workflow.effects import DispatchWorkflowTask
 from perdure.core.workflow.events import name_version
 from perdure.core.workflow.history_step import HistoryStep
+from perdure.core.workflow.pending import WorkflowTask
 from perdure.core.workflow.records import (
     Flushed,
     StickySet,
@@ -32,7 +33,7 @@ from perdure.core.workflow.records import (
     Unbuffered,
 )
 from perdure.core.workflow.started_task import StartedTask
-from perdure.core.workflow.state import Run, RunState, Speculative, WorkflowTask
+from perdure.core.workflow.state import Run, RunState, Speculative
 from perdure.core.workflow.tasks.timers import (
     backoff_ns,
     dispatch_of,

@@ -7,7 +7,8 @@ from perdure.core.execution.outcome import Timer, TimerKind
 from perdure.core.times import set_duration
 from perdure.core.workflow.effects import DispatchWorkflowTask, fairness_of
 from perdure.core.workflow.events import new_event
-from perdure.core.workflow.state import Run, RunState, WorkflowTask
+from perdure.core.workflow.pending import WorkflowTask
+from perdure.core.workflow.state import Run, RunState
 
 _SPECULATIVE_SCHEDULE_TO_START_NS = 5 * 10**9
 #: Temporal: attempts after this one get more and more time, so that a broken worker is asked less and less often.
