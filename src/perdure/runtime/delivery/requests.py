@@ -6,7 +6,7 @@ so nothing here outlives memory.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -37,6 +37,7 @@ from perdure.core.workflow.children import (
     RecordChildStarted,
 )
 from perdure.core.workflow.effects import (
+    OUTGOING_REQUESTS,
     AskChild,
     CancelExternal,
     OutgoingRequest,
@@ -78,6 +79,16 @@ class OutgoingRequests:
         self._executions = executions
         self._namespace_name = namespace_name
         self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
+        #: Each sends one type of request, and returns what the sender records of the answer.
+        self._senders: Mapping[type, Callable[[ExecutionKey, Any], Awaitable[Request[Any]]]] = {
+            StartChild: self._start_child,
+            AskChild: self._ask_child,
+            TellParent: self._tell_parent,
+            ReleaseChild: self._release_child,
+            SignalExternal: self._signal,
+            CancelExternal: self._cancel,
+        }
+        assert self._senders.keys() == set(OUTGOING_REQUESTS)
 
     def deliver(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
         """Begin, unless it is under way. A request that began before memory was thrown away does not count."""
@@ -120,18 +131,7 @@ class OutgoingRequests:
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
     async def _carry_out(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
-        if isinstance(outgoing, StartChild):
-            answer = await self._start_child(key, outgoing)
-        elif isinstance(outgoing, AskChild):
-            answer = await self._ask_child(key, outgoing)
-        elif isinstance(outgoing, TellParent):
-            answer = await self._tell_parent(key, outgoing)
-        elif isinstance(outgoing, ReleaseChild):
-            answer = await self._release_child(key, outgoing)
-        elif isinstance(outgoing, SignalExternal):
-            answer = await self._signal(key, outgoing)
-        else:
-            answer = await self._cancel(key, outgoing)
+        answer = await self._senders[type(outgoing)](key, outgoing)
         await self._executions.ask(key, answer)
 
     # Children
