@@ -191,7 +191,7 @@ def _starts_come_twice() -> Any:
     def decide(current: Any, *, request_id: str, **others: Any) -> Any:
         return original(current, request_id="", **others)
 
-    return patch("perdure.runtime.starts.decide", decide)
+    return patch("perdure.core.workflow.start_workflow.decide", decide)
 
 
 def _sticky_queue_has_no_fallback() -> Any:
