@@ -1,14 +1,14 @@
-"""What dynamic configuration says about namespaces and their executions, as values."""
+"""Values that dynamic configuration gives for namespaces and their executions."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDefaults:
-    """What a retry policy has where it says nothing."""
+    """Defaults of a retry policy's fields."""
 
     initial_interval_ns: int = 10**9
-    #: Of the maximum interval, as a multiple of the initial one.
+    #: The maximum interval, as a multiple of the initial one.
     maximum_interval_coefficient: int = 100
     backoff_coefficient: float = 2.0
     #: 0: no limit.
@@ -17,7 +17,7 @@ class RetryDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What dynamic configuration says about a namespace and its runs; `runtime.limits` has the keys."""
+    """Values that dynamic configuration gives for a namespace and its runs; `runtime.limits` has the keys."""
 
     #: Whether the answer to a start, or to a completed workflow task, may bring the next task with it.
     enable_eager_workflow_start: bool = True
@@ -57,7 +57,7 @@ class Limits:
     max_total_updates: int = 2000
     blob_size: int = 2 * 1024 * 1024
     blob_size_warn: int = 512 * 1024
-    #: What is remembered of the failure of an attempt of an activity, at most.
+    #: At most so much is kept of the failure of an activity's attempt.
     activity_failure_size: int = 4 * 1024
     activity_failure_size_warn: int = 2 * 1024
     memo_size: int = 2 * 1024 * 1024
@@ -67,12 +67,12 @@ class Limits:
     history_count_warn: int = 10 * 1024
     history_size: int = 50 * 1024 * 1024
     history_size_warn: int = 10 * 1024 * 1024
-    #: What is kept of a run besides its history.
+    #: At most so much is kept of a run besides its history.
     state_size: int = 8 * 1024 * 1024
     state_size_warn: int = 1024 * 1024
     #: Workflow tasks in a row that must fail for lists to show it. 0: never.
     reported_task_failures: int = 5
-    #: Of names and ids, in bytes.
+    #: The lengths of names and ids, in bytes.
     max_id_length: int = 1000
     search_attributes_count: int = 100
     search_attribute_value_size: int = 2 * 1024
@@ -105,7 +105,7 @@ class Limits:
     task_history_page_size: int = 1024
     query_history_page_size: int = 1024
     visibility_page_size: int = 1000
-    #: What an operator can refuse to a whole namespace.
+    #: Calls that an operator can refuse to a whole namespace.
     refuses_queries: bool = False
     refuses_filtered_lists: bool = False
     allows_updates: bool = True
@@ -113,12 +113,12 @@ class Limits:
     allows_async_updates: bool = True
     #: Whether queries go to the worker that has the run in its cache.
     sticky_queries: bool = True
-    #: Else all children are left alone when their parent closes.
+    #: Otherwise all children are left alone when their parent closes.
     heeds_parent_close_policy: bool = True
     resets_with_pending_children: bool = True
     #: Whether the end of a history shows workflow tasks that are in memory only.
     shows_transient_tasks: bool = True
-    #: Told to workers: they are to scale their pollers by themselves.
+    #: Workers learn that they are to scale their pollers by themselves.
     poller_autoscaling_auto_enroll: bool = False
     #: In bytes.
     max_build_id_length: int = 255
@@ -129,7 +129,7 @@ class Limits:
     #: Whether a workflow task may be completed in pages, and how large they may be together.
     completion_pages: bool = False
     workflow_task_completion_size: int = 40 * 1024 * 1024
-    #: Of all workflow tasks together, and which part of it a namespace may have.
+    #: The limit of all workflow tasks together, and which part of it a namespace may have.
     completion_pages_size: int = 1024 * 1024 * 1024
     completion_pages_share: float = 0.5
     namespace_min_retention_ns: int = 3600 * 10**9

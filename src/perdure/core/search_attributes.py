@@ -229,7 +229,7 @@ def _shown(payload: Payload) -> str:
         if payload.data:
             parts.append(f"data:{_quoted(payload.data)}")
         return f"value from <{'  '.join(parts)}>"
-    # What is half a pair in JSON cannot be said in UTF-8.
+    # Half a pair in JSON cannot be said in UTF-8.
     return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

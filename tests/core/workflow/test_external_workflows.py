@@ -107,7 +107,7 @@ def test_the_workflow_hears_of_it_once(sent: Command, answer: object, event: str
     run.work(sent)
     run.crash()
     [effect] = run.effects
-    assert effect.request_id == run.state.externals[5].request_id  # type: ignore[union-attr]
+    assert effect.request_id == run.state.external_workflows[5].request_id  # type: ignore[union-attr]
     run.ask(answer)
     assert run.history().endswith(f"6 {event} 7 WorkflowTaskScheduled")
     attributes = shown(run.event(6))
@@ -123,7 +123,7 @@ def test_the_workflow_hears_of_it_once(sent: Command, answer: object, event: str
         wanted["cause"] = attributes["cause"]
         assert "NOT_FOUND" in attributes["cause"]
     assert attributes == wanted
-    assert not run.state.externals
+    assert not run.state.external_workflows
     history = run.history()
     run.ask(answer)
     assert run.history() == history
@@ -196,7 +196,7 @@ def test_bad_commands_are_refused(cause: str, wrong: Command, message: str) -> N
     run = OneRun(limits=Limits(blob_size=100, max_id_length=1000))
     run.take()
     assert run.refused(run.completion(wrong)) == f"INVALID_ARGUMENT: {cause}: {message}"
-    assert not run.state.externals
+    assert not run.state.external_workflows
 
 
 def test_a_child_is_not_asked_to_stop_in_the_task_that_starts_it() -> None:
@@ -232,10 +232,10 @@ def test_so_many_at_once_and_no_more() -> None:
 def test_no_limit_is_none() -> None:
     run = OneRun(limits=Limits(max_pending_signals=0, max_pending_cancels=0))
     run.work(tell(), stop())
-    assert len(run.state.externals) == 2
+    assert len(run.state.external_workflows) == 2
 
 
 def test_nothing_is_sent_by_what_closes_the_run() -> None:
     run = OneRun()
     run.work(tell(), stop(), complete_workflow())
-    assert not run.state.externals
+    assert not run.state.external_workflows

@@ -299,14 +299,14 @@ class OneLife(RuleBasedStateMachine):
 
     def has_others(self) -> bool:
         state = self.run.state
-        return bool(state.children or state.externals or not state.is_open)
+        return bool(state.children or state.external_workflows or not state.is_open)
 
     @precondition(has_others)
     @rule(seed=SEEDS)
     def hear_of_others(self, seed: int) -> None:
         rnd, state = Random(seed), self.run.state
-        if state.externals and rnd.random() < 0.5:
-            external = rnd.choice(list(state.externals))
+        if state.external_workflows and rnd.random() < 0.5:
+            external = rnd.choice(list(state.external_workflows))
             self.ask(RecordExternalSignaled(external, rnd.choice(SIGNAL_CAUSES)))
             return
         child = rnd.choice(list(state.children.values()) or [PendingChild(5, "a", "C", 0, b"")])

@@ -52,7 +52,7 @@ def child(number: int = 0, workflow_id: str = "", workflow_type: str = "") -> Ch
 
 def external(number: int = 0) -> Change:
     pending = PendingExternal(number, LONG_BYTES, is_signal=True)
-    return lambda state: state.externals.__setitem__(number, pending)
+    return lambda state: state.external_workflows.__setitem__(number, pending)
 
 
 def timer(timer_id: str = "") -> Change:

@@ -1,4 +1,4 @@
-"""Somebody outside wants to know how the workflow ends, and is told once it has: again and again, until he takes it.
+"""Somebody outside wants to know how the workflow ends, and is called once it has, again and again, until he takes it.
 
 A run that goes on as another one hands its callbacks on. The message, and the meaning of the answer, are in
 `nexus_completion.py`.
@@ -122,8 +122,8 @@ def tell_of_update(step: HistoryStep, update_id: str) -> None:
 
 def on_close(step: HistoryStep) -> None:
     """The run has closed."""
-    for number in _owed_numbers(step.state, step.now_ns):
-        if not step.state.callbacks[number].outcome:  # Else it was sent when that was known.
+    for number in _pending_numbers(step.state, step.now_ns):
+        if not step.state.callbacks[number].outcome:  # Otherwise it was sent when that was known.
             step.emit(completion(step.state, number))
 
 
@@ -151,7 +151,7 @@ def attempted(state: RunState, record: CallbackAttempted) -> None:
     callback.last_failure = record.failure
     callback.next_attempt_at_ns = record.next_attempt_at_ns
     callback.is_done = not record.next_attempt_at_ns
-    is_known = state.parent is None or state.parent_told
+    is_known = state.parent is None or state.parent_notified
     if is_known and all(each.is_done or each.update_id for each in state.callbacks):
         state.close_event = b""
 
@@ -177,11 +177,11 @@ def pending_timers(run: Run, now_ns: int) -> list[Timer]:
 
 
 def pending_effects(run: Run, now_ns: int) -> Iterator[Effect]:
-    for number in _owed_numbers(run.state, now_ns):
+    for number in _pending_numbers(run.state, now_ns):
         yield completion(run.state, number)
 
 
-def _owed_numbers(state: RunState, now_ns: int) -> Iterator[int]:
+def _pending_numbers(state: RunState, now_ns: int) -> Iterator[int]:
     for number, callback in enumerate(state.callbacks):
         if callback.is_done or callback.next_attempt_at_ns > now_ns:
             continue

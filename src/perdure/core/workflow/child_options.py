@@ -1,4 +1,4 @@
-"""What a worker may ask for when it starts a child: what is refused, and what is filled in."""
+"""The options of a worker's command to start a child: what is refused, and what is filled in."""
 
 from temporalio.api.command.v1 import StartChildWorkflowExecutionCommandAttributes
 from temporalio.api.enums.v1 import (

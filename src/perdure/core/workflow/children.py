@@ -37,7 +37,7 @@ from perdure.core.workflow.effects import (
 from perdure.core.workflow.events import attributes_of, new_event
 from perdure.core.workflow.history_step import BadCommand, HistoryStep
 from perdure.core.workflow.pending import PendingChild
-from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentTold
+from perdure.core.workflow.records import ChildOpen, ChildReleased, ParentNotified
 from perdure.core.workflow.state import Run, RunState
 from perdure.core.workflow.tasks.schedule import ensure_scheduled
 
@@ -125,7 +125,7 @@ def child_not_started(step: HistoryStep, request: RecordChildNotStarted) -> None
 def child_closed(step: HistoryStep, request: RecordChildClosed) -> str:
     """Nothing happens if the parent does not wait for this child any more.
 
-    Reply with the run that is to be told instead, if the parent has gone on as that one since it was reset.
+    Reply with the run that is to be asked instead, if the parent has gone on as that one since it was reset.
     """
     child = step.state.children.get(request.initiated_event_id)
     if not step.state.is_open:
@@ -151,9 +151,9 @@ def child_closed(step: HistoryStep, request: RecordChildClosed) -> str:
     return ""
 
 
-def parent_told(step: HistoryStep, request: AcknowledgeParentNotified) -> None:
-    if step.state.parent is not None and not step.state.parent_told:
-        step.record_internal(ParentTold())
+def parent_notified(step: HistoryStep, request: AcknowledgeParentNotified) -> None:
+    if step.state.parent is not None and not step.state.parent_notified:
+        step.record_internal(ParentNotified())
 
 
 def released(step: HistoryStep, request: AcknowledgeChildReleased) -> None:
@@ -215,7 +215,7 @@ def effects_of(state: RunState) -> list[Effect]:
     ]
     parent = state.parent
     goes_on = state.new_run_id or state.made_way
-    if parent is not None and not state.parent_told and not goes_on and state.exists:
+    if parent is not None and not state.parent_notified and not goes_on and state.exists:
         effects.append(
             TellParent(
                 parent.initiated_event_id,
@@ -294,8 +294,8 @@ def ended(state: RunState, event: HistoryEvent) -> None:
     del state.children[attributes_of(event).initiated_event_id]
 
 
-def told(state: RunState, record: ParentTold) -> None:
-    state.parent_told = True
+def notified(state: RunState, record: ParentNotified) -> None:
+    state.parent_notified = True
     if all(callback.is_done or callback.update_id for callback in state.callbacks):
         state.close_event = b""
 
@@ -360,7 +360,7 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
         RecordChildNotStarted: child_not_started,
         RecordChildClosed: child_closed,
         AcknowledgeChildOpen: child_open,
-        AcknowledgeParentNotified: parent_told,
+        AcknowledgeParentNotified: parent_notified,
         AcknowledgeChildReleased: released,
     },
     commands={CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: start_child},
@@ -371,7 +371,7 @@ CONCEPT: Concept[HistoryStep, Run] = Concept(
         **dict.fromkeys(CLOSING_EVENTS, ended),
         ChildOpen: found_open,
         ChildReleased: child_released,
-        ParentTold: told,
+        ParentNotified: notified,
     },
     numbered={EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: numbered},
     on_close=on_close,

@@ -56,7 +56,7 @@ class TaskCompleted:
 
     new_task: TaskStarted | None = None
     activity_tasks: list[ActivityTask] = field(default_factory=list)
-    #: The task left no trace: the worker must forget all events after this one. Else 0.
+    #: The task left no trace: the worker must forget all events after this one. Otherwise 0.
     reset_to_event_id: int = 0
 
 
@@ -77,7 +77,7 @@ class CompleteWorkflowTask(Request[TaskCompleted | PageKept]):
     return_new_task_nonce: int = 0
     #: Names the activities that this worker gets at once (`eager_request_id`); drawn for this one completion.
     completion_id: str = ""
-    #: What the worker says of updates.
+    #: The worker's messages about updates.
     messages: tuple[Message, ...] = ()
     #: The worker can be shown the same events again after a task that left no trace.
     can_see_again: bool = False

@@ -1,7 +1,7 @@
 """How many payloads of a run's history are kept elsewhere by its clients, and how large they are.
 
 Nothing is recorded for it: every row of events is looked through once, when it is made and when it is folded. Most rows
-without any are told by a look at their bytes; some look as if they had some, such as those of activities with a retry
+without any are known by a look at their bytes; some look as if they had some, such as those of activities with a retry
 policy, so looking closer must be cheap, too. Search attributes do not count.
 """
 
@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.history.v1 import History
 
-#: What a `Payload` with such a part has in its bytes: field 3, its length, and in it nothing or the size as field 1.
+#: A `Payload` with such a part has in its bytes: field 3, its length, and in it nothing or the size as field 1.
 _TRACE = re.compile(rb"\x1a(?:\x00|[\x02-\x0b]\x08)")
 
 

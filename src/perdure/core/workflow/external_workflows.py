@@ -62,7 +62,7 @@ class RecordExternalCancelRequested(Request[None]):
 
 
 def signaled(step: HistoryStep, request: RecordExternalSignaled) -> None:
-    pending = step.state.externals.get(request.initiated_event_id)
+    pending = step.state.external_workflows.get(request.initiated_event_id)
     if not step.state.is_open or pending is None:
         return
     wanted = SignalExternalWorkflowExecutionInitiatedEventAttributes.FromString(pending.attributes)
@@ -86,7 +86,7 @@ def signaled(step: HistoryStep, request: RecordExternalSignaled) -> None:
 
 
 def cancel_requested(step: HistoryStep, request: RecordExternalCancelRequested) -> None:
-    pending = step.state.externals.get(request.initiated_event_id)
+    pending = step.state.external_workflows.get(request.initiated_event_id)
     if not step.state.is_open or pending is None:
         return
     wanted = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.FromString(
@@ -217,7 +217,7 @@ def _check_target(
 
 
 def _check_count(step: HistoryStep, what: str, limit: int, *, is_signal: bool) -> None:
-    count = sum(each.is_signal == is_signal for each in step.state.externals.values())
+    count = sum(each.is_signal == is_signal for each in step.state.external_workflows.values())
     if not 0 < limit <= count:
         return
     causes = WorkflowTaskFailedCause
@@ -236,7 +236,7 @@ def _check_count(step: HistoryStep, what: str, limit: int, *, is_signal: bool) -
 def _initiate(step: HistoryStep, event: HistoryEvent) -> None:
     step.record(event)
     step.record_internal(ExternalRequested(event.event_id, step.environment.fresh_id()))
-    step.emit(_effect(step.state.externals[event.event_id]))
+    step.emit(_effect(step.state.external_workflows[event.event_id]))
 
 
 # How records change the state
@@ -244,20 +244,20 @@ def _initiate(step: HistoryStep, event: HistoryEvent) -> None:
 
 def signal_initiated(state: RunState, event: HistoryEvent) -> None:
     attributes = event.signal_external_workflow_execution_initiated_event_attributes
-    state.externals[event.event_id] = PendingExternal(
+    state.external_workflows[event.event_id] = PendingExternal(
         event.event_id, attributes.SerializeToString(), is_signal=True
     )
 
 
 def cancel_initiated(state: RunState, event: HistoryEvent) -> None:
     attributes = event.request_cancel_external_workflow_execution_initiated_event_attributes
-    state.externals[event.event_id] = PendingExternal(
+    state.external_workflows[event.event_id] = PendingExternal(
         event.event_id, attributes.SerializeToString(), is_signal=False
     )
 
 
 def requested(state: RunState, record: ExternalRequested) -> None:
-    state.externals[record.initiated_event_id].request_id = record.request_id
+    state.external_workflows[record.initiated_event_id].request_id = record.request_id
 
 
 _RESULTS = (
@@ -269,7 +269,7 @@ _RESULTS = (
 
 
 def answered(state: RunState, event: HistoryEvent) -> None:
-    del state.externals[attributes_of(event).initiated_event_id]
+    del state.external_workflows[attributes_of(event).initiated_event_id]
 
 
 # What must hold
@@ -277,16 +277,16 @@ def answered(state: RunState, event: HistoryEvent) -> None:
 
 def check(run: Run) -> None:
     state = run.state
-    assert state.is_open or not state.externals
-    assert all(pending.request_id for pending in state.externals.values())
+    assert state.is_open or not state.external_workflows
+    assert all(pending.request_id for pending in state.external_workflows.values())
 
 
 def pending_effects(run: Run, now_ns: int) -> list[Effect]:
-    return [_effect(pending) for pending in run.state.externals.values()]
+    return [_effect(pending) for pending in run.state.external_workflows.values()]
 
 
 def size(run: Run) -> int:
-    return _EXTERNAL_BYTES * len(run.state.externals)
+    return _EXTERNAL_BYTES * len(run.state.external_workflows)
 
 
 def _effect(pending: PendingExternal) -> SignalExternal | CancelExternal:

@@ -37,7 +37,7 @@ class Row(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class LifeCycle:
     name: str
-    #: What there is in a run now, each with its state.
+    #: All that there is in a run now, each with its state.
     look: Callable[[Run], Mapping[Hashable, str]]
     rows: frozenset[Row]
 
@@ -169,9 +169,9 @@ ACTIVITY = LifeCycle(
 
 def children(run: Run) -> Mapping[Hashable, str]:
     """When the parent has closed it still has to tell its children so."""
-    told = "" if run.state.is_open else ", to be told"
+    mark = "" if run.state.is_open else ", to be told"
     return {
-        event_id: ("started" if child.run_id else "initiated") + told
+        event_id: ("started" if child.run_id else "initiated") + mark
         for event_id, child in run.state.children.items()
     }
 

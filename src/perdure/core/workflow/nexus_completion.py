@@ -1,4 +1,4 @@
-"""The end of a run, told to a callback as the completion of a Nexus operation: the request, and what its answer means.
+"""The end of a run, sent to a callback as the completion of a Nexus operation: the request, and what its answer means.
 
 Only the form. Nothing is sent here, and no state is changed.
 """
@@ -91,15 +91,15 @@ def _outcome_of_update(registered: CompletionCallback) -> tuple[str, dict[str, s
 
 
 def _failure_body(failure: Failure) -> bytes:
-    told = _nexus_failure(failure)
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    failure_fields = _nexus_failure(failure)
+    return json.dumps(failure_fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _outcome(event: HistoryEvent) -> tuple[str, dict[str, str], bytes]:
     """Return the operation's state, headers and body."""
     match event.event_type:
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
-            # Temporal: an operation has one result, so the others are not told.
+            # Temporal: an operation has one result, so the others are left out.
             results = event.workflow_execution_completed_event_attributes.result.payloads
             return ("succeeded", *(_content(results[0]) if results else ({}, b"")))
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
@@ -125,17 +125,17 @@ def _outcome(event: HistoryEvent) -> tuple[str, dict[str, str], bytes]:
 
 
 def _nexus_failure(failure: Failure) -> dict[str, Any]:
-    told: dict[str, Any] = {"message": failure.message}
+    failure_fields: dict[str, Any] = {"message": failure.message}
     if failure.stack_trace:
-        told["stackTrace"] = failure.stack_trace
+        failure_fields["stackTrace"] = failure.stack_trace
     details = Failure()
     details.CopyFrom(failure)
     details.message = details.stack_trace = ""
-    told["metadata"] = {"type": _FAILURE_TYPE}
-    told["details"] = MessageToDict(details)
+    failure_fields["metadata"] = {"type": _FAILURE_TYPE}
+    failure_fields["details"] = MessageToDict(details)
     if failure.HasField("cause"):
-        told["cause"] = _nexus_failure(failure.cause)
-    return told
+        failure_fields["cause"] = _nexus_failure(failure.cause)
+    return failure_fields
 
 
 def _content(payload: Payload) -> tuple[dict[str, str], bytes]:
@@ -207,12 +207,12 @@ def verdict(status: int, reason: str, content_type: str, retryable: str, body: b
     """Say what an answer means. `retryable` is the header of that name, empty if there is none."""
     if 200 <= status < 300:
         return Verdict("")
-    told = _told(content_type, body)
-    message = told.get("message")
+    failure_fields = _described(content_type, body)
+    message = failure_fields.get("message")
     suffix = f": {_text(message)}" if isinstance(message, str) and message else ""
-    metadata = told.get("metadata")
+    metadata = failure_fields.get("metadata")
     if isinstance(metadata, dict) and metadata.get("type") == "nexus.HandlerError":
-        details = told.get("details")
+        details = failure_fields.get("details")
         if not isinstance(details, dict):
             broken = "failed to convert Failure to error: failed to deserialize HandlerError"
             return Verdict(f"{broken}: unexpected end of JSON input{suffix}")
@@ -226,17 +226,17 @@ def verdict(status: int, reason: str, content_type: str, retryable: str, body: b
     return Verdict(f"handler error ({error})", said if said is not None else error not in _FOR_GOOD)
 
 
-def _told(content_type: str, body: bytes) -> dict[str, Any]:
+def _described(content_type: str, body: bytes) -> dict[str, Any]:
     """Return the failure that an answer describes; nothing if it describes none."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         return {}
     try:
-        told = json.loads(body)
+        failure_fields = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return failure_fields if isinstance(failure_fields, dict) else {}
 
 
-def _text(told: str) -> str:
+def _text(failure_fields: str) -> str:
     """Return text that can be stored, whatever escapes were in it."""
-    return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return failure_fields.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -97,7 +97,7 @@ class PendingActivity(msgspec.Struct, omit_defaults=True):
 
 
 class PendingChild(msgspec.Struct, omit_defaults=True):
-    """A child that has not ended, or, when this run is closed, one that must still be told so."""
+    """A child that has not ended, or, when this run is closed, one that must still learn it."""
 
     initiated_event_id: int
     workflow_id: str
@@ -113,7 +113,7 @@ class PendingChild(msgspec.Struct, omit_defaults=True):
     run_id: str = ""
     #: 0 while the event is buffered.
     started_event_id: int = 0
-    #: It may have closed, and told a run that this one is a reset of.
+    #: It may have closed, and notified a run that this one is a reset of.
     to_be_asked: bool = False
     #: Where it is; both empty: in this run's own namespace.
     namespace: str = ""

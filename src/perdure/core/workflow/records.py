@@ -37,7 +37,7 @@ class Flushed(msgspec.Struct, frozen=True, tag="flush"):
 
 
 class Unbuffered(msgspec.Struct, frozen=True, tag="unbuf"):
-    """A buffered event was taken back: the timer whose firing it told of is cancelled."""
+    """A buffered event was taken back: the timer whose firing it reported is cancelled."""
 
     index: int
 
@@ -164,7 +164,7 @@ class RequestAttached(msgspec.Struct, frozen=True, tag="req"):
 
 
 class CallbackAttempted(msgspec.Struct, frozen=True, tag="cb"):
-    """One of those who want to know how the run ended was told, or could not be."""
+    """A callback about the end of the run was invoked, or could not be."""
 
     #: Place in `RunState.callbacks`.
     number: int
@@ -187,7 +187,7 @@ class ChildReleased(msgspec.Struct, frozen=True, tag="child-"):
     initiated_event_id: int
 
 
-class ParentTold(msgspec.Struct, frozen=True, tag="told"):
+class ParentNotified(msgspec.Struct, frozen=True, tag="told"):
     """The parent knows how this run ended."""
 
 
@@ -218,12 +218,12 @@ class UpdateDropped(msgspec.Struct, frozen=True, tag="upd-"):
     """An update that an event had admitted was rejected: there is no event for that."""
 
     update_id: str
-    #: Serialized `Outcome`, for whoever is told of it.
+    #: Serialized `Outcome`, for the callbacks.
     outcome: bytes = b""
 
 
 class DeletionRequested(msgspec.Struct, frozen=True, tag="del"):
-    """The run is closed, and goes as soon as it owes nothing."""
+    """The run is closed, and goes as soon as it has no pending effects."""
 
 
 class Parted(msgspec.Struct, frozen=True, tag="part"):
@@ -255,7 +255,7 @@ Internal = (
     | CallbackAttempted
     | ChildOpen
     | ChildReleased
-    | ParentTold
+    | ParentNotified
     | ExternalRequested
     | Rebuilt
     | WasReset

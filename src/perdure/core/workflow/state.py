@@ -92,7 +92,11 @@ class ResetPoint(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at_ns: int = 0
 
 
-class RunState(msgspec.Struct, omit_defaults=True):
+#: Names of fields in stored bytes, where they are not those of today.
+_STORED = {"parent_notified": "parent_told", "external_workflows": "externals"}
+
+
+class RunState(msgspec.Struct, omit_defaults=True, rename=_STORED):
     """Enough to answer the next request without reading history."""
 
     namespace_id: str = ""
@@ -174,7 +178,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     #: None if no workflow started this one.
     parent: Parent | None = None
     #: The parent knows that this run has closed.
-    parent_told: bool = False
+    parent_notified: bool = False
     #: The serialized last event of a closed run, until the parent and all callbacks know it.
     close_event: bytes = b""
     #: The run at the top: of the parent's parent and so on; this one if it has no parent.
@@ -182,7 +186,7 @@ class RunState(msgspec.Struct, omit_defaults=True):
     root_run_id: str = ""
     #: By initiated event id.
     children: dict[int, PendingChild] = {}
-    externals: dict[int, PendingExternal] = {}
+    external_workflows: dict[int, PendingExternal] = {}
 
     #: By update id: all that were ever accepted.
     updates: dict[str, AcceptedUpdate] = {}

@@ -1,4 +1,4 @@
-"""A client that asks for an update can have others told what comes of it, by callbacks of their own.
+"""A client that asks for an update can have the outcome sent to others, by callbacks of their own.
 
 They come with the request, or with a later one for the same update. Once the update is accepted they are in the
 history, those of a later request in an event of their own. `callbacks.py` has the rest of their life.
@@ -38,7 +38,7 @@ def check_room(step: HistoryStep, update_id: str, more: int) -> None:
 def attach(
     step: HistoryStep, update_id: str, request_id: str, callbacks: Sequence[Callback]
 ) -> None:
-    """Attach them to an update that is known and not completed. What a client sends again is attached once."""
+    """Attach them to an update that is known and not completed. A repeated request is attached once."""
     if not callbacks or request_id in step.state.request_ids:
         return
     admitted = step.in_flight.updates.get(update_id)

@@ -32,10 +32,10 @@ _PROTOCOL = "temporal.api.update.v1"
 
 @dataclass(slots=True)
 class News:
-    """What one completed workflow task says of updates, to be told when it is durable."""
+    """The news of updates in one completed workflow task: callers learn it when it is durable."""
 
     #: Update id → (stage, serialized outcome).
-    settled: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    results: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
 
 def only_rejects(messages: Iterable[Message]) -> bool:
@@ -75,9 +75,9 @@ class Inbox:
 def conclude(step: HistoryStep, news: News, *, is_heartbeat: bool) -> None:
     """Tell the callers. Temporal: what was sent with the task and is not mentioned counts as rejected."""
     updates = step.in_flight.updates
-    for update_id, (stage, outcome) in news.settled.items():
+    for update_id, (stage, outcome) in news.results.items():
         updates.pop(update_id, None)
-        # What the end of the run leaves undone has failed: see `let_go`.
+        # An update that the end of the run leaves undone has failed: see `updates.on_close`.
         if stage == COMPLETED or step.state.is_open:
             step.emit(AnswerUpdate(update_id, stage, outcome))
     if is_heartbeat or not step.state.is_open:
@@ -91,7 +91,7 @@ def conclude(step: HistoryStep, news: News, *, is_heartbeat: bool) -> None:
 
 
 def task_failed(step: HistoryStep) -> None:
-    """What the worker answered was refused. Temporal: what it had been sent is not tried again."""
+    """The worker's answer was refused. Temporal: what it had been sent is not tried again."""
     refusal = Rejected(
         Code.FAILED_PRECONDITION,
         "Unable to perform workflow execution update due to unexpected workflow task failure.",
@@ -133,8 +133,8 @@ def _handle(step: HistoryStep, message: Message, news: News) -> None:
 
 def _place(step: HistoryStep, update_id: str, news: News) -> str:
     """Return how far the update is, in the words of Temporal's error texts; empty if it is not known."""
-    if update_id in news.settled:
-        is_completed = news.settled[update_id][0] == COMPLETED
+    if update_id in news.results:
+        is_completed = news.results[update_id][0] == COMPLETED
         return "ProvisionallyCompleted" if is_completed else "ProvisionallyAccepted"
     accepted = step.state.updates.get(update_id)
     if accepted is not None:
@@ -166,7 +166,7 @@ def _accept(
     admitted = step.in_flight.updates.get(update_id)
     if place:
         _check_place(update_id, place, "Acceptance", "Sent", "Admitted")
-        # What an event has admitted has its request there.
+        # An update that an event has admitted has its request there.
         request = None if admitted is None else UpdateRequest.FromString(admitted.request)
     elif acceptance.HasField("accepted_request"):
         # This server has lost it, in a crash as a rule; the worker brings it back.
@@ -191,7 +191,7 @@ def _accept(
     step.record(event)
     if admitted is not None:
         update_callbacks.record_attached(step, update_id, admitted)
-    news.settled[update_id] = (ACCEPTED, b"")
+    news.results[update_id] = (ACCEPTED, b"")
 
 
 def _complete(
@@ -199,9 +199,9 @@ def _complete(
 ) -> None:
     _check_place(update_id, place, "Response", "Accepted", "ProvisionallyAccepted")
     _check_set("Response", meta=response.HasField("meta"))
-    told_id = response.meta.update_id
-    _check_set("Response", **{"meta.update_id": told_id})
-    if told_id != update_id:
+    named_id = response.meta.update_id
+    _check_set("Response", **{"meta.update_id": named_id})
+    if named_id != update_id:
         raise BadCommand(_CAUSE, f"invalid *update.Response: meta.update_id != {update_id}")
     _check_set("Response", outcome=response.HasField("outcome"))
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED)
@@ -211,7 +211,7 @@ def _complete(
     attributes.outcome.CopyFrom(response.outcome)
     step.record(event)
     callbacks.tell_of_update(step, update_id)
-    news.settled[update_id] = (COMPLETED, response.outcome.SerializeToString())
+    news.results[update_id] = (COMPLETED, response.outcome.SerializeToString())
 
 
 def _reject(
@@ -224,7 +224,7 @@ def _reject(
     outcome = Outcome(failure=rejection.failure).SerializeToString()
     if update_id in step.state.admitted_updates:
         _drop(step, update_id, outcome)
-    news.settled[update_id] = (COMPLETED, outcome)
+    news.results[update_id] = (COMPLETED, outcome)
 
 
 def _drop(step: HistoryStep, update_id: str, outcome: bytes) -> None:

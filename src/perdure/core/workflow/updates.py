@@ -179,7 +179,7 @@ def admitted(state: RunState, event: HistoryEvent) -> None:
 
 
 def _register(state: RunState, event: HistoryEvent, update_id: str, request: UpdateRequest) -> None:
-    """Keep the id of the request for an update, and who is to be told what comes of that."""
+    """Keep the id of the request for an update, and the callbacks that wait for the outcome."""
     request_id = request.request_id
     if not request_id:
         return

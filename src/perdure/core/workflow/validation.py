@@ -1,4 +1,4 @@
-"""Checks that several commands share. What they refuse fails the workflow task with the command's cause."""
+"""Checks that several commands share. A value that they refuse fails the workflow task with the command's cause."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""Who decides which workers a run goes to: an override of what its workers say.
+"""The workers that a run goes to: an override of what its workers say decides.
 
-There are no worker deployments here yet, so a run can be told to go to the latest version, and to none in particular.
+There are no worker deployments here yet, so a run can be sent to the latest version, and to none in particular.
 """
 
 from temporalio.api.enums.v1 import VersioningBehavior

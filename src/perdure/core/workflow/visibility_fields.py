@@ -55,7 +55,7 @@ def search_attributes(state: RunState, is_current: IsCurrent) -> SearchAttribute
         if is_current(state.namespace_id, key, set_at_ns.get(key, 0))
     }
     if state.versioning_override:
-        # Temporal: then which builds have worked on it is not told.
+        # Temporal: then the row does not say which builds have worked on it.
         fields["TemporalWorkflowVersioningBehavior"] = _typed("Keyword", "AutoUpgrade")
     elif state.previous_started_event_id or state.versioning_override is not None:
         own = [

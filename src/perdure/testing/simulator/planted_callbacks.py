@@ -33,7 +33,7 @@ def _invoked_before_it_is_durable() -> Any:
 
 
 def _not_pending_after_a_restart() -> Any:
-    return patch.object(callbacks, "_owed_numbers", lambda state, now_ns: iter(()))
+    return patch.object(callbacks, "_pending_numbers", lambda state, now_ns: iter(()))
 
 
 def _retry_is_forgotten_after_a_restart() -> Any:

@@ -7,7 +7,7 @@ from perdure.core.workflow.activities.attempt_records import offer
 from perdure.core.workflow.activities.attempts import ActivityTask, StartActivity, eager_request_id
 from perdure.core.workflow.history_step import HistoryStep
 
-#: What eager activities bring to the answer, besides a single larger one: clients of gRPC take 4 MiB by default.
+#: The bytes of eager activities in the answer, besides a single larger one: clients of gRPC take 4 MiB by default.
 EAGER_BYTES_MAX = 1024 * 1024
 
 
@@ -26,7 +26,7 @@ def start_all(
             offer(step, activity)
             continue
         task = attempts.start(step, _start(step, event_id, identity, completion_id))
-        # Temporal: the worker is told of an eager activity's own priority only, not of its run's.
+        # Temporal: the worker learns an eager activity's own priority only, not its run's.
         tasks.append(replace(task, run_priority=None))
     return tasks
 

@@ -1,4 +1,4 @@
-"""What a schedule-activity command may ask for: checked, and completed as the API's histories show it."""
+"""The options of a schedule-activity command: checked, and completed as the API's histories show it."""
 
 from temporalio.api.command.v1 import Command, ScheduleActivityTaskCommandAttributes
 from temporalio.api.enums.v1 import TaskQueueKind, WorkflowTaskFailedCause

@@ -279,7 +279,7 @@ def closed(state: RunState, event: HistoryEvent) -> None:
     state.timers.clear()
     state.activities.clear()
     state.activity_ids.clear()
-    state.externals.clear()
+    state.external_workflows.clear()
     for child in list(state.children.values()):
         # Temporal: a child that was not started yet never will be.
         if (

@@ -1,7 +1,7 @@
 """A run is taken back to one of its workflow tasks: a new run has its history up to there, and goes on from it.
 
-The base run learns its successor. The current run, often the same, is terminated to make room. What clients sent to the
-base run since then, and to the runs that it went on as, can be applied to the new run again.
+The base run learns its successor. The current run, often the same, is terminated to make room. All that
+clients sent to the base run since then, and to the runs that it went on as, can be applied to the new run again.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ def rebuild(step: HistoryStep, request: Rebuild) -> None:
     step.record_internal(Rebuilt(base_run_ids, step.now_ns, request.request_id))
     if request.start_request_id:
         step.record_internal(RequestAttached(request.start_request_id, RequestIdInfo(_STARTED, 1)))
-    for initiated_event_id in step.state.externals:
+    for initiated_event_id in step.state.external_workflows:
         step.record_internal(ExternalRequested(initiated_event_id, step.environment.fresh_id()))
     _fail_task(step, request)
     for event in request.since:
@@ -214,7 +214,7 @@ def _reapply(step: HistoryStep, event: HistoryEvent, excluded: frozenset[int]) -
                 _copy(step, event)
 
 
-#: What a parent hears of a child.
+#: The events by which a parent hears of a child.
 _OF_CHILDREN = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
     EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
