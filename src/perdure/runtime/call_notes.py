@@ -25,11 +25,13 @@ TASK_QUEUE = "workflow-task-queue"
 _OF_OPERATORS = PauseActivities | UnpauseActivities | ResetActivities | ChangeActivities
 
 
-def note_step(notes: dict[str, str], run: Run, request: object, *, is_recorded: bool) -> None:
-    """Note the step that a run has taken for the call."""
-    if not (is_recorded or _counts(run, request)):
+def note_step(
+    notes: dict[str, str], execution: object, request: object, *, is_recorded: bool
+) -> None:
+    """Note the step that an execution has taken for the call. Only workflow runs have types and task queues."""
+    if not (isinstance(execution, Run) and (is_recorded or _counts(execution, request))):
         return
-    state = run.state
+    run, state = execution, execution.state
     notes[WORKFLOW_TYPE], notes[TASK_QUEUE] = state.workflow_type, state.task_queue
     activity = state.activities.get(_activity(run, request))
     if activity is not None:
