@@ -67,7 +67,7 @@ class ExecutionRow(NamedTuple):
     run_id: str
     #: 1, 2, 3 … for the runs of one archetype and business id. The largest is the current run.
     run_number: int
-    #: `temporal.api.enums.v1.WorkflowExecutionStatus`.
+    #: The archetype's own (a workflow's: `temporal.api.enums.v1.WorkflowExecutionStatus`), or `DELETED`.
     status: int
     #: The owner must have the run in memory by then. 0: now. It may load the run earlier, but never later.
     due_at_ns: int

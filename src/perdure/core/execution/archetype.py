@@ -20,7 +20,7 @@ X = TypeVar("X")
 class Summary(NamedTuple):
     """The facts by which the runtime decides how to keep an execution."""
 
-    #: As the stored row and lists have it; its numbers are the archetype's own.
+    #: As the stored row and lists have it; its numbers are the archetype's own. A store takes -1 for a deleted one.
     status: int
     is_open: bool
     #: Nothing is in flight that a reload would lose.

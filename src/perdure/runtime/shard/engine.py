@@ -260,7 +260,8 @@ class Engine:
         self.cache.add_current(cached)
         self.advance(cached, start)
         # Not before: an execution without a beginning must not be written.
-        self.commits.batch().rows.executions.append(ExecutionRow(*key, run_number, 1, 0, b"", 0))
+        row = ExecutionRow(*key, run_number, cached.summary.status, 0, b"", 0)
+        self.commits.batch().rows.executions.append(row)
         return cached
 
     def _carry_out(self, cached: CachedExecution, outcome: Outcome) -> None:

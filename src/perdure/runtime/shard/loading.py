@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 import structlog
-from temporalio.api.enums.v1 import WorkflowExecutionStatus
 
+from perdure.core.archetypes import ARCHETYPES
 from perdure.core.errors import Code, Rejected, unavailable
 from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.clock import Clock
@@ -250,12 +250,7 @@ class Loading:
             key
             for key, stored in zip(keys, found, strict=True)
             if stored is not None
-            and stored.row.status
-            not in (
-                WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
-                WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
-                DELETED,
-            )
+            and stored.row.status not in (*ARCHETYPES[key.archetype].open_statuses, DELETED)
             and stored.row.due_at_ns == NEVER_NS
             and key.run_id not in self._cache
             and key.business_key not in stale
