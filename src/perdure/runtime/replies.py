@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from temporalio.api.query.v1 import WorkflowQuery
 
+from perdure.core.archetypes import ARCHETYPES
 from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.activities.attempts import ActivityTask
@@ -64,10 +65,10 @@ class UpdateFailed(Exception):
 
 def not_found(key: ExecutionKey) -> Rejected:
     """Temporal: the text depends on what was asked for."""
+    kind = ARCHETYPES[key.archetype].name
     if key.run_id:
         return Rejected(
             Code.NOT_FOUND,
-            f'workflow execution not found for workflow ID "{key.business_id}"'
-            f' and run ID "{key.run_id}"',
+            f'{kind} execution not found for {kind} ID "{key.business_id}" and run ID "{key.run_id}"',
         )
-    return Rejected(Code.NOT_FOUND, f"workflow not found for ID: {key.business_id}")
+    return Rejected(Code.NOT_FOUND, f"{kind} not found for ID: {key.business_id}")

@@ -94,7 +94,7 @@ class Ownership:
         """Raise `Rejected` unless this node serves the execution."""
         self.check_serving()
         if not self._leases.covers(key.shard_key):
-            raise unavailable("this node does not own the workflow")
+            raise unavailable("this node does not own the execution")
 
     def check_certain(self) -> None:
         """Raise `Rejected` unless it is certain that no other node owns our ranges."""
