@@ -6,7 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
-CONCEPTS = SRC / "perdure" / "core" / "workflow"
+CORE = SRC / "perdure" / "core"
+#: The folders of archetypes: each lists its concepts.
+ARCHETYPES = sorted(path.parent for path in CORE.glob("*/concepts.py"))
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.outcome import TimerKind
-from perdure.core.workflow.concepts import CONCEPTS
+from perdure.core.workflow.concepts import CONCEPTS as OF_WORKFLOWS
 from perdure.core.workflow.effects import (
     CALLER_ANSWERS,
     OUTBOUND_CALLS,
@@ -20,7 +20,18 @@ from perdure.core.workflow.effects import (
     DispatchQuery,
     Effect,
 )
-from tests.house.sources import SRC, modules, tree_of
+from tests.house.sources import ARCHETYPES, SRC, modules, tree_of
+
+
+def module_of(path: Path) -> Any:
+    return importlib.import_module(".".join(path.relative_to(SRC).with_suffix("").parts))
+
+
+#: Those of each archetype, by its folder.
+LISTS: dict[Path, tuple[Concept[Any, Any], ...]] = {
+    folder: module_of(folder / "concepts.py").CONCEPTS for folder in ARCHETYPES
+}
+CONCEPTS = tuple(each for concepts in LISTS.values() for each in concepts)
 
 
 def files() -> list[Path]:
@@ -38,11 +49,6 @@ def names(statement: ast.stmt) -> Iterator[str]:
     yield from (each.id for each in (*targets, target) if isinstance(each, ast.Name))
 
 
-def concept_of(path: Path) -> Any:
-    module = ".".join(path.relative_to(SRC).with_suffix("").parts)
-    return importlib.import_module(module).CONCEPT
-
-
 def forgetful(concept: Concept[Any, Any]) -> list[str]:
     """Return what a concept forgets to say: a restart would lose it."""
     pairs: Iterable[tuple[str, Any, Any]] = (
@@ -55,7 +61,8 @@ def forgetful(concept: Concept[Any, Any]) -> list[str]:
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
 def test_a_file_of_rules_ends_in_its_concept(path: Path) -> None:
     assert "CONCEPT" in names(tree_of(path).body[-1])
-    assert concept_of(path) in CONCEPTS, f"{path.name}: the machine does not know this concept"
+    known = next(concepts for folder, concepts in LISTS.items() if path.is_relative_to(folder))
+    assert module_of(path).CONCEPT in known, f"{path.name}: the machine does not know this concept"
 
 
 @pytest.mark.parametrize("concept", CONCEPTS, ids=lambda each: each.name)
@@ -64,12 +71,13 @@ def test_a_concept_gives_what_is_pending(concept: Concept[Any, Any]) -> None:
 
 
 def test_everything_belongs_to_one_concept() -> None:
-    assert len({each.name for each in CONCEPTS}) == len(CONCEPTS) == len(files())
-    effects = Counter(kind for each in CONCEPTS for kind in each.effects)
+    assert len(CONCEPTS) == len(files())
+    assert all(len({each.name for each in those}) == len(those) for those in LISTS.values())
+    effects = Counter(kind for each in OF_WORKFLOWS for kind in each.effects)
     assert set(effects.values()) == {1}
     repeated = {*QUEUE_TASKS, *OUTGOING_REQUESTS, *OUTBOUND_CALLS} - {DispatchQuery}
     assert set(effects) == repeated, "a query is asked again by its caller, the others by the run"
-    assert Counter(kind for each in CONCEPTS for kind in each.timers) == Counter(TimerKind)
+    assert Counter(kind for each in OF_WORKFLOWS for kind in each.timers) == Counter(TimerKind)
 
 
 def test_every_effect_is_of_one_family() -> None:

@@ -1,4 +1,4 @@
-"""Only records change the state of a run: what a rule writes by itself is lost when the run is rebuilt.
+"""Only records change the state of an execution: what a rule writes by itself is lost when it is rebuilt.
 
 Checked over the text of the rules, with names followed as far as one function goes.
 """
@@ -6,9 +6,11 @@ Checked over the text of the rules, with names followed as far as one function g
 import ast
 from pathlib import Path
 
-from tests.house.sources import CONCEPTS, name_of, text_of, tree_of
+from tests.house.sources import ARCHETYPES, name_of, text_of, tree_of
 
-RULES = sorted(path for path in CONCEPTS.rglob("*.py") if path.name != "__init__.py")
+RULES = sorted(
+    path for folder in ARCHETYPES for path in folder.rglob("*.py") if path.name != "__init__.py"
+)
 #: The engine itself: applying is its work (`apply`, `fold`), and so is taking a step back (`roll_back`).
 ENGINE = {"machine.py", "history_step.py", "state.py", "records.py"}
 SECTIONS = [

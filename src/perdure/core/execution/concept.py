@@ -6,9 +6,10 @@ and one line in the archetype's list.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
-from perdure.core.execution.outcome import Effect, Timer, TimerKind
+from perdure.core.execution.outcome import Effect, Timer
 
 #: The archetype's step, and what it keeps of an execution in memory.
 S = TypeVar("S")
@@ -34,7 +35,7 @@ class Concept(Generic[S, X]):
     #: The same for a buffered event that gets its id: everything else changed when it arrived.
     numbered: Mapping[Any, Callable[[Any, Any], None]] = field(default_factory=dict)
     #: The kind of a timer → the function that is called when one is due.
-    timers: Mapping[TimerKind, Callable[[S, Timer], None]] = field(default_factory=dict)
+    timers: Mapping[IntEnum, Callable[[S, Timer], None]] = field(default_factory=dict)
     #: Whether a timer of this concept is of no use any more, for good. Without it none ever is while it is open.
     is_stale: Callable[[X, Timer], bool] | None = None
     #: Its timers fire also when the execution has closed.

@@ -8,7 +8,10 @@ from perdure.core.execution.request import Request
 
 
 class TimerKind(IntEnum):
-    """The purpose of a timer. Kept out of the journal: timers are computed from the state again after a restart."""
+    """The purpose of a workflow's timer. Each archetype has an enum of its own.
+
+    Kept out of the journal: timers are computed from the state again after a restart.
+    """
 
     FIRST_TASK = 1
     RUN_TIMEOUT = 2
@@ -29,8 +32,9 @@ class Timer(NamedTuple):
     """A request to be called back at `fire_at_ns`. It may be stale when it fires."""
 
     fire_at_ns: int
-    kind: TimerKind
-    #: The event (scheduled or started) that it belongs to; 0 for the run's own.
+    #: A member of the archetype's enum. The lower kind goes first if several timers are due at one time.
+    kind: IntEnum
+    #: The event (scheduled or started) that it belongs to; 0 for the execution's own.
     event_id: int
     #: Attempt of the workflow task or activity; 0 where there are none.
     attempt: int

@@ -55,7 +55,7 @@ def time_out(step: HistoryStep, timer: Timer) -> None:
     per_attempt = timer.kind != TimerKind.ACTIVITY_SCHEDULE_TO_CLOSE
     if per_attempt and activity.attempt != timer.attempt:
         return
-    strikes_at_ns = strike_at_ns(activity, timer.kind)
+    strikes_at_ns = strike_at_ns(activity, TimerKind(timer.kind))
     if strikes_at_ns is None:
         return
     if strikes_at_ns > step.now_ns:
@@ -82,7 +82,9 @@ def _due(state: RunState, now_ns: int) -> list[Timer]:
             at_ns = due_at_ns(activity, kind)
             if at_ns is not None and at_ns <= now_ns:
                 due.append(Timer(at_ns, kind, event_id, activity.attempt))
-    return sorted(due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _ORDER[timer.kind]))
+    return sorted(
+        due, key=lambda timer: (timer.fire_at_ns, timer.event_id, _ORDER[TimerKind(timer.kind)])
+    )
 
 
 def _strike(step: HistoryStep, timer: Timer) -> bool:
@@ -90,7 +92,7 @@ def _strike(step: HistoryStep, timer: Timer) -> bool:
     activity = step.state.activities.get(timer.event_id)
     if activity is None or activity.attempt != timer.attempt:
         return False  # Another timeout has struck just now.
-    timeout = _TIMEOUTS[timer.kind]
+    timeout = _TIMEOUTS[TimerKind(timer.kind)]
     failure = _timeout_failure(f"activity {TIMEOUT_TYPE_NAMES[timeout]} timeout", timeout)
     decided = verdict(activity, failure, step.now_ns)
     if decided.state == RetryState.RETRY_STATE_IN_PROGRESS:
