@@ -4,8 +4,10 @@ import asyncio
 import gc
 
 import pytest
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 
 from perdure.core.matching.task_queue import POLLER_MEMORY_NS, PollerInfo
+from perdure.core.workflow.options_update import UpdateOptions
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.node import Node
 from perdure.runtime.shard import backlogged
@@ -85,6 +87,16 @@ async def test_tasks_of_runs_that_were_let_go_stay(store, clock):
     node.task_queues.forget_unused(node.executions)
     assert await waiting_tasks(node) == names
     await node.stop()
+
+
+async def test_a_task_whose_priority_was_changed_stays_in_a_queue_that_nobody_polls(node):
+    key = await start(node, "ns", "w")
+    options = WorkflowExecutionOptions()
+    options.priority.priority_key = 1
+    await node.executions.ask(key, UpdateOptions(options, frozenset({"priority"}), ""))
+    await long_after(node)
+    node.task_queues.forget_unused(node.executions)
+    assert await waiting_tasks(node) == {"w"}
 
 
 async def test_a_task_is_not_lost_with_the_poller_that_has_taken_it(store, clock):

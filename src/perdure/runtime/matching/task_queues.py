@@ -46,6 +46,11 @@ class QueuedWorkflowTask(NamedTuple):
     priority: int = DEFAULT_PRIORITY
     fairness: Fairness | None = None
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Return what names the task: its priority may have been changed while it waits, and it waits as before."""
+        return self[:3]
+
 
 class QueuedActivityTask(NamedTuple):
     key: ExecutionKey
@@ -54,6 +59,11 @@ class QueuedActivityTask(NamedTuple):
     stamp: int = 0
     priority: int = DEFAULT_PRIORITY
     fairness: Fairness | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """As that of a workflow task. The stamp grows with every change of what is to be started."""
+        return self[:4]
 
 
 class QueuedQuery(NamedTuple):
@@ -335,9 +345,9 @@ def _is_pending(task: QueuedTask, executions: Executions) -> bool:
 
     def is_this(effect: Effect) -> bool:
         if isinstance(effect, DispatchWorkflowTask) and isinstance(task, QueuedWorkflowTask):
-            return queued_workflow_task(task.key, effect) == task
+            return queued_workflow_task(task.key, effect).identity == task.identity
         if isinstance(effect, DispatchActivityTask) and isinstance(task, QueuedActivityTask):
-            return queued_activity_task(task.key, effect) == task
+            return queued_activity_task(task.key, effect).identity == task.identity
         return False
 
     return executions.has_pending(task.key, is_this)

@@ -223,7 +223,8 @@ def _is_seen_to(
 ) -> bool:
     """Whether a task waits for a worker, or a request to another execution is under way."""
     if isinstance(effect, DispatchWorkflowTask):
-        return queued_workflow_task(live.key, effect) in waiting
+        task = queued_workflow_task(live.key, effect)
+        return any(task.identity == getattr(each, "identity", None) for each in waiting)
     if isinstance(effect, DispatchActivityTask):
         return queued_activity_task(live.key, effect) in waiting
     generation = node.node.engine.generation
