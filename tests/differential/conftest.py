@@ -18,7 +18,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     wanted = [
         item.callspec.params
         for item in request.session.items
-        if isinstance(item, pytest.Function) and "stage" in item.fixturenames
+        if isinstance(item, pytest.Function) and {"name", "kind", "stage"} <= set(item.fixturenames)
     ]
     names = dict.fromkeys(str(params["name"]) for params in wanted)
     kinds = dict.fromkeys([REAL, *(str(params["kind"]) for params in wanted)])

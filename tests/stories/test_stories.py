@@ -20,13 +20,13 @@ EXACT_S = 1e-3
 PATIENCE_S = 600
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("where", STAGES)
 @pytest.mark.parametrize("name", STORIES)
-def test_story(name: str, stage: str) -> None:
+def test_story(name: str, where: str) -> None:
     loop = VirtualLoop(random.Random(1))
 
     async def tell() -> None:
-        scene = Scene(STAGES[stage](loop), "told")
+        scene = Scene(STAGES[where](loop), "told")
         scene.exact_s = EXACT_S
         async with asyncio.timeout(PATIENCE_S):
             await STORIES[name].play(scene)
