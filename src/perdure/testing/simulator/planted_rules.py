@@ -64,7 +64,7 @@ def _reset_run_goes_on() -> Any:
 
 
 def _parent_is_not_named() -> Any:
-    return patch("perdure.runtime.delivery.requests.with_parent", lambda *arguments: None)
+    return patch("perdure.core.workflow.start_workflow.with_parent", lambda *arguments: None)
 
 
 def _next_run_has_no_parent() -> Any:
