@@ -55,7 +55,9 @@ async def test_a_range_is_taken_from_a_node_that_keeps_the_others(store, clock):
     assert store._leases[1].owner == RIVAL
 
 
-async def test_a_node_gets_all_that_is_free_when_the_rival_has_left(store, clock):
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_node_gets_all_that_is_free_when_the_rival_has_left(clock, seed):
+    store = RangeStore(clock, 4, random.Random(seed))
     await store.claim("first", TTL_NS)
     store.stop_moving()
     clock.now_ns += TTL_NS

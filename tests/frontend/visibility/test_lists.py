@@ -14,8 +14,10 @@ async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub,
     await stub.StartWorkflowExecution(start_request())
     load = lists._load_grammar
     failures = [OSError(errno.EMFILE, "Too many open files")]
+    loads = []
 
     def fails_once() -> None:
+        loads.append("begun")
         if failures:
             raise failures.pop()
         load()
@@ -28,3 +30,4 @@ async def test_the_first_filter_can_be_read_when_files_can_be_opened_again(stub,
     assert "Too many open files" in refused.value.details()
     [found] = (await stub.ListWorkflowExecutions(request)).executions
     assert found.execution.workflow_id == "w"
+    assert len(loads) == 2
