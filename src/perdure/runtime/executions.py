@@ -67,7 +67,7 @@ class Executions:
         """Return whether an execution has a pending effect that `is_wanted`, as far as the cache knows."""
         cached = self._engine.cache.peek(key)
         if cached is None:
-            return self._engine.cache.is_backlogged(key)
+            return key in self._engine.cache.backlogged
         return any(
             map(is_wanted, cached.archetype.pending_effects(cached.execution, self.clock.now_ns()))
         )

@@ -1,5 +1,6 @@
 """The decision about a request of a business id: its current run, or none, says what is done."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -31,6 +32,6 @@ class BusinessIdRequest(Request[R]):
 
     __slots__ = ()
 
+    @abstractmethod
     def decide(self, current: Any | None, *, now_ns: int, environment: Environment) -> Decision[R]:
         """Return what to do; `current` is the current run in memory. Raises `Rejected`."""
-        raise NotImplementedError

@@ -96,14 +96,8 @@ class ActivityTasks:
         self, request: RecordActivityTaskHeartbeatRequest, call: Call
     ) -> RecordActivityTaskHeartbeatResponse:
         key, ref = self._by_token(request.task_token, request.namespace)
-        reply = await self._heartbeat(
-            key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
-        )
-        return RecordActivityTaskHeartbeatResponse(
-            cancel_requested=reply.cancel_requested,
-            activity_paused=reply.is_paused,
-            activity_reset=reply.was_reset,
-        )
+        heartbeat = HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
+        return RecordActivityTaskHeartbeatResponse(**await self._heartbeat(key, heartbeat))
 
     async def RespondActivityTaskCompleted(
         self, request: RespondActivityTaskCompletedRequest, call: Call
@@ -161,14 +155,8 @@ class ActivityTasks:
         self, request: RecordActivityTaskHeartbeatByIdRequest, call: Call
     ) -> RecordActivityTaskHeartbeatByIdResponse:
         key, ref = self._by_id(request)
-        reply = await self._heartbeat(
-            key, HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
-        )
-        return RecordActivityTaskHeartbeatByIdResponse(
-            cancel_requested=reply.cancel_requested,
-            activity_paused=reply.is_paused,
-            activity_reset=reply.was_reset,
-        )
+        heartbeat = HeartbeatActivity(ref, _payloads(request, "details"), request.identity)
+        return RecordActivityTaskHeartbeatByIdResponse(**await self._heartbeat(key, heartbeat))
 
     async def RespondActivityTaskCompletedById(
         self, request: RespondActivityTaskCompletedByIdRequest, call: Call
@@ -205,19 +193,25 @@ class ActivityTasks:
 
     async def _report(self, key: ExecutionKey, report: ActivityReport) -> list[Failure]:
         """Have the run record the result; return the failures that took the place of payloads that were too large."""
-        namespace = self._context.namespaces.name_of(key.namespace_id)
-        recorded, replacements = bounded(report, self._context.limits(namespace))
-        await self._node.executions.ask(key, recorded)
-        return replacements
+        return (await self._ask(key, report))[1]
 
-    async def _heartbeat(self, key: ExecutionKey, report: HeartbeatActivity) -> HeartbeatReply:
+    async def _heartbeat(self, key: ExecutionKey, report: HeartbeatActivity) -> dict[str, bool]:
+        """Have the run record it; return the fields of the response."""
+        reply, replacements = await self._ask(key, report)
+        if replacements:
+            reply = HeartbeatReply(cancel_requested=True)
+        assert isinstance(reply, HeartbeatReply)
+        return {
+            "cancel_requested": reply.cancel_requested,
+            "activity_paused": reply.is_paused,
+            "activity_reset": reply.was_reset,
+        }
+
+    async def _ask(self, key: ExecutionKey, report: ActivityReport) -> tuple[Any, list[Failure]]:
+        """Return the reply, and the failures that took the place of payloads that were too large."""
         namespace = self._context.namespaces.name_of(key.namespace_id)
         recorded, replacements = bounded(report, self._context.limits(namespace))
-        reply = (await self._node.executions.ask(key, recorded)).reply
-        if replacements:
-            return HeartbeatReply(cancel_requested=True)
-        assert isinstance(reply, HeartbeatReply)
-        return reply
+        return (await self._node.executions.ask(key, recorded)).reply, replacements
 
     def _by_token(self, encoded: bytes, namespace: str) -> tuple[ExecutionKey, ActivityRef]:
         token = self._context.token(encoded, namespace)

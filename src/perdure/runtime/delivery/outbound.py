@@ -1,8 +1,7 @@
 """Invokes completion callbacks: sends the request that the core has built, and gives the outcome to the run.
 
-One attempt at a time; the run decides whether there is another one, and asks for it by its timers. After a crash or a
-lost lease the owner of the run computes its pending effects again, so nothing here outlives memory, and a callback may
-hear of an end twice.
+One attempt at a time; the run decides whether there is another one, and asks for it by its timers. A callback may hear
+of an end twice.
 """
 
 import asyncio
@@ -10,21 +9,16 @@ from collections.abc import Callable
 
 import structlog
 
-from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.callbacks import RecordAttempt
 from perdure.core.workflow.effects import InvokeCallback
 from perdure.core.workflow.nexus_completion import Verdict, verdict
 from perdure.runtime.delivery.circuit_breaker import CircuitBreakers
 from perdure.runtime.delivery.http_client import HttpClient, PostFailed, ThreadedHttpClient
+from perdure.runtime.delivery.under_way import UnderWay
 from perdure.runtime.executions import Executions
 
 log = structlog.get_logger(__name__)
-
-RETRY_S = 0.05
-RETRY_MAX_S = 5.0
-#: The run cannot record the attempt now, but its owner can later.
-_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
 
 class OutboundCalls:
@@ -34,23 +28,17 @@ class OutboundCalls:
         #: The simulator has one without sockets.
         self.http_client: HttpClient = ThreadedHttpClient()
         self._breakers = CircuitBreakers()
-        self._under_way: dict[tuple[str, int, int, int], asyncio.Task[None]] = {}
+        self._under_way = UnderWay(executions)
 
     def deliver(self, key: ExecutionKey, callback: InvokeCallback) -> None:
         """Begin, unless it is under way."""
-        generation = self._executions.generation
-        name = (key.run_id, callback.number, callback.attempt, generation)
-        if name not in self._under_way:
-            task = asyncio.get_running_loop().create_task(self._run(key, callback, generation))
-            self._under_way[name] = task
-            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+        self._under_way.begin(
+            (key.run_id, callback.number, callback.attempt),
+            lambda generation: self._run(key, callback, generation),
+        )
 
     async def stop(self) -> None:
-        """Abandon the calls under way: they stay pending effects of their runs."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.stop()
         self.http_client.close()
 
     async def _run(self, key: ExecutionKey, callback: InvokeCallback, generation: int) -> None:
@@ -73,18 +61,9 @@ class OutboundCalls:
             may_retry=outcome.may_retry,
             chance=self._chance(),
         )
-        delay_s = RETRY_S
-        while generation == self._executions.generation:
-            try:
-                await self._executions.ask(key, attempt)
-                return
-            except Rejected as refusal:
-                if refusal.code is Code.NOT_FOUND:
-                    return  # The run is deleted.
-                if refusal.code not in _TRANSIENT:
-                    log.error("bug: a run refused the outcome of a callback", error=refusal.message)
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, RETRY_MAX_S)
+        await self._under_way.until_recorded(
+            key, callback, generation, lambda: self._executions.ask(key, attempt)
+        )
 
     async def _invoke_in_turn(self, key: ExecutionKey, callback: InvokeCallback) -> Verdict:
         """Invoke it as soon as the circuit breaker of its receiver is closed."""

@@ -1,15 +1,11 @@
 """Delivers requests to other executions: start a child, tell the parent of the close, signal, ask to cancel.
 
-A request is delivered until the run that sent it has recorded the answer: at least once. The receiver recognises a
-repeated request by its ids. After a crash or a lost lease the owner of the sender computes its pending effects again,
-so nothing here outlives memory.
+The receiver recognises a repeated request by its ids.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import (
     CancelExternalWorkflowExecutionFailedCause,
@@ -55,14 +51,8 @@ from perdure.core.workflow.lifecycle.close import Terminate
 from perdure.core.workflow.signals import Signal
 from perdure.core.workflow.start_workflow import StartedBy, StartWorkflow, child_policies
 from perdure.core.workflow.views import ReadChainLink
+from perdure.runtime.delivery.under_way import UnderWay
 from perdure.runtime.executions import Executions
-
-log = structlog.get_logger(__name__)
-
-RETRY_S = 0.05
-RETRY_MAX_S = 5.0
-#: The other execution may answer differently next time.
-_TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 
 _Initiated = (
     SignalExternalWorkflowExecutionInitiatedEventAttributes
@@ -78,7 +68,7 @@ class OutgoingRequests:
         """`namespace_name` returns the name of the namespace with an id; empty if it is not there."""
         self._executions = executions
         self._namespace_name = namespace_name
-        self._under_way: dict[tuple[str, type, int, int], asyncio.Task[None]] = {}
+        self._under_way = UnderWay(executions)
         #: Each sends one type of request, and returns what the sender records of the answer.
         self._senders: Mapping[type, Callable[[ExecutionKey, Any], Awaitable[Request[Any]]]] = {
             StartChild: self._start_child,
@@ -91,44 +81,19 @@ class OutgoingRequests:
         assert self._senders.keys() == set(OUTGOING_REQUESTS)
 
     def deliver(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
-        """Begin, unless it is under way. A request that began before memory was thrown away does not count."""
-        name = (
-            key.run_id,
-            type(outgoing),
-            outgoing.initiated_event_id,
-            self._executions.generation,
+        """Begin, unless it is under way."""
+        self._under_way.begin(
+            (key.run_id, type(outgoing), outgoing.initiated_event_id),
+            lambda generation: self._run(key, outgoing, generation),
         )
-        if name not in self._under_way:
-            task = asyncio.get_running_loop().create_task(self._run(key, outgoing, name[-1]))
-            self._under_way[name] = task
-            task.add_done_callback(lambda _: self._under_way.pop(name, None))
 
     async def stop(self) -> None:
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.stop()
 
     async def _run(self, key: ExecutionKey, outgoing: OutgoingRequest, generation: int) -> None:
-        delay_s = RETRY_S
-        while generation == self._executions.generation:
-            try:
-                await self._carry_out(key, outgoing)
-                return
-            except Rejected as refusal:
-                if refusal.code is Code.NOT_FOUND:
-                    return  # The sender is gone.
-                if refusal.code not in _TRANSIENT:
-                    log.error(
-                        "bug: a request to another execution was refused",
-                        **_about(key, outgoing),
-                        error=refusal.message,
-                    )
-            except Exception:
-                # The sender waits for the answer: another try follows.
-                log.exception("bug: a request to another execution failed", **_about(key, outgoing))
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, RETRY_MAX_S)
+        await self._under_way.until_recorded(
+            key, outgoing, generation, lambda: self._carry_out(key, outgoing)
+        )
 
     async def _carry_out(self, key: ExecutionKey, outgoing: OutgoingRequest) -> None:
         answer = await self._senders[type(outgoing)](key, outgoing)
@@ -333,13 +298,3 @@ def _is_itself(key: ExecutionKey, wanted: _Initiated) -> bool:
 
 def _execution(key: ExecutionKey) -> WorkflowExecution:
     return WorkflowExecution(workflow_id=key.business_id, run_id=key.run_id)
-
-
-def _about(key: ExecutionKey, outgoing: OutgoingRequest) -> dict[str, str]:
-    """Say in the log which execution sent the request."""
-    return {
-        "namespace_id": key.namespace_id,
-        "workflow_id": key.business_id,
-        "run_id": key.run_id,
-        "errand": type(outgoing).__name__,
-    }

@@ -4,7 +4,7 @@ The node asks again for an update that memory has lost with a lease: the run kno
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,13 +81,9 @@ class Updates:
 
     async def update(self, key: ExecutionKey, request: AdmitUpdate, wait: Wait) -> UpdateReply:
         """Return once the update has come to the stage that `wait` names, or how far it is. Raises `Rejected`."""
-        while True:
-            try:
-                with self._listening(key, request.update_id, wait.stage) as waiting:
-                    admitted = await self._executions.ask(key, request)
-                    return await self._follow(admitted, request.update_id, waiting, wait)
-            except Rejected as refusal:
-                await self._pause(refusal, wait.deadline)
+        return await self._wait(
+            key, request.update_id, wait, lambda: self._executions.ask(key, request)
+        )
 
     async def update_with_start(
         self, key: ExecutionKey, start: StartWorkflow, wait: Wait
@@ -111,11 +107,21 @@ class Updates:
 
     async def poll(self, key: ExecutionKey, update_id: str, wait: Wait) -> UpdateReply:
         """As `update`, of one that was sent before. Raises `Rejected`."""
+        view = ReadUpdate(update_id)
+        return await self._wait(key, update_id, wait, lambda: self._executions.read(key, view))
+
+    async def _wait(
+        self,
+        key: ExecutionKey,
+        update_id: str,
+        wait: Wait,
+        ask: Callable[[], Awaitable[Answer[UpdateStatus]]],
+    ) -> UpdateReply:
+        """Ask for an update and wait for it, again and again while memory is lost."""
         while True:
             try:
                 with self._listening(key, update_id, wait.stage) as waiting:
-                    known = await self._executions.read(key, ReadUpdate(update_id))
-                    return await self._follow(known, update_id, waiting, wait)
+                    return await self._follow(await ask(), update_id, waiting, wait)
             except Rejected as refusal:
                 await self._pause(refusal, wait.deadline)
 

@@ -32,6 +32,7 @@ class ExecutionCache:
         self._readings: list[set[BusinessKey]] = []
         #: Executions that are due before this are in memory.
         self.horizon_ns = 0
+        #: Executions that were evicted while their tasks wait for a worker.
         self.backlogged = Backlogged()
         #: The batches of executions that were thrown away, which may not be durable yet.
         self._not_durable: dict[BusinessKey, OpenBatch[CachedExecution]] = {}
@@ -50,10 +51,6 @@ class ExecutionCache:
             return self._executions.get(self._current.get(key.business_key, ""))
         cached = self._executions.get(key.run_id)
         return cached if cached is not None and cached.key == key else None
-
-    def is_backlogged(self, key: ExecutionKey) -> bool:
-        """Whether this execution was evicted while its tasks wait for a worker."""
-        return key in self.backlogged
 
     def is_cached(self, cached: CachedExecution) -> bool:
         return self._executions.get(cached.key.run_id) is cached

@@ -9,7 +9,7 @@ from perdure.core.archetypes import ARCHETYPES
 from perdure.core.execution.archetype import Archetype
 from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.shard.batch import OpenBatch
-from perdure.store.port import JournalRow, LoadedRun
+from perdure.store.port import NEVER_NS, JournalRow, LoadedRun
 
 #: An execution keeps this many bytes of its latest history at hand, and whatever a sticky worker has not seen.
 TAIL_BYTES_MAX = 32 * 1024
@@ -128,6 +128,11 @@ class CachedExecution:
         snapshot = self.archetype.snapshot(self.execution)
         self.snapshot_seq, self.snapshot_bytes, self.unsnapped_bytes = self.seq, len(snapshot), 0
         return snapshot
+
+    def next_timer_ns(self, now_ns: int) -> int:
+        """Return when its next timer fires; `NEVER_NS` if it has none."""
+        timers = self.archetype.pending_timers(self.execution, now_ns)
+        return min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
 
     def notify(self, *, everybody: bool = False) -> None:
         """Wake callers that wait for the next event, and for the end if the run has closed."""

@@ -119,11 +119,11 @@ class Engine:
         """Return the execution or None. The caller goes on without waiting, or asks again."""
         self.ownership.check_owner(key)
         cached = self.cache.peek(key)
+        if cached is None:
+            cached = await self.loading.find(key)
+            self.ownership.check_owner(key)
         if cached is not None:
             cached.used_at_ns = self.clock.monotonic_ns()
-            return cached
-        cached = await self.loading.find(key)
-        self.ownership.check_owner(key)
         return cached
 
     async def get(self, key: ExecutionKey) -> CachedExecution:

@@ -10,7 +10,6 @@ from perdure.runtime.shard.cache import ExecutionCache
 from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.group_commit import GroupCommit
 from perdure.runtime.shard.writing import snapshot_row
-from perdure.store.port import NEVER_NS
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +30,7 @@ class Eviction:
         self._cache = cache
         self._commits = commits
         self._clock = clock
-        self._runs_max = executions_max
+        self._executions_max = executions_max
 
     async def sweep(self) -> None:
         """Keep memory bounded, for ever."""
@@ -41,7 +40,7 @@ class Eviction:
 
     def make_room(self) -> None:
         self._cache.forget_absent()
-        surplus = len(self._cache) - self._runs_max
+        surplus = len(self._cache) - self._executions_max
         if surplus <= 0:
             return
         idle_since = self._clock.monotonic_ns() - MIN_IDLE_NS
@@ -97,11 +96,7 @@ class Eviction:
         archetype, now_ns = cached.archetype, self._clock.now_ns()
         if not cached.summary.is_idle or archetype.pending_effects(cached.execution, now_ns):
             return 0
-        return self._next_timer_ns(cached, now_ns)
-
-    def _next_timer_ns(self, cached: CachedExecution, now_ns: int) -> int:
-        timers = cached.archetype.pending_timers(cached.execution, now_ns)
-        return min((timer.fire_at_ns for timer in timers), default=NEVER_NS)
+        return cached.next_timer_ns(now_ns)
 
     def _evict_backlogged(self, cached: CachedExecution) -> bool:
         """Drop an execution that only waits for a worker to poll: its tasks are in the task queues."""
@@ -111,7 +106,7 @@ class Eviction:
         effects = archetype.pending_effects(cached.execution, now_ns)
         if not effects or not all(isinstance(each, archetype.queue_tasks) for each in effects):
             return False
-        next_ns = self._next_timer_ns(cached, now_ns)
+        next_ns = cached.next_timer_ns(now_ns)
         if next_ns <= self._cache.horizon_ns:
             return False
         self._cache.backlogged.add(cached.key, next_ns)

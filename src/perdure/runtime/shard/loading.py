@@ -51,23 +51,20 @@ class Loading:
         self._loads: set[asyncio.Task[None]] = set()
 
     async def find(self, key: ExecutionKey) -> CachedExecution | None:
-        """Return the execution, from memory or the store; None if there is none.
+        """Return an execution that is not in memory, from the store; None if there is none.
 
         Nothing happens between the return and the caller's next step: what it sees is current.
         """
         generation = self._cache.generation
-        cached = self._cache.peek(key)
-        while cached is None and not self._cache.is_known_absent(key):
+        while not self._cache.is_known_absent(key):
             is_there = await self._load(key)
             if generation != self._cache.generation:
                 raise unavailable("this node has lost its lease meanwhile")
             cached = self._cache.peek(key)
-            if not is_there:
-                break
-            # If it is there and not in memory, it was dropped before this caller had its turn.
-        if cached is not None:
-            cached.used_at_ns = self._clock.monotonic_ns()
-        return cached
+            if cached is not None or not is_there:
+                return cached
+            # It is there and not in memory: it was dropped before this caller had its turn.
+        return None
 
     def _load(self, key: ExecutionKey) -> asyncio.Future[bool]:
         """Ask for an execution; say whether there is one. One query reads all requests of one turn of the loop."""

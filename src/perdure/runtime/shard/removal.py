@@ -31,7 +31,6 @@ class Removal:
         if cached.batch is not None:
             # The number of a run that is not stored yet would be forgotten with it.
             await cached.batch.durable()
-            cached = await engine.get(cached.key)
         await engine.ask(cached.key, Delete())
 
     async def _delete_unread(self, key: ExecutionKey) -> None:

@@ -11,7 +11,7 @@ from perdure.runtime.shard.cached import CachedExecution
 from perdure.runtime.shard.group_commit import GroupCommit
 from perdure.runtime.shard.size_warnings import warn_of_size
 from perdure.runtime.visibility import CustomAttributes, visibility_row
-from perdure.store.port import NEVER_NS, ExecutionUpdate, JournalRow
+from perdure.store.port import ExecutionUpdate, JournalRow
 
 
 class Writing:
@@ -59,8 +59,7 @@ class Writing:
         now_ns = self._clock.now_ns()
         if cached.archetype.has_pending_effects(cached.execution, now_ns):
             return 0
-        timers = cached.archetype.pending_timers(cached.execution, now_ns)
-        return min((each.fire_at_ns for each in timers), default=NEVER_NS)
+        return cached.next_timer_ns(now_ns)
 
 
 def snapshot_row(cached: CachedExecution, due_at_ns: int) -> ExecutionUpdate:

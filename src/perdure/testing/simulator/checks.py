@@ -227,12 +227,11 @@ def _is_seen_to(
         return any(task.identity == getattr(each, "identity", None) for each in waiting)
     if isinstance(effect, DispatchActivityTask):
         return queued_activity_task(live.key, effect) in waiting
-    generation = node.node.engine.generation
     if isinstance(effect, InvokeCallback):
-        place = (live.key.run_id, effect.number, effect.attempt, generation)
+        place = (live.key.run_id, effect.number, effect.attempt)
         return place in node.node.outbound_calls._under_way
     assert isinstance(effect, OUTGOING_REQUESTS)
-    name = (live.key.run_id, type(effect), effect.initiated_event_id, generation)
+    name = (live.key.run_id, type(effect), effect.initiated_event_id)
     return name in node.node.outgoing_requests._under_way
 
 
