@@ -86,12 +86,16 @@ class Server:
         self._reported_keys: set[str] = set()
         self._dispatcher: Dispatcher | None = None
         self._is_started = False
+        self._taking_over: asyncio.Task[None] | None = None
         self.address: Address = ("", 0)
         self.http_address: Address | None = None
         self.metrics_address: Address | None = None
 
     async def start(self) -> None:
-        """Return when the server answers calls."""
+        """Return when the server answers calls; it is healthy when all that is due is in memory, which may take longer.
+
+        It listens before it answers: while another node holds the lease, calls are refused with UNAVAILABLE.
+        """
         settings = self._settings
         await self._configure()
         try:
@@ -100,11 +104,27 @@ class Server:
                 raise StoreError(_EXTERNAL_VISIBILITY)
             cluster_id = await self._store.cluster_id(str(uuid.uuid4()))
             self._is_started = True
-            await self.node.start()
+            dispatcher = await self._listen(cluster_id)
+            await self.node.serve()
             await self.node.namespaces.ensure(_namespaces(settings))
-        except (StoreError, Rejected) as error:
+        except (StoreError, Rejected, CannotListen, OSError) as error:
             await self.stop(0)
             raise StartupError(str(error)) from error
+        dispatcher.open()
+        self._taking_over = asyncio.create_task(self.node.engine.take_over())
+        # All objects of now stay for as long as the server runs: the garbage collector need not visit them again.
+        gc.collect()
+        gc.freeze()
+        log.info(
+            "started",
+            ip=settings.server.ip,
+            port=self.address[1],
+            store=settings.store.url.partition(":")[0],
+        )
+
+    async def _listen(self, cluster_id: str) -> Dispatcher:
+        """Open the ports. Raises `CannotListen` or `OSError`."""
+        settings = self._settings
         context = Context(
             self.node,
             settings.cluster.name,
@@ -120,30 +140,21 @@ class Server:
         dispatcher.rate_limits.configure(self.node.limits.config)
         self._grpc = GrpcServer(
             dispatcher,
-            is_serving=lambda: self.node.engine.is_serving,
+            is_serving=lambda: self.node.engine.is_ready,
             adds_trailers=self.node.limits.config.boolean(TRAILERS, False),
         )
         self._http = HttpServer(HttpApi(dispatcher, self.metrics, self._serves_host))
-        try:
-            port = await self._grpc.start(settings.server.ip, settings.server.port)
-            http_port = await self._http.start(settings.server.ip, settings.server.http_port)
-            self._metrics_page = MetricsPage(
-                self.metrics,
-                settings.server.metrics_ip or settings.server.ip,
-                settings.server.metrics_port,
-            )
-        except (CannotListen, OSError) as error:
-            await self.stop(0)
-            raise StartupError(str(error)) from error
+        port = await self._grpc.start(settings.server.ip, settings.server.port)
+        http_port = await self._http.start(settings.server.ip, settings.server.http_port)
+        self._metrics_page = MetricsPage(
+            self.metrics,
+            settings.server.metrics_ip or settings.server.ip,
+            settings.server.metrics_port,
+        )
         self.address = (settings.server.ip, port)
         self.http_address = (settings.server.ip, http_port)
         self.metrics_address = self._metrics_page.address
-        # All objects of now stay for as long as the server runs: the garbage collector need not visit them again.
-        gc.collect()
-        gc.freeze()
-        log.info(
-            "started", ip=settings.server.ip, port=port, store=settings.store.url.partition(":")[0]
-        )
+        return dispatcher
 
     async def _configure(self) -> None:
         """Read the dynamic configuration, and go on watching its file if there is one."""
@@ -211,6 +222,10 @@ class Server:
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            await asyncio.gather(self._taking_over, return_exceptions=True)
+            self._taking_over = None
         if self._is_started:
             self._is_started = False
             await self.node.stop()

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from perdure.core.errors import Code, Rejected
+from perdure.core.errors import Code, Rejected, unavailable
 from perdure.frontend.call import Call
 from perdure.frontend.call_metrics import CallMetrics
 from perdure.frontend.client_versions import check_versions
@@ -40,6 +40,7 @@ class Dispatcher:
         """`check_namespace` raises `Rejected` for the name of a namespace that does not exist. `now` is in seconds."""
         self._check_namespace = check_namespace
         self._now = now
+        self._is_open = False
         self.rate_limits = RateLimits(check_namespace, now)
         self.metrics = CallMetrics(metrics, check_namespace)
         self._by_bytes = {
@@ -52,8 +53,14 @@ class Dispatcher:
         """The full names of the RPCs that are answered."""
         return frozenset(self._by_bytes)
 
+    def open(self) -> None:
+        """Answer calls from now on; before, the node does not know yet which namespaces there are."""
+        self._is_open = True
+
     def answer(self, name: str, encoded: bytes, call: Call) -> Awaitable[bytes]:
         """Answer a call of the RPC with this full name. Raises `Rejected`, also if there is no such RPC."""
+        if not self._is_open:
+            raise unavailable("this node does not serve yet: it is starting")
         answer = self._by_bytes.get(name)
         if answer is None:
             raise _unknown(name)
@@ -61,6 +68,8 @@ class Dispatcher:
 
     def answer_message(self, name: str, request: Message, call: Call) -> Awaitable[Message | bytes]:
         """Like `answer`, for a protocol that has other bytes: the handler's response comes out as it is."""
+        if not self._is_open:
+            raise unavailable("this node does not serve yet: it is starting")
         answer = self._by_message.get(name)
         if answer is None:
             raise _unknown(name)

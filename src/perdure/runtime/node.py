@@ -111,7 +111,15 @@ class Node:
         )
 
     async def start(self) -> None:
-        """Return when this node serves. Raises `StoreError`; waits while another node holds every lease."""
+        """Return when this node serves and has taken over all that is due. Raises as `serve` does."""
+        await self.serve()
+        await self.engine.take_over()
+
+    async def serve(self) -> None:
+        """Return when this node answers requests; `engine.take_over` is to follow.
+
+        Raises `StoreError`; waits while another node holds every lease.
+        """
         self._background = [
             for_ever(lambda: self.task_queues.sweep(self.executions)),
             for_ever(self.namespaces.keep_fresh),
@@ -120,7 +128,7 @@ class Node:
         ]
         if (replicator := self.replicator) is not None:
             self._background.append(for_ever(lambda: replicator.keep(self.engine)))
-        await self.engine.start()
+        await self.engine.serve()
 
     async def _prepare(self) -> None:
         """The engine has claimed leases: read what it needs before it answers anything."""

@@ -267,7 +267,7 @@ async def test_a_namespace_is_not_empty_while_rows_move_to_the_second_database(m
         Remover(node.executions, node.store),
         follower,
     )
-    await node.engine.start()
+    await node.engine.serve()
     namespace = node.namespaces.get_by_id("0123456789")
     assert [row.run_id for row in await main.outbox(9)] == [key.run_id]
     assert not await node.namespace_deletion.go_on(namespace)

@@ -80,6 +80,7 @@ async def test_what_a_call_was_to_bring_goes_back_if_it_ends_otherwise(node, err
         raise error
 
     dispatcher = Dispatcher({name: rpc._replace(handler=handler)}, Registry(), lambda _: None)
+    dispatcher.open()
     with pytest.raises(BaseException, match=r".*"):
         await dispatcher.answer(name, b"", Call())
     assert given_back == [True]

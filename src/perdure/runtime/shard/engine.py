@@ -78,8 +78,8 @@ class Engine:
 
     # Life
 
-    async def start(self) -> None:
-        """Claim what is free and serve. Waits while another node holds everything. Raises `StoreError`."""
+    async def serve(self) -> None:
+        """Claim what is free and answer requests. Waits while another node holds everything. Raises `StoreError`."""
         await self.ownership.claim()
         self._tasks = [
             for_ever(lambda: self.commits.run(self)),
@@ -87,7 +87,11 @@ class Engine:
             for_ever(lambda: self.loading.look_ahead(self.ownership.served)),
             for_ever(self.eviction.sweep),
         ]
-        await self.ownership.begin()
+        self.ownership.serve()
+
+    async def take_over(self) -> None:
+        """Load what is due, after `serve`; until then timers and tasks of executions may come late."""
+        await self.ownership.take_over()
 
     async def stop(self) -> None:
         """Finish the commits in flight and give the leases back."""
@@ -107,6 +111,11 @@ class Engine:
     @property
     def is_serving(self) -> bool:
         return self.ownership.is_serving
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it serves, and has taken over all that is due."""
+        return self.ownership.has_taken_over
 
     def commit_failed(self, batches: list[OpenBatch[CachedExecution]], error: Exception) -> None:
         """The outcome of a commit is unknown: forget everything, claim again, and read the truth."""

@@ -43,7 +43,10 @@ class Ownership:
         self.forgot: Callable[[], None] = lambda: None
         #: Called when the lease is ours, before anything is answered. Raises `StoreError`.
         self.prepare: Callable[[], Awaitable[None]] = _nothing_to_prepare
+        #: Requests are answered: executions that are not in memory yet are loaded for them.
         self.is_serving = False
+        #: All that is due is in memory, so that nothing is late.
+        self.has_taken_over = False
         self._is_stopping = False
         self._recovering: asyncio.Task[None] | None = None
 
@@ -57,17 +60,22 @@ class Ownership:
             await asyncio.sleep(RETRY_S)
         await self.prepare()
 
-    async def begin(self) -> None:
-        """Serve the claimed ranges."""
+    def serve(self) -> None:
+        """Answer requests from now on. `take_over` is to follow."""
         self.is_serving = True
+
+    async def take_over(self) -> None:
+        """Load what is due in the claimed ranges. If they are lost meanwhile, the recovery takes over instead."""
+        generation = self._cache.generation
         try:
             await self._take_over()
         except Exception as error:
-            self._begin_badly(error)
+            if generation == self._cache.generation:
+                self._begin_badly(error)
 
     async def stop_serving(self) -> None:
         """Begin nothing any more: timers and effects would keep commits in flight for ever."""
-        self.is_serving = False
+        self.is_serving = self.has_taken_over = False
         self._is_stopping = True
         self._timers.close()
         if self._recovering is not None:
@@ -102,8 +110,11 @@ class Ownership:
             raise unavailable("this node is not certain of its lease")
 
     async def _take_over(self) -> None:
+        generation = self._cache.generation
         count = await self._loading.take_over(self._leases.held)
-        log.info("serving", executions=count)
+        if generation == self._cache.generation and self.is_serving:
+            self.has_taken_over = True
+            log.info("serving", executions=count)
 
     async def lose_lease(self) -> None:
         """Another node has taken over."""
@@ -111,7 +122,7 @@ class Ownership:
 
     def lose_everything(self, batches: list[OpenBatch[CachedExecution]], why: str) -> None:
         """Throw memory away, refuse the waiting callers of `batches` and all later ones, and recover."""
-        self.is_serving = False
+        self.is_serving = self.has_taken_over = False
         self._leases.give_up()
         refusal = unavailable(why)
         for batch in [*batches, *self._commits.abandon()]:

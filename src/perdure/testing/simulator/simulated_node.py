@@ -97,6 +97,7 @@ class SimulatedNode:
         self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
         self.configure(limits)
         self._is_draining = False
+        self._is_open = False
         #: The replies of calls that are under way.
         self._replies: dict[asyncio.Future[Reply], None] = {}
         self._starting = self.process.spawn(self._start())
@@ -106,8 +107,11 @@ class SimulatedNode:
             if self._split is not None:
                 await self._split.open()
                 await self._split.cluster_id("simulated")
-            await self.node.start()
+            await self.node.serve()
             await self.node.namespaces.ensure([Namespace(id="", name=NAMESPACE)])
+            self._dispatcher.open()
+            self._is_open = True
+            await self.node.engine.take_over()
         except (StoreError, Rejected) as error:
             if "simulated" not in str(error) and "exists" not in str(error):
                 raise
@@ -120,7 +124,7 @@ class SimulatedNode:
 
     @property
     def is_serving(self) -> bool:
-        return self._starting.done() and self.node.engine.is_serving and not self.is_dead
+        return self._is_open and self.node.engine.is_serving and not self.is_dead
 
     @property
     def is_waiting(self) -> bool:
@@ -137,7 +141,7 @@ class SimulatedNode:
         self, name: str, encoded: bytes, metadata: Mapping[str, str], timeout_s: float
     ) -> Reply:
         """Answer an RPC. Raises `Rejected` with UNAVAILABLE if there is no answer in time."""
-        if self.is_dead or not self._starting.done():
+        if self.is_dead or not self._is_open:
             raise Rejected(Code.UNAVAILABLE, "simulated: connection refused")
         loop = asyncio.get_running_loop()
         call = Call(loop.time() + timeout_s, metadata)
