@@ -245,3 +245,39 @@ async def test_a_page_of_history_has_a_bound_in_bytes(store, leases):
     assert await read(0, 1, reverse=True) == [7]
     assert await read(6, 2001, reverse=True) == [5, 4, 3]
     assert await read(7, 1) == []
+
+
+async def test_a_page_of_history_ends_with_the_event_that_is_asked_for(store, leases):
+    """Each row has 3 events, but for row 3, which has none."""
+    row = run("a")
+    rows = [
+        journal(row, 3, event_count=0, events=b"")
+        if seq == 3
+        else journal(row, seq, first_event_id=1 + 3 * (seq - (1 if seq < 3 else 2)))
+        for seq in range(1, 7)
+    ]
+    await store.commit(Batch(leases, [row], rows))
+
+    async def read(after_seq: int, until_event_id: int, *, reverse: bool = False):
+        found = await store.history(
+            row.shard_key,
+            row.run_id,
+            after_seq=after_seq,
+            limit=9,
+            reverse=reverse,
+            until_event_id=until_event_id,
+        )
+        return [each.seq for each in found]
+
+    assert await read(0, 1) == [1]
+    assert await read(0, 3) == [1]
+    assert await read(0, 4) == [1, 2]
+    assert await read(2, 5) == []
+    assert await read(2, 12) == [4, 5]
+    assert await read(0, 99) == [1, 2, 4, 5, 6]
+    assert await read(0, 15, reverse=True) == [6]
+    assert await read(0, 13, reverse=True) == [6]
+    assert await read(0, 12, reverse=True) == [6, 5]
+    assert await read(6, 13, reverse=True) == []
+    assert await read(6, 7, reverse=True) == [5, 4]
+    assert await read(0, 1, reverse=True) == [6, 5, 4, 2, 1]

@@ -76,6 +76,7 @@ class InstrumentedStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         with self._timed("ReadHistoryBranch"):
@@ -85,6 +86,7 @@ class InstrumentedStore:
                 after_seq=after_seq,
                 limit=limit,
                 reverse=reverse,
+                until_event_id=until_event_id,
                 bytes_max=bytes_max,
             )
 

@@ -14,6 +14,7 @@ from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter
 from perdure.core.visibility.matching import matches
 from perdure.store.external_visibility import OutboxSize
+from perdure.store.journal_pages import page_of_rows
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -211,6 +212,7 @@ class MemoryStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         rows = self._journal.get(run_id, [])
@@ -220,7 +222,10 @@ class MemoryStore:
         else:
             part = rows[bisect_right(rows, after_seq, key=lambda row: row.seq) :]
         found = islice((row for row in part if row.event_count), limit)
-        return list(bounded(found, bytes_max, lambda row: len(row.events)))
+        page = page_of_rows(
+            found, reverse=reverse, until_event_id=until_event_id, bytes_max=bytes_max
+        )
+        return list(page)
 
     # For checks of the stored rows
 

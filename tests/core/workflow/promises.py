@@ -64,7 +64,7 @@ class Journal:
         self.events: list[HistoryEvent] = []
         #: The rows, folded: the state that a restart would begin with.
         self.folded = RunState()
-        #: The same from rows of one event each, as large transitions are written.
+        #: The same from rows of few events each, as large transitions are written.
         self._folded_parts = RunState()
         #: Events that arrived while a worker held the task and have no id yet.
         self.waiting: list[HistoryEvent] = []
@@ -73,7 +73,9 @@ class Journal:
     def append(self, events: bytes, internal: bytes) -> None:
         self.rows.append((events, internal))
         fold(self.folded, [(events, internal)])
-        parts = [part[1:] for part in in_parts(events, internal, 1)] or [(events, internal)]
+        events_max = 1 + len(self.rows) % 3
+        parts = [part[1:] for part in in_parts(events, internal, events_max=events_max)]
+        parts = parts or [(events, internal)]
         fold(self._folded_parts, parts)
         assert b"".join(part[0] for part in parts) == events
         assert encode_state(self._folded_parts) == encode_state(self.folded), "parts are the whole"

@@ -14,6 +14,7 @@ from perdure.core.workflow.effects import QUEUE_TASKS
 from perdure.core.workflow.lifecycle import deletion
 from perdure.core.workflow.records import (
     PART_BYTES_MAX,
+    PART_EVENTS_MAX,
     Part,
     decode_state,
     encode_state,
@@ -56,7 +57,7 @@ class WorkflowArchetype:
         return machine.transition(execution, request, now_ns=now_ns, environment=environment)
 
     def rows(self, outcome: Outcome) -> Iterable[Part]:
-        if len(outcome.events) <= PART_BYTES_MAX:
+        if outcome.event_count <= PART_EVENTS_MAX and len(outcome.events) <= PART_BYTES_MAX:
             return ((outcome.event_count, outcome.events, outcome.internal),)
         return in_parts(outcome.events, outcome.internal)
 

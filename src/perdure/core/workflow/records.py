@@ -6,6 +6,7 @@ through msgspec; a record keeps its tag and the meaning of its fields for ever, 
 A row's `internal` bytes are a list of (position, record): the record was made after `position` events of the row.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -266,7 +267,9 @@ Record = HistoryEvent | Internal
 
 #: A row: its event count, its events and its internal records.
 Part = tuple[int, bytes, bytes]
-#: A row with more bytes of events is written in parts.
+#: A transition with more events, or more bytes of them, is written as several rows, each within both bounds unless one
+#: event alone is larger. A page of history reads whole rows, so it must not need one that is much larger than itself.
+PART_EVENTS_MAX = 256
 PART_BYTES_MAX = 1024 * 1024
 
 
@@ -281,43 +284,49 @@ def encode_events(events: Sequence[HistoryEvent]) -> bytes:
     return History(events=events).SerializeToString() if events else b""
 
 
-def ends_of_events(events: bytes) -> Iterator[int]:
-    """Yield where each event of a serialized history ends."""
-    at = 0
-    while at < len(events):
-        at = _end_of_field(events, at)
-        yield at
+def ends_of_events(events: bytes) -> list[int]:
+    """Return where each event of a serialized history ends, in one pass that looks at lengths only.
 
-
-def _end_of_field(data: bytes, at: int) -> int:
-    """Return where the length-delimited field that begins at `at` ends."""
-    assert data[at] == 0x0A  # Field 1 of `History`.
-    at += 1
-    length = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return at + length
-        shift += 7
-
-
-def in_parts(events: bytes, internal: bytes, bytes_max: int = PART_BYTES_MAX) -> Iterator[Part]:
-    """Yield the rows that a transition becomes.
-
-    One row, if it is not large: a reader of one page of history must not have to read many rows' worth for it.
+    Journals of earlier releases have rows of 50,000 events, so a turn of this loop does as little as it can.
     """
+    ends: list[int] = []
+    at, size = 0, len(events)
+    while at < size:
+        assert events[at] == 0x0A  # Field 1 of `History`.
+        length = events[at + 1]
+        at += 2
+        if length >= 0x80:
+            length, shift, byte = length & 0x7F, 7, 0x80
+            while byte >= 0x80:
+                byte = events[at]
+                at += 1
+                length |= (byte & 0x7F) << shift
+                shift += 7
+        at += length
+        ends.append(at)
+    return ends
+
+
+def in_parts(
+    events: bytes,
+    internal: bytes,
+    *,
+    events_max: int = PART_EVENTS_MAX,
+    bytes_max: int = PART_BYTES_MAX,
+) -> Iterator[Part]:
+    """Yield the rows that a transition with events becomes: each but the last ends with `Parted`."""
     ends = [0, *ends_of_events(events)]
-    inner = CODEC.decode_internal(internal)
+    inner = deque(CODEC.decode_internal(internal))
     first = 0
     for last in range(1, len(ends)):
         is_last = last == len(ends) - 1
-        if not is_last and ends[last + 1] - ends[first] <= bytes_max:
+        fits = last - first < events_max and (is_last or ends[last + 1] - ends[first] <= bytes_max)
+        if not is_last and fits:
             continue
-        own = [
-            (at - first, record) for at, record in inner if first <= at and (is_last or at < last)
-        ]
+        own: list[tuple[int, Internal]] = []
+        while inner and (is_last or inner[0][0] < last):
+            at, record = inner.popleft()
+            own.append((at - first, record))
         if not is_last:
             own.append((last - first, Parted()))
         yield last - first, events[ends[first] : ends[last]], encode_internal(own)

@@ -4,6 +4,7 @@ Serialized histories can be joined, and cut between events, without looking into
 """
 
 import asyncio
+from bisect import bisect_right
 from typing import NamedTuple
 
 from temporalio.api.history.v1 import History, HistoryEvent
@@ -19,6 +20,10 @@ PAGE_BYTES_MAX = 2 * 1024 * 1024
 #: An answer that holds other things besides a page has no more.
 ANSWER_BYTES_MAX = 7 * 512 * 1024
 ROWS_AT_ONCE = 256
+#: A page that begins so far into a history is looked for, instead of reading all that comes before it.
+SEEK_FROM_EVENT_ID = 512
+#: Rows that end so close before the page are read with it.
+SEEK_EVENTS_NEAR = 256
 
 
 class Page(NamedTuple):
@@ -56,16 +61,23 @@ class Histories:
         cached = self._engine.cache.peek(key)
         if cached is not None and first_event_id >= cached.tail_first_event_id:
             return _cut(list(cached.tail), first_event_id, end_event_id, events_max, bytes_max)
+        # Each has an event; those of the first may have been on the page before.
+        limit = min(events_max + 1, ROWS_AT_ONCE)
+        if not after_seq and first_event_id > 1:
+            limit = ROWS_AT_ONCE
+            if first_event_id >= SEEK_FROM_EVENT_ID:
+                after_seq = await self._seek(key, first_event_id)
+        last_event_id = min(end_event_id, first_event_id + events_max) - 1
         rows: list[tuple[int, int, bytes]] = []
         seqs: list[int] = []
-        size = count = 0
-        while size < bytes_max and count < events_max:
+        size = 0
+        while size < bytes_max:
             found = await journal_rows(
                 self._engine.store,
                 key,
                 after_seq=after_seq,
-                # Each has an event; of the first, all may have been on the page before.
-                limit=min(events_max - count + 1, ROWS_AT_ONCE),
+                limit=limit,
+                until_event_id=last_event_id,
                 bytes_max=bytes_max - size,
             )
             if not found:
@@ -77,8 +89,7 @@ class Histories:
                 rows.append((row.first_event_id, row.event_count, row.events))
                 seqs.append(row.seq)
                 size += len(row.events)
-                count += row.event_count
-            if rows and rows[-1][0] + rows[-1][1] >= end_event_id:
+            if rows and rows[-1][0] + rows[-1][1] > last_event_id:
                 break
         page = _cut(rows, first_event_id, end_event_id, events_max, bytes_max)
         behind = [
@@ -87,6 +98,25 @@ class Histories:
             if first + many <= page.next_event_id
         ]
         return page._replace(after_seq=behind[-1] if behind else 0)
+
+    async def _seek(self, key: ExecutionKey, event_id: int) -> int:
+        """Return the number of a journal row that ends before `event_id`, and not long before it. Raises `Rejected`.
+
+        Rows are numbered and events are, but nothing leads from one to the other: look in the middle of what is left.
+        """
+        store = self._engine.store
+        last = await journal_rows(store, key, after_seq=0, limit=1, reverse=True)
+        before, after = 0, last[0].seq if last else 0
+        while after - before > 1:
+            middle = (before + after) // 2
+            found = await journal_rows(store, key, after_seq=middle, limit=1)
+            if not found or found[0].first_event_id > event_id:
+                after = middle
+                continue
+            before = found[0].seq - 1
+            if event_id - found[0].first_event_id <= SEEK_EVENTS_NEAR:
+                break
+        return before
 
     async def last_event(self, key: ExecutionKey, end_event_id: int) -> bytes:
         """Return the last event of a closed run, whose end is durable, as a page. Raises `Rejected`."""
@@ -115,6 +145,7 @@ class Histories:
             after_seq=before_seq,
             limit=min(events_max + 1, ROWS_AT_ONCE),
             reverse=True,
+            until_event_id=max(1, end_event_id - events_max),
             bytes_max=PAGE_BYTES_MAX,
         )
         parts: list[bytes] = []
@@ -207,15 +238,11 @@ def _cut_events(
     events: bytes, skip: int, take: int, bytes_max: int, at_least: int
 ) -> tuple[bytes, int]:
     """Return those of `take` events after the first `skip` that have `bytes_max` bytes, and how many they are."""
-    start = end = count = 0
-    for number, at in enumerate(ends_of_events(events), 1):
-        if number <= skip:
-            start = end = at
-            continue
-        if count >= take or (count >= at_least and at - start > bytes_max):
-            break
-        end, count = at, count + 1
-    return events[start:end], count
+    ends = [0, *ends_of_events(events)]
+    start, last = ends[skip], min(skip + take, len(ends) - 1)
+    fitting = bisect_right(ends, start + bytes_max, skip, last + 1) - 1
+    last = min(last, max(fitting, skip + at_least))
+    return events[start : ends[last]], last - skip
 
 
 def cut_events(events: bytes, skip: int, take: int) -> bytes:

@@ -20,6 +20,7 @@ async def journal_rows(
     after_seq: int,
     limit: int,
     reverse: bool = False,
+    until_event_id: int | None = None,
     bytes_max: int = UNBOUNDED,
 ) -> list[JournalRow]:
     """Return rows as `Store.history` does. Raises `Rejected` if the store cannot be read."""
@@ -30,6 +31,7 @@ async def journal_rows(
             after_seq=after_seq,
             limit=limit,
             reverse=reverse,
+            until_event_id=until_event_id,
             bytes_max=bytes_max,
         )
     except StoreError as error:

@@ -254,30 +254,33 @@ DUE = (
 )
 
 
-def _bounded(columns: str, rows: str, order: str, size: str, bytes_max: str) -> str:
-    """Return the rows of a statement up to the one with which they reach `bytes_max`.
+def _bounded(
+    columns: str, rows: str, order: str, size: str, bytes_max: str, *, condition: str = "true"
+) -> str:
+    """Return the rows of a statement up to the one with which they reach `bytes_max`, if they meet `condition`.
 
     The database knows the size of a value that is stored out of line without reading it. The rows are in order already.
     """
     return (
         f"SELECT {columns} FROM (SELECT *, sum({size}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING)"
         f" - {size} AS bytes_before FROM ({rows}) AS page) AS sized"
-        f" WHERE bytes_before < {bytes_max}::bigint ORDER BY {order}"
+        f" WHERE bytes_before < {bytes_max}::bigint AND {condition} ORDER BY {order}"
     )
 
 
-def _history(comparison: str, order: str) -> str:
+def _history(comparison: str, order: str, until: str) -> str:
     place = f"shard_key {order}, run_id {order}, seq {order}"
     columns = "shard_key, run_id, seq, first_event_id, event_count, events"
     rows = (
         f"SELECT {columns} FROM journal WHERE shard_key = $1 AND run_id = $2 AND seq {comparison} $3"
         f" AND event_count > 0 ORDER BY {place} LIMIT $4"
     )
-    return _bounded(f"{columns}, ''::bytea", rows, place, "octet_length(events)", "$5")
+    size = "octet_length(events)"
+    return _bounded(f"{columns}, ''::bytea", rows, place, size, "$5", condition=until)
 
 
-HISTORY = _history(">", "ASC")
-HISTORY_REVERSE = _history("<", "DESC")
+HISTORY = _history(">", "ASC", "first_event_id <= $6::bigint")
+HISTORY_REVERSE = _history("<", "DESC", "first_event_id + event_count > $6::bigint")
 
 # Visibility
 

@@ -187,15 +187,18 @@ class PostgresStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         sql = statements.HISTORY_REVERSE if reverse else statements.HISTORY
         if reverse and not after_seq:
             after_seq = NEVER_NS
-        return [
-            JournalRow(*row)
-            for row in await self._fetch(sql, shard_key, run_id, after_seq, limit, bytes_max)
-        ]
+        if until_event_id is None:
+            until_event_id = 0 if reverse else UNBOUNDED
+        rows = await self._fetch(
+            sql, shard_key, run_id, after_seq, limit, bytes_max, until_event_id
+        )
+        return [JournalRow(*row) for row in rows]
 
     # Visibility
 

@@ -15,6 +15,7 @@ from perdure.core.execution.key import WORKFLOW, ExecutionKey
 from perdure.core.visibility.filters import EVERYTHING, Filter, statuses_only
 from perdure.store.external_visibility import OutboxSize
 from perdure.store.filter_sql import group_expression, selected
+from perdure.store.journal_pages import page_of_rows
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -173,6 +174,7 @@ class SqliteStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         order = "DESC" if reverse else "ASC"
@@ -188,7 +190,10 @@ class SqliteStore:
                 (run_id, after_seq, limit),
             )
             found = (JournalRow._make((shard_key, *row, b"")) for row in rows)
-            return list(bounded(found, bytes_max, lambda row: len(row.events)))
+            page = page_of_rows(
+                found, reverse=reverse, until_event_id=until_event_id, bytes_max=bytes_max
+            )
+            return list(page)
 
         return await self._read(work)
 

@@ -166,6 +166,7 @@ class FaultyStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         return await self._call(
@@ -175,6 +176,7 @@ class FaultyStore:
                 after_seq=after_seq,
                 limit=limit,
                 reverse=reverse,
+                until_event_id=until_event_id,
                 bytes_max=bytes_max,
             )
         )
