@@ -66,7 +66,7 @@ async def test_updates_and_due_runs_have_the_archetype(store, leases):
     rows = one_of_each(due_at_ns=9)
     await store.commit(Batch(leases, rows))
     await store.commit(Batch(leases, updates=[update(rows[1], status=7, due_at_ns=5)]))
-    due = await store.due(0, 2**32, 0, 100, 9)
+    due = await store.due(0, 2**32, (0, ""), 100, 9)
     assert [each.due_at_ns for each in due] == [5, 9, 9]
     assert due[0].key == key(rows[1])
     assert {each.key for each in due} == {key(row) for row in rows}

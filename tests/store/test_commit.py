@@ -23,7 +23,7 @@ async def everything(store):
         if loaded is not None
     ]
     shown = await store.list_visibility("namespace-1", limit=100, after=None)
-    due = await store.due(0, 2**32, -1, NEVER_NS - 1, 100)
+    due = await store.due(0, 2**32, (0, ""), NEVER_NS - 1, 100)
     return runs, histories, shown, due
 
 

@@ -39,7 +39,7 @@ async def test_nothing_is_left_of_a_deleted_run(filled, leases):
     shown = await filled.list_visibility("namespace-1", limit=9, after=None)
     assert sorted(row.run_id for row in shown) == [row.run_id for row in (A, A2, A3)]
     assert await filled.count_visibility("namespace-1") == 3
-    due = await filled.due(0, 2**32, -1, NEVER_NS - 1, 9)
+    due = await filled.due(0, 2**32, (0, ""), NEVER_NS - 1, 9)
     assert sorted(each.key.run_id for each in due) == [row.run_id for row in (A, A2, A3)]
 
 
@@ -60,7 +60,7 @@ async def test_no_older_run_becomes_the_current_one(filled, leases):
     assert latest.row == A3._replace(status=DELETED, due_at_ns=NEVER_NS)
     assert latest.journal == []
     assert await filled.history(A3.shard_key, A3.run_id, after_seq=0, limit=9) == []
-    assert await filled.due(A.shard_key, A.shard_key + 1, 0, NEVER_NS - 1, 9) == []
+    assert await filled.due(A.shard_key, A.shard_key + 1, (1, ""), NEVER_NS - 1, 9) == []
     await filled.commit(Batch(leases, [run("a", 4)]))
     assert (await named(filled))[1] == [(4, 1), (1, 1)]
 

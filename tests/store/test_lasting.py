@@ -45,7 +45,7 @@ async def test_reopening_keeps_everything(database, store, leases):
         1,
         2,
     ]
-    assert [row.key for row in await store.due(0, 2**32, -1, 9, 9)] == [key(a), key(b)]
+    assert [row.key for row in await store.due(0, 2**32, (0, ""), 9, 9)] == [key(a), key(b)]
     assert await store.list_visibility("namespace-1", limit=9, after=None) == [
         visibility(a.run_id),
         visibility(b.run_id, close_time_ns=3),

@@ -67,6 +67,8 @@ class Due(NamedTuple):
     lo: int
     hi: int
     after_ns: int
+    #: None: before all runs of that time.
+    after: Some | None
     until_ns: int
     limit: int
 
@@ -97,7 +99,15 @@ steps = st.one_of(
     writes,
     st.builds(Claim),
     st.builds(Load, st.lists(st.tuples(somes, st.booleans()), max_size=4)),
-    st.builds(Due, small, small, st.integers(-1, 3), st.integers(0, 5), st.integers(1, 4)),
+    st.builds(
+        Due,
+        small,
+        small,
+        st.integers(0, 3),
+        st.one_of(st.none(), somes),
+        st.integers(0, 5),
+        st.integers(1, 4),
+    ),
     st.builds(History, somes, small, st.integers(1, 5), st.booleans()),
     st.builds(List, st.integers(1, 5)),
 )
@@ -180,12 +190,14 @@ class AskedStore:
                 await self.claim()
             case Load(keys):
                 return await self._store.load([self._key(some, named) for some, named in keys])
-            case Due(lo, hi, after_ns, until_ns, limit):
-                found = await self._store.due(
-                    self._base + lo, self._base + min(hi, len(WORKFLOWS)), after_ns, until_ns, limit
+            case Due(lo, hi, after_ns, after, until_ns, limit):
+                return await self._store.due(
+                    self._base + lo,
+                    self._base + min(hi, len(WORKFLOWS)),
+                    (after_ns, "" if after is None else self._run(after).run_id),
+                    until_ns,
+                    limit,
                 )
-                assert [row.due_at_ns for row in found] == sorted(row.due_at_ns for row in found)
-                return sorted(found)
             case History(some, after_seq, limit, reverse):
                 row = self._run(some)
                 found = await self._store.history(
@@ -225,7 +237,7 @@ class AskedStore:
         somes = [Some(workflow, number) for workflow in WORKFLOWS for number in NUMBERS]
         questions = [
             Load([(some, named) for some in somes for named in (False, True)]),
-            Due(0, len(WORKFLOWS), -1, NEVER_NS - 1, 1000),
+            Due(0, len(WORKFLOWS), 0, None, NEVER_NS - 1, 1000),
             *(History(some, 0, 100, reverse) for some in somes for reverse in (False, True)),
             List(100),
         ]

@@ -196,7 +196,7 @@ async def test_a_stopped_server_is_unavailable_and_a_started_one_works(own_serve
         lambda: own_store.claim("node-1", MINUTE_NS),
         lambda: own_store.renew(leases, MINUTE_NS),
         lambda: own_store.release(leases),
-        lambda: own_store.due(0, 1, 0, 1, 1),
+        lambda: own_store.due(0, 1, (0, ""), 1, 1),
         lambda: own_store.history(0, "", after_seq=0, limit=1),
         lambda: own_store.list_visibility("", limit=1, after=None),
         lambda: own_store.count_visibility(""),

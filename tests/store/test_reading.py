@@ -99,9 +99,7 @@ async def busy(store, leases):
 
 
 async def due(store, *, lo=0, hi=SHARD_KEY_END, after=-1, until=NEVER_NS - 1, limit=100):
-    found = await store.due(lo, hi, after, until, limit)
-    assert [row.due_at_ns for row in found] == sorted(row.due_at_ns for row in found)
-    return sorted(found)
+    return await store.due(lo, hi, (after + 1, ""), until, limit)
 
 
 async def test_what_is_due_comes_ordered_without_what_never_is(store, busy):
@@ -115,25 +113,27 @@ async def test_due_after_is_exclusive_and_until_inclusive(store, busy):
     assert await due(store, until=9) == []
 
 
-async def test_a_page_never_ends_within_one_time(store, busy):
-    assert await due(store, limit=1) == [due_run(busy[0])]
-    for limit in (2, 3, 4):
-        assert await due(store, limit=limit) == [due_run(row) for row in busy[:4]]
-    assert await due(store, after=10, limit=1) == [due_run(row) for row in busy[1:4]]
-    assert await due(store, after=20, limit=1) == [due_run(busy[4])]
+async def test_pages_of_what_is_due_go_on_within_one_time(store, busy):
+    wanted = [due_run(row) for row in busy[:5]]
+    for limit in (1, 2, 3, 4, 5):
+        assert await due(store, limit=limit) == wanted[:limit]
+        rest = await store.due(0, SHARD_KEY_END, wanted[limit - 1].place, NEVER_NS - 1, 9)
+        assert rest == wanted[limit:]
 
 
 async def test_due_in_a_part_of_the_key_space(store, busy):
     lo, hi = busy[1].shard_key, busy[3].shard_key
     assert await due(store, lo=lo, hi=hi) == [due_run(row) for row in busy[1:3]]
     assert await due(store, lo=lo + 1, hi=hi + 1) == [due_run(row) for row in busy[2:4]]
-    assert await due(store, lo=lo, hi=hi, limit=1) == [due_run(row) for row in busy[1:3]]
+    assert await due(store, lo=lo, hi=hi, limit=1) == [due_run(busy[1])]
 
 
-async def test_what_is_due_now_comes_at_once(store, leases):
+async def test_what_is_due_now_comes_page_by_page(store, leases):
     rows = [run(f"{name:02}", due_at_ns=0) for name in range(30)]
-    await store.commit(Batch(leases, [*rows, run("later", due_at_ns=1)]))
-    assert await due(store, limit=10) == sorted(due_run(row) for row in rows)
+    await store.commit(Batch(leases, [*rows[::-1], run("later", due_at_ns=1)]))
+    assert await due(store, limit=10) == [due_run(row) for row in rows[:10]]
+    page = await store.due(0, SHARD_KEY_END, due_run(rows[24]).place, NEVER_NS - 1, 10)
+    assert page == [due_run(row) for row in (*rows[25:], run("later", due_at_ns=1))]
     assert await due(store, after=0, limit=10) == [due_run(run("later", due_at_ns=1))]
 
 
@@ -155,11 +155,11 @@ async def test_due_follows_updates(store, leases, busy):
 async def test_pages_of_what_is_due_make_the_whole(store, leases):
     rows = [run(f"{name:03}", due_at_ns=name * 7 % 23) for name in range(150)]
     await store.commit(Batch(leases, rows))
-    found, after = [], -1
-    while page := await due(store, after=after, limit=9):
+    found, after = [], (0, "")
+    while page := await store.due(0, SHARD_KEY_END, after, NEVER_NS - 1, 9):
         found += page
-        after = page[-1].due_at_ns
-    assert found == sorted(due_run(row) for row in rows)
+        after = page[-1].place
+    assert found == sorted((due_run(row) for row in rows), key=lambda due: due.place)
 
 
 # History

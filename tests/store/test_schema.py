@@ -128,7 +128,7 @@ async def test_rows_survive_every_upgrade(kind, url):
     await store.open()
     assert await store.load([key(loaded.row) for loaded in expected]) == expected
     assert await store.count_visibility("namespace-1") == 40
-    assert len(await store.due(0, 2**32, -1, 100, 100)) == 40
+    assert len(await store.due(0, 2**32, (0, ""), 100, 100)) == 40
     await store.close()
 
 
@@ -149,7 +149,7 @@ async def test_rows_from_before_archetypes_are_workflows(kind, url):
         assert current.row == ExecutionRow(7, WORKFLOW, "n", "w", "r2", 2, 1, 9, b"", 0)
         assert first.row.run_id == "r1"
         assert await store.load([ExecutionKey(7, 1, "n", "w", "r1")]) == [None]
-        assert [each.key.archetype for each in await store.due(0, 2**32, 0, 10, 9)] == [0, 0]
+        assert [each.key.archetype for each in await store.due(0, 2**32, (0, ""), 10, 9)] == [0, 0]
         listed = await store.list_visibility("n", limit=9, after=None)
         assert [(row.run_id, row.archetype) for row in listed] == [("r2", 0), ("r1", 0)]
         assert await store.count_visibility("n") == 2

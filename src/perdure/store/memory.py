@@ -22,6 +22,7 @@ from perdure.store.port import (
     UNBOUNDED,
     Batch,
     Conflict,
+    DuePlace,
     DueRun,
     ExecutionRow,
     JournalRow,
@@ -193,16 +194,18 @@ class MemoryStore:
             row, journal[bisect_right(journal, row.snapshot_seq, key=lambda row: row.seq) :]
         )
 
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
-        found = sorted(
+    async def due(
+        self, lo: int, hi: int, after: DuePlace, until_ns: int, limit: int
+    ) -> list[DueRun]:
+        found = (
             DueRun(row.due_at_ns, row.key)
             for row in self._executions.values()
-            if lo <= row.shard_key < hi and after_ns < row.due_at_ns <= until_ns
+            if lo <= row.shard_key < hi and row.due_at_ns <= until_ns
         )
-        if len(found) > limit:
-            last_ns = found[limit - 1].due_at_ns
-            found = [due for due in found if due.due_at_ns <= last_ns]
-        return found
+        return sorted(
+            (due for due in found if due.place > after and due.due_at_ns < NEVER_NS),
+            key=lambda due: due.place,
+        )[:limit]
 
     async def history(
         self,

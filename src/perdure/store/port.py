@@ -191,6 +191,10 @@ class NamespaceRow(NamedTuple):
     version: int
 
 
+#: A place in the order of `due`: due time, run id. (due time, "") is before all runs of that time.
+DuePlace = tuple[int, str]
+
+
 class LoadedRun(NamedTuple):
     """A stored run: its row, and the journal rows after `row.snapshot_seq`, in order."""
 
@@ -201,6 +205,10 @@ class LoadedRun(NamedTuple):
 class DueRun(NamedTuple):
     due_at_ns: int
     key: ExecutionKey
+
+    @property
+    def place(self) -> DuePlace:
+        return self.due_at_ns, self.key.run_id
 
 
 @dataclass(slots=True)
@@ -283,11 +291,12 @@ class Store(Protocol):
         A row with the status `DELETED` is no run either: the caller gets it for its number alone.
         """
 
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
-        """Return runs with lo <= shard_key < hi and after_ns < due_at_ns <= until_ns, ordered by due_at_ns.
+    async def due(
+        self, lo: int, hi: int, after: DuePlace, until_ns: int, limit: int
+    ) -> list[DueRun]:
+        """Return up to `limit` runs with lo <= shard_key < hi and due_at_ns <= until_ns after a place, in order.
 
-        The result has about `limit` runs at most, and always all runs of one due_at_ns: the caller goes on with
-        `after_ns` = the last due_at_ns. All rows with due_at_ns = 0 come at once.
+        The caller goes on with `after` = the place of the last run.
         """
 
     async def history(

@@ -15,6 +15,7 @@ from perdure.store.port import (
     DELETED,
     NEVER_NS,
     SHARD_KEY_END,
+    DuePlace,
     Lease,
     LoadedRun,
     Store,
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 LOAD_AT_ONCE_MAX = 256
 LOAD_FEWER_BY = 16
+#: So many are folded before others get a turn.
+LOADED_IN_ONE_TURN = 16
 #: Executions that are due within this time are kept in memory.
 HORIZON_NS = 40 * 10**9
 LOOK_AHEAD_EVERY_S = 10.0
@@ -118,18 +121,20 @@ class Loading:
             await self._cache.wait_until_durable(chunk)
             with self._cache.reading() as stale:
                 found = await self._store.load(chunk)
-            if generation != self._cache.generation:
-                raise StoreError("this node has lost its lease meanwhile")
-            for key, stored in zip(chunk, found, strict=True):
-                if key.business_key in stale:
-                    keys.append(key)  # Thrown away while it was read: what was read is too old.
-                    continue
-                try:
-                    there[key] = self._take_in(key, stored)
-                except Exception as error:
-                    # The others must not suffer from it: those that are due, for one.
-                    log.exception("bug: an execution cannot be read", **key._asdict())
-                    there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
+                for number, (key, stored) in enumerate(zip(chunk, found, strict=True)):
+                    if number % LOADED_IN_ONE_TURN == 0 and number:
+                        await asyncio.sleep(0)
+                    if generation != self._cache.generation:
+                        raise StoreError("this node has lost its lease meanwhile")
+                    if key.business_key in stale:
+                        keys.append(key)  # Thrown away while it was read: what was read is too old.
+                        continue
+                    try:
+                        there[key] = self._take_in(key, stored)
+                    except Exception as error:
+                        # The others must not suffer from it: those that are due, for one.
+                        log.exception("bug: an execution cannot be read", **key._asdict())
+                        there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
         return there
 
     def _take_in(self, key: ExecutionKey, stored: LoadedRun | None) -> bool:
@@ -157,7 +162,7 @@ class Loading:
         """Load every execution of the ranges that is due. Return how many."""
         until_ns = self._clock.now_ns() + HORIZON_NS
         self._cache.horizon_ns = until_ns
-        return await self._load_due(leases, -1, until_ns, self._cache.generation)
+        return await self._load_due(leases, (0, ""), until_ns, self._cache.generation)
 
     async def look_ahead(self, leases: Callable[[], Iterable[Lease]]) -> None:
         """Move the horizon on, for ever: load executions before they are due. No `leases`: it does not serve."""
@@ -171,18 +176,18 @@ class Loading:
             # First the horizon, then the reading: an eviction meanwhile sees the new one.
             self._cache.horizon_ns = until_ns
             try:
-                await self._load_due(held, after_ns, until_ns, generation)
+                await self._load_due(held, (after_ns + 1, ""), until_ns, generation)
                 await self._load_backlogged(until_ns, generation)
             except StoreError as error:
                 self._cache.horizon_ns = after_ns
                 log.warning("due executions not loaded", error=str(error))
 
     async def _load_due(
-        self, leases: Iterable[Lease], after_ns: int, until_ns: int, generation: int
+        self, leases: Iterable[Lease], begin: DuePlace, until_ns: int, generation: int
     ) -> int:
         loaded = 0
         for lease in leases:
-            after = after_ns
+            after = begin
             while True:
                 due = await self._store.due(
                     lease.lo, min(lease.hi, SHARD_KEY_END), after, until_ns, LOAD_AT_ONCE_MAX
@@ -192,7 +197,7 @@ class Loading:
                 keys = [each.key for each in due if each.key.run_id not in self._cache]
                 await self._load_many(keys, generation)
                 loaded += len(keys)
-                after = due[-1].due_at_ns
+                after = due[-1].place
         return loaded
 
     async def _load_many(self, keys: list[ExecutionKey], generation: int) -> None:

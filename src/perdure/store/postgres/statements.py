@@ -244,13 +244,10 @@ LOAD = (
     " AND journal.run_id = run.run_id AND journal.seq > run.snapshot_seq ORDER BY journal.seq) AS later) AS journal"
 )
 
-_DUE = (
-    "FROM executions WHERE shard_key >= $1 AND shard_key < $2 AND due_at_ns > $3 AND due_at_ns <= $4"
-    f" AND due_at_ns < {NEVER_NS}"
-)
 DUE = (
-    f"SELECT due_at_ns, {_KEY} {_DUE} AND due_at_ns <= coalesce("
-    f"(SELECT due_at_ns {_DUE} ORDER BY due_at_ns OFFSET $5 LIMIT 1), $4) ORDER BY due_at_ns"
+    f"SELECT due_at_ns, {_KEY} FROM executions WHERE shard_key >= $1 AND shard_key < $2"
+    f" AND (due_at_ns, run_id) > ($3, $4) AND due_at_ns <= $5 AND due_at_ns < {NEVER_NS}"
+    " ORDER BY due_at_ns, run_id LIMIT $6"
 )
 
 

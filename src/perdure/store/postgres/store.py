@@ -19,6 +19,7 @@ from perdure.store.port import (
     UNBOUNDED,
     Batch,
     Conflict,
+    DuePlace,
     DueRun,
     ExecutionRow,
     ExecutionUpdate,
@@ -175,8 +176,10 @@ class PostgresStore:
             loaded[position - 1] = LoadedRun(row, journal)
         return loaded
 
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
-        rows = await self._fetch(statements.DUE, lo, hi, after_ns, until_ns, max(limit - 1, 0))
+    async def due(
+        self, lo: int, hi: int, after: DuePlace, until_ns: int, limit: int
+    ) -> list[DueRun]:
+        rows = await self._fetch(statements.DUE, lo, hi, *after, until_ns, limit)
         return [DueRun(due_at_ns, ExecutionKey(*key)) for due_at_ns, *key in rows]
 
     async def history(

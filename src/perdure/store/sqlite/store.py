@@ -23,6 +23,7 @@ from perdure.store.port import (
     UNBOUNDED,
     Batch,
     Conflict,
+    DuePlace,
     DueRun,
     JournalRow,
     Lease,
@@ -150,17 +151,16 @@ class SqliteStore:
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         return await self._read(lambda db: [transactions.load(db, key) for key in keys])
 
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
+    async def due(
+        self, lo: int, hi: int, after: DuePlace, until_ns: int, limit: int
+    ) -> list[DueRun]:
         def work(db: sqlite3.Connection) -> list[DueRun]:
             rows = db.execute(
                 f"SELECT due_at_ns, {transactions.KEY} FROM executions"
-                f" WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
-                " AND shard_key >= ?3 AND shard_key < ?4"
-                " AND due_at_ns <= min(?2, coalesce((SELECT due_at_ns FROM executions"
-                f"  WHERE due_at_ns > ?1 AND due_at_ns < {NEVER_NS}"
-                "  AND shard_key >= ?3 AND shard_key < ?4"
-                "  ORDER BY due_at_ns LIMIT 1 OFFSET ?5), ?2)) ORDER BY due_at_ns",
-                (after_ns, until_ns, lo, hi, max(limit - 1, 0)),
+                " WHERE (due_at_ns, run_id) > (?, ?) AND due_at_ns <= ?"
+                f" AND due_at_ns < {NEVER_NS} AND shard_key >= ? AND shard_key < ?"
+                " ORDER BY due_at_ns, run_id LIMIT ?",
+                (*after, until_ns, lo, hi, limit),
             )
             return [DueRun(row[0], ExecutionKey(*row[1:])) for row in rows]
 

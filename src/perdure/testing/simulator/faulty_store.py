@@ -18,6 +18,7 @@ from perdure.store.memory import MemoryStore
 from perdure.store.port import (
     UNBOUNDED,
     Batch,
+    DuePlace,
     DueRun,
     JournalRow,
     Lease,
@@ -155,8 +156,10 @@ class FaultyStore:
     async def load(self, keys: Sequence[ExecutionKey]) -> list[LoadedRun | None]:
         return await self._call(lambda: self._store.load(keys))
 
-    async def due(self, lo: int, hi: int, after_ns: int, until_ns: int, limit: int) -> list[DueRun]:
-        return await self._call(lambda: self._store.due(lo, hi, after_ns, until_ns, limit))
+    async def due(
+        self, lo: int, hi: int, after: DuePlace, until_ns: int, limit: int
+    ) -> list[DueRun]:
+        return await self._call(lambda: self._store.due(lo, hi, after, until_ns, limit))
 
     async def history(
         self,
