@@ -29,7 +29,7 @@ from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace
 from perdure.runtime.node import Node
 from perdure.runtime.supervision import for_ever
 from perdure.settings import Settings, StoreSettings
-from perdure.store.external_visibility import OutboxStore
+from perdure.store.external_visibility import ServerStore
 from perdure.store.open import open_store
 from perdure.store.port import Store, StoreError
 from perdure.store.split import SplitStore
@@ -71,7 +71,14 @@ class Server:
             raise StartupError(str(error)) from error
         self._main = main
         self._store = InstrumentedStore(store, self.metrics)
-        self.node = Node(self._store, clock, ConfiguredLimits(), owner=owner, replicator=replicator)
+        self.node = Node(
+            self._store,
+            clock,
+            ConfiguredLimits(),
+            owner=owner,
+            replicator=replicator,
+            renewal_path=main.renewal_path(),
+        )
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self._metrics_page: MetricsPage | None = None
@@ -233,7 +240,7 @@ class Server:
         log.info("stopped")
 
 
-def _store_at(config: StoreSettings, url: str) -> OutboxStore:
+def _store_at(config: StoreSettings, url: str) -> ServerStore:
     return open_store(url, sqlite_pragmas=config.sqlite_pragmas, pool_size=config.pool_size)
 
 

@@ -55,7 +55,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     visibility_url: str = ""
     #: SQLite only: pragmas to run on every connection, as strings.
     sqlite_pragmas: dict[str, str] = {}
-    #: PostgreSQL only: how many connections to hold at most.
+    #: PostgreSQL only: how many connections to hold at most, beside the one that renews leases.
     pool_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 8
 
     def __post_init__(self) -> None:

@@ -73,7 +73,7 @@ async def serves(node: Node) -> None:
 async def test_loops_go_on_after_a_bug(store, monkeypatch):
     monkeypatch.setattr(namespaces, "REFRESH_EVERY_S", 0.001)
     monkeypatch.setattr(loading, "LOOK_AHEAD_EVERY_S", 0.001)
-    monkeypatch.setattr("perdure.runtime.shard.leases.RENEW_EVERY_S", 0.001)
+    monkeypatch.setattr("perdure.runtime.shard.renewal.RENEW_EVERY_S", 0.001)
     clock = SetClock()
     node = await started_node(store, clock)
     store.bugs_left = {"namespaces": 2, "due": 2, "renew": 2}

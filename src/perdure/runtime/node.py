@@ -29,7 +29,7 @@ from perdure.runtime.namespaces import Namespaces
 from perdure.runtime.shard.engine import Engine
 from perdure.runtime.supervision import for_ever
 from perdure.runtime.visibility import index_old_rows
-from perdure.store.port import Store
+from perdure.store.port import RenewalPath, Store
 
 
 class Node:
@@ -43,8 +43,9 @@ class Node:
         randomness: random.Random | None = None,
         executions_max: int = 4096,
         replicator: VisibilityReplicator | None = None,
+        renewal_path: RenewalPath | None = None,
     ) -> None:
-        """`replicator`: visibility has a second database."""
+        """`replicator`: visibility has a second database. `renewal_path`: a thread renews the leases over it."""
         self.clock = clock
         self.store = store
         self.limits = limits
@@ -63,6 +64,7 @@ class Node:
             deliver=self._deliver,
             custom_attributes=self.namespaces.custom_attributes,
             executions_max=executions_max,
+            renewal_path=renewal_path,
         )
         self.engine.ownership.forgot = self._forget
         self.engine.ownership.prepare = self._prepare

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from perdure.core.execution.key import ExecutionKey
-from perdure.store.port import OutboxRow, Store, VisibilityRow
+from perdure.store.port import OutboxRow, RenewalPath, Store, VisibilityRow
 
 
 class OutboxSize(NamedTuple):
@@ -39,6 +39,13 @@ class OutboxStore(Store, Protocol):
 
     async def trim_outbox(self, positions: Sequence[int]) -> None:
         """Delete exactly these rows. It is no error if they are gone already."""
+
+
+class ServerStore(OutboxStore, Protocol):
+    """A store that a server runs on."""
+
+    def renewal_path(self) -> RenewalPath:
+        """Return a new path to the same database. It works while the store is open."""
 
 
 class ExternalVisibility(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perdure.store.external_visibility import OutboxStore
+from perdure.store.external_visibility import ServerStore
 from perdure.store.port import StoreError
 
 SQLITE_FILE = "sqlite:///"
@@ -11,7 +11,7 @@ SQLITE_MEMORY = "sqlite::memory:"
 
 def open_store(
     url: str, *, sqlite_pragmas: Mapping[str, str] | None = None, pool_size: int = 4
-) -> OutboxStore:
+) -> ServerStore:
     """Return the store for `url`, not opened yet. Raise `StoreError` for a URL that no store knows."""
     if url == SQLITE_MEMORY or url.startswith(SQLITE_FILE):
         from perdure.store.sqlite.store import SqliteStore

@@ -246,6 +246,19 @@ def check_covered(batch: Batch) -> None:
             raise LeaseLost(f"no lease covers {key:#x}")
 
 
+class RenewalPath(Protocol):
+    """Renews the leases of one store apart from all of its other calls, and over a connection of its own.
+
+    Its calls block. One thread makes them, while an event loop uses the store itself.
+    """
+
+    def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        """Like `Store.renew`. It tries for a few seconds at most: a later answer would be of no use."""
+
+    def close(self) -> None:
+        """Close the connection, if there is one. A later `renew` opens another."""
+
+
 class Store(Protocol):
     """All methods but `close` raise `Unavailable` when the database cannot be reached.
 

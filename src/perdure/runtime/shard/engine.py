@@ -30,11 +30,12 @@ from perdure.runtime.shard.group_commit import GroupCommit
 from perdure.runtime.shard.leases import Leases
 from perdure.runtime.shard.loading import Loading
 from perdure.runtime.shard.ownership import Ownership
+from perdure.runtime.shard.renewal import LoopRenewal, Renewal, ThreadRenewal
 from perdure.runtime.shard.timers import Timers
 from perdure.runtime.shard.writing import Writing
 from perdure.runtime.supervision import for_ever
 from perdure.runtime.visibility import CustomAttributes
-from perdure.store.port import ExecutionRow, Store
+from perdure.store.port import ExecutionRow, RenewalPath, Store
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -60,13 +61,20 @@ class Engine:
         deliver: Callable[[ExecutionKey, Effect], None],
         custom_attributes: CustomAttributes = lambda _: {},
         executions_max: int = 4096,
+        renewal_path: RenewalPath | None = None,
     ) -> None:
-        """`environment_of` returns the environment of transitions in the namespace with an id."""
+        """`environment_of` returns the environment of transitions in the namespace with an id.
+
+        `renewal_path`: a thread renews the leases over it; None: the event loop does, with `store`.
+        """
         self.clock = clock
         self.store = store
         self.environment_of = environment_of
         self._deliver = deliver
         self.leases = Leases(store, owner, clock)
+        self.renewal: Renewal = (
+            ThreadRenewal(renewal_path, clock) if renewal_path else LoopRenewal(store, clock)
+        )
         self.commits: GroupCommit[CachedExecution] = GroupCommit(store, lambda: self.leases.held)
         self.cache = ExecutionCache(clock)
         self.timers = Timers(clock, self._fire)
@@ -83,7 +91,7 @@ class Engine:
         await self.ownership.claim()
         self._tasks = [
             for_ever(lambda: self.commits.run(self)),
-            for_ever(lambda: self.leases.keep(self.ownership.lose_lease)),
+            for_ever(lambda: self.renewal.keep(self.leases, self.ownership.lose_lease)),
             for_ever(lambda: self.loading.look_ahead(self.ownership.served)),
             for_ever(self.eviction.sweep),
         ]

@@ -4,77 +4,70 @@ The database grants leases by its own clock. Here they count from the moment bef
 monotonic clock, less a margin: so this node stops trusting a lease before anybody else may get it.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
-import structlog
-
 from perdure.runtime.clock import Clock
-from perdure.store.port import Lease, LeaseLost, Store, StoreError
-
-log = structlog.get_logger(__name__)
+from perdure.store.port import Lease, Store
 
 TTL_NS = 6 * 10**9
 #: A lease is trusted for this much less than it was granted for.
 MARGIN_NS = 10**9
-RENEW_EVERY_S = 1.5
 RETRY_S = 0.25
+
+
+class Grant:
+    """The leases of one claim, and until when they are certain.
+
+    A thread may renew them while the event loop uses them, without a lock: it writes `trusted_until_ns` of the grant
+    that it has asked about. Once the loop has given that grant up, nobody looks at it any more.
+    """
+
+    __slots__ = ("leases", "trusted_until_ns")
+
+    def __init__(self, leases: tuple[Lease, ...] = (), asked_at_ns: int | None = None) -> None:
+        self.leases = leases
+        self.trusted_until_ns = 0
+        if leases and asked_at_ns is not None:
+            self.renewed(asked_at_ns)
+
+    def renewed(self, asked_at_ns: int) -> None:
+        """The store has granted the leases anew, and was asked for that at some time by the monotonic clock."""
+        self.trusted_until_ns = asked_at_ns + TTL_NS - MARGIN_NS
+
+    def lost(self) -> None:
+        """Another node has claimed a range."""
+        self.trusted_until_ns = 0
 
 
 class Leases:
     def __init__(self, store: Store, owner: str, clock: Clock) -> None:
         self._store = store
-        self._owner = owner
         self._clock = clock
-        self._held: tuple[Lease, ...] = ()
-        self._trusted_until_ns = 0
+        self.owner = owner
+        self.grant = Grant()
 
     @property
     def held(self) -> tuple[Lease, ...]:
-        return self._held
+        return self.grant.leases
 
     def is_certain(self) -> bool:
         """Whether no other node can own our ranges: a read or a refusal from memory is then right."""
-        return self._clock.monotonic_ns() < self._trusted_until_ns
+        return self._clock.monotonic_ns() < self.grant.trusted_until_ns
 
     def covers(self, shard_key: int) -> bool:
         """Whether rows with this key are this node's."""
-        return any(lease.lo <= shard_key < lease.hi for lease in self._held)
+        return any(lease.lo <= shard_key < lease.hi for lease in self.grant.leases)
 
     def give_up(self) -> None:
         """Trust nothing any more, until the next claim."""
-        self._held = ()
-        self._trusted_until_ns = 0
+        self.grant = Grant()
 
     async def claim(self) -> bool:
         """Claim the ranges that are free. Raises `StoreError` when the store cannot be asked."""
         asked_at_ns = self._clock.monotonic_ns()
-        self._held = await self._store.claim(self._owner, TTL_NS)
-        self._trusted_until_ns = asked_at_ns + TTL_NS - MARGIN_NS if self._held else 0
-        return bool(self._held)
+        self.grant = Grant(await self._store.claim(self.owner, TTL_NS), asked_at_ns)
+        return bool(self.held)
 
     async def release(self) -> None:
-        held = self._held
+        held = self.held
         self.give_up()
         if held:
             await self._store.release(held)
-
-    async def keep(self, lost: Callable[[], Awaitable[None]]) -> None:
-        """Renew for ever. Calls `lost` when another node has taken over."""
-        while True:
-            await asyncio.sleep(RENEW_EVERY_S)
-            held = self._held
-            if not held:
-                continue
-            asked_at_ns = self._clock.monotonic_ns()
-            try:
-                await self._store.renew(held, TTL_NS)
-            except LeaseLost:
-                if held == self._held:
-                    log.warning("lease lost", owner=self._owner)
-                    await lost()
-            except StoreError as error:
-                log.warning("lease not renewed", owner=self._owner, error=str(error))
-            else:
-                if held == self._held:
-                    self._trusted_until_ns = asked_at_ns + TTL_NS - MARGIN_NS

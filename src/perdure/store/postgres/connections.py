@@ -20,6 +20,8 @@ OLDEST_SERVER = 15
 CONNECT_TIMEOUT_S = 5.0
 #: A little more than the server's own `statement_timeout`, whose error says more.
 COMMAND_TIMEOUT_S = 12.0
+#: A renewal may take so long. Two of them fit into the time for which a lease is trusted.
+RENEWAL_TIMEOUT_S = 3
 #: A connection that gets no answer for so long is dead.
 _DEAD_AFTER_S = 10
 _KEEPALIVE = {
@@ -99,6 +101,20 @@ async def connect(url: str) -> Connection:
     """Return one connection without a timeout, for work on the schema."""
     with opening():
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+
+
+async def connect_to_renew(url: str) -> Connection:
+    """Return a connection for renewals of leases alone. A statement of it is given up early, on both sides."""
+    connection: Connection = await asyncpg.connect(
+        url, target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write
+    )
+    try:
+        await _prepare(connection)
+        await connection.execute(f"SET statement_timeout = '{RENEWAL_TIMEOUT_S}s'")
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 async def _prepare(connection: Connection) -> None:

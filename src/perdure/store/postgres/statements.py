@@ -86,7 +86,8 @@ def _replace(names: tuple[str, ...]) -> str:
 # Leases
 
 # A lock that had to wait reads the row again, so a claim and a commit always see one another. Every statement takes its
-# locks in one order, so two statements never wait for each other.
+# locks in one order, so two statements never wait for each other. A renewal changes no key: a commit's lock leaves it
+# free to, and a claim's lock excludes both.
 _HELD = (
     "held AS MATERIALIZED (SELECT ranges.lo FROM ranges, "
     + _arrays("lease", LEASE_TYPES, 1)
@@ -95,7 +96,7 @@ _HELD = (
 )
 _LEASE_ARGUMENTS_COUNT = len(LEASE_TYPES)
 _FENCE = (
-    f"WITH {_HELD.format(lock='SHARE')}, fence AS MATERIALIZED"
+    f"WITH {_HELD.format(lock='KEY SHARE')}, fence AS MATERIALIZED"
     " (SELECT count(*) = cardinality($1::bigint[]) AS holds FROM held)"
 )
 _HOLDS = "(SELECT holds FROM fence)"
@@ -108,7 +109,7 @@ CLAIM = (
     " FROM free WHERE ranges.lo = free.lo RETURNING ranges.lo, hi, owner, epoch"
 )
 RENEW = (
-    f"WITH {_HELD.format(lock='UPDATE')}, renewed AS ("
+    f"WITH {_HELD.format(lock='NO KEY UPDATE')}, renewed AS ("
     f"UPDATE ranges SET expires_at = {_TTL % 5} FROM held WHERE ranges.lo = held.lo"
     " AND (SELECT count(*) FROM held) = cardinality($1::bigint[]) RETURNING 1)"
     " SELECT count(*) = cardinality($1::bigint[]) FROM renewed"

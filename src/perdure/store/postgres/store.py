@@ -1,7 +1,8 @@
 """Keeps the promises of `port.Store` with PostgreSQL, for any number of nodes.
 
 Each call is one statement of `statements.py`. A commit locks the current rows of its leases in the transaction that
-writes. So a claim waits for it, and the database refuses commits under older leases after the claim.
+writes. So a claim waits for it, and the database refuses commits under older leases after the claim. Commits and
+renewals do not wait for each other.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from perdure.store.port import (
     LoadedRun,
     NamespaceRow,
     OutboxRow,
+    RenewalPath,
     Unavailable,
     VisibilityRow,
     check_covered,
@@ -46,6 +48,7 @@ from perdure.store.postgres.connections import (
     new_pool,
     opening,
 )
+from perdure.store.postgres.renewal import PostgresRenewal
 from perdure.store.visibility_rows import shown, stored
 
 T = TypeVar("T")
@@ -130,6 +133,9 @@ class PostgresStore:
             )
         ):
             raise _lost(leases)
+
+    def renewal_path(self) -> RenewalPath:
+        return PostgresRenewal(self._url)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         await self._write(

@@ -1,7 +1,7 @@
 """Rows in one SQLite file (WAL, fsync on every commit), or in memory.
 
-A file has two connections: one writes and the other reads, so a long history does not hold up a commit. A database in
-memory has one connection.
+A file has two connections: one writes and the other reads, so a long history does not hold up a commit. A third one
+renews leases (see `renewal`). A database in memory has one connection.
 
 **Invariant:** one process has the file (see `lock`). So every claim gets the whole key space, and the epoch alone
 fences off commits that an earlier claim of this process left behind.
@@ -32,6 +32,7 @@ from perdure.store.port import (
     LoadedRun,
     NamespaceRow,
     OutboxRow,
+    RenewalPath,
     StoreError,
     Unavailable,
     VisibilityRow,
@@ -40,6 +41,7 @@ from perdure.store.sqlite import schema, transactions
 from perdure.store.sqlite.connections import PRAGMAS, Connection, identity, in_transaction
 from perdure.store.sqlite.filters import DIALECT
 from perdure.store.sqlite.lock import FileLock
+from perdure.store.sqlite.renewal import FileRenewal, MemoryRenewal
 from perdure.store.visibility_rows import COLUMNS, bounded, shown
 
 T = TypeVar("T")
@@ -68,6 +70,8 @@ class SqliteStore:
         self._identity: tuple[int, int] | None = None
         self._writer: Connection | None = None
         self._reader: Connection | None = None
+        #: The leases of the last claim that were not released.
+        self._claimed: tuple[Lease, ...] = ()
 
     async def open(self) -> None:
         try:
@@ -121,7 +125,13 @@ class SqliteStore:
             ).fetchone()
             return (Lease(0, SHARD_KEY_END, owner, row[0]),)
 
-        return await self._write(work)
+        self._claimed = await self._write(work)
+        return self._claimed
+
+    def renewal_path(self) -> RenewalPath:
+        if self._path is None:
+            return MemoryRenewal(lambda: self._claimed)
+        return FileRenewal(self._path, self._check_file)
 
     async def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
         await self._write(lambda db: transactions.check_leases(db, leases))
@@ -135,6 +145,7 @@ class SqliteStore:
                 )
 
         await self._write(work)
+        self._claimed = tuple(lease for lease in self._claimed if lease not in leases)
 
     # The journal
 
