@@ -85,9 +85,8 @@ def _replace(names: tuple[str, ...]) -> str:
 
 # Leases
 
-# A lock that had to wait reads the row again, so a claim and a commit always see one another. Every statement takes its
-# locks in one order, so two statements never wait for each other. A renewal changes no key: a commit's lock leaves it
-# free to, and a claim's lock excludes both.
+# A lock that had to wait reads the row again, so a claim and a commit always see one another. Locks are taken in one
+# order. A commit's lock leaves a renewal free, which changes no key.
 _HELD = (
     "held AS MATERIALIZED (SELECT ranges.lo FROM ranges, "
     + _arrays("lease", LEASE_TYPES, 1)
