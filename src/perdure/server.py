@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
 import uuid
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from perdure.frontend.context import Addresses, Context
 from perdure.frontend.dispatch import Dispatcher
 from perdure.frontend.dynamic_config_keys import HONOURED, HTTP_HOSTS, TRAILERS, without_effect
 from perdure.frontend.registry import rpcs
-from perdure.frontend.transport.grpc import CannotListen, GrpcServer
+from perdure.frontend.transport.grpc.methods import Methods
+from perdure.frontend.transport.grpc.server import CannotListen, GrpcServer
 from perdure.frontend.transport.http.api import HttpApi, host_rule
 from perdure.frontend.transport.http.server import HttpServer
 from perdure.frontend.transport.metrics_page import MetricsPage
+from perdure.frontend.transport.tls import BadCertificate, context_of
 from perdure.metrics.registry import Registry
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.instrumented_store import InstrumentedStore, measure_node
@@ -114,7 +117,7 @@ class Server:
             dispatcher = await self._listen(cluster_id)
             await self.node.serve()
             await self.node.namespaces.ensure(_namespaces(settings))
-        except (StoreError, Rejected, CannotListen, OSError) as error:
+        except (StoreError, Rejected, CannotListen, BadCertificate, OSError) as error:
             await self.stop(0)
             raise StartupError(str(error)) from error
         dispatcher.open()
@@ -145,12 +148,14 @@ class Server:
             rpcs(context), self.metrics, context.check_namespace
         )
         dispatcher.rate_limits.configure(self.node.limits.config)
-        self._grpc = GrpcServer(
+        methods = Methods(
             dispatcher,
-            is_serving=lambda: self.node.engine.is_ready,
+            lambda: self.node.engine.is_ready,
             adds_trailers=self.node.limits.config.boolean(TRAILERS, False),
         )
-        self._http = HttpServer(HttpApi(dispatcher, self.metrics, self._serves_host))
+        self._grpc = GrpcServer(methods, self._tls(["h2"]))
+        api = HttpApi(dispatcher, self.metrics, self._serves_host)
+        self._http = HttpServer(api, self._tls(["http/1.1"]))
         port = await self._grpc.start(settings.server.ip, settings.server.port)
         http_port = await self._http.start(settings.server.ip, settings.server.http_port)
         self._metrics_page = MetricsPage(
@@ -162,6 +167,13 @@ class Server:
         self.http_address = (settings.server.ip, http_port)
         self.metrics_address = self._metrics_page.address
         return dispatcher
+
+    def _tls(self, protocols: list[str]) -> ssl.SSLContext | None:
+        """Raises `BadCertificate`."""
+        own = self._settings.server
+        if not own.tls_certificate:
+            return None
+        return context_of(own.tls_certificate, own.tls_key, own.tls_client_ca, protocols)
 
     async def _configure(self) -> None:
         """Read the dynamic configuration, and go on watching its file if there is one."""

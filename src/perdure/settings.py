@@ -44,6 +44,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     metrics_port: Port = 9233
     #: How long a stopping server waits for calls under way.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    #: A file with the certificate (PEM) of gRPC and HTTP. Empty: no TLS.
+    tls_certificate: str = ""
+    #: The file with the key of the certificate.
+    tls_key: str = ""
+    #: A file of authorities (PEM). Clients must show a certificate that one of them has signed. Empty: they need none.
+    tls_client_ca: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            missing = "tls_key" if self.tls_certificate else "tls_certificate"
+            raise ValueError(f"{missing}: a certificate and its key go together")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_certificate: missing, but tls_client_ca is set")
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

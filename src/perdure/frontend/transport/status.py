@@ -1,7 +1,4 @@
-"""A refusal as a gRPC status, without the gRPC library.
-
-`grpc.py` sends it over a socket, the simulator without one.
-"""
+"""A refusal as a gRPC status."""
 
 from typing import NamedTuple
 

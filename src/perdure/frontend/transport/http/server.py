@@ -5,6 +5,7 @@ client goes away, its call is cancelled.
 """
 
 import asyncio
+import ssl
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -35,8 +36,9 @@ _REASONS = {each.value: each.phrase.encode() for each in HTTPStatus}
 
 
 class HttpServer:
-    def __init__(self, api: HttpApi) -> None:
+    def __init__(self, api: HttpApi, tls: ssl.SSLContext | None = None) -> None:
         self.api = api
+        self._tls = tls
         self.connections: set[_Connection] = set()
         self.is_draining = False
         self._server: asyncio.Server | None = None
@@ -44,7 +46,9 @@ class HttpServer:
     async def start(self, ip: str, port: int) -> int:
         """Listen; return the port. Raises `OSError`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), ip or None, port)
+        self._server = await loop.create_server(
+            lambda: _Connection(self), ip or None, port, ssl=self._tls
+        )
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

@@ -1,12 +1,10 @@
-"""Clients that give up leave nothing behind, and code that cannot be loaded now is loaded later."""
+"""Calls of real clients: those that are given up leave nothing behind, and a burst is answered."""
 
 import asyncio
 import gc
-import logging
 
 import grpc
 import pytest
-from grpc._cython import cygrpc
 from temporalio.api.workflowservice.v1 import (
     GetSystemInfoRequest,
     GetWorkflowExecutionHistoryRequest,
@@ -111,17 +109,7 @@ def _waiting(server) -> int:
     )
 
 
-def test_the_library_logs_no_error_for_a_client_that_is_gone(server, caplog):
-    log = logging.getLogger("grpc._cython.cygrpc")
-    for error in (cygrpc.ExecuteBatchError("the client is gone"), ValueError("another")):
-        try:
-            raise error
-        except Exception:
-            log.exception("raised in core by servicer method")
-    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
-
-
 async def test_every_call_of_a_burst_is_answered(stub):
-    calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(3000)]
+    calls = [stub.GetSystemInfo(GetSystemInfoRequest()) for _ in range(4000)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert not [answer for answer in answers if isinstance(answer, Exception)]

@@ -1,0 +1,1 @@
+"""Does the HTTP/2 machine keep the rules, whatever bytes come?"""
