@@ -48,6 +48,10 @@ _EXTERNAL_VISIBILITY = (
 )
 
 
+#: The garbage collector looks for circles when there are so many more objects than at the last time.
+NEW_OBJECTS_MAX = 20_000
+
+
 class StartupError(Exception):
     """The server cannot start. The text is one line."""
 
@@ -122,9 +126,7 @@ class Server:
             raise StartupError(str(error)) from error
         dispatcher.open()
         self._taking_over = asyncio.create_task(self.node.engine.take_over())
-        # All objects of now stay for as long as the server runs: the garbage collector need not visit them again.
-        gc.collect()
-        gc.freeze()
+        collect_rarely()
         log.info(
             "started",
             ip=settings.server.ip,
@@ -250,6 +252,17 @@ class Server:
             await self.node.stop()
         await self._store.close()
         log.info("stopped")
+
+
+def collect_rarely() -> None:
+    """Have the garbage collector pass over all objects of now, which stay for as long as the server runs.
+
+    It also looks at new objects seldom: calls leave no circles, so it finds nothing, and with Python's default (700)
+    it visits the whole execution cache again and again while that fills.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS_MAX)
 
 
 def _store_at(config: StoreSettings, url: str) -> ServerStore:

@@ -140,14 +140,16 @@ def is_nothing(payload: Payload) -> bool:
 
 def drop_nothing(attributes: Beginning) -> None:
     """Temporal: what begins a run has no attributes, and no memo, that are nothing."""
-    fields = attributes.search_attributes.indexed_fields
-    _drop(fields)
-    if not fields:
-        attributes.ClearField("search_attributes")
-    fields = attributes.memo.fields
-    _drop(fields)
-    if not fields:
-        attributes.ClearField("memo")
+    if attributes.HasField("search_attributes"):
+        fields = attributes.search_attributes.indexed_fields
+        _drop(fields)
+        if not fields:
+            attributes.ClearField("search_attributes")
+    if attributes.HasField("memo"):
+        fields = attributes.memo.fields
+        _drop(fields)
+        if not fields:
+            attributes.ClearField("memo")
 
 
 def _drop(fields: MutableMapping[str, Payload]) -> None:
@@ -183,17 +185,20 @@ def unwrapped(value: Any) -> Any:
 
 def decoded(payload: Payload) -> Any:
     """Return the value that clients encoded; raise `ValueError` if that is none."""
-    match payload.metadata.get("encoding"):
+    return decoded_data(payload.metadata.get("encoding"), payload.data)
+
+
+def decoded_data(encoding: bytes | None, data: bytes) -> Any:
+    """Like `decoded`, for the parts of a payload."""
+    match encoding:
         case b"binary/null":
             return None
-        case b"json/protobuf" if payload.data == b"null":
+        case b"json/protobuf" if data == b"null":
             return None
         case b"binary/plain":
-            return payload.data
+            return data
         case b"json/plain":
-            return json.loads(
-                payload.data, parse_float=_finite, parse_int=_whole, parse_constant=_finite
-            )
+            return _DECODER.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     raise ValueError("unknown encoding")
 
 
@@ -207,6 +212,10 @@ def _finite(text: str) -> float:
 def _whole(text: str) -> int:
     _finite(text)
     return int(text)
+
+
+#: `json.loads` would make one for each value.
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_finite)
 
 
 def with_types(fields: MutableMapping[str, Payload], custom: Mapping[str, Type.ValueType]) -> None:

@@ -8,6 +8,10 @@ from perdure.runtime.clock import Clock
 from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.namespaces import Namespaces
 
+#: The bits of a UUID that are the same in all: version 7, and the variant.
+_FIXED = 0x7 << 76 | 0x2 << 62
+_RANDOM = ~(0xF << 76 | 0x3 << 62)
+
 
 class FreshIds:
     """Draws ids and random numbers; a given `randomness` draws the same ones again."""
@@ -19,9 +23,8 @@ class FreshIds:
     def fresh_id(self) -> str:
         """Return a UUID that is larger than those before: rows of runs that are busy now lie side by side."""
         milliseconds = self._clock.now_ns() // 1_000_000
-        number = milliseconds << 80 | self._random.getrandbits(80)
-        number = number & ~(0xF << 76) | 0x7 << 76
-        digits = f"{number & ~(0x3 << 62) | 0x2 << 62:032x}"
+        number = (milliseconds << 80 | self._random.getrandbits(80)) & _RANDOM | _FIXED
+        digits = f"{number:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def nonce(self) -> int:

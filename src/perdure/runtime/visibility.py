@@ -58,6 +58,8 @@ def _stored(
     attributes: SearchAttributes, custom: Mapping[str, CustomAttribute]
 ) -> SearchAttributes:
     """Return the attributes as a row calls them."""
+    if not custom:
+        return attributes
     fields = attributes.indexed_fields
     for name in [name for name in fields if name in custom and custom[name].since_ns]:
         fields[custom[name].stored_name(name)].CopyFrom(fields[name])

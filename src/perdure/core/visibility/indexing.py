@@ -7,12 +7,13 @@ finds them, and no database has to refuse them.
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from temporalio.api.common.v1 import Payload, SearchAttributes
+from temporalio.api.common.v1 import SearchAttributes
 from temporalio.api.enums.v1 import IndexedValueType as Type
 
-from perdure.core.search_attributes import PREDEFINED, decoded, unwrapped
+from perdure.core.search_attributes import PREDEFINED, decoded_data, unwrapped
 from perdure.core.visibility.attributes import CustomAttribute, kind_of
 from perdure.core.visibility.values import INT64_MAX, time_ns, words
 
@@ -23,6 +24,9 @@ _ZEROS: Mapping[Type.ValueType, Any] = {
     Type.INDEXED_VALUE_TYPE_DATETIME: "0001-01-01T00:00:00Z",
 }
 
+#: Sorted, as a map of protobuf is in any order: the same state is the same row.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
 
 def indexed(attributes: SearchAttributes, custom: Mapping[str, CustomAttribute]) -> str:
     """Return the JSON; empty if there is nothing to compare. `custom`: name → attribute of the namespace."""
@@ -31,18 +35,18 @@ def indexed(attributes: SearchAttributes, custom: Mapping[str, CustomAttribute])
         own = custom.get(name)
         field = name if name in PREDEFINED else own and own.field
         if field is not None:
-            value = _value(payload, kind_of(field))
+            encoding = payload.metadata.get("encoding")
+            value = _value(encoding, payload.data, kind_of(field))
             if value is not None:
                 found[field] = value
-    # Sorted, as a map of protobuf is in any order: the same state is the same row.
-    return (
-        json.dumps(found, ensure_ascii=True, separators=(",", ":"), sort_keys=True) if found else ""
-    )
+    return _ENCODER.encode(found) if found else ""
 
 
-def _value(payload: Payload, kind: Type.ValueType) -> Any:
+@lru_cache(maxsize=1024)
+def _value(encoding: bytes | None, data: bytes, kind: Type.ValueType) -> Any:
+    """Return a payload as filters compare it; None if it is not of that kind. Many runs have the same values."""
     try:
-        value = decoded(payload)
+        value = decoded_data(encoding, data)
     except (ValueError, RecursionError):
         return None
     if kind == Type.INDEXED_VALUE_TYPE_KEYWORD_LIST:

@@ -1,7 +1,8 @@
 """The part of a run that lists and descriptions show: its memo, search attributes and plain fields."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 from temporalio.api.common.v1 import Memo, Payload, SearchAttributes
 
@@ -92,10 +93,12 @@ def _added(payload: Payload | None, own: list[str]) -> list[str]:
 
 
 def _keywords(values: list[str]) -> Payload:
-    return _typed("KeywordList", values)
+    return _typed("KeywordList", tuple(values))
 
 
-def _typed(kind: str, value: object) -> Payload:
+@lru_cache(maxsize=256)
+def _typed(kind: str, value: Hashable) -> Payload:
+    """Return a value as a payload. Many runs share it, so nobody may change it: a map of protobuf keeps a copy."""
     return Payload(
         metadata={"encoding": b"json/plain", "type": kind.encode()},
         data=json.dumps(value, separators=(",", ":")).encode(),

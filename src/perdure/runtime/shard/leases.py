@@ -54,7 +54,11 @@ class Leases:
 
     def covers(self, shard_key: int) -> bool:
         """Whether rows with this key are this node's."""
-        return any(lease.lo <= shard_key < lease.hi for lease in self.grant.leases)
+        # A loop: every request asks this, and a generator would take three times as long.
+        for lease in self.grant.leases:  # noqa: SIM110
+            if lease.lo <= shard_key < lease.hi:
+                return True
+        return False
 
     def give_up(self) -> None:
         """Trust nothing any more, until the next claim."""

@@ -100,8 +100,8 @@ class Ownership:
 
     def check_owner(self, key: ExecutionKey) -> None:
         """Raise `Rejected` unless this node serves the execution."""
-        self.check_serving()
-        if not self._leases.covers(key.shard_key):
+        if not (self.is_serving and self._leases.covers(key.shard_key)):
+            self.check_serving()
             raise unavailable("this node does not own the execution")
 
     def check_certain(self) -> None:
