@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [compare|history|idle|retention|visibility|profile]`; without a mode, compare."""
+"""The command line: `python -m bench [MODE]`; the modes are listed in `_parser`, and without one it is `compare`."""
 
 import argparse
 import sys
@@ -8,9 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from bench import compare, idle_runs, long_history, profiling, report, retention, visibility
+from bench import (
+    compare,
+    go_programs,
+    growth,
+    idle_runs,
+    long_history,
+    per_core,
+    per_core_report,
+    profiling,
+    report,
+    retention,
+    visibility,
+)
+from bench.contenders import STORES, Beside, contenders
 from bench.cores import Cores, Pin
 from bench.lab import fsync_ms, laboratory, progress
+from bench.raw import Driver
 from bench.scenarios import SCENARIOS
 from bench.servers import Kind, available
 
@@ -20,6 +34,8 @@ PLANS = Path(__file__).parent.parent / "docs" / "visibility-plans.md"
 UNTHROTTLED = tuple(
     f"history.{queue}ProcessorMaxPollRPS=5000" for queue in ("transfer", "timer", "visibility")
 )
+#: The real server on PostgreSQL has to be built, so only the mode `core` has it.
+SIDE_BY_SIDE = tuple(kind for kind in Kind if kind is not Kind.TEMPORAL_POSTGRES)
 DURABLE = (Kind.PERDURE_FILE, Kind.PERDURE_POSTGRES)
 
 
@@ -34,7 +50,7 @@ def run_compare(options: argparse.Namespace) -> None:
     """Measure the servers side by side; print the tables and write the JSON."""
     plan = compare.Plan(
         scenario=options.scenario,
-        kinds=chosen_kinds(options.servers, tuple(Kind)),
+        kinds=chosen_kinds(options.servers, SIDE_BY_SIDE),
         rounds_count=options.rounds or (1 if options.quick else 5),
         concurrencies=tuple(options.at_once or SCENARIOS[options.scenario].at_once),
         warm_up_seconds=0.5 if options.quick else 3.0,
@@ -54,6 +70,42 @@ def run_compare(options: argparse.Namespace) -> None:
     print(", ".join(f"{name}: {value}" for name, value in machine.items()) + "\n")
     print(report.as_text(result))
     write(result, options.json, "compare")
+
+
+def run_core(options: argparse.Namespace) -> None:
+    """Measure the servers on one core each, without an SDK."""
+    plan = per_core.Plan(
+        parts=tuple(options.parts),
+        rounds_count=options.rounds,
+        at_once=tuple(options.at_once),
+        workflows_count=options.workflows,
+        calls_count=options.calls,
+        pollers_counts=tuple(options.pollers),
+    )
+    servers = list(contenders(options.stores, options.beside, has_real=not options.without_real))
+    cores = Cores.one_each()
+    driver = Driver(go_programs.driver(), cores.client)
+    runs = []
+    path = options.json or new_path("core")
+    with laboratory(options.data_dir, Cores((), ()), [each.kind for each in servers]) as lab:
+        # PostgreSQL has started on all cores, and stays there.
+        for run in per_core.measure(plan, lab._replace(cores=cores), servers, driver):
+            runs.append(run)
+            write(runs, path, "core")
+    print(per_core_report.as_text(runs))
+
+
+def run_growth(options: argparse.Namespace) -> None:
+    """Let one thing grow large on each server, with a probe beside it."""
+    servers = list(contenders([options.store], options.beside, has_real=options.with_real))
+    driver = Driver(go_programs.driver())
+    steps = []
+    path = options.json or new_path("growth")
+    with laboratory(options.data_dir, Cores((), ()), [each.kind for each in servers]) as lab:
+        for step in growth.measure(lab, servers, driver, options.scenarios, options.scale):
+            steps.append(step)
+            write(steps, path, "growth")
+    print(growth.as_text(steps))
 
 
 def run_history(options: argparse.Namespace) -> None:
@@ -114,11 +166,15 @@ def run_profile(options: argparse.Namespace) -> None:
 
 def write(result: object, path: Path | None, name: str) -> None:
     """Keep a result as JSON, in the given file or under `bench/results/`."""
-    if path is None:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    path = path or new_path(name)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     progress(f"wrote {path}")
+
+
+def new_path(name: str) -> Path:
+    """Return a file for a result that nobody has named."""
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
 
 
 def chosen_kinds(names: Sequence[str], default: Sequence[Kind]) -> tuple[Kind, ...]:
@@ -149,6 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--scenario", choices=sorted(SCENARIOS), default="activity")
 
+    _add_core(modes.add_parser("core", help="CPU and memory on one core, without an SDK"))
+    _add_growth(modes.add_parser("growth", help="what grows large, with a probe beside it"))
+
     two = modes.add_parser("history", help="one run whose history grows long")
     two.set_defaults(run=run_history)
     two.add_argument("--events", type=int, default=10_000, help="how long (default: 10000)")
@@ -178,9 +237,9 @@ def _parser() -> argparse.ArgumentParser:
             "--servers",
             nargs="+",
             default=[],
-            choices=[kind.value for kind in Kind],
+            choices=[kind.value for kind in SIDE_BY_SIDE],
             metavar="KIND",
-            help=f"some of: {', '.join(kind.value for kind in Kind)}",
+            help=f"some of: {', '.join(kind.value for kind in SIDE_BY_SIDE)}",
         )
         mode.add_argument("--json", type=Path, help="where to write the result")
         _add_surroundings(mode)
@@ -199,6 +258,44 @@ def _parser() -> argparse.ArgumentParser:
     four.add_argument("--results", type=Path, default=RESULTS, help="where to keep the profiles")
     _add_surroundings(four)
     return parser
+
+
+def _add_core(mode: argparse.ArgumentParser) -> None:
+    mode.set_defaults(run=run_core)
+    mode.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
+    mode.add_argument("--parts", nargs="+", choices=per_core.PARTS, default=list(per_core.PARTS))
+    mode.add_argument("--rounds", type=int, default=4, help="each the other way round (default: 4)")
+    mode.add_argument("--at-once", type=int, nargs="+", default=[1, 19], metavar="N")
+    mode.add_argument("--workflows", type=int, default=600, help="of each level")
+    mode.add_argument("--calls", type=int, default=3000, help="of each kind")
+    mode.add_argument("--pollers", type=int, nargs="+", default=[1000, 3000], metavar="N")
+    mode.add_argument("--without-real", action="store_true", help="leave the real server out")
+    _add_beside(mode)
+
+
+def _add_growth(mode: argparse.ArgumentParser) -> None:
+    mode.set_defaults(run=run_growth)
+    names = sorted(growth.SCENARIOS)
+    mode.add_argument("--scenarios", nargs="+", choices=names, default=names)
+    mode.add_argument("--store", choices=STORES, default="file")
+    mode.add_argument("--scale", type=float, default=1.0, help="of all sizes (default: 1)")
+    mode.add_argument("--with-real", action="store_true", help="the real server too")
+    _add_beside(mode)
+
+
+def _add_beside(mode: argparse.ArgumentParser) -> None:
+    mode.add_argument(
+        "--beside",
+        type=Beside.parse,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="another checkout's perdure, to be measured in turns with this one",
+    )
+    mode.add_argument("--json", type=Path, help="where to write the result")
+    mode.add_argument(
+        "--data-dir", type=Path, default=Path("/var/tmp"), help="where the servers keep their data"
+    )
 
 
 def _add_surroundings(parser: argparse.ArgumentParser) -> None:

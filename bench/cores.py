@@ -37,6 +37,12 @@ class Cores(NamedTuple):
         lower, upper = tuple(usable[:half]), tuple(usable[half:])
         return cls(lower if pin is Pin.BOTH else (), upper)
 
+    @classmethod
+    def one_each(cls) -> Self:
+        """Give the server the first core that this process may use, and the client the last."""
+        usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        return cls(tuple(usable[:1]), tuple(usable[-1:]))
+
 
 def pin(cores: tuple[int, ...]) -> None:
     """Move the calling process to these cores. The processes that it starts from then on inherit them."""

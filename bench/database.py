@@ -34,13 +34,17 @@ class Postgres:
         assert pid is not None
         return pid
 
-    def new_database(self) -> str:
-        """Create a database with perdure's tables and nothing in them; return its URL."""
+    def new_url(self) -> str:
+        """Return the URL of a database that is yet to be created."""
         self._databases_count += 1
-        name = f"bench_{self._databases_count}"
+        return str(self.server.get_uri(database=f"bench_{self._databases_count}"))
+
+    def new_database(self, program: Path | None = None) -> str:
+        """Create a database with the tables of a perdure (this one, if none is given); return its URL."""
+        url = self.new_url()
+        name = urlsplit(url).path.removeprefix("/")
         self.server.psql(f"CREATE DATABASE {name};")
-        url = str(self.server.get_uri(database=name))
-        perdure = Path(sys.executable).parent / "perdure"
+        perdure = program or Path(sys.executable).parent / "perdure"
         subprocess.run([perdure, "schema", "setup", "--url", url], check=True, capture_output=True)
         return url
 

@@ -35,11 +35,16 @@ class Lab(NamedTuple):
     #: KEY=VALUE settings of the real server's dynamic configuration.
     temporal_config: tuple[str, ...]
 
-    def launch(self, kind: Kind, name: str, wrapper: Sequence[str] = ()) -> Launch:
-        """How to start a server of this kind with a directory, and if it needs one a database, of its own."""
+    def launch(
+        self, kind: Kind, name: str, wrapper: Sequence[str] = (), program: Path | None = None
+    ) -> Launch:
+        """How to start a server of this kind with a directory, and if it needs one a database, of its own.
+
+        `program` is another perdure than the one of this environment.
+        """
         if kind.needs_postgres:
             assert self.database is not None
-            url, pid = self.database.new_database(), self.database.pid
+            url, pid = self.database.new_database(program), self.database.pid
         else:
             url, pid = "", None
         return Launch(
@@ -50,6 +55,7 @@ class Lab(NamedTuple):
             database_pid=pid,
             dynamic_config=() if kind.is_perdure else self.temporal_config,
             wrapper=tuple(wrapper),
+            program=program,
         )
 
 

