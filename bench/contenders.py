@@ -19,8 +19,12 @@ STORES = {
     "file": (Kind.PERDURE_FILE, Kind.TEMPORAL_FILE),
     "postgres": (Kind.PERDURE_POSTGRES, Kind.TEMPORAL_POSTGRES),
 }
-#: The real server refuses calls beyond a rate by default, which is no property of its speed.
-UNLIMITED = ("frontend.namespaceRPS=100000", "frontend.rps=100000")
+#: The real server refuses calls beyond a rate, and polls beyond a number, which is no property of its speed.
+UNLIMITED = (
+    "frontend.namespaceRPS=100000",
+    "frontend.rps=100000",
+    "frontend.namespaceCount=100000",
+)
 PERDURE, REAL = "perdure", "temporal"
 
 

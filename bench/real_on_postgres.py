@@ -75,7 +75,7 @@ def free_port() -> int:
 
 
 def make_tables(real: RealServer, url: str) -> None:
-    """Create both databases for a server that is told `url`, with their tables."""
+    """Create both databases that a server with this URL uses, with their tables."""
     socket_folder, name = _parts(url)
     for database, part in ((name, "temporal"), (_visibility(name), "visibility")):
         tool = [

@@ -18,13 +18,15 @@ import (
 func poll(o *options) {
 	pollers := o.Int("pollers", 1000, "")
 	queues := o.Int("queues", 200, "that they are spread over")
-	settle := o.Duration("settle", 3*time.Second, "until the first line")
+	settle := o.Duration("settle", 5*time.Second, "until the first line")
 	o.parse()
 	from := dial(*o.target, *o.connections)
 	from.connect()
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended atomic.Int64
-	var refused refusals
+	// Polls that come together may be refused at first, and come again after a second.
+	var early, late refusals
+	var hasSettled atomic.Bool
 	for number := range *pollers {
 		go func() {
 			c := from.get()
@@ -38,13 +40,18 @@ func poll(o *options) {
 				if err == nil {
 					ended.Add(1)
 				} else if ctx.Err() == nil {
-					refused.add(err)
+					if hasSettled.Load() {
+						late.add(err)
+					} else {
+						early.add(err)
+					}
 					time.Sleep(time.Second)
 				}
 			}
 		}()
 	}
 	time.Sleep(*settle)
+	hasSettled.Store(true)
 	first := o.read()
 	give(map[string]int{"waiting": *pollers})
 	_, err := io.Copy(io.Discard, os.Stdin)
@@ -55,7 +62,7 @@ func poll(o *options) {
 		spent
 		Count   int64          `json:"count"`
 		Refused map[string]int `json:"refused"`
-	}{used, ended.Load(), refused.found()})
+	}{used, ended.Load(), late.found()})
 }
 
 // burst sends many starts at one moment, and tells their answers.
