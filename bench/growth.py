@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import psutil
@@ -21,19 +22,31 @@ from bench.report import figure, table
 from bench.servers import Kind, Launch, Running, running, start
 
 CALM_SECONDS = 1.0
-REST_SECONDS = 15.0
 START_SECONDS_MAX = 900.0
-DRAIN_SECONDS = 40
 #: Each task of a history that grows has ten events: seven markers, and three of the task itself.
 EVENTS_PER_TASK = 10
 MIB = 1 << 20
 WANTED_PROBE_P99_MS = 50.0
 
 
+class Pace(NamedTuple):
+    """How long those parts of a scenario last that end by the clock, in seconds."""
+
+    rest: float = 15.0
+    #: After large payloads: long enough for a sweep that gives memory back.
+    long_rest: float = 35.0
+    drain: float = 40.0
+    polls: float = 75.0
+    #: The most that the first task after a start may take.
+    first_task: float = 120.0
+
+
+ORDINARY = Pace()
+
+
 class Step(msgspec.Struct, frozen=True):
     """The figures of one step of a scenario on one server."""
 
-    scenario: str
     server: str
     name: str
     #: How many tasks, events, calls or workflows there were.
@@ -47,6 +60,7 @@ class Step(msgspec.Struct, frozen=True):
     control: Probed = Probed()
     #: Words for what has no column.
     remark: str = ""
+    scenario: str = ""
 
 
 def measure(
@@ -63,9 +77,10 @@ def measure(
             launch = contender.launch(lab, f"{name}-{contender.name}", settings)
             control = lab.launch(Kind.PERDURE_MEMORY, f"{name}-{contender.name}-control")
             with running(control) as idle:
-                stage = Stage(name, contender, driver, launch, idle)
+                stage = Stage(contender, driver, launch, idle)
                 try:
-                    yield from scenario.play(stage, max(1, int(scenario.size * scale)))
+                    for step in scenario.play(stage, max(1, int(scenario.size * scale))):
+                        yield msgspec.structs.replace(step, scenario=name)
                 finally:
                     stage.close()
             shutil.rmtree(launch.directory)
@@ -76,12 +91,17 @@ class Stage:
     """One server and its control, while a scenario is played."""
 
     def __init__(
-        self, scenario: str, contender: Contender, driver: Driver, launch: Launch, control: Running
+        self,
+        contender: Contender,
+        driver: Driver,
+        launch: Launch,
+        control: Running,
+        pace: Pace = ORDINARY,
     ) -> None:
-        self._scenario = scenario
         self._contender = contender
         self._launch = launch
         self._control = control
+        self.pace = pace
         self.driver = driver
         self.server = start(launch, START_SECONDS_MAX)
 
@@ -113,7 +133,6 @@ class Stage:
         if found.first_task_seconds:
             remarks.append(f"first task after {figure(found.first_task_seconds)} s")
         return Step(
-            scenario=self._scenario,
             server=self._contender.name,
             name=name,
             count=found.count,
@@ -131,12 +150,13 @@ class Stage:
         """Watch one command of the driver."""
         return self.watched(name, lambda: self.driver.run(command, self.server, *flags))
 
-    def rest(self, name: str = "rest", seconds: float = REST_SECONDS) -> Step:
+    def rest(self, name: str = "rest", seconds: float | None = None) -> Step:
         """Do nothing, and see how much memory is left."""
+        lasts = self.pace.rest if seconds is None else seconds
 
         def wait() -> Found:
-            time.sleep(seconds)
-            return Found(seconds=seconds)
+            time.sleep(lasts)
+            return Found(seconds=lasts)
 
         return self.watched(name, wait)
 
@@ -146,7 +166,6 @@ class Stage:
         self.server = start(self._launch, START_SECONDS_MAX)
         resident = usage.resident_bytes(self.server.pid)
         return Step(
-            scenario=self._scenario,
             server=self._contender.name,
             name="kill -9 and a start, until the first answer",
             count=1,
@@ -196,16 +215,16 @@ def backlog(stage: Stage, size: int) -> Iterator[Step]:
     """Many runs have a task and no worker; the server is killed; then workers come."""
     yield stage.drive("the backlog grows", "start", "-count", size)
     yield stage.rest()
-    drain = ("-seconds", DRAIN_SECONDS, "-pollers", 64)
-    yield stage.drive(f"workers drain it for {DRAIN_SECONDS} s", "work", *drain)
+    drain = ("-seconds", stage.pace.drain, "-pollers", 64)
+    yield stage.drive(f"workers drain it for {stage.pace.drain:.0f} s", "work", *drain)
     yield stage.rest()
     if not stage.is_durable:
         return
     yield stage.crash_and_start()
-    first = ("-count", 1, "-seconds", 120, "-pollers", 1)
+    first = ("-count", 1, "-seconds", stage.pace.first_task, "-pollers", 1)
     yield stage.drive("the first task", "work", *first)
     yield stage.rest("the rest is loaded")
-    yield stage.drive(f"workers drain it for {DRAIN_SECONDS} s", "work", *drain)
+    yield stage.drive(f"workers drain it for {stage.pace.drain:.0f} s", "work", *drain)
     yield stage.rest()
 
 
@@ -213,7 +232,7 @@ def payloads(stage: Stage, size: int) -> Iterator[Step]:
     """Activities return 1 MiB each."""
     large = ("-at-once", 20, "-count", size, "-result-bytes", MIB)
     yield stage.drive("results of 1 MiB", "workflows", *large)
-    yield stage.rest(seconds=35)
+    yield stage.rest(seconds=stage.pace.long_rest)
     yield stage.drive("small ones afterwards", "workflows", "-at-once", 20, "-count", 300)
     yield stage.rest()
 
@@ -231,10 +250,10 @@ def polls(stage: Stage, size: int) -> Iterator[Step]:
     def wait() -> Found:
         began = time.perf_counter()
         with stage.driver.waiting_pollers(stage.server, size):
-            time.sleep(75)
+            time.sleep(stage.pace.polls)
         return Found(seconds=time.perf_counter() - began, count=size)
 
-    yield stage.watched(f"{size:,} polls for 75 s", wait)
+    yield stage.watched(f"{size:,} polls for {stage.pace.polls:.0f} s", wait)
 
 
 class Scenario(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import pytest
 from bench import go_programs
 from bench.contenders import Contender
 from bench.cores import Cores
-from bench.growth import SCENARIOS, Stage
+from bench.growth import SCENARIOS, Pace, Stage
 from bench.lab import laboratory
 from bench.raw import Driver
 from bench.servers import Kind, running
@@ -55,13 +55,12 @@ def test_pollers_wait_until_they_are_let_go(driver, server):
     assert probe.end().refused_count == 0
 
 
-@pytest.mark.parametrize("name", sorted(SCENARIOS.keys() - {"polls"}))
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_a_scenario_can_be_played_small(driver, lab, name):
-    """But `polls`, which lasts more than a minute."""
     contender = Contender("perdure", "file", Kind.PERDURE_FILE)
     launch = contender.launch(lab, f"scenario-{name}", SCENARIOS[name].settings)
     with running(lab.launch(Kind.PERDURE_MEMORY, f"control-{name}")) as control:
-        stage = Stage(name, contender, driver, launch, control)
+        stage = Stage(contender, driver, launch, control, Pace(0.1, 0.1, 1, 1, 1))
         try:
             steps = list(SCENARIOS[name].play(stage, 50))
         finally:
