@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,6 +28,8 @@ UNREAD_BYTES_MAX = 8 * 1024 * 1024
 WAITING_BYTES_MAX = 64 * 1024 * 1024
 #: Messages of a streaming call that wait until the one before is answered. A client that sends more is refused.
 WAITING_MESSAGES_MAX = 64
+#: Frames that wait while a client does not read what is sent. It is not listened to before it has read them.
+UNSENT_FRAMES_MAX = 4096
 #: A client must have sent its first bytes of HTTP/2 by then.
 GREETING_S = 10.0
 #: After so long a silence a client is asked for a sign of life, and cut off if it gives none for the second time.
@@ -47,7 +49,7 @@ class Socket(asyncio.Protocol):
         self._answers = self.http.answers
         self._transport: asyncio.Transport
         #: Requests that have not begun yet, and their bytes.
-        self._waiting: deque[Stream] = deque()
+        self._waiting: OrderedDict[int, Stream] = OrderedDict()
         self._waiting_bytes = 0
         self._begun_in_turn = 0
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -83,8 +85,7 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._sockets.discard(self)
         self._waiting.clear()
-        for task in list(self._tasks.values()):
-            task.cancel()
+        self._cancel_all()
         for call in (*self._held.values(), *self._leaving):
             call.return_tasks()
 
@@ -96,6 +97,7 @@ class Socket(asyncio.Protocol):
         self._can_write = True
         self._answers.resume()
         self._flush()
+        self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -108,8 +110,10 @@ class Socket(asyncio.Protocol):
                 self._pass_on(event.stream, event.message)
             elif type(event) is Ended:
                 self._pass_on(event.stream, None)
-        if self.http.answers.out:
+        if self._answers.out:
             self._flush_soon()
+        if not self._can_write and len(self._answers.out) > UNSENT_FRAMES_MAX:
+            self._transport.pause_reading()
         if self.http.is_over:
             self._flush()
             self._transport.close()
@@ -123,7 +127,7 @@ class Socket(asyncio.Protocol):
         elif self._waiting_bytes + len(stream.message) > WAITING_BYTES_MAX:
             self._answers.refuse(stream, _TOO_MANY)
         else:
-            self._waiting.append(stream)
+            self._waiting[stream.id] = stream
             self._waiting_bytes += len(stream.message)
             self._begin_soon()
 
@@ -149,12 +153,10 @@ class Socket(asyncio.Protocol):
     def _begin_more(self) -> None:
         self._will_begin = False
         self._begun_in_turn = 0
-        waiting, open_streams = self._waiting, self.http.streams
-        while waiting and self._may_begin():
-            stream = waiting.popleft()
+        while self._waiting and self._may_begin():
+            _, stream = self._waiting.popitem(last=False)
             self._waiting_bytes -= len(stream.message)
-            if open_streams.get(stream.id) is stream:  # It was not cancelled meanwhile.
-                self._begin(stream)
+            self._begin(stream)
 
     async def _serve(self, stream: Stream) -> None:
         request = stream.head
@@ -199,16 +201,25 @@ class Socket(asyncio.Protocol):
         self._flush_soon()
 
     def _expire(self, id: int) -> None:
-        self._late.add(id)
-        self._tasks[id].cancel()
+        if (task := self._tasks.get(id)) is not None:
+            self._late.add(id)
+            task.cancel()
 
     def _cancel(self, stream: Stream) -> None:
         """End the call: its client does not wait any more."""
-        if (task := self._tasks.get(stream.id)) is not None:
+        # A task that is cancelled before its first step does not come to its end, so it is taken out here.
+        if (task := self._tasks.pop(stream.id, None)) is not None:
             task.cancel()
+        elif self._waiting.pop(stream.id, None) is not None:
+            self._waiting_bytes -= len(stream.message)
         if (call := self._held.pop(stream.id, None)) is not None:
             call.return_tasks()
         self._inboxes.pop(stream.id, None)
+
+    def _cancel_all(self) -> None:
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
+            task.cancel()
 
     def _watch(self, stream: Stream, call: Call) -> None:
         """Return what an answer hands over, if the answer cannot be sent."""
@@ -324,8 +335,8 @@ class Socket(asyncio.Protocol):
         for stream in list(self.http.streams.values()):
             if stream.is_reported and stream.end is None:
                 self._answers.refuse(stream, block)
-        for task in self._tasks.values():
-            task.cancel()
+        self._cancel_all()
+        self._waiting.clear()
         self._flush()
         self._transport.close()
 

@@ -60,7 +60,7 @@ class Answers:
         #: The beginning of the next header block.
         self._table_update = b""
         self._is_paused = False
-        #: Answered calls so far, and bytes of answers that have left: both grow.
+        #: Calls so far that a handler has answered, and bytes of answers that have left: both grow.
         self.answered = self.sent_bytes = 0
 
     def answer(self, stream: Stream, message: bytes, trailers: bytes = b"") -> None:
@@ -268,7 +268,7 @@ class Answers:
     def _close(self, stream: Stream) -> None:
         del self._streams[stream.id]
         self.request_bytes -= stream.request_bytes
-        self.answered += 1
+        self.answered += stream.is_reported
         if stream.end:
             self._write_headers(stream, END_HEADERS | END_STREAM, stream.end)
         if not stream.is_ended:  # The rest of the request is not wanted.

@@ -344,11 +344,11 @@ class Http2Connection:
                 self.answers.set_frame_bytes(value)
             elif key == frames.SETTINGS_TABLE_BYTES:
                 self.answers.set_table_bytes(value)
-        if (
-            window is not None
-        ):  # The last one of a frame counts: all open streams have to be looked at.
-            self.answers.set_first_window(window)
+        # At once: before the data that a larger window lets go.
         self.answers.out.append(frame(SETTINGS, ACK, 0))
+        # The last one of a frame counts: all open streams have to be looked at.
+        if window is not None:
+            self.answers.set_first_window(window)
 
     # The ends
 

@@ -63,11 +63,7 @@ class Requests:
         stream = Stream(id, head, is_streaming=head.path in self._streaming)
         self._streams[id] = stream
         self._answers.request_bytes += stream.request_bytes
-        if not head.is_grpc or head.method != "POST":
-            stream.is_ended = is_ended
-            self._refuse_protocol(stream)
-            return
-        if stream.is_streaming:
+        if stream.is_streaming and stream.is_call:
             stream.is_reported = True
             self._events.append(stream)
         if is_ended:
@@ -75,6 +71,7 @@ class Requests:
 
     def _refuse_protocol(self, stream: Stream) -> None:
         """Answer a request of HTTP that is not a call of gRPC."""
+        self._patience.annoy()
         if stream.head.method != "POST":
             self._answers.respond(stream, 405, "This is a gRPC port: use POST.\n")
         else:
@@ -104,7 +101,7 @@ class Requests:
         if stream.ungranted > self._limits.window_bytes:
             self.reset(id, Fault.FLOW_CONTROL)
             return
-        if payload and stream.end is None:
+        if payload and stream.end is None and stream.is_call:
             self._unfinished_bytes += len(payload)
             if not stream.body:
                 stream.body = payload
@@ -139,8 +136,10 @@ class Requests:
                 return
             if stream.is_streaming:
                 self._pass_on(stream)
-            else:
-                check_size(stream.body, self._limits.message_bytes)
+            elif len(stream.body) > PREFIX_BYTES + check_size(
+                stream.body, self._limits.message_bytes
+            ):
+                raise CallRefused(_INTERNAL, "the request has not exactly one message")
             self._check_room()
         except CallRefused as fault:
             self._refuse(stream, fault)
@@ -181,6 +180,9 @@ class Requests:
             return
         if stream.end is not None:
             return  # It has its answer.
+        if not stream.is_call:
+            self._refuse_protocol(stream)
+            return
         try:
             if stream.is_streaming:
                 if stream.body:
@@ -222,6 +224,7 @@ class Requests:
 
     def _refuse(self, stream: Stream, fault: CallRefused) -> None:
         """Answer a call that no handler gets, or gets no further."""
+        self._patience.annoy()
         self._drop_body(stream)
         self._answers.refuse(stream, status_block(fault.code, fault.words, fault.trailers))
         if stream.is_reported:

@@ -16,6 +16,7 @@ class Stream:
         "has_begun",
         "head",
         "id",
+        "is_call",
         "is_ended",
         "is_reported",
         "is_streaming",
@@ -37,6 +38,8 @@ class Stream:
         self.body_bytes = 0
         #: Bytes of DATA frames for which the client has no new window yet.
         self.ungranted = 0
+        #: Whether it is a call of gRPC, and not another request of HTTP.
+        self.is_call = head.is_grpc and head.method == "POST"
         self.is_ended = False
         self.is_reported = False
         #: The bytes that the client has granted beyond its first window, less those that were sent.
