@@ -344,7 +344,7 @@ class Http2Connection:
                 self.answers.set_frame_bytes(value)
             elif key == frames.SETTINGS_TABLE_BYTES:
                 self.answers.set_table_bytes(value)
-        # At once: before the data that a larger window lets go.
+        # At once: before the data for which a larger window makes room.
         self.answers.out.append(frame(SETTINGS, ACK, 0))
         # The last one of a frame counts: all open streams have to be looked at.
         if window is not None:
