@@ -8,7 +8,6 @@ each round in a process of its own: look at the ratio, for both had the same mac
 import argparse
 import asyncio
 import cProfile
-import gc
 import os
 import statistics
 import subprocess
@@ -47,18 +46,10 @@ from temporalio.api.workflowservice.v1 import (
 )
 
 import perdure
-from perdure import server
 from perdure.frontend.call import Call
-from perdure.frontend.context import Context
 from perdure.frontend.dispatch import Dispatcher
-from perdure.frontend.registry import rpcs
-from perdure.metrics.registry import Registry
-from perdure.runtime.clock import SystemClock
-from perdure.runtime.instrumented_store import InstrumentedStore
-from perdure.runtime.limits import ConfiguredLimits
-from perdure.runtime.namespaces import DAY_NS, Namespace
-from perdure.runtime.node import Node
-from perdure.store.open import open_store
+from perdure.server import Server
+from perdure.settings import ServerSettings, Settings, StoreSettings
 
 #: The directory that holds this checkout's package.
 _SOURCE = Path(perdure.__file__).parent.parent
@@ -131,18 +122,15 @@ async def _measure(options: argparse.Namespace) -> list[str]:
     """Return the milliseconds of CPU time that a workflow took in each window."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/bench.db" if options.file else "sqlite::memory:"
-        metrics = Registry()
-        store = InstrumentedStore(open_store(url), metrics)
-        node = Node(store, SystemClock(), ConfiguredLimits(), owner="bench")
-        await store.open()
-        await node.start()
-        await node.namespaces.ensure([Namespace(id="", name="default", retention_ns=DAY_NS)])
-        context = Context(node)
-        dispatcher = Dispatcher(rpcs(context), metrics, context.check_namespace)
+        settings = Settings(
+            server=ServerSettings(port=0, http_port=0, metrics_port=0), store=StoreSettings(url=url)
+        )
+        server = Server(settings)
+        await server.start()
+        dispatcher = server._dispatcher
+        assert dispatcher is not None
         client = _Client(dispatcher)
         await client.run(options.workflows, options.at_once)
-        # As a server does; the other checkout may know other ways.
-        getattr(server, "collect_rarely", gc.freeze)()
         profiler = cProfile.Profile() if options.profile else None
         if profiler is not None:
             profiler.enable()
@@ -155,8 +143,7 @@ async def _measure(options: argparse.Namespace) -> list[str]:
             profiler.disable()
             profiler.dump_stats(options.profile)
         await client.close()
-        await node.stop()
-        await store.close()
+        await server.stop(0)
     return [f"{each:.6f}" for each in windows]
 
 
