@@ -50,7 +50,7 @@ class PollerInfo:
     worker_key: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Poller(Generic[T]):
     """A call that waits for a task. `take` is called once, with a task, when it is this poller's turn.
 

@@ -106,7 +106,8 @@ def complete(
     check_order(step, request.commands, request.messages)
     if _leaves_no_trace(step, request):
         return _discard(step, request, started.identity)
-    step.make_normal(*_who(request))
+    if step.in_flight.speculative is not None:
+        step.make_normal(*_who(request))
     task = step.state.workflow_task or task
     original_scheduled_at_ns = 0
     if request.force_new_task and not request.commands and not request.messages:

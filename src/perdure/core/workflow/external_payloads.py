@@ -15,6 +15,8 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.history.v1 import History
 
+from perdure.core.workflow.records import ends_of_events
+
 #: A `Payload` with such a part has in its bytes: field 3, its length, and in it nothing or the size as field 1.
 _TRACE = re.compile(rb"\x1a(?:\x00|[\x02-\x0b]\x08)")
 
@@ -31,7 +33,14 @@ def external_payloads(events: bytes) -> External:
     """Count those of a serialized `History`."""
     if _TRACE.search(events) is None:
         return _NONE
-    return External(*_counted(History.FromString(events)))
+    number = size_bytes = at = 0
+    for end in ends_of_events(events):
+        # Most of them have no trace, also of a row in which one has.
+        if _TRACE.search(events, at, end) is not None:
+            own = _counted(History.FromString(events[at:end]).events[0])
+            number, size_bytes = number + own[0], size_bytes + own[1]
+        at = end
+    return External(number, size_bytes)
 
 
 def _counted(message: Any) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from perdure.core.execution.outcome import (
     Outcome,
 )
 from perdure.core.execution.step import Checkpoint, Step
+from perdure.core.times import set_timestamp
 from perdure.core.workflow.effects import OUTGOING_REQUESTS
 from perdure.core.workflow.events import attributes_of, name_version
 from perdure.core.workflow.records import (
@@ -134,7 +135,7 @@ class HistoryStep(Step[RunState]):
         after = max(self.state.last_task_id, self._task_ids_after)
         event.task_id = max(event.task_id, after + 1)
         if not event.HasField("event_time"):
-            event.event_time.FromNanoseconds(self.now_ns)
+            set_timestamp(event.event_time, self.now_ns)
         self._apply(self.state, event)
         self._events.append(event)
         return event
@@ -168,7 +169,7 @@ class HistoryStep(Step[RunState]):
             return self.record(event)
         self.make_normal()
         if not event.HasField("event_time"):
-            event.event_time.FromNanoseconds(self.now_ns)
+            set_timestamp(event.event_time, self.now_ns)
         self.record_internal(Buffered(event))
         return event
 
@@ -260,12 +261,21 @@ class HistoryStep(Step[RunState]):
         outcome.first_event_id = self._first_event_id
         outcome.event_count = len(self._events)
         outcome.events = encode_events(self._events)
-        outcome.shows = (
-            any(event.event_type in _SHOWN for event in self._events)
-            or any(_shows(record) for _, record in self._internal)
-            or _builds(self.state) != self._builds
-        )
+        outcome.shows = self._shows()
         return outcome
+
+    def _shows(self) -> bool:
+        """Return whether lists must show something new."""
+        if _builds(self.state) != self._builds:
+            return True
+        # Loops: every step comes by here, most with a record or two.
+        for event in self._events:
+            if event.event_type in _SHOWN:
+                return True
+        for _, record in self._internal:  # noqa: SIM110
+            if _shows(record):
+                return True
+        return False
 
 
 def _builds(state: RunState) -> tuple[object, ...]:

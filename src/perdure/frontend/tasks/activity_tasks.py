@@ -65,9 +65,10 @@ class ActivityTasks:
         deadline = self._context.poll_deadline(
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
         )
-        check_poller(request, self._context.limits(request.namespace))
-        check_task_queue(request, self._context.limits(request.namespace))
-        check_identity(request.identity, self._context.limits(request.namespace))
+        limits = self._context.limits(request.namespace)
+        check_poller(request, limits)
+        check_task_queue(request, limits)
+        check_identity(request.identity, limits)
         metadata = request.task_queue_metadata
         info = PollerInfo(
             request.identity,

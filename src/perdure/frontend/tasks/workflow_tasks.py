@@ -1,6 +1,10 @@
 """Workers poll for workflow tasks and queries, and respond to them."""
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 from google.protobuf.message import Message
+from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import (
     CommandType,
@@ -86,9 +90,10 @@ class WorkflowTasks:
         deadline = self._context.poll_deadline(
             call, request.namespace, request.task_queue.name, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
         )
-        check_identity(request.identity, self._context.limits(request.namespace))
-        check_poller(request, self._context.limits(request.namespace))
-        check_task_queue(request, self._context.limits(request.namespace))
+        limits = self._context.limits(request.namespace)
+        check_identity(request.identity, limits)
+        check_poller(request, limits)
+        check_task_queue(request, limits)
         if request.binary_checksum in namespace.bad_binaries:
             raise invalid_argument(
                 f"Binary {request.binary_checksum} already marked as bad deployment."
@@ -119,10 +124,13 @@ class WorkflowTasks:
         self, request: RespondWorkflowTaskCompletedRequest, call: Call
     ) -> Message | bytes:
         token = self._context.token(request.task_token, request.namespace)
-        check_identity(request.identity, self._context.limits(request.namespace))
-        check_completion(request, self._context.limits(request.namespace))
+        limits = self._context.limits(request.namespace)
+        check_identity(request.identity, limits)
+        check_completion(request, limits)
         key, ref = self._task(token)
-        self._check_namespaces(request)
+        # Each look at a repeated field makes Python objects of its messages, unless some are there.
+        commands = tuple(request.commands)
+        self._check_namespaces(commands)
         sticky = request.sticky_attributes
         nonce = self._node.nonce() if request.return_new_workflow_task else 0
         completion_id = self._node.fresh_id()
@@ -137,7 +145,7 @@ class WorkflowTasks:
             CompleteWorkflowTask(
                 ref=ref,
                 event=_completed_event(request),
-                commands=tuple(request.commands),
+                commands=commands,
                 is_bad_binary=self._is_bad(key, request.binary_checksum),
                 query_results={
                     query_id: result.SerializeToString()
@@ -206,9 +214,9 @@ class WorkflowTasks:
             self._node.queries.respond(token.query_id, result.SerializeToString())
         return RespondQueryTaskCompletedResponse()
 
-    def _check_namespaces(self, request: RespondWorkflowTaskCompletedRequest) -> None:
+    def _check_namespaces(self, commands: Iterable[Command]) -> None:
         """Raise `Rejected` if a command names a namespace that does not exist: the worker keeps its task."""
-        for command in request.commands:
+        for command in commands:
             name = _WITH_NAMESPACE.get(command.command_type)
             namespace = getattr(command, name).namespace if name is not None else ""
             if namespace:
@@ -338,9 +346,16 @@ def poller_info(request: PollWorkflowTaskQueueRequest, now_ns: int) -> PollerInf
 
 def version_stamp(request: PollWorkflowTaskQueueRequest) -> bytes | None:
     """Return the serialized `WorkerVersionStamp` of the worker that polls, if it names a build."""
-    capabilities = request.worker_version_capabilities
-    if not request.HasField("worker_version_capabilities") or not capabilities.build_id:
+    if not request.HasField("worker_version_capabilities"):
         return None
-    return WorkerVersionStamp(
-        build_id=capabilities.build_id, use_versioning=capabilities.use_versioning
-    ).SerializeToString()
+    capabilities = request.worker_version_capabilities
+    return _stamp(capabilities.build_id, capabilities.use_versioning)
+
+
+@lru_cache(maxsize=256)
+def _stamp(build_id: str, use_versioning: bool) -> bytes | None:
+    """Return the stamp of a worker; None if it names no build. A worker has the same one in all of its polls."""
+    if not build_id:
+        return None
+    stamp = WorkerVersionStamp(build_id=build_id, use_versioning=use_versioning)
+    return stamp.SerializeToString()

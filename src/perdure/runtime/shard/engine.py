@@ -132,15 +132,22 @@ class Engine:
 
     # Asking
 
-    async def find(self, key: ExecutionKey) -> CachedExecution | None:
-        """Return the execution or None. The caller goes on without waiting, or asks again."""
+    def _at_hand(self, key: ExecutionKey) -> CachedExecution | None:
+        """Return the execution if it is in memory. Raises `Rejected` if this node does not own it."""
         self.ownership.check_owner(key)
         cached = self.cache.peek(key)
+        if cached is not None:
+            cached.used_at_ns = self.clock.monotonic_ns()
+        return cached
+
+    async def find(self, key: ExecutionKey) -> CachedExecution | None:
+        """Return the execution or None. The caller goes on without waiting, or asks again."""
+        cached = self._at_hand(key)
         if cached is None:
             cached = await self.loading.find(key)
             self.ownership.check_owner(key)
-        if cached is not None:
-            cached.used_at_ns = self.clock.monotonic_ns()
+            if cached is not None:
+                cached.used_at_ns = self.clock.monotonic_ns()
         return cached
 
     async def get(self, key: ExecutionKey) -> CachedExecution:
@@ -155,7 +162,7 @@ class Engine:
         """Return the answer to `request` once all that it rests on is durable. Raises `Rejected`."""
         if isinstance(request, BusinessIdRequest):
             return await self._ask_business_id(key, request)
-        cached = await self.get(key)
+        cached = self._at_hand(key) or await self.get(key)
         try:
             reply = self.advance(cached, request)
         except Rejected as refusal:
@@ -169,7 +176,7 @@ class Engine:
 
     async def read(self, key: ExecutionKey, view: View[R]) -> Answer[R]:
         """Return what `view` sees of the execution, once that is durable. Raises `Rejected`."""
-        cached = await self.get(key)
+        cached = self._at_hand(key) or await self.get(key)
         environment = self.environment_of(key.namespace_id)
         try:
             seen = view.look(cached.execution, now_ns=self.clock.now_ns(), environment=environment)

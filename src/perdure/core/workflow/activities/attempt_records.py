@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from temporalio.api.common.v1 import Payloads, WorkerVersionStamp
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.execution.outcome import Timer, TimerKind
+from perdure.core.times import set_timestamp
 from perdure.core.workflow.effects import DispatchActivityTask, fairness_of
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.failures import too_large
@@ -50,8 +51,8 @@ def record_started(
     if activity.last_failure:
         attributes.last_failure.MergeFromString(activity.last_failure)
     if worker_version is not None:
-        attributes.worker_version.CopyFrom(WorkerVersionStamp.FromString(worker_version))
-    event.event_time.FromNanoseconds(activity.started_at_ns or step.now_ns)
+        attributes.worker_version.MergeFromString(worker_version)
+    set_timestamp(event.event_time, activity.started_at_ns or step.now_ns)
     return step.record_or_buffer(event).event_id
 
 

@@ -7,7 +7,6 @@ and history show it from memory, and after a crash the task is started again: it
 from dataclasses import dataclass
 from math import ceil
 
-from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.enums.v1 import EventType, SuggestContinueAsNewReason
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.protocol.v1 import Message
@@ -16,6 +15,7 @@ from temporalio.api.update.v1 import Request as UpdateRequest
 from perdure.core.errors import no_workflow_task
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
+from perdure.core.times import set_timestamp
 from perdure.core.workflow.events import new_event
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.started_task import StartedTask
@@ -119,14 +119,14 @@ def start_task(
     started.event_id = state.next_event_id + len(events)
     if not events:
         started.task_id = state.last_task_id + 1  # As it is recorded next.
-    started.event_time.FromNanoseconds(step.now_ns)
+    set_timestamp(started.event_time, step.now_ns)
     attributes = started.workflow_task_started_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.identity = request.identity
     attributes.request_id = request.request_id
     attributes.history_size_bytes = state.history_size_bytes
     if request.version_stamp is not None and not events:  # See `record_started`.
-        attributes.worker_version.CopyFrom(WorkerVersionStamp.FromString(request.version_stamp))
+        attributes.worker_version.MergeFromString(request.version_stamp)
     _suggest_continue_as_new(step, started)
     events.append(started)
     in_flight = step.in_flight
