@@ -1,7 +1,8 @@
 """The work of a transaction on a SQLite connection: write a batch, load a run, give free pages back."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from operator import attrgetter
 
 from perdure.core.execution.key import ExecutionKey
 from perdure.store.port import (
@@ -38,6 +39,15 @@ _PUT_VISIBILITY = (
     f" ON CONFLICT (run_id) DO UPDATE SET"
     f" {', '.join(f'{name} = excluded.{name}' for name in VisibilityRow._fields)}"
 )
+#: Fields that change in the visibility row of an open run, as a rule.
+_CHANGING = ("memo", "search_attributes", "attributes")
+_STEADY = tuple(name for name in VisibilityRow._fields if name not in (*_CHANGING, "run_id"))
+#: Changes these if all others are as they were: most indexes then stay as they are, which halves the time.
+_CHANGE_VISIBILITY = (
+    "UPDATE visibility SET memo = ?, search_attributes = ?, attributes = nullif(?, '')"
+    f" WHERE run_id = ? AND {' AND '.join(f'{name} = ?' for name in _STEADY)}"
+)
+_changed = attrgetter(*_CHANGING, "run_id", *_STEADY)
 _PUT_OUTBOX = "INSERT INTO visibility_outbox (run_id, data, written_at_ns) VALUES (?, ?, ?)"
 _MARK_DELETED = (
     f"UPDATE executions SET status = {DELETED}, due_at_ns = {NEVER_NS}, snapshot = x'', snapshot_seq = 0"
@@ -72,7 +82,7 @@ def commit(db: sqlite3.Connection, batch: Batch) -> None:
             ],
         )
     if batch.visibility:
-        db.executemany(_PUT_VISIBILITY, [stored(row) for row in batch.visibility])
+        _put_visibility(db, batch.visibility, {row.run_id for row in batch.executions})
     if batch.outbox:
         db.executemany(
             "DELETE FROM visibility WHERE run_id = ?", [(row.run_id,) for row in batch.outbox]
@@ -80,6 +90,17 @@ def commit(db: sqlite3.Connection, batch: Batch) -> None:
         db.executemany(_PUT_OUTBOX, [row[1:] for row in batch.outbox])
     if batch.deletes:
         _delete(db, batch.deletes)
+
+
+def _put_visibility(
+    db: sqlite3.Connection, rows: Sequence[VisibilityRow], new_runs: Container[str]
+) -> None:
+    """Insert or replace rows, one after the other: the last one of a run counts."""
+    for row in map(stored, rows):
+        may_be_there = row.close_time_ns == NEVER_NS and row.run_id not in new_runs
+        if may_be_there and db.execute(_CHANGE_VISIBILITY, _changed(row)).rowcount:
+            continue
+        db.execute(_PUT_VISIBILITY, row)
 
 
 def _delete(db: sqlite3.Connection, keys: Sequence[ExecutionKey]) -> None:
