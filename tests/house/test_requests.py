@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 import sys
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -57,6 +58,8 @@ def examples(kind: Any) -> list[Any]:
         return [{examples(inner[0])[0]: examples(inner[1])[0]}]
     if isinstance(kind, type) and issubclass(kind, Message):
         return [kind()]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return list(kind)
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         return [built(kind, at) for at in range(most(kind))]
     raise TypeError(f"{kind} cannot be sent to another node")

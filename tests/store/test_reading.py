@@ -281,3 +281,14 @@ async def test_a_page_of_history_ends_with_the_event_that_is_asked_for(store, le
     assert await read(6, 13, reverse=True) == []
     assert await read(6, 7, reverse=True) == [5, 4]
     assert await read(0, 1, reverse=True) == [6, 5, 4, 2, 1]
+
+
+async def test_internal_records_come_with_a_history_if_they_are_asked_for(store, leases):
+    row = run("a")
+    rows = [journal(row, seq) for seq in range(1, 4)]
+    await store.commit(Batch(leases, [row], rows))
+    for reverse in (False, True):
+        found = await store.history(
+            row.shard_key, row.run_id, after_seq=0, limit=9, reverse=reverse, with_internal=True
+        )
+        assert found == (rows[::-1] if reverse else rows)

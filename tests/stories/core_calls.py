@@ -26,7 +26,8 @@ from perdure.core.workflow.completion import CompleteWorkflowTask
 from perdure.core.workflow.effects import AnswerQuery, DispatchQuery
 from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
 from perdure.core.workflow.lifecycle.pause import Pause, Unpause
-from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
+from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild
+from perdure.core.workflow.lifecycle.reset_prefix import Prefix
 from perdure.core.workflow.lifecycle.start_policy import Start, started_attributes
 from perdure.core.workflow.queries import Query
 from perdure.core.workflow.signals import Signal
@@ -107,7 +108,7 @@ async def reset(server: "CoreServer", request: Any) -> Message:
     base = server.run(request.workflow_execution)
     events = [HistoryEvent.FromString(each.SerializeToString()) for each in base.journal.events]
     length = request.workflow_task_finish_event_id - 1
-    check_prefix(events[:length], ends_a_transition=False)
+    Prefix(events[:length]).check(ends_a_transition=False)
     run_id, state = server.fresh_id(), base.state
     server.ask(base, NoteReset(run_id, request.request_id))
     if state.is_open:

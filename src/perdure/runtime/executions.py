@@ -17,8 +17,9 @@ from perdure.core.execution.request import Request
 from perdure.runtime.clock import Clock
 from perdure.runtime.shard.engine import Answer, Engine
 from perdure.runtime.shard.histories import PAGE_BYTES_MAX, Histories, Page
+from perdure.runtime.shard.rebuilding import Reset
 from perdure.runtime.shard.removal import Removal
-from perdure.runtime.shard.resets import Reset, Resets
+from perdure.runtime.shard.resets import Resets
 
 __all__ = ["PAGE_BYTES_MAX", "Answer", "Executions", "Page", "Reset"]
 
@@ -33,7 +34,8 @@ class Executions:
         removal = Removal(engine)
         self.delete = removal.delete
         self.remove_closed = removal.remove_closed
-        self.reset = Resets(engine).reset
+        self.resets = Resets(engine)
+        self.reset = self.resets.reset
         self.follow = self._histories.follow
         self.page = self._histories.page
         self.page_back = self._histories.page_back

@@ -76,6 +76,7 @@ class InstrumentedStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
@@ -86,6 +87,7 @@ class InstrumentedStore:
                 after_seq=after_seq,
                 limit=limit,
                 reverse=reverse,
+                with_internal=with_internal,
                 until_event_id=until_event_id,
                 bytes_max=bytes_max,
             )

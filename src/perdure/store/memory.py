@@ -215,6 +215,7 @@ class MemoryStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:

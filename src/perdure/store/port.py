@@ -320,12 +320,14 @@ class Store(Protocol):
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
         """Return up to `limit` journal rows that hold events, seq > after_seq ascending.
 
-        Reverse: seq < after_seq descending (`after_seq` 0: from the end). `internal` may be left empty.
+        Reverse: seq < after_seq descending (`after_seq` 0: from the end). `internal` may be left empty unless
+        `with_internal`.
         The result ends with the row that holds the event `until_event_id`, and with the row with which its events
         reach `bytes_max` bytes; the store reads the events of no other row. Rows beyond `until_event_id` do not come.
         """

@@ -13,7 +13,7 @@ from perdure.core.workflow.records import PART_EVENTS_MAX, Parted, decode_row
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.node import Node
 from perdure.runtime.shard import histories
-from perdure.runtime.shard.resets import Reset
+from perdure.runtime.shard.rebuilding import Reset
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.build.commands import record_marker

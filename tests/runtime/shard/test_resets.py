@@ -9,7 +9,8 @@ from perdure.core.errors import Code, Rejected
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.signals import Signal
 from perdure.runtime.node import Node
-from perdure.runtime.shard.resets import Reset, Resets
+from perdure.runtime.shard.rebuilding import Reset
+from perdure.runtime.shard.resets import Resets
 from perdure.store.memory import MemoryStore
 from perdure.store.port import JournalRow
 from tests.build.commands import continue_as_new

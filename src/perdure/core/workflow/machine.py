@@ -36,7 +36,9 @@ def transition(
     """
     step = HistoryStep(run, now_ns, environment, apply, COMMANDS)
     was_open = run.state.is_open
-    guard = history_limits.guard(step, request) if was_open else None
+    # A run that is being made again is as long as its base was allowed to be.
+    rebuild = request if type(request) is reset.Rebuild else None
+    guard = history_limits.guard(step, request) if was_open and rebuild is None else None
     if type(request) is Timer:
         reply: object = (
             TIMERS[request.kind](step, request)
@@ -45,7 +47,7 @@ def transition(
         )
     else:
         reply = REQUESTS[type(request)](step, request)
-    if type(request) is reset.Rebuild:
+    if rebuild is not None and rebuild.until is reset.RebuildUntil.END:
         _rely_on_what_was_taken_over(step)
     if guard is not None:
         reply = history_limits.enforce(step, guard) or reply

@@ -352,6 +352,12 @@ def in_parts(
         first = last
 
 
+def goes_on(internal: bytes) -> bool:
+    """Return whether the transition of a row with these internal records goes on in the next row."""
+    records = CODEC.decode_internal(internal)
+    return bool(records) and type(records[-1][1]) is Parted
+
+
 def decode_row(events: bytes, internal: bytes) -> Iterator[Record]:
     """Yield the records of one journal row in the order in which they were made."""
     history = History.FromString(events).events if events else ()

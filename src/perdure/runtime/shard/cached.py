@@ -3,7 +3,8 @@
 import asyncio
 import weakref
 from collections import deque
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from perdure.core.archetypes import ARCHETYPES
 from perdure.core.execution.archetype import Archetype
@@ -22,6 +23,14 @@ SNAPSHOT_EVERY_BYTES = 1024 * 1024
 STORY_LENGTH = 12
 
 
+class Prepared(NamedTuple):
+    """An execution that was moved on before anybody knew of it, and what that has recorded."""
+
+    execution: Any
+    #: The event count, events and internal records of each row.
+    rows: Sequence[tuple[int, bytes, bytes]]
+
+
 class CachedExecution:
     """Invariant: `execution` is what folding the journal up to `seq` gives, durable or about to be (`batch`)."""
 
@@ -30,6 +39,7 @@ class CachedExecution:
         "archetype",
         "batch",
         "due_at_ns",
+        "earlier_rows",
         "execution",
         "is_being_evicted",
         "is_known_to_be_large",
@@ -57,6 +67,8 @@ class CachedExecution:
         self.execution = self.archetype.new() if execution is None else execution
         #: Made anew after each transition.
         self.summary = self.archetype.summary(self.execution)
+        #: Rows that its first transition has made already, and that are written with the rest of it.
+        self.earlier_rows: Sequence[tuple[int, bytes, bytes]] = ()
         #: The number of the last journal row, durable or not.
         self.seq = 0
         self.snapshot_seq = 0
@@ -80,6 +92,14 @@ class CachedExecution:
         #: The types of the latest requests, and how many rows there were then.
         self.story: deque[tuple[type, int]] = deque(maxlen=STORY_LENGTH)
         self.reference = weakref.ref(self)
+
+    @classmethod
+    def prepared(cls, key: ExecutionKey, run_number: int, prepared: Prepared) -> "CachedExecution":
+        """Return a new execution whose first transition is under way."""
+        cached = cls(key, run_number, prepared.execution)
+        cached.earlier_rows = prepared.rows
+        cached.tail_first_event_id = 1
+        return cached
 
     @classmethod
     def loaded(cls, key: ExecutionKey, stored: LoadedRun) -> "CachedExecution":

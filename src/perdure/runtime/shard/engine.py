@@ -24,7 +24,7 @@ from perdure.runtime.clock import Clock
 from perdure.runtime.replies import not_found
 from perdure.runtime.shard.batch import OpenBatch
 from perdure.runtime.shard.cache import ExecutionCache
-from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.cached import CachedExecution, Prepared
 from perdure.runtime.shard.eviction import Eviction
 from perdure.runtime.shard.group_commit import GroupCommit
 from perdure.runtime.shard.leases import Leases
@@ -277,10 +277,22 @@ class Engine:
             note_step(notes, cached.execution, request, is_recorded=outcome.is_recorded)
         return outcome.reply
 
-    def begin(self, key: ExecutionKey, run_number: int, start: Request[Any]) -> CachedExecution:
-        """Begin a new run of a business id, which becomes the current one. `start` is not refused."""
+    def begin(
+        self,
+        key: ExecutionKey,
+        run_number: int,
+        start: Request[Any],
+        prepared: Prepared | None = None,
+    ) -> CachedExecution:
+        """Begin a new run of a business id, which becomes the current one. `start` is not refused.
+
+        `prepared`: the rows of earlier requests; with those of `start` they are one transition.
+        """
         run_number = max(run_number, self.cache.number_kept(key) + 1)
-        cached = CachedExecution(key, run_number)
+        if prepared is None:
+            cached = CachedExecution(key, run_number)
+        else:
+            cached = CachedExecution.prepared(key, run_number, prepared)
         self.cache.add_current(cached)
         self.advance(cached, start)
         # Not before: an execution without a beginning must not be written.

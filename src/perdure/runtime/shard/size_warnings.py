@@ -9,11 +9,16 @@ from perdure.runtime.shard.cached import CachedExecution
 log = structlog.get_logger(__name__)
 
 
-def warn_of_size(cached: CachedExecution, outcome: Outcome, limits: Limits) -> None:
+def warn_of_size(
+    cached: CachedExecution, outcome: Outcome, limits: Limits, *, is_new: bool
+) -> None:
     """Log that a history or state is becoming too large, once a run."""
     size, count = cached.summary.history_size_bytes, cached.summary.next_event_id - 1
-    is_large = size - len(outcome.events) <= limits.history_size_warn < size
-    is_long = count - outcome.event_count <= limits.history_count_warn < count
+    # A new run may have a history already.
+    size_before = 0 if is_new else size - len(outcome.events)
+    count_before = 0 if is_new else count - outcome.event_count
+    is_large = size_before <= limits.history_size_warn < size
+    is_long = count_before <= limits.history_count_warn < count
     if (is_large and limits.history_size_warn) or (is_long and limits.history_count_warn):
         log.warning(
             "history exceeds the warning limit",

@@ -39,7 +39,7 @@ class Writing:
         batch.executions[key.run_id] = cached
         cached.batch = batch
         environment = self._environment_of(key.namespace_id)
-        warn_of_size(cached, outcome, environment.limits)
+        warn_of_size(cached, outcome, environment.limits, is_new=is_new)
         is_closing = not summary.is_open
         if is_closing or cached.due_at_ns or cached.needs_snapshot:
             cached.due_at_ns = self._closed_due_ns(cached) if is_closing else 0
@@ -80,8 +80,9 @@ def snapshot_row(cached: CachedExecution, due_at_ns: int) -> ExecutionUpdate:
 
 def _rows(cached: CachedExecution, outcome: Outcome) -> Iterator[JournalRow]:
     """Yield the rows of one transition, numbered: one, if it is not large."""
-    first_event_id = outcome.first_event_id
-    for event_count, events, internal in cached.archetype.rows(outcome):
+    earlier, cached.earlier_rows = cached.earlier_rows, ()
+    first_event_id = outcome.first_event_id - sum(event_count for event_count, *_ in earlier)
+    for event_count, events, internal in (*earlier, *cached.archetype.rows(outcome)):
         cached.seq += 1
         yield JournalRow(
             cached.key.shard_key,

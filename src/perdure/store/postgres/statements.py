@@ -251,38 +251,38 @@ DUE = (
 )
 
 
-def _bounded(
-    columns: str, rows: str, order: str, size: str, bytes_max: str, *, condition: str = "true"
-) -> str:
-    """Return the rows of a statement up to the one with which they reach `bytes_max`, if they meet `condition`.
+def _bounded(columns: str, rows: str, order: str, size: str, condition: str) -> str:
+    """Return the rows of a statement that meet `condition`: it may ask for `bytes_before`, the size of those before.
 
     The database knows the size of a value that is stored out of line without reading it. The rows are in order already.
     """
     return (
         f"SELECT {columns} FROM (SELECT *, sum({size}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING)"
         f" - {size} AS bytes_before FROM ({rows}) AS page) AS sized"
-        f" WHERE bytes_before < {bytes_max}::bigint AND {condition} ORDER BY {order}"
+        f" WHERE {condition} ORDER BY {order}"
     )
 
 
-def _history(comparison: str, order: str, until: str) -> str:
+@cache
+def history(*, reverse: bool, with_internal: bool) -> str:
+    """Return the statement for a page of history; its arguments are those of `Store.history`."""
+    comparison, order = ("<", "DESC") if reverse else (">", "ASC")
+    until = "first_event_id + event_count > $6" if reverse else "first_event_id <= $6"
     place = f"shard_key {order}, run_id {order}, seq {order}"
-    columns = "shard_key, run_id, seq, first_event_id, event_count, events"
+    columns = "shard_key, run_id, seq, first_event_id, event_count, events, internal"
+    read = columns if with_internal else columns.replace("internal", "''::bytea AS internal")
     rows = (
-        f"SELECT {columns} FROM journal WHERE shard_key = $1 AND run_id = $2 AND seq {comparison} $3"
-        f" AND event_count > 0 ORDER BY {place} LIMIT $4"
+        f"SELECT {read} FROM journal WHERE shard_key = $1 AND run_id = $2"
+        f" AND seq {comparison} $3 AND event_count > 0 ORDER BY {place} LIMIT $4"
     )
-    size = "octet_length(events)"
-    return _bounded(f"{columns}, ''::bytea", rows, place, size, "$5", condition=until)
+    condition = f"bytes_before < $5::bigint AND {until}::bigint"
+    return _bounded(columns, rows, place, "octet_length(events)", condition)
 
-
-HISTORY = _history(">", "ASC", "first_event_id <= $6::bigint")
-HISTORY_REVERSE = _history("<", "DESC", "first_event_id + event_count > $6::bigint")
 
 # Visibility
 
 _IN_NO_DIVISION = "attributes ->> 'TemporalNamespaceDivision' IS NULL"
-_LIST_BYTES = "octet_length(memo) + octet_length(search_attributes)"
+_LIST_BYTES = "(octet_length(memo) + octet_length(search_attributes))"
 _LIST_ORDER = "close_time_ns DESC, start_time_ns DESC, run_id DESC"
 
 
@@ -292,7 +292,7 @@ def _list(after: str) -> str:
         f"SELECT {COLUMNS} FROM visibility WHERE namespace_id = $1 AND archetype = $2"
         f" AND {_IN_NO_DIVISION}{after} ORDER BY {order} LIMIT $3"
     )
-    return _bounded(COLUMNS, rows, order, f"({_LIST_BYTES})", "$4")
+    return _bounded(COLUMNS, rows, order, _LIST_BYTES, "bytes_before < $4::bigint")
 
 
 LIST = _list("")
@@ -331,9 +331,9 @@ def filtered_list(
         )
         arguments += after
     arguments += [limit, bytes_max]
-    last = len(arguments)
-    sql += f" ORDER BY {_LIST_ORDER} LIMIT ${last - 1}"
-    return _bounded(COLUMNS, sql, _LIST_ORDER, f"({_LIST_BYTES})", f"${last}"), arguments
+    sql += f" ORDER BY {_LIST_ORDER} LIMIT ${len(arguments) - 1}"
+    bound = f"bytes_before < ${len(arguments)}::bigint"
+    return _bounded(COLUMNS, sql, _LIST_ORDER, _LIST_BYTES, bound), arguments
 
 
 def count(namespace_id: str, filter: Filter) -> tuple[str, list[Any]]:

@@ -196,10 +196,11 @@ class PostgresStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
-        sql = statements.HISTORY_REVERSE if reverse else statements.HISTORY
+        sql = statements.history(reverse=reverse, with_internal=with_internal)
         if reverse and not after_seq:
             after_seq = NEVER_NS
         if until_event_id is None:

@@ -185,9 +185,11 @@ class SqliteStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
+        internal = "internal" if with_internal else "x''"
         order = "DESC" if reverse else "ASC"
         comparison = "<" if reverse else ">"
         if reverse and not after_seq:
@@ -195,12 +197,12 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> list[JournalRow]:
             rows = db.execute(
-                "SELECT run_id, seq, first_event_id, event_count, events FROM journal"
+                f"SELECT run_id, seq, first_event_id, event_count, events, {internal} FROM journal"
                 f" WHERE run_id = ? AND seq {comparison} ? AND event_count > 0"
                 f" ORDER BY seq {order} LIMIT ?",
                 (run_id, after_seq, limit),
             )
-            found = (JournalRow._make((shard_key, *row, b"")) for row in rows)
+            found = (JournalRow._make((shard_key, *row)) for row in rows)
             page = page_of_rows(
                 found, reverse=reverse, until_event_id=until_event_id, bytes_max=bytes_max
             )

@@ -169,6 +169,7 @@ class FaultyStore:
         after_seq: int,
         limit: int,
         reverse: bool = False,
+        with_internal: bool = False,
         until_event_id: int | None = None,
         bytes_max: int = UNBOUNDED,
     ) -> list[JournalRow]:
@@ -179,6 +180,7 @@ class FaultyStore:
                 after_seq=after_seq,
                 limit=limit,
                 reverse=reverse,
+                with_internal=with_internal,
                 until_event_id=until_event_id,
                 bytes_max=bytes_max,
             )

@@ -14,6 +14,7 @@ from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.tasks.start import held_back_of
 from perdure.runtime.shard import resets
 from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.reset_journals import RunJournal
 from perdure.runtime.shard.resets import Resets
 from perdure.testing.simulator.planted_control import several
 
@@ -69,7 +70,8 @@ def _reset_takes_over_what_is_not_durable() -> Any:
         for event in held_back_of(base.execution):
             copy = HistoryEvent()
             copy.CopyFrom(event)
-            chain[0].events.append(copy)
+            chain[0].prefix.append(copy)
+            chain[0].last_event_id += 1
         chain[0].is_whole = True
         base.execution.in_flight.started = None
         return original(self, base, current, chain, *more)
@@ -77,8 +79,19 @@ def _reset_takes_over_what_is_not_durable() -> Any:
     return patch.object(Resets, "_carry_out", carry_out)
 
 
+def _reset_forgets_what_comes_while_it_reads() -> Any:
+    """The new run has only those signals that a slice has seen."""
+
+    def complete(self: RunJournal, cached: CachedExecution | None) -> bool:
+        self.is_whole = True
+        return True
+
+    return patch.object(RunJournal, "complete", complete)
+
+
 STUCK: dict[str, Plant] = {
     "what comes while a worker holds the task wakes nobody": _nobody_is_woken,
     "a reset goes round behind a deleted run": _reset_goes_round_behind_a_deleted_run,
     "a reset takes over what is not durable": _reset_takes_over_what_is_not_durable,
+    "a reset forgets what comes while it reads": _reset_forgets_what_comes_while_it_reads,
 }

@@ -1,16 +1,22 @@
 """A run is taken back to one of its workflow tasks, and goes on from there as a new run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.errors import Rejected
+from perdure.core.limits import Limits
 from perdure.core.workflow.children import RecordChildStarted
 from perdure.core.workflow.effects import AskChild, TellParent
 from perdure.core.workflow.lifecycle.close import RESETTER, Terminate
-from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, check_prefix
+from perdure.core.workflow.lifecycle.reset import NoteReset, Rebuild, RebuildUntil
+from perdure.core.workflow.lifecycle.reset_prefix import Prefix
+from perdure.core.workflow.machine import check, fold, transition
+from perdure.core.workflow.records import encode_state
+from perdure.core.workflow.state import Run, RunState
 from tests.build.commands import (
     schedule_activity,
     start_child,
@@ -23,9 +29,14 @@ SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 
 def reset(run: OneRun, event_id: int, *excluded: int, after_task_id: int = 0) -> OneRun:
     """Return the new run; `run` is left as it is but for the note of it."""
-    events = copies(run.journal.events)
+    rebuild = reset_request(run, event_id, *excluded, after_task_id=after_task_id)
     run.ask(NoteReset("run-2"))
-    rebuild = Rebuild(
+    return OneRun(started=rebuild)
+
+
+def reset_request(run: OneRun, event_id: int, *excluded: int, after_task_id: int = 0) -> Rebuild:
+    events = copies(run.journal.events)
+    return Rebuild(
         namespace_id="ns-id",
         namespace="ns",
         workflow_id="w",
@@ -40,7 +51,6 @@ def reset(run: OneRun, event_id: int, *excluded: int, after_task_id: int = 0) ->
         reason="why",
         after_task_id=after_task_id,
     )
-    return OneRun(started=rebuild)
 
 
 def copies(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
@@ -148,7 +158,7 @@ def test_where_a_run_cannot_go_on(event_id, text):
     run.work(start_timer("t", 100))
     events = run.journal.events
     with pytest.raises(Rejected) as refused:
-        check_prefix(events[: event_id - 1], ends_a_transition=False)
+        Prefix(events[: event_id - 1]).check(ends_a_transition=False)
     assert text in refused.value.message
 
 
@@ -157,7 +167,77 @@ def test_a_run_cannot_go_on_without_a_task():
     run.work(start_timer("t", 100))
     run.signal()
     with pytest.raises(Rejected) as refused:
-        check_prefix(run.journal.events[:5], ends_a_transition=True)
+        Prefix(run.journal.events[:5]).check(ends_a_transition=True)
     assert (
         "in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: 6" in refused.value.message
     )
+
+
+def steps(request: Rebuild, prefix_events: int, since_events: int) -> list[Rebuild]:
+    """Return the requests that do the same in slices of so many events."""
+    made, prefix = [], Prefix()
+
+    def add(until: RebuildUntil, own: Sequence[HistoryEvent], since: Sequence[HistoryEvent]):
+        made.append(
+            replace(
+                request,
+                until=until,
+                prefix=tuple(copies(own)),
+                since=tuple(since),
+                last_started_event_id=prefix.last_started_event_id,
+                taken_over_bytes=prefix.size_bytes,
+            )
+        )
+        prefix.add(own)
+
+    for first in range(0, len(request.prefix), prefix_events):
+        add(RebuildUntil.PREFIX, request.prefix[first : first + prefix_events], ())
+    for first in range(0, len(request.since), since_events):
+        add(RebuildUntil.SINCE, (), request.since[first : first + since_events])
+    add(RebuildUntil.END, (), ())
+    return made
+
+
+@pytest.mark.parametrize("slices", [(1, 1), (2, 3), (100, 1), (3, 100), (100, 100)])
+@pytest.mark.parametrize("event_id", [4, 5, 10])
+def test_a_rebuild_in_slices_gives_what_one_step_gives(event_id, slices):
+    base = OneRun(workflow_run_timeout="800s")
+    base.signal("before")
+    base.work(start_timer("t", 5), schedule_activity("a", "q"), start_child("c", "q"))
+    base.take_activity()
+    base.signal("after", request_id="r")
+    base.wait(6)
+    base.work()
+    base.signal("last")
+    rebuild = replace(
+        reset_request(base, event_id), prefix=(), since=(), earlier_run_ids=("run-0",)
+    )
+    events = base.journal.events
+    whole = replace(
+        rebuild, prefix=tuple(events[: event_id - 1]), since=tuple(events[event_id - 1 :])
+    )
+    one = OneRun(started=replace(whole, prefix=tuple(copies(whole.prefix))))
+    run, rows, effects = Run(), [], []
+    for request in steps(whole, *slices):
+        outcome = transition(run, request, now_ns=one.now_ns, environment=one.environment)
+        rows.append((outcome.events, outcome.internal))
+        effects += outcome.effects
+    assert b"".join(events for events, _ in rows) == b"".join(row[0] for row in one.journal.rows)
+    assert encode_state(run.state) == encode_state(one.state)
+    assert encode_state(fold(RunState(), rows)) == encode_state(one.state)
+    assert effects == one.effects
+    check(run)
+
+
+def test_a_run_is_not_too_long_to_be_made_again():
+    """Its base may be about to be terminated for its length: that is a reason to reset it."""
+    base = OneRun()
+    base.work()
+    for number in range(5):
+        base.signal(f"{number}")
+    whole = replace(reset_request(base, 4), since=tuple(base.journal.events[3:]))
+    short = OneRun(limits=Limits(history_count=3))
+    run = Run()
+    for request in steps(replace(whole, prefix=tuple(base.journal.events[:3])), 1, 1):
+        transition(run, request, now_ns=base.now_ns, environment=short.environment)
+    assert run.state.is_open

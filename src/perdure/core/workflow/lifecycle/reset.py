@@ -4,8 +4,8 @@ The base run learns its successor. The current run, often the same, is terminate
 clients sent to the base run since then, and to the runs that it went on as, can be applied to the new run again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from temporalio.api.enums.v1 import (
     EventType,
@@ -16,16 +16,17 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.errors import invalid_argument
 from perdure.core.execution.concept import Concept
 from perdure.core.execution.request import Request
 from perdure.core.workflow import child_outcomes, options_update
 from perdure.core.workflow.events import HISTORY_SERVICE, attributes_of, new_event
 from perdure.core.workflow.history_step import HistoryStep
 from perdure.core.workflow.known_requests import KNOWN_MAX
+from perdure.core.workflow.lifecycle.reset_prefix import CHILD_STARTED, OF_CHILDREN
 from perdure.core.workflow.records import (
     ExternalRequested,
     Identified,
+    Parted,
     Rebuilt,
     RequestAttached,
     WasReset,
@@ -37,21 +38,24 @@ from perdure.core.workflow.tasks.schedule import schedule
 #: Temporal: the request id of a task that the reset itself has begun.
 NO_POLL = "emptyUuid"
 _STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-_TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 _TASK_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
-_CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
-_TASK_ENDS = (
-    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
-)
 
 # What can be asked
 
 
+class RebuildUntil(IntEnum):
+    """How far a step takes a new run. A long history takes many steps, which are one transition in the journal."""
+
+    #: `prefix` is taken over, and there is more of it.
+    PREFIX = 1
+    #: The whole prefix is taken over and `since` is reapplied, and there may be more of that.
+    SINCE = 2
+    END = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuild(Request[None]):
-    """Begin a run as another one was before `prefix` went on. To be checked by `check_prefix`."""
+    """Begin a run as another one was before `prefix` went on, or go on with that. To be checked by `Prefix`."""
 
     namespace_id: str
     namespace: str
@@ -60,8 +64,9 @@ class Rebuild(Request[None]):
     base_run_id: str
     #: The run that the base run itself was a reset of, and so on.
     earlier_run_ids: tuple[str, ...]
+    #: The shared events that earlier steps have not taken over.
     prefix: tuple[HistoryEvent, ...]
-    #: The events afterwards, oldest first; `reapplied` says what of it counts.
+    #: The events afterwards that earlier steps have not reapplied, oldest first. Those alone count that `is_reapplied`.
     since: tuple[HistoryEvent, ...]
     excluded: frozenset[int]
     #: That the base run was started by.
@@ -72,6 +77,10 @@ class Rebuild(Request[None]):
     after_task_id: int = 0
     #: The options that are changed in the end.
     operations: tuple[options_update.UpdateOptions, ...] = ()
+    until: RebuildUntil = RebuildUntil.END
+    #: The last event of `prefix`'s kind, and the size of all, in what earlier steps have taken over.
+    last_started_event_id: int = 0
+    taken_over_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,28 @@ class NoteReset(Request[None]):
 
 
 def rebuild(step: HistoryStep, request: Rebuild) -> None:
-    assert not step.state.exists
-    step.record_internal(
-        Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
-    )
+    if not step.state.exists:
+        step.record_internal(
+            Identified(request.namespace_id, request.namespace, request.workflow_id, request.run_id)
+        )
     for event in request.prefix:
         step.record(event)
+    if request.until is not RebuildUntil.PREFIX:
+        # Steps before this one may have come so far.
+        if request.base_run_id not in step.state.base_run_ids:
+            _part_from_original(step, request)
+        for event in request.since:
+            _reapply(step, event, request.excluded)
+    if request.until is not RebuildUntil.END:
+        step.record_internal(Parted())
+        return
+    for operation in request.operations:
+        options_update.update(step, operation)
+    schedule(step)
+
+
+def _part_from_original(step: HistoryStep, request: Rebuild) -> None:
+    """Make the run another one than its base, at the end of what they share."""
     step.begin_task_ids_after(request.after_task_id)
     base_run_ids = (*request.earlier_run_ids, request.base_run_id)
     step.record_internal(Rebuilt(base_run_ids, step.now_ns, request.request_id))
@@ -97,11 +122,6 @@ def rebuild(step: HistoryStep, request: Rebuild) -> None:
     for initiated_event_id in step.state.external_workflows:
         step.record_internal(ExternalRequested(initiated_event_id, step.environment.fresh_id()))
     _fail_task(step, request)
-    for event in request.since:
-        _reapply(step, event, request.excluded)
-    for operation in request.operations:
-        options_update.update(step, operation)
-    schedule(step)
 
 
 def note_reset(step: HistoryStep, request: NoteReset) -> None:
@@ -111,34 +131,9 @@ def note_reset(step: HistoryStep, request: NoteReset) -> None:
 # What other concepts use
 
 
-def check_prefix(prefix: Sequence[HistoryEvent], *, ends_a_transition: bool) -> None:
-    """Raise `Rejected` if a run cannot go on after `prefix`: a worker must have been about to act."""
-    last = prefix[-1]
-    if not ends_a_transition and last.event_type != _TASK_STARTED:
-        raise invalid_argument(
-            f"StateRebuilder unable to Rebuild mutable state to event ID: {last.event_id},"
-            " version: 0, this event must be at the boundary"
-        )
-    for event in reversed(prefix):
-        if event.event_type in (_TASK_SCHEDULED, _TASK_STARTED):
-            return
-        if event.event_type in _TASK_ENDS:
-            break
-    raise invalid_argument(
-        "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]:"
-        f" {last.event_id + 1}"
-    )
-
-
-def has_pending_children(prefix: Sequence[HistoryEvent]) -> bool:
-    """Whether a run waits for children after `prefix`."""
-    pending: set[int] = set()
-    for event in prefix:
-        if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-            pending.add(event.event_id)
-        elif event.event_type in _OF_CHILDREN and event.event_type != _CHILD_STARTED:
-            pending.discard(attributes_of(event).initiated_event_id)
-    return bool(pending)
+def is_reapplied(event: HistoryEvent) -> bool:
+    """Whether an event may be applied to the new run again, if nothing excludes it."""
+    return event.event_type in _REAPPLIED
 
 
 def _fail_task(step: HistoryStep, request: Rebuild) -> None:
@@ -148,9 +143,11 @@ def _fail_task(step: HistoryStep, request: Rebuild) -> None:
     last_started = next(
         (event for event in reversed(request.prefix) if event.event_type == _TASK_STARTED), None
     )
-    started_event_id = last_started.event_id if last_started is not None else 0
+    started_event_id = (
+        last_started.event_id if last_started is not None else request.last_started_event_id
+    )
     if started_event_id < task.scheduled_event_id:
-        started_event_id = _record_started(step, task.scheduled_event_id)
+        started_event_id = _record_started(step, task.scheduled_event_id, request.taken_over_bytes)
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     attributes = event.workflow_task_failed_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id
@@ -163,13 +160,15 @@ def _fail_task(step: HistoryStep, request: Rebuild) -> None:
     step.record(event)
 
 
-def _record_started(step: HistoryStep, scheduled_event_id: int) -> int:
+def _record_started(step: HistoryStep, scheduled_event_id: int, taken_over_bytes: int) -> int:
     event = new_event(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     attributes = event.workflow_task_started_event_attributes
     attributes.scheduled_event_id = scheduled_event_id
     attributes.identity = HISTORY_SERVICE
     attributes.request_id = NO_POLL
-    attributes.history_size_bytes = sum(each.ByteSize() for each in step.own_events)
+    attributes.history_size_bytes = taken_over_bytes + sum(
+        map(HistoryEvent.ByteSize, step.own_events)
+    )
     return step.record(event).event_id
 
 
@@ -207,19 +206,22 @@ def _reapply(step: HistoryStep, event: HistoryEvent, excluded: frozenset[int]) -
             )
             if not is_left_out and not (is_known and options_updated.attached_completion_callbacks):
                 _copy(step, event)
-        case kind if kind in _OF_CHILDREN:
+        case kind if kind in OF_CHILDREN:
             child = step.state.children.get(attributes_of(event).initiated_event_id)
-            is_start = kind == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+            is_start = kind == CHILD_STARTED
             if child is not None and not (is_start and child.run_id):
                 _copy(step, event)
 
 
-#: The events by which a parent hears of a child.
-_OF_CHILDREN = {
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
-    *child_outcomes.CLOSING_EVENTS,
-}
+_REAPPLIED = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+        *OF_CHILDREN,
+    }
+)
 
 
 def _signal_again(step: HistoryStep, event: HistoryEvent) -> None:
