@@ -3,6 +3,7 @@
     flags        parses command lines as the official CLI does
     start_dev    `perdure server start-dev`: a server for one developer, with the flags of the official one
     start        `perdure server start`: a server that reads its settings from a file and the environment
+    lean_imports keeps packages out that a server does not use
     serving      runs a server until a signal stops it
     schema       `perdure schema …`: the tables of a database
 
@@ -16,11 +17,12 @@ from collections.abc import Sequence
 from perdure import __version__
 from perdure.cli import schema, start, start_dev
 from perdure.cli.flags import Parser, Refused
+from perdure.cli.lean_imports import import_log_without_rich
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line. A command that cannot be done prints one line on standard error and returns 1."""
-    _do_without_rich()
+    import_log_without_rich()
     try:
         options = _root().parse(sys.argv[1:] if arguments is None else arguments)
         code: int = options.run(options)
@@ -40,17 +42,3 @@ def _root() -> Parser:
     start.add_to(server)
     schema.add_to(root.group("schema", "Set up and upgrade the tables of a database"))
     return root
-
-
-def _do_without_rich() -> None:
-    """Make `rich` look absent to structlog, which would import it for tracebacks that this program does not print.
-
-    Where another package has installed `rich`, that import costs 6 MB and a quarter of a second at every start.
-    """
-    if "structlog" in sys.modules or "rich" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    try:
-        import structlog  # noqa: F401
-    finally:
-        del sys.modules["rich"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.cli.flags import Parser, Refused
+from perdure.cli.lean_imports import import_messages_without_sdk
 
 if TYPE_CHECKING:
     from perdure.settings import Settings
@@ -27,6 +28,7 @@ def add_to(server: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     settings = with_log_flags(load_settings(options.config), options)
+    import_messages_without_sdk()
     from perdure.cli.serving import serve
 
     return serve(settings, shows_http=True)

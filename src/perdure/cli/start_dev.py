@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from perdure.cli.flags import Parser, Refused, pairs
+from perdure.cli.lean_imports import import_messages_without_sdk
 
 if TYPE_CHECKING:
     from perdure.settings import Settings
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if options.log_config:
         print(settings.to_toml(), end="", file=sys.stderr)
+    import_messages_without_sdk()
     from perdure.cli.serving import serve
 
     return serve(settings, shows_http=options.http_port != 0)
