@@ -15,6 +15,7 @@ from perdure.frontend.transport.grpc.methods import Methods
 from perdure.frontend.transport.http2.connection import Http2Connection
 from perdure.frontend.transport.http2.header_writer import status_block
 from perdure.frontend.transport.http2.messages import CallRefused
+from perdure.frontend.transport.http2.request_head import seconds
 from perdure.frontend.transport.http2.streams import Cancelled, Ended, Received, Stream
 from perdure.runtime.call_notes import NOTES
 
@@ -161,14 +162,13 @@ class Socket(asyncio.Protocol):
     async def _serve(self, stream: Stream) -> None:
         request = stream.head
         deadline, timer = None, None
-        if request.timeout:
-            if request.timeout_s is None:
-                self._done(
-                    stream,
-                    status_block(Code.INTERNAL, f"malformed grpc-timeout: {request.timeout}"),
-                )
+        if stream.timeout:
+            timeout_s = seconds(stream.timeout)
+            if timeout_s is None:
+                words = f"malformed grpc-timeout: {stream.timeout}"
+                self._done(stream, status_block(Code.INTERNAL, words))
                 return
-            deadline = self._loop.time() + request.timeout_s
+            deadline = self._loop.time() + timeout_s
             timer = self._loop.call_at(deadline, self._expire, stream.id)
         call = Call(deadline, request.metadata)
         notes: dict[str, str] | None = None

@@ -1,7 +1,7 @@
 """One HTTP/2 connection, from its client's first byte to the GOAWAY."""
 
 from collections.abc import Container
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from perdure.frontend.transport.http2 import frames
 from perdure.frontend.transport.http2.answers import Answers
@@ -31,6 +31,7 @@ from perdure.frontend.transport.http2.header_reader import Field, HeaderReader
 from perdure.frontend.transport.http2.limits import LIMITS, ConnectionLimits
 from perdure.frontend.transport.http2.patience import Patience
 from perdure.frontend.transport.http2.request_head import (
+    TIMEOUT,
     Malformed,
     RequestHead,
     check_trailers,
@@ -38,8 +39,12 @@ from perdure.frontend.transport.http2.request_head import (
 from perdure.frontend.transport.http2.requests import Requests
 from perdure.frontend.transport.http2.streams import Event, Stream
 
-#: Header blocks whose meaning is kept while the table stays: how many, and how long each.
-_KEPT_HEADS_MAX, _KEPT_BLOCK_BYTES_MAX = 64, 512
+#: Heads that are kept for the next call: how many, and how long each.
+_KEPT_MAX, _KEPT_BYTES_MAX = 64, 1024
+
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class _Block(NamedTuple):
@@ -73,7 +78,9 @@ class Http2Connection:
         self._unread: list[bytes] = []
         self._unread_bytes, self._needed_bytes = 0, len(frames.PREFACE)
         self._headers = HeaderReader(limits)
-        self._heads: dict[bytes, RequestHead] = {}
+        #: Heads of before: by their blocks, as long as HPACK's table stays; and by their fields without the time-out.
+        self._blocks: dict[bytes, tuple[RequestHead, str]] = {}
+        self._heads: dict[tuple[Field, ...], RequestHead] = {}
         self._block: _Block | None = None
         self._ungranted = 0
         own = (
@@ -262,30 +269,41 @@ class Http2Connection:
     def _receive_first_block(self, id: int, flags: int, block: bytes) -> None:
         self._requests.number(id)
         try:
-            request = self._heads.get(block) or self._head(block)
+            head, timeout = self._blocks.get(block) or self._head(block)
         except Malformed:
             self._requests.reset(id, Fault.PROTOCOL)
             return
-        self._requests.begin(id, request, is_ended=bool(flags & END_STREAM))
+        self._requests.begin(id, head, timeout, is_ended=bool(flags & END_STREAM))
 
-    def _head(self, block: bytes) -> RequestHead:
-        """Return the meaning of a header block. Raises `Breach` and `Malformed`."""
+    def _head(self, block: bytes) -> tuple[RequestHead, str]:
+        """Return the meaning of a header block, and its time-out. Raises `Breach` and `Malformed`."""
         changes = self._headers.changes
-        head = RequestHead(self._fields(block))
-        if (
-            self._headers.changes == changes
-            and len(block) <= _KEPT_BLOCK_BYTES_MAX
-            and len(self._heads) < _KEPT_HEADS_MAX
-        ):
-            self._heads[block] = head
-        return head
+        fields = self._fields(block)
+        timeout = ""
+        if fields and fields[-1][0] == TIMEOUT:
+            timeout = fields.pop()[1]
+        else:
+            for index, (name, value) in enumerate(fields):
+                if name == TIMEOUT:
+                    timeout = value
+                    del fields[index]
+                    break
+        key = tuple(fields)
+        head = self._heads.get(key)
+        if head is None:
+            head = RequestHead(fields)
+            if head.bytes <= _KEPT_BYTES_MAX:
+                _keep(self._heads, key, head)
+        if self._headers.changes == changes and len(block) <= _KEPT_BYTES_MAX:
+            _keep(self._blocks, block, (head, timeout))
+        return head, timeout
 
     def _fields(self, block: bytes) -> list[Field]:
         """Read a header block. When it changes the table, blocks of before have another meaning. Raises `Breach`."""
         changes = self._headers.changes
         fields = self._headers.read(block)
         if self._headers.changes != changes:
-            self._heads.clear()
+            self._blocks.clear()
         return fields
 
     # Other frames
@@ -359,6 +377,12 @@ class Http2Connection:
 
     def _say_goodbye(self, last: int, fault: Fault) -> None:
         self.answers.out.append(frame(GOAWAY, 0, 0, word(last) + word(fault)))
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    if len(kept) >= _KEPT_MAX:
+        kept.clear()
+    kept[key] = value
 
 
 def _depends_on(payload: bytes) -> int:

@@ -16,6 +16,8 @@ Field = tuple[str, str]
 
 #: The size of the table that every client may use, and that an entry has besides its texts.
 TABLE_BYTES_MAX, ENTRY_BYTES = 4096, 32
+#: So few fields of a short block are not too long together: an entry of the table has at most 4 KiB.
+_FEW_FIELDS = 64
 #: Longer Huffman-coded texts are not kept once they are decoded.
 _KEPT_BYTES_MAX = 64
 _STATIC: list[Field] = [(name.decode(), value.decode()) for name, value in HeaderTable.STATIC_TABLE]
@@ -38,7 +40,8 @@ class HeaderReader:
             fields = self._read(block)
         except (IndexError, HPACKError) as error:
             raise Breach(Fault.COMPRESSION) from error
-        if sum(len(name) + len(value) for name, value in fields) > self._bytes_max:
+        is_long = len(block) > TABLE_BYTES_MAX or len(fields) > _FEW_FIELDS
+        if is_long and sum(len(name) + len(value) for name, value in fields) > self._bytes_max:
             raise Breach(Fault.ENHANCE_YOUR_CALM)
         return fields
 
@@ -48,9 +51,12 @@ class HeaderReader:
         while at < end:
             first = block[at]
             if first & 0x80:  # A field of a table.
-                index, at = _integer(block, at, 0x7F)
-                if not index:
+                if first == 0x80:
                     raise Breach(Fault.COMPRESSION)
+                if first < 0xFF:
+                    index, at = first & 0x7F, at + 1
+                else:
+                    index, at = _integer(block, at, 0x7F)
                 fields.append(_STATIC[index - 1] if index < 62 else table[61 - index])
             elif first & 0xE0 == 0x20:
                 if fields:

@@ -3,8 +3,11 @@
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
+#: The one header that often differs between two requests: `RequestHead` leaves it out.
+TIMEOUT = "grpc-timeout"
 #: gRPC's units of a time-out, in seconds.
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX = 8
@@ -37,8 +40,6 @@ class RequestHead:
         "metadata",
         "method",
         "path",
-        "timeout",
-        "timeout_s",
     )
 
     def __init__(self, fields: Iterable[Field]) -> None:
@@ -81,9 +82,6 @@ class RequestHead:
         self.content_length = _length(own.get("content-length"))
         #: A name of `ENCODINGS`, or one that we do not know.
         self.encoding = own.get("grpc-encoding", "identity")
-        #: The header `grpc-timeout`, and its seconds; None without one, or if it cannot be read.
-        self.timeout = own.get("grpc-timeout", "")
-        self.timeout_s = _seconds(self.timeout)
 
     @property
     def is_grpc(self) -> bool:
@@ -130,7 +128,9 @@ def _length(text: str | None) -> int | None:
     return int(text)
 
 
-def _seconds(timeout: str) -> float | None:
+@lru_cache(256)
+def seconds(timeout: str) -> float | None:
+    """Return how long the client waits; None if the time-out cannot be read."""
     digits, unit = timeout[:-1], _UNITS_S.get(timeout[-1:])
     if (
         unit is None

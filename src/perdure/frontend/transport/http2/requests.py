@@ -54,13 +54,13 @@ class Requests:
             self._skipped.append(range(self.last + 1, id))
         self.last = id
 
-    def begin(self, id: int, head: RequestHead, *, is_ended: bool) -> None:
-        """Open a stream."""
+    def begin(self, id: int, head: RequestHead, timeout: str, *, is_ended: bool) -> None:
+        """Open a stream. `timeout`: the header `grpc-timeout`, empty if there is none."""
         if self.is_closed or len(self._streams) >= self._limits.streams:
             self.reset(id, Fault.REFUSED_STREAM)
             return
         self._patience.begun()
-        stream = Stream(id, head, is_streaming=head.path in self._streaming)
+        stream = Stream(id, head, timeout, is_streaming=head.path in self._streaming)
         self._streams[id] = stream
         self._answers.request_bytes += stream.request_bytes
         if stream.is_streaming and stream.is_call:

@@ -23,11 +23,12 @@ class Stream:
         "message",
         "pending",
         "request_bytes",
+        "timeout",
         "ungranted",
     )
 
-    def __init__(self, id: int, head: RequestHead, *, is_streaming: bool) -> None:
-        self.id, self.head, self.is_streaming = id, head, is_streaming
+    def __init__(self, id: int, head: RequestHead, timeout: str, *, is_streaming: bool) -> None:
+        self.id, self.head, self.timeout, self.is_streaming = id, head, timeout, is_streaming
         #: The request of a unary call, decompressed; empty until it is complete.
         self.message = b""
         #: The beginning of a message that is not complete.
