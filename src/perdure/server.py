@@ -27,6 +27,7 @@ from perdure.metrics.registry import Registry
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.instrumented_store import InstrumentedStore, measure_node
 from perdure.runtime.limits import ConfiguredLimits
+from perdure.runtime.loop_watch import LoopWatch
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import DAY_NS, SYSTEM_ID, SYSTEM_NAME, Namespace, aliases
 from perdure.runtime.node import Node
@@ -94,7 +95,8 @@ class Server:
             if settings.dynamic_config_file
             else None
         )
-        self._watching: asyncio.Task[None] | None = None
+        #: Background work: it watches the event loop, and the file of dynamic configuration.
+        self._watching: list[asyncio.Task[None]] = []
         self._host_rule = host_rule(())
         #: Keys of dynamic configuration without effect that the log has named.
         self._reported_keys: set[str] = set()
@@ -146,8 +148,13 @@ class Server:
             self._addresses,
         )
         measure_node(self.metrics, self.node)
+        loop_watch = LoopWatch(self.metrics, self.node.executions.commit_age_s)
+        self._watching.append(for_ever(loop_watch.watch))
         dispatcher = self._dispatcher = Dispatcher(
-            rpcs(context), self.metrics, context.check_namespace
+            rpcs(context),
+            self.metrics,
+            context.check_namespace,
+            is_overloaded=loop_watch.is_overloaded,
         )
         dispatcher.rate_limits.configure(self.node.limits.config)
         methods = Methods(
@@ -186,7 +193,7 @@ class Server:
             except BadFile as error:
                 raise StartupError(str(error)) from error
             file = self._dynamic_config_file
-            self._watching = for_ever(lambda: self._watch(file))
+            self._watching.append(for_ever(lambda: self._watch(file)))
 
     def _use(self, config: DynamicConfig) -> None:
         self.node.configure(config)
@@ -240,9 +247,8 @@ class Server:
         if self._metrics_page is not None:
             await asyncio.to_thread(self._metrics_page.close)
             self._metrics_page = None
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
+        while self._watching:
+            self._watching.pop().cancel()
         if self._taking_over is not None:
             self._taking_over.cancel()
             await asyncio.gather(self._taking_over, return_exceptions=True)

@@ -18,5 +18,6 @@ tokens.py               task tokens and page tokens
 protobuf_wire.py        messages put together from serialized parts
 client_versions.py      which versions of clients work with this server
 rate_limits.py          how many calls a second are answered
+admission.py            no new work while there is too much
 dynamic_config_keys.py  which keys of dynamic configuration have an effect
 """

@@ -14,6 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from perdure.core.errors import Code, Rejected, unavailable
+from perdure.frontend.admission import admitting
 from perdure.frontend.call import Call
 from perdure.frontend.call_metrics import CallMetrics
 from perdure.frontend.client_versions import check_versions
@@ -36,10 +37,15 @@ class Dispatcher:
         metrics: Registry,
         check_namespace: Callable[[str], object],
         now: Callable[[], float] = perf_counter,
+        is_overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`check_namespace` raises `Rejected` for the name of a namespace that does not exist. `now` is in seconds."""
+        """`check_namespace` raises `Rejected` for the name of a namespace that does not exist. `now` is in seconds.
+
+        `is_overloaded`: new work is refused for now.
+        """
         self._check_namespace = check_namespace
         self._now = now
+        self._is_overloaded = is_overloaded
         self._is_open = False
         self.rate_limits = RateLimits(check_namespace, now)
         self.metrics = CallMetrics(metrics, check_namespace)
@@ -82,7 +88,8 @@ class Dispatcher:
         encode: Callable[[Message | bytes], Message | bytes],
     ) -> _Answer:
         """Return the function that answers calls of one RPC."""
-        handler, name, metrics = rpc.handler, rpc.name, self.metrics
+        name, metrics = rpc.name, self.metrics
+        handler = admitting(name, rpc.handler, self._is_overloaded)
         check_namespace, rate_limits, now = self._check_namespace, self.rate_limits, self._now
 
         async def answer(encoded: Any, call: Call) -> Message | bytes:

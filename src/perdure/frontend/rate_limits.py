@@ -200,7 +200,7 @@ class RateLimits:
         under_way = self._under_way.get(place, 0)
         if under_way >= most:
             self._check_namespace(namespace)
-            raise _exhausted(
+            raise exhausted(
                 "namespace concurrent poller limit exceeded", _CONCURRENT, _NAMESPACE_SCOPE
             )
         self._under_way[place] = under_way + 1
@@ -222,10 +222,10 @@ class RateLimits:
         if namespace and name != "RegisterNamespace":
             limiter = self._of_namespace(kind, namespace)
             if limiter is not None and not limiter.allows(priority, now):
-                raise _exhausted("namespace rate limit exceeded", _RPS, _NAMESPACE_SCOPE)
+                raise exhausted("namespace rate limit exceeded", _RPS, _NAMESPACE_SCOPE)
         host = self._host[kind]
         if host is not None and not host.allows(priority, now):
-            raise _exhausted("service rate limit exceeded", _RPS, _SYSTEM_SCOPE)
+            raise exhausted("service rate limit exceeded", _RPS, _SYSTEM_SCOPE)
 
     def _of_namespace(self, kind: str, namespace: str) -> Limiter | None:
         if (kind, namespace) not in self._namespaces:
@@ -274,11 +274,12 @@ def _place(name: str, request: Any) -> tuple[str, int]:
     return _PLACES.get(name, ("", 0))
 
 
-def _exhausted(
+def exhausted(
     message: str,
     cause: ResourceExhaustedCause.ValueType,
     scope: ResourceExhaustedScope.ValueType,
 ) -> Rejected:
+    """Return the refusal of a call that is one too many."""
     return Rejected(
         Code.RESOURCE_EXHAUSTED, message, ResourceExhaustedFailure(cause=cause, scope=scope)
     )

@@ -100,6 +100,10 @@ class Executions:
         """The number of journal rows written so far, by which background work sees whether others use the store."""
         return self._engine.commits.rows_written
 
+    def commit_age_s(self) -> float:
+        """Return how long the oldest change has been waiting for its commit."""
+        return self._engine.commits.age_s()
+
     async def flush(self) -> None:
         """Return when everything that was changed so far is durable. Raises `Rejected` if it is not."""
         await self._engine.commits.flush()

@@ -16,7 +16,7 @@ from perdure.runtime.shard import batch
 from perdure.runtime.shard.batch import OpenBatch
 from perdure.store.memory import MemoryStore
 from perdure.store.port import Batch
-from tests.runtime.nodes import begin
+from tests.runtime.nodes import begin, until
 
 ALLOW = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 REPLACE = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
@@ -99,3 +99,25 @@ async def test_who_asks_of_a_batch_too_late_is_answered_all_the_same():
         await written.durable()
         with pytest.raises(Rejected, match="on purpose"):
             await failed.durable()
+
+
+async def is_older_than(commits, age_s):
+    return commits.age_s() > age_s
+
+
+async def test_it_knows_how_long_the_oldest_change_has_waited(node, store):
+    commits = node.engine.commits
+    await start(node, "durable")
+    assert commits.age_s() == 0.0
+    store.may_commit.clear()
+    try:
+        first = asyncio.create_task(start(node, "first"))
+        await until(lambda: is_older_than(commits, 0.01))
+        second = asyncio.create_task(start(node, "second"))
+        await until(lambda: is_older_than(commits, 0.03))
+        assert commits.open.began_at_s > commits._in_flight.began_at_s
+    finally:
+        store.may_commit.set()
+    await first
+    await second
+    assert commits.age_s() == 0.0

@@ -27,6 +27,7 @@ class OpenBatch(Generic[E]):
     """The rows that are written together, and the effects that follow once they are durable."""
 
     __slots__ = (
+        "began_at_s",
         "deletes",
         "effects",
         "error",
@@ -57,6 +58,8 @@ class OpenBatch(Generic[E]):
         self.error: Rejected | None = None
         #: The size of the journal rows and snapshots in it.
         self.size_bytes = 0
+        #: When its first change came, in the event loop's time.
+        self.began_at_s = 0.0
 
     @property
     def is_full(self) -> bool:

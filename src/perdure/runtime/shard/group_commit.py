@@ -48,6 +48,7 @@ class GroupCommit(Generic[E]):
             asyncio.get_running_loop().call_soon(self._close)
         if not self._arrived.is_set():
             self._arrived.set()
+            self.open.began_at_s = asyncio.get_running_loop().time()
         return self.open
 
     def _close(self) -> None:
@@ -55,6 +56,14 @@ class GroupCommit(Generic[E]):
         if self.open.is_full:
             self._full.append(self.open)
             self.open = OpenBatch()
+            self.open.began_at_s = asyncio.get_running_loop().time()
+
+    def age_s(self) -> float:
+        """Return how long the oldest change has been waiting to become durable."""
+        oldest = self._in_flight or (self._full[0] if self._full else self.open)
+        if oldest is self.open and oldest.is_empty():
+            return 0.0
+        return asyncio.get_running_loop().time() - oldest.began_at_s
 
     @property
     def is_idle(self) -> bool:
