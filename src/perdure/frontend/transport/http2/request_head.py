@@ -19,6 +19,8 @@ _OF_CONNECTIONS = frozenset(
 _LETTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 #: Headers that are for the transport, and not for handlers.
 _OUR_OWN = frozenset(("te", "content-type", "content-length"))
+#: Headers that have one value. Others of gRPC's may come twice, as lists do; the first one counts.
+_SINGLE = frozenset(("te", "content-type", "content-length", "grpc-timeout", "grpc-encoding"))
 #: How a message is compressed → the argument of `zlib.decompressobj`.
 ENCODINGS: Mapping[str, int] = MappingProxyType({"identity": 0, "gzip": 31, "deflate": 15})
 
@@ -57,7 +59,7 @@ class RequestHead:
                 continue
             _check(name, value)
             if name in _OUR_OWN or name.startswith("grpc-"):
-                if own.setdefault(name, value) != value:
+                if own.setdefault(name, value) != value and name in _SINGLE:
                     raise Malformed(f"two values of {name}")
             elif name in metadata:
                 repeated.setdefault(name, [metadata[name]]).append(value)
