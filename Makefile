@@ -4,7 +4,7 @@
 #   make test               the whole test suite; workers of other SDKs only where go, mvn, npm and a JDK are
 #   make check              lint, types, import contracts, fast tests: before every commit
 #   make simulate [SEED=n]  simulated worlds: one by its seed, those of SEED=n-m, or a thousand
-#   make fuzz               many more generated requests against the HTTP API than `make test` sends
+#   make fuzz               many more generated requests and conversations with the transport than `make test` plays
 #   make bench              perdure and the real server side by side
 #   make conformance        the Python SDK's own test suite against perdure
 #   make captures           record again which requests the workers of each SDK send
@@ -39,7 +39,8 @@ simulate: .venv/.dev
 	$(BIN)/python -m perdure.testing.simulator.simulate $(SEED)
 
 fuzz: .venv/.dev
-	PERDURE_HTTP_EXAMPLES=100 $(BIN)/python -m pytest tests/frontend/transport/http/test_schemathesis.py $(ARGS)
+	PERDURE_HTTP_EXAMPLES=100 PERDURE_HTTP2_EXAMPLES=2000 $(BIN)/python -m pytest \
+		tests/frontend/transport/http/test_schemathesis.py tests/frontend/transport/http2 $(ARGS)
 
 bench: .venv/.dev
 	$(BIN)/python -m bench $(ARGS)

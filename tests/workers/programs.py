@@ -21,6 +21,7 @@ _HERE = Path(__file__).parent
 _TOOLS = {
     "go": ("go",),
     "java": ("javac", "mvn"),
+    "javascript": ("node", "npm"),
     "typescript": ("node", "npm"),
     "python": ("uv",),
 }
@@ -36,10 +37,12 @@ _ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One language's program, with one release of that language's SDK."""
+    """One language's program, with one release of that language's SDK, or one of the programs of another folder."""
 
     language: str
     release: str
+    #: The folder that has those of the languages.
+    home: Path = _HERE
 
     def __str__(self) -> str:
         return f"{self.language}-{self.release}"
@@ -74,7 +77,7 @@ class Program:
     def _sources(self) -> str:
         """Name what the program is made of: its folder's contents, lock files included."""
         digest = hashlib.sha256()
-        folder = _HERE / self.language
+        folder = self.home / self.language
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
@@ -82,7 +85,7 @@ class Program:
 
     def _build(self, place: Path) -> None:
         done = subprocess.run(
-            [_HERE / self.language / "build", self.release, place],
+            [self.home / self.language / "build", self.release, place],
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
