@@ -108,10 +108,13 @@ class CounterArchetype:
 
     def load(self, snapshot: bytes, rows: Iterable[tuple[bytes, bytes]]) -> Counter:
         state = CODEC.decode_state(snapshot) if snapshot else Counter()
+        self.fold(state, rows)
+        return state
+
+    def fold(self, execution: Counter, rows: Iterable[tuple[bytes, bytes]]) -> None:
         for _, internal in rows:
             for _, record in CODEC.decode_internal(internal):
-                apply(state, record)
-        return state
+                apply(execution, record)
 
     def snapshot(self, execution: Counter) -> bytes:
         return CODEC.encode_state(execution)

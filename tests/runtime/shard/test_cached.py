@@ -10,7 +10,9 @@ from perdure.core.workflow.signals import Signal
 from perdure.runtime.node import Node
 from perdure.runtime.shard import cached
 from perdure.store.memory import MemoryStore
-from tests.runtime.nodes import QUEUE, SetClock, start, started_node
+from perdure.store.port import Batch
+from tests.build.commands import schedule_activity
+from tests.runtime.nodes import QUEUE, SetClock, complete, poll, start, started_node
 
 
 @pytest.fixture
@@ -51,3 +53,31 @@ async def test_what_has_to_be_read_of_a_run_has_a_bound_in_bytes(node, store):
     [stored] = await store.load([found.key])
     assert sum(len(row.events) for row in stored.journal) <= cached.SNAPSHOT_EVERY_BYTES + 200_000
     assert stored.row.snapshot_seq > 1
+
+
+class Counting(MemoryStore):
+    """Counts the bytes of the snapshots that are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def commit(self, batch: Batch) -> None:
+        self.sizes += [len(update.snapshot) for update in batch.updates]
+        await super().commit(batch)
+
+
+async def test_a_large_state_is_not_written_again_and_again():
+    """The cost of one of many pending activities must not grow with their number."""
+    store = Counting()
+    node = await started_node(store, SetClock())
+    key = await start(node, "ns", "w")
+    commands = [schedule_activity(f"{number}", "q") for number in range(1900)]
+    await complete(node, await poll(node), commands)
+    for number in range(2000):
+        await node.executions.ask(key, Signal("s", None, "", str(number)))
+    await node.stop()
+    rows = len(store.journal(key.run_id))
+    largest = max(store.sizes)
+    assert largest > 2 * cached.SNAPSHOT_EVERY_ROWS * cached.SNAPSHOT_BYTES_PER_ROW
+    assert sum(store.sizes) <= 2 * largest + rows * cached.SNAPSHOT_BYTES_PER_ROW

@@ -86,6 +86,9 @@ class Archetype(Protocol[X]):
         Each row is its (events, internal) bytes.
         """
 
+    def fold(self, execution: X, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Move an execution that `load` has returned forward by the rows that follow."""
+
     def snapshot(self, execution: X) -> bytes: ...
 
     def transition(

@@ -43,6 +43,9 @@ class WorkflowArchetype:
         state = decode_state(snapshot) if snapshot else RunState()
         return Run(machine.fold(state, rows))
 
+    def fold(self, execution: Run, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        machine.fold(execution.state, rows)
+
     def snapshot(self, execution: Run) -> bytes:
         return encode_state(execution.state)
 

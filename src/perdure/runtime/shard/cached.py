@@ -19,8 +19,29 @@ UNSEEN_BYTES_MAX = 512 * 1024
 #: A snapshot is written after so many journal rows, or bytes of them, so that loading takes a bounded time.
 SNAPSHOT_EVERY_ROWS = 256
 SNAPSHOT_EVERY_BYTES = 1024 * 1024
+#: To fold one row costs about as much as to read so many bytes of a snapshot.
+SNAPSHOT_BYTES_PER_ROW = 1024
+#: A load folds so many events in one turn of the loop, or a row more. A row without events counts as one.
+FOLDED_IN_ONE_TURN = 256
 #: A bug's log line tells the latest requests of the execution, so many.
 STORY_LENGTH = 12
+
+
+async def execution_of(stored: LoadedRun, slice_events: int = FOLDED_IN_ONE_TURN) -> Any:
+    """Rebuild an execution from its snapshot and the journal rows after it. Others have a turn after each slice."""
+    archetype = ARCHETYPES[stored.row.archetype]
+    execution = archetype.load(stored.row.snapshot, ())
+    rows: list[tuple[bytes, bytes]] = []
+    count = 0
+    for row in stored.journal:
+        if count >= slice_events:
+            archetype.fold(execution, rows)
+            rows, count = [], 0
+            await asyncio.sleep(0)
+        rows.append((row.events, row.internal))
+        count += 1 + row.event_count
+    archetype.fold(execution, rows)
+    return execution
 
 
 class Prepared(NamedTuple):
@@ -102,11 +123,9 @@ class CachedExecution:
         return cached
 
     @classmethod
-    def loaded(cls, key: ExecutionKey, stored: LoadedRun) -> "CachedExecution":
-        """Rebuild an execution from its snapshot and the journal rows after it."""
+    def loaded(cls, key: ExecutionKey, stored: LoadedRun, execution: Any) -> "CachedExecution":
+        """Return an execution that `execution_of` has made of what is stored."""
         row = stored.row
-        rows = ((each.events, each.internal) for each in stored.journal)
-        execution = ARCHETYPES[key.archetype].load(row.snapshot, rows)
         cached = cls(key, row.run_number, execution)
         cached.seq = stored.journal[-1].seq if stored.journal else row.snapshot_seq
         cached.snapshot_seq, cached.snapshot_bytes = row.snapshot_seq, len(row.snapshot)
@@ -139,9 +158,10 @@ class CachedExecution:
 
     @property
     def needs_snapshot(self) -> bool:
-        # A large state is written once as many bytes of journal rows have come.
-        enough = max(SNAPSHOT_EVERY_BYTES, self.snapshot_bytes)
-        return self.seq - self.snapshot_seq >= SNAPSHOT_EVERY_ROWS or self.unsnapped_bytes >= enough
+        # A large state is written less often, or each of many activities would cost as much as there are of them.
+        enough_bytes = max(SNAPSHOT_EVERY_BYTES, self.snapshot_bytes)
+        enough_rows = max(SNAPSHOT_EVERY_ROWS, self.snapshot_bytes // SNAPSHOT_BYTES_PER_ROW)
+        return self.seq - self.snapshot_seq >= enough_rows or self.unsnapped_bytes >= enough_bytes
 
     def snapped(self) -> bytes:
         """Return the snapshot of now, which is about to be written."""

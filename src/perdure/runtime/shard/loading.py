@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 
@@ -10,7 +11,7 @@ from perdure.core.errors import Code, Rejected, unavailable
 from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.clock import Clock
 from perdure.runtime.shard.cache import ExecutionCache
-from perdure.runtime.shard.cached import CachedExecution
+from perdure.runtime.shard.cached import FOLDED_IN_ONE_TURN, CachedExecution, execution_of
 from perdure.store.port import (
     DELETED,
     NEVER_NS,
@@ -50,6 +51,8 @@ class Loading:
         self._store = store
         self._clock = clock
         self._adopted = adopted
+        #: A long journal is folded in such slices. Simulated worlds have smaller ones.
+        self.slice_events = FOLDED_IN_ONE_TURN
         self._wanted: dict[ExecutionKey, asyncio.Future[bool]] = {}
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -124,20 +127,29 @@ class Loading:
                 for number, (key, stored) in enumerate(zip(chunk, found, strict=True)):
                     if number % LOADED_IN_ONE_TURN == 0 and number:
                         await asyncio.sleep(0)
-                    if generation != self._cache.generation:
-                        raise StoreError("this node has lost its lease meanwhile")
-                    if key.business_key in stale:
-                        keys.append(key)  # Thrown away while it was read: what was read is too old.
-                        continue
                     try:
-                        there[key] = self._take_in(key, stored)
+                        execution = await self._execution_of(stored)
+                        if generation != self._cache.generation:
+                            raise StoreError("this node has lost its lease meanwhile")
+                        if key.business_key in stale:
+                            keys.append(key)  # Thrown away while it was read: this is too old.
+                            continue
+                        there[key] = self._take_in(key, stored, execution)
+                    except StoreError:
+                        raise
                     except Exception as error:
                         # The others must not suffer from it: those that are due, for one.
                         log.exception("bug: an execution cannot be read", **key._asdict())
                         there[key] = Rejected(Code.INTERNAL, f"internal error: {error}")
         return there
 
-    def _take_in(self, key: ExecutionKey, stored: LoadedRun | None) -> bool:
+    async def _execution_of(self, stored: LoadedRun | None) -> Any:
+        """Return the execution that is stored; None if there is none, or memory has it and may know better."""
+        if stored is None or stored.row.status == DELETED or stored.row.run_id in self._cache:
+            return None
+        return await execution_of(stored, self.slice_events)
+
+    def _take_in(self, key: ExecutionKey, stored: LoadedRun | None, execution: Any) -> bool:
         """Return whether there is such an execution."""
         if stored is None or stored.row.status == DELETED:
             if not key.run_id:
@@ -145,7 +157,7 @@ class Loading:
             return False
         run_id = stored.row.run_id
         if run_id not in self._cache:
-            cached = CachedExecution.loaded(key._replace(run_id=run_id), stored)
+            cached = CachedExecution.loaded(key._replace(run_id=run_id), stored, execution)
             self._cache.add_loaded(cached)
             try:
                 self._adopted(cached)

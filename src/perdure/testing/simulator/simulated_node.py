@@ -20,6 +20,7 @@ from perdure.runtime.limits import ConfiguredLimits
 from perdure.runtime.maintenance.visibility_replicator import VisibilityReplicator
 from perdure.runtime.namespaces import Namespace
 from perdure.runtime.node import Node
+from perdure.runtime.shard.cached import FOLDED_IN_ONE_TURN
 from perdure.runtime.shard.rebuilding import SLICE_EVENTS
 from perdure.store.memory import MemoryStore
 from perdure.store.port import StoreError
@@ -94,6 +95,7 @@ class SimulatedNode:
             replicator=VisibilityReplicator(self._split, clock, name) if self._split else None,
         )
         self.node.executions.resets.slice_events = randomness.choice((1, 3, SLICE_EVENTS))
+        self.node.engine.loading.slice_events = randomness.choice((1, 4, FOLDED_IN_ONE_TURN))
         self.node.outbound_calls.http_client = Sender(receivers, name)
         context = Context(self.node, "active", "simulated")
         self._dispatcher = Dispatcher(rpcs(context), Registry(), context.check_namespace, loop.time)
