@@ -326,7 +326,7 @@ async def test_a_field_is_used_again_when_nothing_is_left_in_it(cluster: Cluster
 class Moving(MemoryStore):
     """Rows wait in it to be written again, as when lists move to a second database."""
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
         return [row for row in self._visibility.values() if row.attributes == "0"]
 
 

@@ -6,6 +6,7 @@ import structlog
 from temporalio.api.common.v1 import SearchAttributes
 
 from perdure.core.execution.archetype import VisibilityFields
+from perdure.core.execution.key import shard_key
 from perdure.core.search_attributes import PREDEFINED
 from perdure.core.visibility.attributes import CustomAttribute
 from perdure.core.visibility.indexing import indexed
@@ -70,9 +71,14 @@ def _stored(
 async def index_old_rows(
     store: Store, leases: tuple[Lease, ...], custom_attributes: CustomAttributes
 ) -> None:
-    """Index the visibility rows from before there were filters, or a second database. Raises `StoreError`."""
-    count = 0
-    while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE):
+    """Index the visibility rows from before there were filters, or a second database. Raises `StoreError`.
+
+    Only the rows of runs that `leases` cover: the owners of the others may change them meanwhile, and index them when
+    they claim.
+    """
+    count, after = 0, ""
+    while rows := await store.unindexed_visibility(_INDEXED_AT_ONCE, after):
+        after = rows[-1].run_id
         written = [
             row._replace(
                 attributes=indexed(
@@ -84,8 +90,15 @@ async def index_old_rows(
                 )
             )
             for row in rows
+            if _is_covered(row, leases)
         ]
-        await store.commit(Batch(leases, visibility=written))
-        count += len(rows)
+        if written:
+            await store.commit(Batch(leases, visibility=written))
+            count += len(written)
     if count:
         log.info("visibility rows indexed", rows=count)
+
+
+def _is_covered(row: VisibilityRow, leases: tuple[Lease, ...]) -> bool:
+    key = shard_key(row.namespace_id, row.workflow_id)
+    return any(lease.lo <= key < lease.hi for lease in leases)

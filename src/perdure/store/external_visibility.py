@@ -21,8 +21,8 @@ class OutboxSize(NamedTuple):
 class OutboxStore(Store, Protocol):
     """A store that can be the main one of two."""
 
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        """Return some visibility rows of this database, of any namespace."""
+    async def stored_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        """Return visibility rows of this database, of any namespace, by run id: those after the run id `after`."""
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         """Return the keys of all runs, in an order of the store's own. `after` is the last key of the page before."""

@@ -275,7 +275,7 @@ class MemoryStore:
             ).items()
         )
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
         return []
 
     def _matching(self, namespace_id: str, filter: Filter) -> Iterator[VisibilityRow]:
@@ -313,8 +313,9 @@ class MemoryStore:
             if row.close_time_ns <= until_ns and (after is None or row.place > after)
         ][:limit]
 
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        return [row._replace(attributes="") for row in list(self._visibility.values())[:limit]]
+    async def stored_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        rows = (row for run_id, row in sorted(self._visibility.items()) if run_id > after)
+        return [row._replace(attributes="") for row in islice(rows, limit)]
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         keys = (

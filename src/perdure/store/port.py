@@ -354,8 +354,11 @@ class Store(Protocol):
     async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
         """Return each value of `filter.group_by` in order, and how many rows have it; "" stands for no value."""
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        """Return rows from before `attributes` was kept: filters find them only after they are written again."""
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        """Return rows from before `attributes` was kept: filters find them only after they are written again.
+
+        They come in the order of their run ids, those after the run id `after`.
+        """
 
     async def longest_closed(
         self,

@@ -175,9 +175,9 @@ class SplitStore:
             namespace_id, archetype=archetype, until_ns=until_ns, limit=limit, after=after
         )
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
         """Return rows that are still in the main database's table. A commit of them moves them to the outbox."""
-        rows = await self._main.stored_visibility(limit)
+        rows = await self._main.stored_visibility(limit, after)
         self._moving = frozenset(row.run_id for row in rows)
         return rows
 

@@ -298,9 +298,10 @@ def _list(after: str) -> str:
 LIST = _list("")
 LIST_AFTER = _list(" AND (close_time_ns, start_time_ns, run_id) < ($5, $6, $7)")
 UNINDEXED = (
-    f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0'::jsonb ORDER BY run_id LIMIT $1"
+    f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0'::jsonb AND run_id > $2"
+    " ORDER BY run_id LIMIT $1"
 )
-STORED = f"SELECT {COLUMNS} FROM visibility ORDER BY run_id LIMIT $1"
+STORED = f"SELECT {COLUMNS} FROM visibility WHERE run_id > $2 ORDER BY run_id LIMIT $1"
 OUTBOX = f"SELECT {', '.join(OutboxRow._fields)} FROM visibility_outbox ORDER BY position LIMIT $1"
 OUTBOX_SIZE = (
     "SELECT count(*),"

@@ -239,12 +239,12 @@ class PostgresStore:
         rows = await self._explore(*statements.count(namespace_id, filter))
         return [(value, found) for value, found in rows if found]
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        rows = await self._fetch(statements.UNINDEXED, limit)
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        rows = await self._fetch(statements.UNINDEXED, limit, after)
         return [shown(row) for row in rows]
 
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        rows = await self._fetch(statements.STORED, limit)
+    async def stored_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        rows = await self._fetch(statements.STORED, limit, after)
         return [shown(row) for row in rows]
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:

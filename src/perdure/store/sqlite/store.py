@@ -260,14 +260,17 @@ class SqliteStore:
         )
         return await self._read(lambda db: db.execute(sql, arguments).fetchall())
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        sql = f"SELECT {COLUMNS} FROM visibility WHERE attributes = '0' ORDER BY run_id LIMIT ?"
-        rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
-        return [shown(row) for row in rows]
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        return await self._by_run_id("attributes = '0' AND", limit, after)
 
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        sql = f"SELECT {COLUMNS} FROM visibility LIMIT ?"
-        rows = await self._read(lambda db: db.execute(sql, (limit,)).fetchall())
+    async def stored_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        return await self._by_run_id("", limit, after)
+
+    async def _by_run_id(self, condition: str, limit: int, after: str) -> list[VisibilityRow]:
+        sql = (
+            f"SELECT {COLUMNS} FROM visibility WHERE {condition} run_id > ? ORDER BY run_id LIMIT ?"
+        )
+        rows = await self._read(lambda db: db.execute(sql, (after, limit)).fetchall())
         return [shown(row) for row in rows]
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:

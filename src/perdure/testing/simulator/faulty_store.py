@@ -207,8 +207,8 @@ class FaultyStore:
     async def count_groups(self, namespace_id: str, filter: Filter) -> list[tuple[int | str, int]]:
         return await self._call(lambda: self._store.count_groups(namespace_id, filter))
 
-    async def unindexed_visibility(self, limit: int) -> list[VisibilityRow]:
-        return await self._call(lambda: self._store.unindexed_visibility(limit))
+    async def unindexed_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        return await self._call(lambda: self._store.unindexed_visibility(limit, after))
 
     async def longest_closed(
         self,
@@ -239,8 +239,8 @@ class FaultyStore:
 
     # Lists in a second database
 
-    async def stored_visibility(self, limit: int) -> list[VisibilityRow]:
-        return await self._call(lambda: self._store.stored_visibility(limit))
+    async def stored_visibility(self, limit: int, after: str = "") -> list[VisibilityRow]:
+        return await self._call(lambda: self._store.stored_visibility(limit, after))
 
     async def runs(self, after: ExecutionKey | None, limit: int) -> list[ExecutionKey]:
         return await self._call(lambda: self._store.runs(after, limit))

@@ -85,7 +85,7 @@ def _follower_gives_up() -> Any:
 def _old_rows_stay() -> Any:
     """The rows from before the move are not moved."""
 
-    async def unindexed(self: SplitStore, limit: int) -> list[Any]:
+    async def unindexed(self: SplitStore, limit: int, after: str = "") -> list[Any]:
         return []
 
     return patch.object(SplitStore, "unindexed_visibility", unindexed)
