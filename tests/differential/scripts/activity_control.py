@@ -139,6 +139,24 @@ async def activity_reset_between_attempts(world: World) -> None:
 
 
 @script
+async def worker_whose_attempt_comes_again(world: World) -> None:
+    """It has the second attempt, the activity is reset, and another worker gets a second attempt: both are heard."""
+    workflow, queue = await scheduled(
+        world, start_to_close_timeout="1s", retry_policy={"initial_interval": "0.1s"}
+    )
+    await (await world.poll_activity(queue)).fail(failure())
+    earlier = await world.poll_activity(queue)
+    await do(workflow, "reset")
+    await earlier.heartbeat("too late", "in the first attempt")
+    later = await world.poll_activity(queue)
+    await later.heartbeat("later", "later")
+    await earlier.heartbeat("earlier", "earlier")
+    await workflow.describe("both have reported")
+    await earlier.complete()
+    await workflow.until(_COMPLETED)
+
+
+@script
 async def activity_reset_while_it_runs(world: World) -> None:
     workflow, queue = await scheduled(world, retry_policy={"initial_interval": "1s"})
     activity = await world.poll_activity(queue)

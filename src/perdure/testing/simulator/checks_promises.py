@@ -26,6 +26,8 @@ def check(journals: Journals, gone: Journals, witness: Witness) -> None:
     _check_acknowledged(journals, witness)
     _check_chains(journals, ever)
     _check_resets(journals, ever, witness.resets)
+    for first, second in witness.repeated_starts:
+        check_repeated(ever, first, second)
     for run_id, shown in witness.shown.items():
         events = ever[run_id].events
         for event_id, encoded in shown.items():
@@ -35,6 +37,12 @@ def check(journals: Journals, gone: Journals, witness: Witness) -> None:
     for run_id, journal in journals.items():
         _check_timers(run_id, journal.events)
         _check_updates(run_id, journal)
+
+
+def check_repeated(ever: Journals, first: str, second: str) -> None:
+    """A start that is repeated begins no other run: its own one answers, or a reset of that."""
+    is_one = second == first or first in ever[second].state.base_run_ids
+    assert is_one, f"one start, two runs: {first} and {second}"
 
 
 def _check_chains(journals: Journals, ever: Journals) -> None:
