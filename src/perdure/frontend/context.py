@@ -19,6 +19,8 @@ from perdure.runtime.node import Node
 #: A poll ends this long before its caller's deadline, so that the caller gets an answer.
 POLL_MARGIN_S = 1.0
 POLL_MIN_S = 2.0
+#: A call that waits ends up to this part of its time early: calls that came together do not come again together.
+SPREAD = 0.1
 
 _STATE_NAMES = {
     NamespaceState.NAMESPACE_STATE_REGISTERED: "Registered",
@@ -111,7 +113,11 @@ class Context:
         if call.deadline - now < POLL_MIN_S:
             raise Rejected(Code.FAILED_PRECONDITION, "Context timeout is too short.")
         longest_s = self.node.limits.task_poll_s(namespace, task_queue, task_type)
-        return min(call.deadline - POLL_MARGIN_S, now + longest_s)
+        return self.spread(now, min(call.deadline - POLL_MARGIN_S, now + longest_s))
+
+    def spread(self, now: float, latest: float) -> float:
+        """Return the time at which a call that waits from now on should end, if nothing happens until `latest`."""
+        return latest - (latest - now) * SPREAD * self.node.chance()
 
 
 def _in_state(namespace: Namespace, allowed: Sequence[NamespaceState.ValueType]) -> Namespace:

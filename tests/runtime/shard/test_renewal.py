@@ -179,9 +179,6 @@ async def test_a_node_that_stops_closes_the_path(path):
     async with node_on(MemoryStore(), SetClock(), path):
         pass
     assert path.is_closed
-    assert threading.active_count() == 1 or "perdure-leases" not in {
-        each.name for each in threading.enumerate()
-    }
 
 
 def test_a_loop_that_was_closed_ends_the_thread(path):

@@ -61,7 +61,7 @@ class WorkflowHistory:
         key = self._executions.key(namespace.id, execution.workflow_id, run_id)
         limits = self._context.limits(request.namespace)
         end = await self._end(key, limits)
-        deadline = _long_poll_deadline(call, limits)
+        deadline = self._long_poll_deadline(call, limits)
         if (
             request.history_event_filter_type
             == HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
@@ -71,6 +71,13 @@ class WorkflowHistory:
         if request.wait_new_event:
             return await self._followed(end, request, token, deadline, limits)
         return await self._page(end, request.maximum_page_size, token, limits, follows=False)
+
+    def _long_poll_deadline(self, call: Call, limits: Limits) -> float:
+        now = asyncio.get_running_loop().time()
+        latest = now + limits.long_poll_ns / 1e9
+        if call.deadline is not None:
+            latest = max(now, min(call.deadline - LONG_POLL_MARGIN_S, latest))
+        return self._context.spread(now, latest)
 
     async def _end(self, key: ExecutionKey, limits: Limits) -> Answer[HistoryEnd]:
         return await self._executions.read(key, ReadHistoryEnd(limits.shows_transient_tasks))
@@ -223,11 +230,3 @@ def _token(encoded: bytes, run_id: str, kind: type[Token]) -> Token | None:
 
 def _page_events(asked_for: int, limits: Limits) -> int:
     return min(asked_for if asked_for > 0 else max(1, limits.history_page_size), _PAGE_EVENTS_MAX)
-
-
-def _long_poll_deadline(call: Call, limits: Limits) -> float:
-    now = asyncio.get_running_loop().time()
-    latest = now + limits.long_poll_ns / 1e9
-    if call.deadline is None:
-        return latest
-    return max(now, min(call.deadline - LONG_POLL_MARGIN_S, latest))
