@@ -1,7 +1,7 @@
 """The values of a search attribute that was removed are gone for good, on every store."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -36,7 +36,7 @@ from perdure.runtime.visibility import index_old_rows
 from perdure.server import Server
 from perdure.settings import ServerSettings, Settings, StoreSettings
 from perdure.store.memory import MemoryStore
-from perdure.store.port import Batch, VisibilityRow
+from perdure.store.port import Batch, Lease, VisibilityRow
 from tests.store.rows import visibility
 
 #: Type → a value, and a filter that finds it by a name.
@@ -49,6 +49,24 @@ VALUES = {
     "Datetime": ('"2026-01-02T03:04:05Z"', "{} = '2026-01-02T03:04:05Z'"),
     "KeywordList": ('["x","y"]', "{} = 'x'"),
 }
+
+
+class Served(MemoryStore):
+    """The store in memory, with the path that a server asks for."""
+
+    def renewal_path(self) -> "_RenewalPath":
+        return _RenewalPath(self)
+
+
+class _RenewalPath:
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def renew(self, leases: Sequence[Lease], ttl_ns: int) -> None:
+        asyncio.run(self._store.renew(leases, ttl_ns))
+
+    def close(self) -> None:
+        """There is no connection."""
 
 
 class Cluster:
@@ -186,7 +204,7 @@ def upsert(**values: str) -> Command:
 )
 def cluster(request, tmp_path, monkeypatch) -> Cluster:
     if request.param == "memory":
-        store = MemoryStore()
+        store = Served()
         monkeypatch.setattr(servers, "open_store", lambda *_, **__: store)
         return Cluster(StoreSettings(url="sqlite::memory:"))
     if request.param == "postgresql":
