@@ -42,7 +42,6 @@ from perdure.frontend.transport.http2.streams import Event, Stream
 #: Heads that are kept for the next call: how many, and how long each.
 _KEPT_MAX, _KEPT_BYTES_MAX = 64, 1024
 
-
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -344,7 +343,8 @@ class Http2Connection:
 
     def _receive_settings(self, flags: int, payload: bytes) -> None:
         self._patience.annoy()
-        if len(payload) % 6 or (flags & ACK and payload):
+        size, size_max = len(payload), 0 if flags & ACK else self._limits.settings_bytes
+        if size % 6 or size > size_max:
             raise Breach(Fault.FRAME_SIZE)
         if flags & ACK:
             return

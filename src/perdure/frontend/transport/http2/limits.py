@@ -23,6 +23,8 @@ class ConnectionLimits:
     header_bytes: int = 1024 * 1024
     #: Frames of one header block after the first.
     continuations: int = 64
+    #: A frame of settings. There are seven, of six bytes each; more of them in one frame say the same thing again.
+    settings_bytes: int = 6 * 64
     #: Headers of one request.
     fields: int = 256
     #: The requests of all open calls together, complete or not. More calls are refused.
