@@ -74,13 +74,16 @@ EXAMPLES = {
     "PERDURE_LOG_FORMAT": ("pretty", "pretty"),
     "PERDURE_LOG_LEVEL": ("never", "never"),
 }
+CERTIFICATE = {"PERDURE_SERVER_TLS_CERTIFICATE": "17", "PERDURE_SERVER_TLS_KEY": "17"}
+#: Settings that mean nothing without others.
+NEEDED = dict.fromkeys((*CERTIFICATE, "PERDURE_SERVER_TLS_CLIENT_CA"), CERTIFICATE)
 
 
 @pytest.mark.parametrize("name", variables())
 def test_every_key_is_a_variable(name):
     text, expected = EXAMPLES.get(name, ("17", None))
     keys, _ = variables()[name]
-    value = load(None, URL | {name: text})
+    value = load(None, URL | NEEDED.get(name, {}) | {name: text})
     for key in keys:
         value = getattr(value, key)
     assert value == (expected if name in EXAMPLES else type(value)("17"))
