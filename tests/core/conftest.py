@@ -11,7 +11,7 @@ def fail(fault: str) -> None:
     raise AssertionError(fault)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _promises_are_kept() -> Iterator[None]:
     with held_to(fail):
         yield
