@@ -16,6 +16,7 @@ CROSS_CUTTING = {
     "runtime/test_durability.py": "updates, starts, queries and leases: nothing is answered before it is durable",
     "frontend/test_pages.py": "histories, lists, namespaces and tasks: no page is larger than gRPC's default limit",
     "frontend/test_request_ids.py": "a table of every call that has a request id, whichever handler answers it",
+    "frontend/transport/test_abuse.py": "what hostile clients do to a whole port, and what it costs",
     "frontend/transport/test_clients.py": "real clients in four languages, over every way to the port",
     "frontend/transport/test_conformance.py": "the cases of h2spec, for the machine and the shell together",
     "frontend/transport/http/test_differential.py": "a table of calls that both servers answer",
