@@ -13,9 +13,9 @@ from tests.frontend.transport.http2.wire import PREFACE, call, reset, settings, 
 
 pytestmark = pytest.mark.slow
 
-#: What one connection may hold by its limits, the requests and the answers, with room for what Python does with it.
+#: One connection may hold so much by its limits, requests and answers, with room for what Python does with it.
 GROWTH_BYTES_MAX = 500 << 20
-#: What is sent of an attack at most.
+#: So much is sent of an attack at most.
 SENT_BYTES_MAX = 16 << 20
 PATIENCE_S = 60
 ECHO, SIZED = (with_((":path", SERVICE + name)) for name in ("Echo", "Sized"))

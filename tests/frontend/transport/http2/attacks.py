@@ -1,4 +1,4 @@
-"""What hostile clients send: each attack is a stream of bytes, after the preface, for as long as the server listens."""
+"""The bytes of hostile clients: each attack is a stream of bytes, after the preface, for as long as the server listens."""
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping

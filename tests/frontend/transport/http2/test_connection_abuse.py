@@ -97,7 +97,7 @@ def test_bytes_that_are_no_preface_yet_are_bounded():
 
 
 def test_clients_that_do_as_they_may_are_not_cut_off():
-    """What looks like abuse and is none: bursts that are cancelled, and pings and windows that come with calls."""
+    """It looks like abuse and is none: bursts that are cancelled, and pings and windows that come with calls."""
     machine = Machine()
     ids = range(1, 2 * 8192, 2)
     machine.hear(b"".join(map(call, ids)))
