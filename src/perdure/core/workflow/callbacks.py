@@ -60,7 +60,10 @@ def record_attempt(step: HistoryStep, request: RecordAttempt) -> None:
         next_attempt_at_ns = step.now_ns + interval_ns
     step.record_internal(
         CallbackAttempted(
-            request.number, step.now_ns, failure.SerializeToString(), next_attempt_at_ns
+            request.number,
+            step.now_ns,
+            failure.SerializeToString(deterministic=True),
+            next_attempt_at_ns,
         )
     )
     if next_attempt_at_ns:
@@ -91,7 +94,9 @@ def attached(
     callbacks: Iterable[Callback], request_id: str, at_ns: int, update_id: str = ""
 ) -> list[CompletionCallback]:
     return [
-        CompletionCallback(callback.SerializeToString(), at_ns, request_id, update_id=update_id)
+        CompletionCallback(
+            callback.SerializeToString(deterministic=True), at_ns, request_id, update_id=update_id
+        )
         for callback in callbacks
     ]
 

@@ -258,8 +258,8 @@ def initiated(state: RunState, event: HistoryEvent) -> None:
         workflow_id=attributes.workflow_id,
         workflow_type=attributes.workflow_type.name,
         parent_close_policy=attributes.parent_close_policy,
-        attributes=attributes.SerializeToString(),
-        user_metadata=event.user_metadata.SerializeToString(),
+        attributes=attributes.SerializeToString(deterministic=True),
+        user_metadata=event.user_metadata.SerializeToString(deterministic=True),
         # Temporal: run, event and version of the parent's history.
         request_id=f"{state.run_id}:{event.event_id}:0",
         namespace=attributes.namespace if is_elsewhere else "",

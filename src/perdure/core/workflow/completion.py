@@ -293,7 +293,9 @@ def _next_task(
             nonce=request.return_new_task_nonce,
             build_id=request.build_id,
             version_stamp=(
-                None if version is None or version.use_versioning else version.SerializeToString()
+                None
+                if version is None or version.use_versioning
+                else version.SerializeToString(deterministic=True)
             ),
         ),
         # Temporal: a heartbeat brings only what is new.

@@ -97,7 +97,9 @@ def _without_payloads(activity: PendingActivity) -> PendingActivity:
     scheduled.ClearField("input")
     scheduled.ClearField("header")
     return msgspec.structs.replace(
-        activity, attributes=scheduled.SerializeToString(), original_attributes=b""
+        activity,
+        attributes=scheduled.SerializeToString(deterministic=True),
+        original_attributes=b"",
     )
 
 

@@ -245,14 +245,14 @@ def _initiate(step: HistoryStep, event: HistoryEvent) -> None:
 def signal_initiated(state: RunState, event: HistoryEvent) -> None:
     attributes = event.signal_external_workflow_execution_initiated_event_attributes
     state.external_workflows[event.event_id] = PendingExternal(
-        event.event_id, attributes.SerializeToString(), is_signal=True
+        event.event_id, attributes.SerializeToString(deterministic=True), is_signal=True
     )
 
 
 def cancel_initiated(state: RunState, event: HistoryEvent) -> None:
     attributes = event.request_cancel_external_workflow_execution_initiated_event_attributes
     state.external_workflows[event.event_id] = PendingExternal(
-        event.event_id, attributes.SerializeToString(), is_signal=False
+        event.event_id, attributes.SerializeToString(deterministic=True), is_signal=False
     )
 
 

@@ -126,13 +126,15 @@ def updated(state: RunState, event: HistoryEvent) -> None:
             options.update_id,
         )
     if attributes.HasField("versioning_override"):
-        state.versioning_override = attributes.versioning_override.SerializeToString()
+        state.versioning_override = attributes.versioning_override.SerializeToString(
+            deterministic=True
+        )
     elif attributes.unset_versioning_override and state.versioning_override is not None:
         state.versioning_override = b""
     if attributes.HasField("priority"):
         # Temporal: one that is taken away stays.
         state.has_priority = True
-        state.priority = attributes.priority.SerializeToString()
+        state.priority = attributes.priority.SerializeToString(deterministic=True)
 
 
 def numbered(state: RunState, event: HistoryEvent) -> None:

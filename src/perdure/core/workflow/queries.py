@@ -54,7 +54,7 @@ def query(step: HistoryStep, request: Query) -> QueryRejected | None:
     waits = state.waits_for_first_task and step.run.pending_task is None
     if waits and state.execution_time_ns > request.until_ns:
         raise _not_ready("Workflow task is not scheduled yet.")
-    encoded = request.query.SerializeToString()
+    encoded = request.query.SerializeToString(deterministic=True)
     task = step.run.pending_task
     is_idle = task is None and not state.buffered and not state.waits_for_first_task
     if not state.is_open or is_idle:

@@ -97,7 +97,7 @@ def _merge(into: dict[str, bytes], fields: Mapping[str, Payload]) -> None:
         if is_nothing(payload):
             into.pop(key, None)
         else:
-            into[key] = payload.SerializeToString()
+            into[key] = payload.SerializeToString(deterministic=True)
 
 
 # What must hold

@@ -211,7 +211,7 @@ def _complete(
     attributes.outcome.CopyFrom(response.outcome)
     step.record(event)
     callbacks.tell_of_update(step, update_id)
-    news.results[update_id] = (COMPLETED, response.outcome.SerializeToString())
+    news.results[update_id] = (COMPLETED, response.outcome.SerializeToString(deterministic=True))
 
 
 def _reject(
@@ -221,7 +221,7 @@ def _reject(
         _check_place(update_id, place, "Rejection", "Sent", "Admitted")
     elif not rejection.HasField("rejected_request"):
         raise _not_found(update_id)
-    outcome = Outcome(failure=rejection.failure).SerializeToString()
+    outcome = Outcome(failure=rejection.failure).SerializeToString(deterministic=True)
     if update_id in step.state.admitted_updates:
         _drop(step, update_id, outcome)
     news.results[update_id] = (COMPLETED, outcome)
@@ -245,7 +245,7 @@ def _server_failure(message: str, kind: str) -> bytes:
     failure = Failure(message=message, source="Server")
     failure.application_failure_info.type = kind
     failure.application_failure_info.non_retryable = True
-    return Outcome(failure=failure).SerializeToString()
+    return Outcome(failure=failure).SerializeToString(deterministic=True)
 
 
 _UNPROCESSED = _server_failure(

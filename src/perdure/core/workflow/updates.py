@@ -166,7 +166,7 @@ def on_close(step: HistoryStep) -> None:
             step.emit(AnswerUpdate(update_id, COMPLETED, _UNFINISHED))
 
 
-_UNFINISHED = Outcome(failure=UNFINISHED_UPDATE).SerializeToString()
+_UNFINISHED = Outcome(failure=UNFINISHED_UPDATE).SerializeToString(deterministic=True)
 
 # How records change the state
 
@@ -174,7 +174,7 @@ _UNFINISHED = Outcome(failure=UNFINISHED_UPDATE).SerializeToString()
 def admitted(state: RunState, event: HistoryEvent) -> None:
     request = event.workflow_execution_update_admitted_event_attributes.request
     update_id = request.meta.update_id
-    state.admitted_updates[update_id] = request.SerializeToString()
+    state.admitted_updates[update_id] = request.SerializeToString(deterministic=True)
     _register(state, event, update_id, request)
 
 
@@ -216,7 +216,7 @@ def completed(state: RunState, event: HistoryEvent) -> None:
     callbacks.end_update(
         state,
         update_id,
-        attributes.outcome.SerializeToString(),
+        attributes.outcome.SerializeToString(deterministic=True),
         timestamp_ns(event.event_time),
     )
 

@@ -17,7 +17,9 @@ def note_version(
 ) -> None:
     says = attributes.HasField("worker_version")
     build_id = attributes.worker_version.build_id
-    state.last_worker_version = attributes.worker_version.SerializeToString() if says else None
+    state.last_worker_version = (
+        attributes.worker_version.SerializeToString(deterministic=True) if says else None
+    )
     if "" in state.build_ids:
         state.build_ids.remove("")
     # Temporal: a version without a build counts as a build until the second task is completed.

@@ -273,7 +273,7 @@ def scheduled(state: RunState, event: HistoryEvent) -> None:
         activity_id=attributes.activity_id,
         activity_type=attributes.activity_type.name,
         task_queue=attributes.task_queue.name,
-        attributes=attributes.SerializeToString(),
+        attributes=attributes.SerializeToString(deterministic=True),
         retry_policy=retry_policy(attributes.retry_policy),
         first_scheduled_at_ns=at_ns,
         scheduled_at_ns=at_ns,

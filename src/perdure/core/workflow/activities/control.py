@@ -235,7 +235,7 @@ def show_paused(state: RunState) -> None:
         metadata={"encoding": b"json/plain", "type": b"KeywordList"},
         data=json.dumps(values, separators=(",", ":")).encode(),
     )
-    state.search_attributes[PAUSE_INFO] = payload.SerializeToString()
+    state.search_attributes[PAUSE_INFO] = payload.SerializeToString(deterministic=True)
 
 
 def rescheduled(state: RunState, record: ActivityRescheduled) -> None:

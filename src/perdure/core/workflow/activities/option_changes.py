@@ -130,7 +130,7 @@ def _merged(
         fill_timeouts(new, 0)
     except BadCommand as error:
         raise invalid_argument(error.message) from error
-    return new.SerializeToString()
+    return new.SerializeToString(deterministic=True)
 
 
 _Part = Literal[
@@ -214,7 +214,9 @@ def _options(
     options.task_queue.name = attributes.task_queue.name
     options.task_queue.kind = kind
     if attributes.HasField("priority"):
-        options.priority.CopyFrom(Priority.FromString(attributes.priority.SerializeToString()))
+        options.priority.CopyFrom(
+            Priority.FromString(attributes.priority.SerializeToString(deterministic=True))
+        )
     return options
 
 

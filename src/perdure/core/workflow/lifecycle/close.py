@@ -288,7 +288,7 @@ def closed(state: RunState, event: HistoryEvent) -> None:
         ):
             del state.children[child.initiated_event_id]
     if state.parent is not None or state.callbacks:
-        state.close_event = event.SerializeToString()
+        state.close_event = event.SerializeToString(deterministic=True)
     terminated = event.workflow_execution_terminated_event_attributes
     state.made_way = terminated.identity == RESETTER
     state.made_way_for_another = state.made_way and not state.reset_run_id

@@ -187,14 +187,18 @@ def _reapply(step: HistoryStep, event: HistoryEvent, excluded: frozenset[int]) -
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
             if kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in excluded:
                 admitted = event.workflow_execution_update_admitted_event_attributes
-                _admit_again(step, admitted.request.SerializeToString(), admitted.origin)
+                _admit_again(
+                    step, admitted.request.SerializeToString(deterministic=True), admitted.origin
+                )
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
             accepted = event.workflow_execution_update_accepted_event_attributes
             # Without a request it was admitted by an event of its own, which comes before.
             is_wanted = kinds.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in excluded
             if is_wanted and accepted.HasField("accepted_request"):
                 origin = UpdateAdmittedEventOrigin.UPDATE_ADMITTED_EVENT_ORIGIN_REAPPLY
-                _admit_again(step, accepted.accepted_request.SerializeToString(), origin)
+                _admit_again(
+                    step, accepted.accepted_request.SerializeToString(deterministic=True), origin
+                )
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
             options_updated = event.workflow_execution_options_updated_event_attributes
             # Two runs of the chain may have answered one request.

@@ -102,9 +102,9 @@ def identified(state: RunState, record: Identified) -> None:
 def started(state: RunState, event: HistoryEvent) -> None:
     attributes = event.workflow_execution_started_event_attributes
     state.status = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
-    state.started_attributes = attributes.SerializeToString()
+    state.started_attributes = attributes.SerializeToString(deterministic=True)
     if event.HasField("user_metadata"):
-        state.user_metadata = event.user_metadata.SerializeToString()
+        state.user_metadata = event.user_metadata.SerializeToString(deterministic=True)
     state.workflow_type = attributes.workflow_type.name
     state.task_queue = attributes.task_queue.name
     state.first_run_id = attributes.first_execution_run_id
@@ -138,16 +138,18 @@ def started(state: RunState, event: HistoryEvent) -> None:
         state.retry_policy = retry_policy(attributes.retry_policy)
     state.cron_schedule = attributes.cron_schedule
     state.has_priority = attributes.HasField("priority")
-    state.priority = attributes.priority.SerializeToString()
+    state.priority = attributes.priority.SerializeToString(deterministic=True)
     if attributes.HasField("versioning_override"):
-        state.versioning_override = attributes.versioning_override.SerializeToString()
+        state.versioning_override = attributes.versioning_override.SerializeToString(
+            deterministic=True
+        )
     if attributes.completion_callbacks:
         state.callbacks = attached(attributes.completion_callbacks, "", state.start_time_ns)
-    state.start_links = [link.SerializeToString() for link in event.links]
+    state.start_links = [link.SerializeToString(deterministic=True) for link in event.links]
     for key, payload in attributes.memo.fields.items():
-        state.memo[key] = payload.SerializeToString()
+        state.memo[key] = payload.SerializeToString(deterministic=True)
     for key, payload in attributes.search_attributes.indexed_fields.items():
-        state.search_attributes[key] = payload.SerializeToString()
+        state.search_attributes[key] = payload.SerializeToString(deterministic=True)
         state.search_attributes_set_at_ns[key] = state.start_time_ns
     for point in attributes.prev_auto_reset_points.points:
         state.reset_points.append(

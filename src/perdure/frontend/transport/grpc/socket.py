@@ -37,6 +37,8 @@ GREETING_S = 10.0
 SILENCE_S, NO_SIGN_S = 60.0, 20.0
 #: A client that reads nothing of its answers for so long is cut off.
 UNREAD_S = 60.0
+#: How often a server that stops looks whether calls that wait may begin: their client may have read something.
+WAITING_S = 0.01
 
 _TOO_MANY = status_block(Code.RESOURCE_EXHAUSTED, "too many requests of this connection wait")
 
@@ -57,7 +59,7 @@ class Socket(asyncio.Protocol):
         self._inboxes: dict[int, asyncio.Queue[bytes | None]] = {}
         #: Calls under way whose deadline has passed.
         self._late: set[int] = set()
-        #: Answers with tasks that wait for the client's window, and those that may not have left the process.
+        #: Answers with tasks that wait for the client's window, and those that wait to be written.
         self._held: dict[int, Call] = {}
         self._leaving: list[Call] = []
         self._can_write = True
@@ -282,17 +284,18 @@ class Socket(asyncio.Protocol):
             return
         if self.http.answers.out:
             transport.write(self.http.take())
-        if self._held or self._leaving:
-            self._look_after_tasks()
+        # A write that fails closes the connection: its end returns the tasks.
+        if (self._held or self._leaving) and not transport.is_closing():
+            self._forget_written()
         if self._waiting:
             self._begin_soon()
 
-    def _look_after_tasks(self) -> None:
+    def _forget_written(self) -> None:
+        """Forget the tasks of answers that are written, be it to a buffer: a client may have them, and started ones."""
         open_streams = self.http.streams
         for id in [id for id in self._held if id not in open_streams]:
-            self._leaving.append(self._held.pop(id))
-        if not self._transport.get_write_buffer_size():
-            self._leaving.clear()
+            del self._held[id]
+        self._leaving.clear()
 
     # The end
 
@@ -327,7 +330,7 @@ class Socket(asyncio.Protocol):
         while self._tasks or self._waiting:
             self._begin_soon()
             tasks = list(self._tasks.values())
-            await (asyncio.wait(tasks) if tasks else asyncio.sleep(0))
+            await (asyncio.wait(tasks) if tasks else asyncio.sleep(WAITING_S))
 
     def close(self) -> None:
         """Refuse what is still under way, and close the connection once all of it is sent."""
