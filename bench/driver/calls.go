@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sort"
-	"sync"
-	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -53,19 +50,8 @@ func calls(o *options) {
 		}
 	}
 	share(*warmUp, *atOnce, func(loop, number int) { one(loop, fmt.Sprintf("warm-up-%d", number)) })
-	var mutex sync.Mutex
-	var took []float64
-	first := o.read()
-	share(*count, *atOnce, func(loop, number int) {
-		began := time.Now()
-		one(loop, fmt.Sprintf("%s-%d", *kind, number))
-		mutex.Lock()
-		took = append(took, milliseconds(began))
-		mutex.Unlock()
-	})
-	used := o.read().since(first)
+	used, took := o.timed(*count, *atOnce, func(loop, number int) { one(loop, fmt.Sprintf("%s-%d", *kind, number)) })
 	cancel()
-	sort.Float64s(took)
 	give(struct {
 		spent
 		Count         int            `json:"count"`

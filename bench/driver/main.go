@@ -11,6 +11,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sort"
+	"sync"
 	"time"
 )
 
@@ -42,6 +44,23 @@ func (o *options) parse() {
 
 func (o *options) read() clock {
 	return readClock(*o.serverPID, *o.databasePID)
+}
+
+// timed does a number of things, some at once, and returns what they cost, and how many milliseconds each took, sorted.
+func (o *options) timed(count, loops int, each func(loop, number int)) (spent, []float64) {
+	var mutex sync.Mutex
+	var took []float64
+	first := o.read()
+	share(count, loops, func(loop, number int) {
+		began := time.Now()
+		each(loop, number)
+		mutex.Lock()
+		took = append(took, milliseconds(began))
+		mutex.Unlock()
+	})
+	used := o.read().since(first)
+	sort.Float64s(took)
+	return used, took
 }
 
 func main() {

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sort"
-	"sync"
-	"time"
 )
 
 // workflows runs so many workflows in a closed loop: `at-once` of them are open at any time. A fixed number and not a
@@ -32,19 +29,8 @@ func workflows(o *options) {
 		must(awaitResult(ctx, c, id, run, &w.refused))
 	}
 	share(*warmUp, *atOnce, func(_, number int) { runOne(fmt.Sprintf("%s-warm-up-%d", name, number)) })
-	var mutex sync.Mutex
-	var took []float64
-	first := o.read()
-	share(*count, *atOnce, func(_, number int) {
-		began := time.Now()
-		runOne(fmt.Sprintf("%s-%d", name, number))
-		mutex.Lock()
-		took = append(took, milliseconds(began))
-		mutex.Unlock()
-	})
-	used := o.read().since(first)
+	used, took := o.timed(*count, *atOnce, func(_, number int) { runOne(fmt.Sprintf("%s-%d", name, number)) })
 	cancel()
-	sort.Float64s(took)
 	give(struct {
 		spent
 		Count   int            `json:"count"`

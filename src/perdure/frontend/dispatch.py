@@ -24,9 +24,6 @@ from perdure.metrics.registry import Registry
 
 log = structlog.get_logger(__name__)
 
-#: Temporal: a larger request is refused. SDKs know that by the text, and fail the workflow task with its own cause.
-REQUEST_BYTES_MAX = 4 * 1024 * 1024
-
 _Answer = Callable[[Any, Call], Awaitable[Any]]
 
 
@@ -50,7 +47,7 @@ class Dispatcher:
         self.rate_limits = RateLimits(check_namespace, now)
         self.metrics = CallMetrics(metrics, check_namespace)
         self._by_bytes = {
-            name: self._answer(rpc, _decoder(rpc), _encoded) for name, rpc in rpcs.items()
+            name: self._answer(rpc, rpc.request.FromString, _encoded) for name, rpc in rpcs.items()
         }
         self._by_message = {name: self._answer(rpc, _same, _same) for name, rpc in rpcs.items()}
 
@@ -65,21 +62,20 @@ class Dispatcher:
 
     def answer(self, name: str, encoded: bytes, call: Call) -> Awaitable[bytes]:
         """Answer a call of the RPC with this full name. Raises `Rejected`, also if there is no such RPC."""
-        if not self._is_open:
-            raise unavailable("this node does not serve yet: it is starting")
-        answer = self._by_bytes.get(name)
-        if answer is None:
-            raise _unknown(name)
-        return answer(encoded, call)
+        return self._found(self._by_bytes, name)(encoded, call)
 
     def answer_message(self, name: str, request: Message, call: Call) -> Awaitable[Message | bytes]:
         """Like `answer`, for a protocol that has other bytes: the handler's response comes out as it is."""
+        return self._found(self._by_message, name)(request, call)
+
+    def _found(self, answers: Mapping[str, _Answer], name: str) -> _Answer:
+        """Return the function that answers calls of an RPC. Raises `Rejected`."""
         if not self._is_open:
             raise unavailable("this node does not serve yet: it is starting")
-        answer = self._by_message.get(name)
+        answer = answers.get(name)
         if answer is None:
             raise _unknown(name)
-        return answer(request, call)
+        return answer
 
     def _answer(
         self,
@@ -126,20 +122,6 @@ class Dispatcher:
             return response
 
         return answer
-
-
-def _decoder(rpc: Rpc) -> Callable[[bytes], Message]:
-    parse = rpc.request.FromString
-
-    def decode(encoded: bytes) -> Message:
-        if len(encoded) > REQUEST_BYTES_MAX:
-            size = f"{len(encoded)} vs. {REQUEST_BYTES_MAX}"
-            raise Rejected(
-                Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size})"
-            )
-        return parse(encoded)
-
-    return decode
 
 
 def _encoded(response: Message | bytes) -> bytes:

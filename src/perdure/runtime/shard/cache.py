@@ -8,7 +8,7 @@ or are backlogged: loaded when a worker polls its task, before its next timer, o
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from perdure.core.errors import Rejected
+from perdure.core.errors import Rejected, unavailable
 from perdure.core.execution.key import ExecutionKey
 from perdure.runtime.clock import Clock
 from perdure.runtime.shard.backlogged import Backlogged
@@ -113,6 +113,11 @@ class ExecutionCache:
         for stale in self._readings:
             stale.add(place)
         self._not_durable[place] = batch
+
+    def check_generation(self, generation: int) -> None:
+        """Raise `Rejected` if memory was thrown away since then: what was read from it may never have been durable."""
+        if generation != self.generation:
+            raise unavailable("this node has lost its lease meanwhile")
 
     def forget_all(self) -> list[CachedExecution]:
         """Throw memory away; return the executions that were in it."""

@@ -64,8 +64,7 @@ class Loading:
         generation = self._cache.generation
         while not self._cache.is_known_absent(key):
             is_there = await self._load(key)
-            if generation != self._cache.generation:
-                raise unavailable("this node has lost its lease meanwhile")
+            self._cache.check_generation(generation)
             cached = self._cache.peek(key)
             if cached is not None or not is_there:
                 return cached

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.history.v1 import History, HistoryEvent
 
-from perdure.core.errors import unavailable
 from perdure.core.execution.key import ExecutionKey
 from perdure.core.workflow.lifecycle.reset import is_reapplied
 from perdure.core.workflow.records import ends_of_events, goes_on
@@ -118,8 +117,7 @@ class RunJournal:
             return
         self._paused_at = self.last_event_id
         await asyncio.sleep(0)
-        if self._generation != self._engine.generation:
-            raise unavailable("this node has lost its lease meanwhile")
+        self._engine.cache.check_generation(self._generation)
 
     def _add(self, events: bytes) -> None:
         for event in History.FromString(events).events:

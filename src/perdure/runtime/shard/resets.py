@@ -63,9 +63,7 @@ class Resets:
             await self._read(chain)
             await self._reapply_ahead(chain, new, current or base)
             # Nothing is waited for from here on: all of it is one commit, or nothing.
-            if generation != engine.generation:
-                # Some of what was read from memory may never have been durable.
-                raise unavailable("this node has lost its lease meanwhile")
+            engine.cache.check_generation(generation)
             base = await engine.get(base.key)
             current = await engine.find(key._replace(run_id=""))
             known = _known(base, current, reset.request_id)
@@ -117,8 +115,7 @@ class Resets:
             begun = new.reapplied_count
             new.reapply(since[begun : begun + self.slice_events], current)
             await asyncio.sleep(0)
-            if generation != self._engine.generation:
-                raise unavailable("this node has lost its lease meanwhile")
+            self._engine.cache.check_generation(generation)
 
     def _is_complete(self, chain: list[RunJournal]) -> bool:
         """Whether all that has happened was read."""

@@ -126,6 +126,18 @@ async def test_a_task_that_was_not_written_is_returned(connection):
     assert connection.dispatcher.returned == 1
 
 
+async def test_a_call_that_meets_a_bug_ends(connection):
+    async def fail(name, encoded, call) -> bytes:
+        raise ValueError("a bug")
+
+    connection.socket._methods._answer = fail
+    connection.poll()
+    await connection.answered()
+    await asyncio.sleep(0)
+    assert field("grpc-status", b"13") in connection.transport.kept
+    assert not connection.socket.http.streams
+
+
 def test_a_port_that_stops_waits_without_spinning_for_a_client_that_does_not_read():
     """The loop of this test raises an error when it makes thousands of turns while no time goes by."""
 

@@ -98,7 +98,7 @@ def retry(
             step.now_ns + backoff_ns,
             backoff_ns,
             step.now_ns if completed else activity.last_attempt_complete_at_ns,
-            _kept(step, failure).SerializeToString(),
+            _kept(step, failure).SerializeToString(deterministic=True),
             activity.started_identity,
         )
     )
@@ -116,7 +116,7 @@ def note_heartbeat(
         ActivityHeartbeat(
             activity.scheduled_event_id,
             step.now_ns,
-            details.SerializeToString() if details is not None else b"",
+            details.SerializeToString(deterministic=True) if details is not None else b"",
             details is not None,
             identity,
         )

@@ -33,7 +33,7 @@ WAITING_MESSAGES_MAX = 64
 UNSENT_FRAMES_MAX = 4096
 #: A client must have sent its first bytes of HTTP/2 by then.
 GREETING_S = 10.0
-#: After so long a silence a client is asked for a sign of life, and cut off if it gives none for the second time.
+#: After so long a silence a client is asked for a sign of life, and cut off if there is none for so long.
 SILENCE_S, NO_SIGN_S = 60.0, 20.0
 #: A client that reads nothing of its answers for so long is cut off.
 UNREAD_S = 60.0
@@ -168,7 +168,8 @@ class Socket(asyncio.Protocol):
             timeout_s = seconds(stream.timeout)
             if timeout_s is None:
                 words = f"malformed grpc-timeout: {stream.timeout}"
-                self._done(stream, status_block(Code.INTERNAL, words))
+                self._answers.refuse(stream, status_block(Code.INTERNAL, words))
+                self._done(stream)
                 return
             deadline = self._loop.time() + timeout_s
             timer = self._loop.call_at(deadline, self._expire, stream.id)
@@ -180,12 +181,8 @@ class Socket(asyncio.Protocol):
         message, stream.message = stream.message, b""
         try:
             answer = await self._methods.answer(request.path, message, call)
-        except Rejected as rejected:
-            self._answers.refuse(stream, ends.refusal(rejected, notes))
-        except CallRefused as refused:
-            self._answers.refuse(stream, status_block(refused.code, refused.words))
-        except asyncio.CancelledError:
-            self._answers.refuse(stream, ends.LATE if stream.id in self._late else ends.CANCELLED)
+        except (Exception, asyncio.CancelledError) as error:
+            self._answers.refuse(stream, self._end_of(stream, error, notes))
         else:
             self._answers.answer(stream, answer, ends.trailers_of(notes) if notes else b"")
             if call.task_returns:
@@ -195,9 +192,21 @@ class Socket(asyncio.Protocol):
                 timer.cancel()
             self._done(stream)
 
-    def _done(self, stream: Stream, refusal: bytes | None = None) -> None:
-        if refusal is not None:
-            self._answers.refuse(stream, refusal)
+    def _end_of(
+        self, stream: Stream, error: BaseException, notes: dict[str, str] | None = None
+    ) -> bytes:
+        """Return the header block that ends a call which has failed."""
+        match error:
+            case Rejected():
+                return ends.refusal(error, notes)
+            case CallRefused():
+                return status_block(error.code, error.words)
+            case asyncio.CancelledError():
+                return ends.LATE if stream.id in self._late else ends.CANCELLED
+        log.error("bug: a call failed", operation=stream.head.path, exc_info=error)
+        return status_block(Code.INTERNAL, f"internal error: {error}")
+
+    def _done(self, stream: Stream) -> None:
         self._tasks.pop(stream.id, None)
         self._late.discard(stream.id)
         self._flush_soon()
@@ -254,16 +263,8 @@ class Socket(asyncio.Protocol):
             async for answer in method(self._messages(inbox)):
                 self._answers.message(stream, answer)
                 self._flush_soon()
-            end = b""
-        except CallRefused as refused:
-            end = status_block(refused.code, refused.words)
-        except asyncio.CancelledError:
-            end = ends.CANCELLED
-        except Exception as error:
-            log.exception("bug: a call failed", operation=stream.head.path)
-            end = status_block(Code.INTERNAL, f"internal error: {error}")
-        if end:
-            self._answers.refuse(stream, end)
+        except (Exception, asyncio.CancelledError) as error:
+            self._answers.refuse(stream, self._end_of(stream, error))
         else:
             self._answers.end(stream)
         self._inboxes.pop(stream.id, None)
@@ -327,7 +328,7 @@ class Socket(asyncio.Protocol):
 
     async def finish(self) -> None:
         """Wait until all calls are answered."""
-        while self._tasks or self._waiting:
+        while self.call_count:
             self._begin_soon()
             tasks = list(self._tasks.values())
             await (asyncio.wait(tasks) if tasks else asyncio.sleep(WAITING_S))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from perdure.core.errors import invalid_argument
 from perdure.frontend.client_versions import SERVER_VERSION
+from perdure.frontend.transport.http2.request_head import UNITS_S
 
 #: Headers that are passed on under their own names.
 _FORWARDED = frozenset({"authorization", "authorization-extras", "client-name", "client-version"})
@@ -16,7 +17,6 @@ _OF_HTTP = re.compile(
     "|max-forwards|origin|pragma|referer|user-agent|via|warning"
 )
 _ANY = "grpc-metadata-"
-_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
 def metadata_of(headers: Sequence[tuple[str, str]], peer_ip: str) -> Mapping[str, str]:
@@ -48,4 +48,4 @@ def deadline_s(header: str) -> float | None:
     found = re.fullmatch(r"(-?\d{1,15})([HMSmun])", header, re.ASCII)
     if not found:
         raise invalid_argument(f"invalid grpc-timeout: {header}")
-    return int(found[1]) * _UNITS_S[found[2]] or None
+    return int(found[1]) * UNITS_S[found[2]] or None

@@ -19,9 +19,9 @@ from perdure.frontend.transport.http2.frames import (
 )
 from perdure.frontend.transport.http2.header_writer import field, status_block
 from perdure.frontend.transport.http2.limits import ConnectionLimits
+from perdure.frontend.transport.http2.messages import RESOURCE_EXHAUSTED
 from perdure.frontend.transport.http2.streams import Stream
 
-_RESOURCE_EXHAUSTED = 8
 #: Streams that we have reset, and remember: the oldest are forgotten.
 _RESET_MAX = 256
 #: Frames that a client takes in any case; a larger frame to send makes others wait for longer.
@@ -111,7 +111,7 @@ class Answers:
             return
         if self.held_bytes + len(message) > self._held_max:
             words = "the client does not read its answers"
-            self.refuse(stream, status_block(_RESOURCE_EXHAUSTED, words))
+            self.refuse(stream, status_block(RESOURCE_EXHAUSTED, words))
             return
         if not stream.has_begun:
             self._begin(stream, _BEGIN)

@@ -115,7 +115,8 @@ class Http2Connection:
         try:
             self._read(data)
         except Breach as breach:
-            self._break(breach.fault)
+            self.is_over = True
+            self._say_goodbye(self._requests.last, breach.fault)
         self._grant()
         return self._requests.take_events()
 
@@ -130,9 +131,11 @@ class Http2Connection:
 
     def go_away(self, *, is_last_word: bool) -> None:
         """Tell the client to use another connection. Calls on their way are taken until the last word: none is lost."""
-        self._requests.is_closed = is_last_word
-        last = self._requests.last
-        self._say_goodbye(last if is_last_word else frames.STREAM_MAX, Fault.NO_ERROR)
+        requests = self._requests
+        if requests.is_closed:
+            return  # It was said: a later word must not name a higher stream.
+        requests.is_closed = is_last_word
+        self._say_goodbye(requests.last if is_last_word else frames.STREAM_MAX, Fault.NO_ERROR)
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""
@@ -367,13 +370,6 @@ class Http2Connection:
         # The last one of a frame counts: all open streams have to be looked at.
         if window is not None:
             self.answers.set_first_window(window)
-
-    # The ends
-
-    def _break(self, fault: Fault) -> None:
-        """End the connection because of a fault in it."""
-        self.is_over = True
-        self._say_goodbye(self._requests.last, fault)
 
     def _say_goodbye(self, last: int, fault: Fault) -> None:
         self.answers.out.append(frame(GOAWAY, 0, 0, word(last) + word(fault)))

@@ -5,7 +5,8 @@ import zlib
 from perdure.frontend.transport.http2.request_head import ENCODINGS
 
 PREFIX_BYTES = 5
-_RESOURCE_EXHAUSTED, _UNIMPLEMENTED, _INTERNAL = 8, 12, 13
+#: The codes of gRPC that the transport itself refuses with.
+RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 8, 12, 13
 
 
 class CallRefused(Exception):
@@ -22,21 +23,21 @@ def check_size(prefix: bytes | bytearray, size_max: int) -> int:
     if size > size_max:
         # Temporal: SDKs know this refusal by its text.
         words = f"grpc: received message larger than max ({size} vs. {size_max})"
-        raise CallRefused(_RESOURCE_EXHAUSTED, words)
+        raise CallRefused(RESOURCE_EXHAUSTED, words)
     return size
 
 
 def message_of(body: bytes, encoding: str, size_max: int) -> bytes:
     """Return the one message of a body, decompressed. Raises `CallRefused`."""
     if len(body) < PREFIX_BYTES:
-        raise CallRefused(_INTERNAL, "the request has no message")
+        raise CallRefused(INTERNAL, "the request has no message")
     size = check_size(body, size_max)
     if len(body) != PREFIX_BYTES + size:
-        raise CallRefused(_INTERNAL, "the request has not exactly one message")
+        raise CallRefused(INTERNAL, "the request has not exactly one message")
     if body[0] == 0:
         return body[PREFIX_BYTES:]
     if body[0] != 1:
-        raise CallRefused(_INTERNAL, "the request's message has unknown flags")
+        raise CallRefused(INTERNAL, "the request's message has unknown flags")
     return _decompressed(memoryview(body)[PREFIX_BYTES:], encoding, size_max)
 
 
@@ -45,9 +46,9 @@ def _decompressed(data: memoryview, encoding: str, size_max: int) -> bytes:
     if window_bits is None:
         names = (("grpc-accept-encoding", ",".join(ENCODINGS)),)
         words = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
-        raise CallRefused(_UNIMPLEMENTED, words, names)
+        raise CallRefused(UNIMPLEMENTED, words, names)
     if not window_bits:
-        raise CallRefused(_INTERNAL, "grpc: compressed flag set with identity or empty encoding")
+        raise CallRefused(INTERNAL, "grpc: compressed flag set with identity or empty encoding")
     reader = zlib.decompressobj(window_bits)
     try:
         message = reader.decompress(data, size_max + 1)
@@ -56,7 +57,7 @@ def _decompressed(data: memoryview, encoding: str, size_max: int) -> bytes:
     else:
         if len(message) > size_max:
             words = f"grpc: received message after decompression larger than max {size_max}"
-            raise CallRefused(_RESOURCE_EXHAUSTED, words)
+            raise CallRefused(RESOURCE_EXHAUSTED, words)
     if not reader.eof:
-        raise CallRefused(_INTERNAL, "grpc: failed to decompress the received message")
+        raise CallRefused(INTERNAL, "grpc: failed to decompress the received message")
     return message

@@ -1,7 +1,5 @@
 """The headers of a request: checked, and as a call needs them."""
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -9,7 +7,7 @@ from types import MappingProxyType
 #: The one header that often differs between two requests: `RequestHead` leaves it out.
 TIMEOUT = "grpc-timeout"
 #: gRPC's units of a time-out, in seconds.
-_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX = 8
 _PSEUDO = frozenset((":method", ":scheme", ":path", ":authority"))
 #: HTTP/1.1's headers about a connection: HTTP/2 has no place for them.
@@ -69,7 +67,7 @@ class RequestHead:
             metadata[name] = ",".join(values)
         self._begin(pseudo, own)
         #: Headers by lower-case name, without those of HTTP and gRPC themselves. A name that comes twice has its values
-        #: in one, with a comma between; binary ones (`-bin`) are text still: see `binary`.
+        #: in one, with a comma between. Binary ones (`-bin`) are text still.
         self.metadata: Mapping[str, str] = metadata
         self.bytes = sum(len(name) + len(value) for name, value in metadata.items())
 
@@ -99,14 +97,6 @@ def check_trailers(fields: Iterable[Field]) -> None:
         _check(name, value)
 
 
-def binary(value: str) -> bytes:
-    """Return the bytes of a binary header. Raises `ValueError`."""
-    try:
-        return b64decode(value + "=" * (-len(value) % 4), validate=True)
-    except Base64Error as error:
-        raise ValueError(str(error)) from error
-
-
 def _check(name: str, value: str) -> None:
     if name in _OF_CONNECTIONS:
         raise Malformed(f"header {name}")
@@ -133,7 +123,7 @@ def _length(text: str | None) -> int | None:
 @lru_cache(256)
 def seconds(timeout: str) -> float | None:
     """Return how long the client waits; None if the time-out cannot be read."""
-    digits, unit = timeout[:-1], _UNITS_S.get(timeout[-1:])
+    digits, unit = timeout[:-1], UNITS_S.get(timeout[-1:])
     if (
         unit is None
         or len(digits) > _TIMEOUT_DIGITS_MAX

@@ -7,7 +7,9 @@ from perdure.frontend.transport.http2.frames import WINDOW, Breach, Fault, frame
 from perdure.frontend.transport.http2.header_writer import status_block
 from perdure.frontend.transport.http2.limits import ConnectionLimits
 from perdure.frontend.transport.http2.messages import (
+    INTERNAL,
     PREFIX_BYTES,
+    RESOURCE_EXHAUSTED,
     CallRefused,
     check_size,
     message_of,
@@ -18,7 +20,6 @@ from perdure.frontend.transport.http2.streams import Cancelled, Ended, Event, Re
 
 #: Ranges of stream ids that a client has left out. More are not kept: only the kind of an error depends on them.
 _SKIPPED_MAX = 16
-_RESOURCE_EXHAUSTED, _INTERNAL = 8, 13
 
 
 class Requests:
@@ -139,7 +140,7 @@ class Requests:
             elif len(stream.body) > PREFIX_BYTES + check_size(
                 stream.body, self._limits.message_bytes
             ):
-                raise CallRefused(_INTERNAL, "the request has not exactly one message")
+                raise CallRefused(INTERNAL, "the request has not exactly one message")
             self._check_room()
         except CallRefused as fault:
             self._refuse(stream, fault)
@@ -157,7 +158,7 @@ class Requests:
                 break
             count += 1
             if count > self._limits.messages_a_frame:
-                raise CallRefused(_RESOURCE_EXHAUSTED, "too many messages at once")
+                raise CallRefused(RESOURCE_EXHAUSTED, "too many messages at once")
             message = message_of(body[at:end], stream.head.encoding, size_max)
             self._events.append(Received(stream, message))
             at = end
@@ -169,7 +170,7 @@ class Requests:
     def _check_room(self) -> None:
         """Raises `CallRefused` if the open requests of the connection hold too much."""
         if self._unfinished_bytes + self._answers.request_bytes > self._limits.request_bytes:
-            raise CallRefused(_RESOURCE_EXHAUSTED, "the requests of this connection are too large")
+            raise CallRefused(RESOURCE_EXHAUSTED, "the requests of this connection are too large")
 
     def finish(self, stream: Stream) -> None:
         """Go on once the client has ended its request."""
@@ -186,7 +187,7 @@ class Requests:
         try:
             if stream.is_streaming:
                 if stream.body:
-                    raise CallRefused(_INTERNAL, "a message is not complete")
+                    raise CallRefused(INTERNAL, "a message is not complete")
                 self._events.append(Ended(stream))
                 return
             body, encoding = bytes(stream.body), stream.head.encoding
