@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -34,7 +35,7 @@ def run(language: str, way: Way, certificates, trials: str, numbers) -> list[str
 
 
 def run_at(port: int, language: str, way: Way, certificates, numbers) -> list[str]:
-    environment = {"ADDRESS": f"localhost:{port}", **numbers}
+    environment = {"ADDRESS": f"localhost:{port}", "PYTHON": sys.executable, **numbers}
     if way in (Way.TLS, Way.MTLS):
         environment["CA"] = str(certificates.ca)
     if way is Way.MTLS:
